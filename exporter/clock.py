@@ -1,0 +1,55 @@
+"""The clock that everything asks for the time, so that tests can script it and the demo can speed it up.
+
+Wall time decides which day it is and how old a number is; monotonic time decides how long to wait.
+"""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a clock can do. All values are seconds."""
+
+    def time(self) -> float:
+        """Return the wall time as seconds since the Unix epoch."""
+
+    def monotonic(self) -> float:
+        """Return a time that never goes backwards; only differences mean something."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds of this clock."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class VirtualClock:
+    """A clock that starts at `start` (default: now) and runs `speed` times as fast as the machine's.
+
+    `speed=120` shows two minutes of mail traffic in a second.
+    """
+
+    def __init__(self, speed: float = 1.0, start: float | None = None) -> None:
+        self._speed = speed
+        self._origin = time.monotonic()
+        self._start = time.time() if start is None else start
+
+    def time(self) -> float:
+        return self._start + self.monotonic()
+
+    def monotonic(self) -> float:
+        return (time.monotonic() - self._origin) * self._speed
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._speed)

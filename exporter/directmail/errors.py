@@ -1,0 +1,113 @@
+"""Everything that the remote side can do to us, sorted by what the caller does about it.
+
+    DirectMailError
+    ├── Refused               tell a human; the same request would be refused again
+    │   ├── AuthError             reason "auth": the key, the signature or the date
+    │   ├── PermissionDenied      reason "permission": the RAM policy
+    │   └── InvalidRequest        reason "invalid_request": the question itself
+    ├── Transient             try again later
+    │   ├── Throttled             reason "throttled": wait first, `retry_after` seconds where the API says so
+    │   ├── ServerError           reason "server"
+    │   ├── NetworkError          reason "network"
+    │   └── RequestTimeout        reason "timeout"
+    └── ParseError            reason "parse": an answer that makes no sense; ask again at the next poll
+
+Messages hold Alibaba's Code and RequestId, never a body, a header or a credential.
+"""
+
+REASONS = (
+    "auth",
+    "permission",
+    "throttled",
+    "invalid_request",
+    "server",
+    "network",
+    "timeout",
+    "parse",
+)
+"""The values of the label `reason`, all of them."""
+
+
+class DirectMailError(Exception):
+    """A call that brought no usable answer."""
+
+    reason: str
+    """One of REASONS."""
+    retry: bool = False
+    """Whether the same call may be sent again at once, with a fresh nonce and date."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: str = "",
+        request_id: str = "",
+        status: int | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+        """Alibaba's error code, "" where the answer had none."""
+        self.request_id = request_id
+        """Alibaba's RequestId, "" where the answer had none."""
+        self.status = status
+        """The HTTP status, None when no answer arrived."""
+
+    def __str__(self) -> str:
+        facts = [
+            f"{name} {value}"
+            for name, value in (
+                ("Code", self.code),
+                ("HTTP", self.status),
+                ("RequestId", self.request_id),
+            )
+            if value
+        ]
+        return f"{self.text} ({', '.join(facts)})" if facts else self.text
+
+
+class Refused(DirectMailError):
+    """The API understood the call and said no."""
+
+
+class AuthError(Refused):
+    reason = "auth"
+
+
+class PermissionDenied(Refused):
+    reason = "permission"
+
+
+class InvalidRequest(Refused):
+    reason = "invalid_request"
+
+
+class Transient(DirectMailError):
+    """The same call may work in a moment."""
+
+    retry = True
+
+
+class Throttled(Transient):
+    reason = "throttled"
+
+    def __init__(self, text: str, *, retry_after: float | None = None, **facts: object) -> None:
+        super().__init__(text, **facts)  # type: ignore[arg-type]
+        self.retry_after = retry_after
+        """Seconds to wait as the API asks for, None where it does not say."""
+
+
+class ServerError(Transient):
+    reason = "server"
+
+
+class NetworkError(Transient):
+    reason = "network"
+
+
+class RequestTimeout(Transient):
+    reason = "timeout"
+
+
+class ParseError(DirectMailError):
+    reason = "parse"
