@@ -1,3 +1,27 @@
-"""directmail-exporter: opens and clicks of Alibaba Cloud Direct Mail for Prometheus."""
+"""directmail-exporter: opens and clicks of Alibaba Cloud Direct Mail for Prometheus.
+
+The map, in the direction the data flows; imports point the other way only:
+
+    config -> plan -> collector -> store -> metrics -> web
+
+    cli          flags and sub-commands
+    app          composition root: opens everything, owns tasks and signals
+    publisher    keeps the exposition in step with the store and the calendar
+    collector    the loop: due cells -> client -> store
+    schedule     which cell is asked next
+    metrics      the table of metrics; telemetry: the exporter's own
+    web          server and pages
+    simulator    the API's other side
+    plan         what there is to ask, and its cost
+    store        what is known
+    exposition   the rendered snapshot; checksum: CRC-32 from pieces
+    config       as run; written: as written
+    directmail   the API client
+    clock        the time
+"""
+
+import os
 
 __version__ = "0.1.0"
+__revision__ = os.environ.get("DIRECTMAIL_EXPORTER_REVISION", "unknown")
+"""The commit that an image was built from."""

@@ -158,22 +158,26 @@ def window_bounds(window: str, today: date, zone: ZoneInfo) -> tuple[float, floa
     return day_start(days[0], zone), day_end(days[-1], zone)
 
 
-def make(config: Config, target: Target, pages_per_cell: float = 1.0) -> TargetPlan:
-    """Return how the target is polled, when a cell takes that many calls on average."""
-    combinations = tuple(item for query in target.queries for item in expand(target, query))
-    return plan(config, target, combinations, pages_per_cell)
-
-
-def plan(
-    config: Config, target: Target, combinations: Sequence[Combination], pages_per_cell: float = 1.0
+def make(
+    config: Config,
+    target: Target,
+    combinations: Sequence[Combination] | None = None,
+    pages_per_cell: float = 1.0,
 ) -> TargetPlan:
-    """Return how these combinations of the target are polled."""
+    """Return how the target is polled, when a cell takes that many calls on average.
+
+    `combinations` stands in for what the target's queries expand to.
+    """
+    if combinations is None:
+        combinations = [item for query in target.queries for item in expand(target, query)]
     ages = frozenset({0}.union(*(window_ages(window) for window in config.windows)))
     calls = len(combinations) * pages_per_cell
     recent, older = config.refresh.recent, config.refresh.older
     if config.poll_interval is None:
         budget = target.rate_limit_per_minute * AUTO_SHARE
-        poll = _shortest(lambda p: _rate(calls, ages, p, *_stretched(p, recent, older)) <= budget, SHORTEST_AUTO)
+        poll = _shortest(
+            lambda p: _rate(calls, ages, p, *_stretched(p, recent, older)) <= budget, SHORTEST_AUTO
+        )
         recent, older = _stretched(poll, recent, older)
     else:
         poll = config.poll_interval
@@ -191,11 +195,15 @@ def plan(
         requests_per_minute=_rate(calls, ages, poll, recent, older),
     )
 
+
 def series(config: Config, combinations: int, targets: int) -> int:
     """Return how many data and query series so many combinations expose when every window is filled."""
     per_window = SERIES_PER_WINDOW + SERIES_PER_WINDOW_REPORTED * config.reported_rates
     windows = len(config.windows)
-    return combinations * (windows * per_window + SERIES_PER_COMBINATION) + targets * windows * SERIES_PER_TARGET_WINDOW
+    return (
+        combinations * (windows * per_window + SERIES_PER_COMBINATION)
+        + targets * windows * SERIES_PER_TARGET_WINDOW
+    )
 
 
 def problems(config: Config) -> tuple[Problem, ...]:
@@ -267,7 +275,10 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
 
 def describe(filters: Filters) -> str:
     """Return the filters as an operator reads them: `account_name=a@b, esp=gmail.com`, or `(no filter)`."""
-    return ", ".join(f"{key}={value}" for key, value in zip(FILTER_KEYS, filters, strict=True) if value) or "(no filter)"
+    return (
+        ", ".join(f"{key}={value}" for key, value in zip(FILTER_KEYS, filters, strict=True) if value)
+        or "(no filter)"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
     DirectMailError
     ├── Refused               tell a human; the same request would be refused again
     │   ├── AuthError             reason "auth": the key, the signature or the date
+    │   │   └── NonceUsed             worth a retry all the same, with a fresh nonce
     │   ├── PermissionDenied      reason "permission": the RAM policy
     │   └── InvalidRequest        reason "invalid_request": the question itself
     ├── Transient             try again later
@@ -43,6 +44,8 @@ class DirectMailError(Exception):
         code: str = "",
         request_id: str = "",
         status: int | None = None,
+        advice: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(text)
         self.text = text
@@ -52,6 +55,10 @@ class DirectMailError(Exception):
         """Alibaba's RequestId, "" where the answer had none."""
         self.status = status
         """The HTTP status, None when no answer arrived."""
+        self.advice = advice
+        """What an operator does about it, one sentence."""
+        self.retry_after = retry_after
+        """Seconds to wait as the API asks for, None where it does not say."""
 
     def __str__(self) -> str:
         facts = [
@@ -74,6 +81,12 @@ class AuthError(Refused):
     reason = "auth"
 
 
+class NonceUsed(AuthError):
+    """A nonce came a second time; a retry has a fresh one."""
+
+    retry = True
+
+
 class PermissionDenied(Refused):
     reason = "permission"
 
@@ -90,11 +103,6 @@ class Transient(DirectMailError):
 
 class Throttled(Transient):
     reason = "throttled"
-
-    def __init__(self, text: str, *, retry_after: float | None = None, **facts: object) -> None:
-        super().__init__(text, **facts)  # type: ignore[arg-type]
-        self.retry_after = retry_after
-        """Seconds to wait as the API asks for, None where it does not say."""
 
 
 class ServerError(Transient):

@@ -51,9 +51,7 @@ def signature(
     return hmac.new(secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
 
 
-def authorization(
-    key_id: str, secret: str, method: str, query: str, headers: Mapping[str, str]
-) -> str:
+def authorization(key_id: str, secret: str, method: str, query: str, headers: Mapping[str, str]) -> str:
     """Return the Authorization header's value, signing every header in `headers`."""
     signed = ";".join(sorted(headers))
     value = signature(secret, method, query, headers, headers)

@@ -1,0 +1,254 @@
+"""The composition root: opens everything, owns the tasks and the signals, loads the config again.
+
+The web server is the context around the TaskGroup of the collectors: a bug in a loop leaves the group, closes the
+server and ends the process.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from exporter import __version__, config, plan
+from exporter.clock import Clock, SystemClock
+from exporter.collector import Collector
+from exporter.config import Config, ConfigError, Target
+from exporter.directmail.client import Client, open_session
+from exporter.directmail.credentials import FromEnvironment, FromFiles, Provider
+from exporter.directmail.limiter import Limiter
+from exporter.exposition import Exposition
+from exporter.metrics import FAMILIES
+from exporter.publisher import Publisher
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+from exporter.web.landing import landing
+from exporter.web.server import Routes, make_app, serve
+
+GRACE = 3.0
+"""Seconds that calls in flight get when the process is told to end; everything is over within 5."""
+GOLDEN = 0.6180339887
+"""The golden ratio spreads any number of phases over a slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says of serving."""
+
+    listen_addresses: tuple[str, ...] = (":10058",)
+    telemetry_path: str = "/metrics"
+    max_requests: int = 40
+    enable_lifecycle: bool = False
+
+
+def load(path: Path) -> Config:
+    """Return the config in the file. Raise ConfigError with every mistake, the plan's included."""
+    sound, problems = config.read(path)
+    return checked(str(path), sound, problems)
+
+
+def checked(source: str, sound: Config | None, problems: tuple[config.Problem, ...]) -> Config:
+    """Return the config when neither it nor its plan has a problem. Raise ConfigError with all of them."""
+    found = (*problems, *(plan.problems(sound) if sound else ()))
+    if found or sound is None:
+        raise ConfigError(source, found)
+    return sound
+
+
+@dataclass(slots=True)
+class _Polled:
+    """A target that is being polled."""
+
+    target: Target
+    collector: Collector
+    task: asyncio.Task[None]
+
+
+class App:
+    """One running exporter."""
+
+    def __init__(
+        self,
+        settings: Config,
+        options: Options,
+        *,
+        clock: Clock | None = None,
+        load_again: Callable[[], Config] | None = None,
+    ) -> None:
+        """`load_again` is what a reload asks for the config; it raises ConfigError."""
+        self._config = settings
+        self._options = options
+        self._clock = clock or SystemClock()
+        self._load_again = load_again
+        self._log = structlog.get_logger()
+        registry = CollectorRegistry()
+        self._store = Store()
+        self._exposition = Exposition(FAMILIES, registry)
+        self._publisher = Publisher(self._store, self._exposition, self._clock)
+        self._telemetry = Telemetry(registry, self._store.decreases)
+        self._polled: dict[str, _Polled] = {}
+        self._reloading = asyncio.Lock()
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the run in good order."""
+        self._stopped.set()
+
+    async def run(self, started: Callable[[list[str]], None] = lambda addresses: None) -> None:
+        """Serve and poll until stopped; `started` is told the addresses. Raise BindError, or whatever a bug raises."""
+        web = make_app(
+            Routes(
+                exposition=self._exposition,
+                unready=self._unready,
+                status=landing(__version__, self._options.telemetry_path),
+                reload=self._reload_by_web if self._options.enable_lifecycle else None,
+                telemetry_path=self._options.telemetry_path,
+                max_requests=self._options.max_requests,
+            )
+        )
+        async with (
+            open_session() as self._session,
+            serve(web, list(self._options.listen_addresses)) as addresses,
+            asyncio.TaskGroup() as self._tasks,
+        ):
+            with self._signals():
+                publishing = self._tasks.create_task(self._publisher.run())
+                await self._follow(self._config)
+                self._log.info("listening", addresses=",".join(addresses), version=__version__)
+                started(addresses)
+                await self._stopped.wait()
+                self._log.info("stopping")
+                await self._drain()
+                for task in (publishing, *(polled.task for polled in self._polled.values())):
+                    task.cancel()
+
+    async def reload(self) -> tuple[config.Problem, ...]:
+        """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""
+        if self._load_again is None:
+            return ()
+        async with self._reloading:
+            try:
+                settings = await asyncio.to_thread(self._load_again)
+            except ConfigError as error:
+                self._telemetry.load_failed()
+                for problem in error.problems:
+                    self._log.error(
+                        "config is refused, the old one stays", place=problem.place, problem=problem.text
+                    )
+                return error.problems
+            await self._follow(settings)
+            self._log.info("config is reloaded")
+            return ()
+
+    async def _reload_by_web(self) -> str:
+        return "\n".join(map(str, await self.reload()))
+
+    async def _follow(self, settings: Config) -> None:
+        """Poll and show what the config says. Targets that keep their account keep their budget and what is known."""
+        self._config = settings
+        targets = {target.name: target for target in settings.targets}
+        for name, polled in tuple(self._polled.items()):
+            if name not in targets or _account(targets[name]) != _account(polled.target):
+                polled.task.cancel()
+                del self._polled[name]
+            if name not in targets:
+                self._publisher.hide(name)
+                self._telemetry.remove(name)
+        plans = [plan.make(settings, target) for target in settings.targets]
+        await self._publisher.show(plans)
+        for index, each in enumerate(plans):
+            if (polled := self._polled.get(each.target.name)) is not None:
+                polled.target = each.target
+                polled.collector.follow(each)
+            else:
+                self._poll(each, phase=(index * GOLDEN) % 1)
+        self._telemetry.loaded(self._clock.time())
+
+    def _poll(self, its_plan: plan.TargetPlan, phase: float) -> None:
+        target = its_plan.target
+        limiter = Limiter(target.rate_limit_per_minute, self._clock, phase)
+        client = Client(
+            self._session,
+            target.endpoint,
+            _provider(target.credentials),
+            limiter,
+            self._clock,
+            timeout=target.timeout,
+            page_size=target.page_size,
+            observe=self._telemetry.observer(target.name),
+        )
+
+        def replan(pages_per_cell: float) -> plan.TargetPlan:
+            polled = self._polled[target.name]
+            revised = plan.make(self._config, polled.target, pages_per_cell=pages_per_cell)
+            self._publisher.replan(revised)
+            return revised
+
+        collector = Collector(
+            its_plan,
+            client,
+            limiter,
+            self._store,
+            self._clock,
+            changed=self._publisher.refresh,
+            replan=replan,
+        )
+        self._telemetry.add(target.name, collector)
+        self._polled[target.name] = _Polled(target, collector, self._tasks.create_task(collector.run()))
+
+    def _unready(self) -> str:
+        """Return why a scrape would not have the whole picture yet."""
+        waiting = {name: polled.collector.untried() for name, polled in self._polled.items()}
+        return ", ".join(
+            f"{name}: {count} combinations not tried yet" for name, count in waiting.items() if count
+        )
+
+    async def _drain(self) -> None:
+        """Start no new reads and wait for those in flight, but not for long."""
+        for polled in self._polled.values():
+            polled.collector.stop()
+        try:
+            async with asyncio.timeout(GRACE):
+                for polled in self._polled.values():
+                    await polled.collector.finished()
+        except TimeoutError:
+            self._log.info("calls in flight are given up")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT stop, SIGHUP reload."""
+        loop = asyncio.get_running_loop()
+        handlers: dict[signal.Signals, Callable[[], object]] = {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: lambda: self._tasks.create_task(self.reload()),
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+
+def _account(target: Target) -> tuple[object, ...]:
+    """Return what makes a target the same account, asked in the same way."""
+    return (
+        target.endpoint,
+        target.credentials,
+        target.timezone,
+        target.rate_limit_per_minute,
+        target.timeout,
+        target.page_size,
+    )
+
+
+def _provider(source: config.Credentials) -> Provider:
+    if source.access_key_id_file is not None and source.access_key_secret_file is not None:
+        return FromFiles(source.access_key_id_file, source.access_key_secret_file, source.security_token_file)
+    return FromEnvironment()

@@ -1,0 +1,240 @@
+"""The loop of one target: due cells -> client -> store.
+
+The loop waits for its turn at the limiter before it chooses a cell, so the choice is never older than one slot.
+Reads run side by side: a call that hangs holds up nobody. What the remote side does is data; any other exception
+leaves the TaskGroup and ends the process.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import date
+
+import structlog
+
+from exporter.clock import Clock
+from exporter.directmail.client import Answer, Client
+from exporter.directmail.errors import DirectMailError, InvalidRequest
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.model import RateSums
+from exporter.plan import OLDEST_AGE, Combination, TargetPlan, day_start, describe, duration
+from exporter.schedule import Schedule, Slot
+from exporter.store import Cell, Store
+
+MAX_IN_FLIGHT = 64
+"""Reads at the same time; far more than a healthy API needs at any sensible rate."""
+LONGEST_NAP = 60.0
+"""Seconds after which the loop looks at the wall clock again, which may have jumped."""
+FIRST_BACKOFF, SHORTEST_LIMIT, LONGEST_LIMIT = 15.0, 60.0, 900.0
+PAGES_WEIGHT = 0.05
+"""How much one read moves the mean number of pages."""
+PAGES_DRIFT = 0.1
+"""The plan follows when the mean has moved by this part."""
+
+
+class Collector:
+    """Polls one target for ever."""
+
+    def __init__(
+        self,
+        plan: TargetPlan,
+        client: Client,
+        limiter: Limiter,
+        store: Store,
+        clock: Clock,
+        *,
+        changed: Callable[[Combination], None],
+        replan: Callable[[float], TargetPlan],
+        rng: random.Random | None = None,
+    ) -> None:
+        """`changed` is told of every combination whose record changed; `replan` makes a plan for a mean of pages."""
+        self._client = client
+        self._limiter = limiter
+        self._store = store
+        self._clock = clock
+        self._changed = changed
+        self._replan = replan
+        self._random = rng or random.Random()
+        self._log = structlog.get_logger().bind(target=plan.target.name)
+        self._schedule = Schedule(plan, self._read_at, clock.time())
+        self._failures: dict[Slot, int] = {}
+        self._pages = plan.pages_per_cell
+        self._in_flight = 0
+        self._stopping = False
+        self._returned = asyncio.Event()
+
+    @property
+    def plan(self) -> TargetPlan:
+        """How the target is polled now."""
+        return self._schedule.plan
+
+    @property
+    def limiter(self) -> Limiter:
+        """What every request of the target passes."""
+        return self._limiter
+
+    def backlog(self) -> int:
+        """Return how many cells are due and not yet read."""
+        return self._schedule.backlog(self._clock.time())
+
+    def next_cells(self) -> tuple[Slot, ...]:
+        """Return the next few cells in the order they will be asked, for people to look at."""
+        return self._schedule.preview(self._clock.time())
+
+    def is_up(self) -> bool:
+        """Return whether any combination was read within its interval and has not failed since."""
+        oldest = self._clock.time() - 2 * self.plan.poll_interval
+        records = (self._store.get(combination.key) for combination in self.plan.combinations)
+        return any(record.last_attempt_ok and (record.last_success_at or 0.0) >= oldest for record in records)
+
+    def untried(self) -> int:
+        """Return how many combinations were not tried once."""
+        records = (self._store.get(combination.key) for combination in self.plan.combinations)
+        return sum(record.last_attempt_ok is None for record in records)
+
+    def follow(self, plan: TargetPlan) -> None:
+        """Poll by this plan from now on; reads in flight still count."""
+        self._schedule = Schedule(plan, self._read_at, self._clock.time())
+        self._returned.set()
+
+    def stop(self) -> None:
+        """Start no more reads."""
+        self._stopping = True
+        self._returned.set()
+
+    async def finished(self) -> None:
+        """Return when no read is in flight."""
+        while self._in_flight:
+            self._returned.clear()
+            await self._returned.wait()
+
+    async def run(self) -> None:
+        """Poll until stopped or cancelled."""
+        async with asyncio.TaskGroup() as reads:
+            while not self._stopping:
+                now = self._clock.time()
+                self._schedule.roll(now)
+                self._store.prune(self.plan.target.name, self._schedule.today)
+                wake_at = self._schedule.wake_at(now)
+                if wake_at > now or self._in_flight >= MAX_IN_FLIGHT:
+                    await self._nap(wake_at - now if wake_at > now else LONGEST_NAP)
+                    continue
+                await self._limiter.turn()
+                now = self._clock.time()
+                self._schedule.roll(now)
+                slot = None if self._stopping else self._schedule.take(now)
+                if slot is not None:
+                    self._in_flight += 1
+                    reads.create_task(self._read(self._schedule, slot))
+                    await asyncio.sleep(
+                        0
+                    )  # so that it stands at the limiter before the next turn is waited for
+
+    async def _nap(self, seconds: float) -> None:
+        """Sleep so long, or until a read comes back."""
+        self._returned.clear()
+        naps = [
+            asyncio.ensure_future(self._clock.sleep(min(seconds, LONGEST_NAP))),
+            asyncio.ensure_future(self._returned.wait()),
+        ]
+        try:
+            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for nap in naps:
+                nap.cancel()
+
+    async def _read(self, schedule: Schedule, slot: Slot) -> None:
+        asked_at = self._clock.time()
+        of_today = slot.day == schedule.today
+        try:
+            answer = await self._client.track(slot.combination.filters, slot.day)
+        except DirectMailError as error:
+            self._failed(schedule, slot, error, of_today=of_today)
+        else:
+            self._succeeded(schedule, slot, answer, asked_at, of_today=of_today)
+        finally:
+            self._in_flight -= 1
+            self._returned.set()
+
+    def _succeeded(
+        self, schedule: Schedule, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool
+    ) -> None:
+        key, zone = slot.combination.key, self.plan.target.timezone
+        self._failures.pop(slot, None)
+        self._store.put(
+            key,
+            slot.day,
+            Cell(answer.totals, self._rates(answer), asked_at),
+            day_start=day_start(slot.day, zone),
+        )
+        schedule.done(slot, asked_at)
+        if of_today:
+            record = self._store.get(key)
+            if record.last_attempt_ok is False:
+                self._log.info(
+                    "combination is back",
+                    **_named(slot.combination),
+                    after=duration(asked_at - record.last_success_at)
+                    if record.last_success_at
+                    else "first success",
+                )
+            self._store.succeeded(key, asked_at)
+        self._learn_pages(answer.pages)
+        self._changed(slot.combination)
+
+    def _failed(self, schedule: Schedule, slot: Slot, error: DirectMailError, *, of_today: bool) -> None:
+        age = (schedule.today - slot.day).days
+        if age >= OLDEST_AGE and isinstance(error, InvalidRequest):
+            # The edge: the API holds this day for too old. The windows that need it wait until tomorrow.
+            schedule.drop(slot)
+            self._log.debug(
+                "day is too old for the API", **_named(slot.combination), day=slot.day.isoformat()
+            )
+            return
+        failures = self._failures[slot] = self._failures.get(slot, 0) + 1
+        schedule.failed(slot, self._clock.time() + self._backoff(failures))
+        if of_today:
+            if self._store.get(slot.combination.key).last_attempt_ok is not False:
+                self._log.warning("combination is lost", **_named(slot.combination), **_reasons(error))
+            self._store.failed(slot.combination.key, error)
+            self._changed(slot.combination)
+        elif failures == 1:
+            self._log.warning(
+                "day could not be read",
+                **_named(slot.combination),
+                day=slot.day.isoformat(),
+                **_reasons(error),
+            )
+
+    def _backoff(self, failures: int) -> float:
+        """Return the seconds until a cell that failed so often is tried again: doubled each time, and jittered."""
+        first = min(FIRST_BACKOFF, self.plan.poll_interval)
+        limit = min(max(self.plan.poll_interval, SHORTEST_LIMIT), LONGEST_LIMIT)
+        return min(limit, first * 2.0 ** min(failures - 1, 16)) * self._random.uniform(0.8, 1.2)
+
+    def _rates(self, answer: Answer) -> RateSums | None:
+        return answer.rates if self.plan.reported_rates else None
+
+    def _read_at(self, combination: Combination, day: date) -> float | None:
+        cell = self._store.get(combination.key).cells.get(day)
+        return None if cell is None else cell.read_at
+
+    def _learn_pages(self, pages: int) -> None:
+        """Let the plan follow when cells turn out to take more or fewer calls than it reckons with."""
+        self._pages += PAGES_WEIGHT * (pages - self._pages)
+        if abs(self._pages - self.plan.pages_per_cell) > PAGES_DRIFT * self.plan.pages_per_cell:
+            self._schedule.plan = self._replan(self._pages)
+
+
+def _named(combination: Combination) -> dict[str, str]:
+    return {"query": combination.query, "combination": describe(combination.filters)}
+
+
+def _reasons(error: DirectMailError) -> dict[str, str]:
+    return {
+        "reason": error.reason,
+        "error": error.text,
+        "code": error.code,
+        "request_id": error.request_id,
+        "advice": error.advice,
+    }

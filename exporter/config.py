@@ -1,0 +1,294 @@
+"""The config: YAML as written, checked whole, to frozen values as run.
+
+`parse` and `read` collect every mistake with its place and the mend, and still return what is sound, so that the
+plan's own problems can be told in the same breath.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from exporter import written
+from exporter.written import FILTER_KEYS, REGIONS
+
+__all__ = [
+    "FILTER_KEYS",
+    "REGIONS",
+    "Config",
+    "ConfigError",
+    "Credentials",
+    "Problem",
+    "Query",
+    "Refresh",
+    "Target",
+]
+
+_Model = TypeVar("_Model", bound=written.Written)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: where it stands and what to write instead."""
+
+    place: str
+    """Like `targets[0].queries[2].esp`, or `line 3, column 7` where the file is not YAML."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+class ConfigError(Exception):
+    """The config cannot be used; `problems` says why."""
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+        self.source = source
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Seconds between two reads of days that have ended."""
+
+    recent: float
+    older: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where the credentials come from; never the credentials themselves."""
+
+    type: str
+    access_key_id_file: Path | None
+    access_key_secret_file: Path | None
+    security_token_file: Path | None
+    options: Mapping[str, str]
+    """What the types of the extra `ram` need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A matrix of filter values."""
+
+    place: str
+    name: str
+    filters: Mapping[str, tuple[str, ...]]
+    exclude: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One Direct Mail account in one region."""
+
+    place: str
+    name: str
+    region: str
+    """"" where only an endpoint is given."""
+    endpoint: str
+    """`https://host[:port]`."""
+    timezone: ZoneInfo
+    rate_limit_per_minute: float
+    timeout: float
+    page_size: int
+    labels: Mapping[str, str]
+    credentials: Credentials
+    queries: tuple[Query, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that the config file says, durations in seconds."""
+
+    poll_interval: float | None
+    """None is `auto`."""
+    windows: tuple[str, ...]
+    refresh: Refresh
+    stale_after: float | None
+    """None is the default, which depends on the poll interval."""
+    state_file: Path | None
+    max_series: int
+    reported_rates: bool
+    targets: tuple[Target, ...]
+
+
+def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
+    """Return what is sound in the file and everything that is wrong with it, unreadable secret files included."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return None, (Problem(f"byte {error.start}", "the file is not UTF-8; save it as UTF-8"),)
+    except OSError as error:
+        return None, (
+            Problem(
+                "file",
+                f"cannot be read: {error.strerror}; name another one with --config.file, or start from config.example.yaml",
+            ),
+        )
+    config, problems = parse(text)
+    return config, (*problems, *(_unreadable_files(config) if config else ()))
+
+
+def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
+    """Return what is sound in the text, None where nothing is, and every mistake in it."""
+    try:
+        document = written.load(text)
+    except written.NotYaml as error:
+        return None, (Problem(error.place, error.text),)
+    if not isinstance(document, dict):
+        return None, (Problem("file", "holds no settings; start from config.example.yaml"),)
+    problems: list[Problem] = []
+    top = _check(written.Top, document, "", problems, children=("targets",))
+    targets = [
+        target
+        for place, item in _items(document, "targets", "", problems)
+        if (target := _target(item, place, problems)) is not None
+    ]
+    if top is None:
+        return None, tuple(problems)
+    config = Config(
+        poll_interval=top.poll_interval,
+        windows=top.windows,
+        refresh=Refresh(top.refresh.recent, top.refresh.older),
+        stale_after=top.stale_after,
+        state_file=top.state_file,
+        max_series=top.max_series,
+        reported_rates=top.reported_rates,
+        targets=tuple(targets),
+    )
+    return config, tuple(problems)
+
+
+def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
+    if not isinstance(item, dict):
+        problems.append(
+            Problem(place, f"{item!r} is not a target; write a block with name, region and queries")
+        )
+        return None
+    settings = _check(written.Target, item, place, problems, children=("credentials", "queries"))
+    secrets = _check(written.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
+    queries = [
+        query
+        for at, each in _items(item, "queries", place, problems)
+        if (query := _query(each, at, problems)) is not None
+    ]
+    if settings is None or secrets is None:
+        return None
+    return Target(
+        place=place,
+        name=settings.name,
+        region=settings.region or "",
+        endpoint=settings.url,
+        timezone=settings.timezone,
+        rate_limit_per_minute=settings.rate_limit_per_minute,
+        timeout=settings.timeout,
+        page_size=settings.page_size,
+        labels=MappingProxyType(dict(settings.labels)),
+        credentials=Credentials(
+            secrets.kind,
+            secrets.access_key_id_file,
+            secrets.access_key_secret_file,
+            secrets.security_token_file,
+            MappingProxyType(secrets.options),
+        ),
+        queries=tuple(queries),
+    )
+
+
+def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
+    settings = _check(written.Query, item, place, problems)
+    if settings is None:
+        return None
+    return Query(
+        place,
+        settings.name,
+        MappingProxyType(settings.filters),
+        tuple(MappingProxyType(entry) for entry in settings.exclude),
+    )
+
+
+def _check(
+    model: type[_Model], item: object, place: str, problems: list[Problem], children: tuple[str, ...] = ()
+) -> _Model | None:
+    """Return the item as its model; add what is wrong with it to `problems`. `children` are checked elsewhere."""
+    if isinstance(item, dict):
+        item = {key: value for key, value in item.items() if key not in children}
+        problems += [Problem(_join(place, (key,)), text) for key, text in model.misfits(item)]
+    try:
+        return model.model_validate(item)
+    except ValidationError as error:
+        problems += [_problem(model, place, detail, children) for detail in error.errors()]
+        return None
+
+
+def _problem(
+    model: type[written.Written], place: str, detail: ErrorDetails, children: tuple[str, ...]
+) -> Problem:
+    where, value, kind = _join(place, detail["loc"]), detail["input"], detail["type"]
+    if kind == "extra_forbidden":
+        key = str(detail["loc"][-1])
+        known = [*written.keys(model, detail["loc"][:-1]), *(children if len(detail["loc"]) == 1 else ())]
+        if key in written.INLINE_SECRETS:
+            return Problem(
+                where,
+                f"secrets do not belong in the config; write {key}_file with the path of a file that holds it",
+            )
+        close = difflib.get_close_matches(key, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(sorted(known))}"
+        return Problem(where, f"unknown key {key!r}; {hint}")
+    if kind == "missing":
+        return Problem(where, f"is missing; write {written.EXAMPLES.get(str(detail['loc'][-1]), 'it')}")
+    if kind == "value_error":
+        error = detail["ctx"]["error"]
+        return Problem(_join(where, (error.key,)) if isinstance(error, written.Misfit) else where, str(error))
+    return Problem(where, f"{value!r} is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}")
+
+
+def _items(
+    parent: Mapping[Any, Any], key: str, place: str, problems: list[Problem]
+) -> list[tuple[str, object]]:
+    where = _join(place, (key,))
+    items = parent.get(key)
+    if not isinstance(items, list) or not items:
+        state = "is missing" if key not in parent else f"{items!r} is not a list with entries"
+        problems.append(Problem(where, f"{state}; write {written.EXAMPLES[key]}"))
+        return []
+    placed = [(f"{where}[{index}]", item) for index, item in enumerate(items)]
+    names: dict[object, str] = {}
+    for at, item in placed:
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and names.setdefault(name, at) != at:
+            problems.append(
+                Problem(f"{at}.name", f"{name!r} is the name of {names[name]} too; give each its own")
+            )
+    return placed
+
+
+def _unreadable_files(config: Config) -> list[Problem]:
+    found = []
+    for target in config.targets:
+        for key in ("access_key_id_file", "access_key_secret_file", "security_token_file"):
+            path: Path | None = getattr(target.credentials, key)
+            if path is None:
+                continue
+            try:
+                with path.open("rb"):
+                    pass
+            except OSError as error:
+                text = f"{str(path)!r} cannot be read: {error.strerror}; name a file that this user may read"
+                found.append(Problem(f"{target.place}.credentials.{key}", text))
+    return found
+
+
+def _join(place: str, path: tuple[int | str, ...]) -> str:
+    """Return `targets[0].queries[2].esp` for a place and a path below it."""
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return re.sub(r"^\.", "", place + steps)

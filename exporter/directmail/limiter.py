@@ -1,0 +1,107 @@
+"""The call budget: one limiter that every HTTP request of a target passes, pages and retries included.
+
+Grants stand evenly apart, first come first served. Throttling halves the allowed rate at once; it comes back by
+small steps.
+"""
+
+import asyncio
+from collections import deque
+
+from exporter.clock import Clock
+
+MARGIN = 0.25
+"""Seconds that a full minute's grants take longer than a minute: the network may deliver the last sooner than the first."""
+RECOVERY = 20
+"""Steps from nothing to the configured rate; a step is taken for every success that is a second or more after the last."""
+STEP_SECONDS = 5.0
+SLOWEST = 1.0
+"""Calls a minute that throttling never goes below."""
+MINUTE = 60.0
+
+
+class Limiter:
+    """At most `per_minute` grants in any sliding minute, evenly apart."""
+
+    def __init__(self, per_minute: float, clock: Clock, phase: float = 0.0) -> None:
+        """`phase` (0 to 1) delays the first grant by that part of a slot, so that targets do not march in step."""
+        self.configured_per_minute = per_minute
+        self.allowed_per_minute = per_minute
+        """What is allowed now."""
+        self._clock = clock
+        self._next = clock.monotonic() + phase * self.spacing
+        self._lock = asyncio.Lock()  # hands over in the order of asking
+        self._waiting = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._grants: deque[float] = deque()
+        self._halved_at = -MINUTE
+        self._stepped_at = 0.0
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between two grants."""
+        return (MINUTE + MARGIN) / self.allowed_per_minute
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the allowed rate is below the configured one."""
+        return self.allowed_per_minute < self.configured_per_minute
+
+    @property
+    def used_last_minute(self) -> int:
+        """How many calls were granted in the last 60 seconds."""
+        self._forget_old()
+        return len(self._grants)
+
+    async def acquire(self) -> None:
+        """Return when the caller may send one request."""
+        self._waiting += 1
+        self._idle.clear()
+        try:
+            async with self._lock:
+                await self._wait()
+                now = self._clock.monotonic()
+                self._grants.append(now)
+                self._forget_old()
+                self._next = now + self.spacing
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._idle.set()
+
+    async def turn(self) -> None:
+        """Return when a request that comes now would be granted at once; takes nothing."""
+        while self._waiting or self._next > self._clock.monotonic():
+            await self._idle.wait()
+            await self._wait()
+
+    def throttled(self, retry_after: float | None = None) -> None:
+        """Note a refusal for going too fast: halve the rate, and grant nothing for `retry_after` seconds.
+
+        Calls that were in flight together bring the same news: the rate is halved once for all of them. Without
+        `retry_after` the next grant comes one slot of the new rate from now.
+        """
+        now = self._clock.monotonic()
+        if now - self._halved_at >= self.spacing:
+            floor = min(SLOWEST, self.configured_per_minute)
+            self.allowed_per_minute = max(self.allowed_per_minute / 2, floor)
+            self._halved_at = now
+        self._stepped_at = now
+        self._next = max(self._next, now + (self.spacing if retry_after is None else retry_after))
+
+    def succeeded(self) -> None:
+        """Note a call that went through: every few seconds of them bring back a step of the configured rate."""
+        now = self._clock.monotonic()
+        if self.is_throttled and now - self._stepped_at >= STEP_SECONDS:
+            step = self.configured_per_minute / RECOVERY
+            self.allowed_per_minute = min(self.allowed_per_minute + step, self.configured_per_minute)
+            self._stepped_at = now
+
+    async def _wait(self) -> None:
+        while (pause := self._next - self._clock.monotonic()) > 0:
+            await self._clock.sleep(pause)
+
+    def _forget_old(self) -> None:
+        horizon = self._clock.monotonic() - MINUTE
+        while self._grants and self._grants[0] <= horizon:
+            self._grants.popleft()

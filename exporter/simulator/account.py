@@ -1,0 +1,124 @@
+"""The demo account: who sends what to whom, and how its readers behave.
+
+Figures: published benchmarks of mail marketing where there are any, else assumptions within their bounds.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+HOUR, DAY = 3600, 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A mailbox provider: its share of a list, and what its mailboxes do."""
+
+    share: float
+    human: float
+    """Multiplier of human opens."""
+    machine: float
+    """Chance that images are loaded by a machine (mail privacy protection)."""
+    scanner: float
+    """Chance that a link scanner visits."""
+
+
+PROVIDERS = {
+    "gmail.com": Provider(0.48, 1.0, 0.12, 0.0005),
+    "yahoo.com": Provider(0.16, 0.78, 0.18, 0.0005),
+    "outlook.com": Provider(0.14, 0.80, 0.06, 0.006),
+    "icloud.com": Provider(0.05, 1.0, 0.62, 0.0002),
+    "others": Provider(0.17, 0.90, 0.08, 0.015),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Log-normal time from sending to the event: median in hours, sigma of the logarithm."""
+
+    median: float
+    sigma: float
+
+
+class Infrastructure(NamedTuple):
+    """What a stream is sent through."""
+
+    dedicated_ip: str
+    dedicated_ip_pool_id: str
+    config_set_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One kind of mail of one sender."""
+
+    sender: str
+    tag: str
+    kind: str
+    """`steady`, `drip` or `campaign`."""
+    volume: float
+    """Mails a day, or a campaign's."""
+    opens: float
+    """Chance that a person opens."""
+    clicks: float
+    """Chance that somebody who opened clicks."""
+    again: float
+    """Further opens per opener."""
+    latency: Latency
+    through: Infrastructure
+    schedule: tuple[tuple[int, int, tuple[float, ...]], ...] = ()
+    """Campaigns: weekday (Monday is 0), hour, and the parts sent in that hour and the next ones."""
+    skipped: float = 0.0
+    """Chance that a campaign does not take place."""
+
+    @property
+    def noise(self) -> float:
+        """Sigma of the logit of the open rate from one mailing to the next."""
+        return 0.18 if self.kind == "campaign" else 0.05
+
+
+_SYSTEM = Infrastructure("192.0.2.10", "pool-system", "set-system")
+_MARKETING = Infrastructure("192.0.2.20", "pool-marketing", "set-marketing")
+_NOTIFY, _NEWS, _PRODUCT = "no-reply@notify.example.com", "news@mail.example.com", "product@mail.example.com"
+
+STREAMS = (
+    Stream(_NOTIFY, "password-reset", "steady", 1500, 0.62, 0.62, 0.55, Latency(0.25, 1.6), _SYSTEM),
+    Stream(_NOTIFY, "receipt", "steady", 6000, 0.48, 0.10, 0.70, Latency(1.2, 1.9), _SYSTEM),
+    Stream(_NOTIFY, "signup", "steady", 2200, 0.55, 0.45, 0.35, Latency(0.35, 1.7), _SYSTEM),
+    Stream(
+        *(_NEWS, "weekly-newsletter", "campaign", 90_000, 0.19, 0.085, 0.45, Latency(9, 2.0), _MARKETING),
+        schedule=((1, 10, (0.6, 0.4)),),
+    ),
+    Stream(
+        *(_NEWS, "promo", "campaign", 60_000, 0.15, 0.10, 0.40, Latency(9, 2.0), _MARKETING),
+        schedule=((3, 9, (0.4, 0.35, 0.25)), (5, 9, (0.4, 0.35, 0.25))),
+        skipped=0.12,
+    ),
+    Stream(_PRODUCT, "onboarding", "drip", 2500, 0.32, 0.14, 0.50, Latency(4, 2.0), _MARKETING),
+)
+
+MACHINE_LATENCY = Latency(2, 1.3)
+REPEAT_LATENCY = Latency(14, 1.9)
+EXTRA_CLICKS = 0.28
+"""Further clicks per clicker."""
+
+ACTIVITY_BY_HOUR = (
+    *(0.35, 0.2, 0.12, 0.1, 0.12, 0.25, 0.6, 1.1, 1.5, 1.6, 1.55, 1.4),
+    *(1.4, 1.3, 1.25, 1.2, 1.2, 1.25, 1.3, 1.35, 1.4, 1.3, 1.0, 0.65),
+)
+ACTIVITY_BY_WEEKDAY = (1.05, 1.05, 1.05, 1.05, 1.0, 0.88, 0.92)
+VOLUME_BY_HOUR = (
+    *(0.3, 0.2, 0.12, 0.1, 0.1, 0.2, 0.5, 0.9, 1.3, 1.6, 1.7, 1.6),
+    *(1.4, 1.4, 1.4, 1.3, 1.3, 1.3, 1.3, 1.4, 1.5, 1.3, 0.9, 0.55),
+)
+VOLUME_BY_WEEKDAY = (1.08, 1.08, 1.06, 1.06, 1.02, 0.84, 0.86)
+DRIP_WEEKEND = 0.85
+SWING, SWING_DAYS = 0.1, 180
+"""The volume swings slowly, by about 0.2 % a day at its steepest."""
+DAY_NOISE = 0.08
+
+
+def click_weight(age: float) -> float:
+    """Return how much likelier than on average an opener of that age (hours) clicks: early ones do."""
+    if age < 1:
+        return 1.7
+    return 1.0 if age < 3 else 0.75

@@ -1,0 +1,108 @@
+"""Things that go wrong on the API's side, on demand.
+
+Written as `name` or `name:probability`, with `,key=value` for more: `throttle:0.1`, `hang:1,times=3`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NAMES = {
+    "throttle": "Throttling.User, HTTP 400",
+    "throttle_retry_after": "Throttling.User with x-acs-retry-after",
+    "http_429": "HTTP 429 without a body",
+    "error": "InternalError, HTTP 500",
+    "html_500": "an HTML page, HTTP 500",
+    "http_503": "ServiceUnavailable, HTTP 503",
+    "truncate": "JSON that stops half way",
+    "no_data": "a 200 without data",
+    "stat_null": "a 200 whose data.stat is null",
+    "empty": "a 200 without rows",
+    "negative": "a negative count",
+    "non_numeric": "a count that is no number",
+    "wrong_content_type": "a good answer called text/html",
+    "huge": "a body of 10 MB",
+    "hang": "no answer at all",
+    "reset": "the connection is reset",
+    "slow_drip": "an answer a byte at a time",
+    "slow": "an answer after `seconds` (2)",
+    "invalid_key": "InvalidAccessKeyId.NotFound, HTTP 404",
+    "bad_signature": "SignatureDoesNotMatch, HTTP 400, with the request repeated in the message",
+    "expired": "InvalidTimeStamp.Expired, HTTP 400",
+    "nonce": "SignatureNonceUsed, HTTP 400",
+    "forbidden": "Forbidden.RAM, HTTP 403",
+    "unknown_sender": "InvalidMailAddress.NotFound, HTTP 404",
+    "page_fails": "InternalError for every page but the first",
+    "pages_up": "TotalPages is 3 too high",
+    "pages_down": "TotalPages is always 1",
+    "page_cap": "pages of 5 rows, whatever was asked for",
+    "rows_added": "a row more for every page that is asked for",
+}
+ALIASES = {
+    "api_throttle": "throttle",
+    "api_5xx": "error",
+    "api_slow": "slow",
+    "api_down": "reset",
+    "key_revoked": "invalid_key",
+    "ram_denied": "forbidden",
+}
+"""Incidents of the monitoring kind that are faults of the API."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """A fault and when it strikes."""
+
+    name: str
+    probability: float = 1.0
+    times: int | None = None
+    """How often it strikes, None for ever."""
+    after: int = 0
+    """How many matching requests are spared first."""
+    seconds: float = 2.0
+    retry_after: int = 2000
+    """Milliseconds, for throttle_retry_after."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Request parameters that must have these values."""
+
+    def __post_init__(self) -> None:
+        self.name = ALIASES.get(self.name, self.name)
+        if self.name not in NAMES:
+            raise ValueError(f"{self.name!r} is no fault; choose one of {', '.join([*NAMES, *ALIASES])}")
+
+    def strikes(self, parameters: Mapping[str, str], chance: float) -> bool:
+        """Return whether the fault hits a request; `chance` is a uniform number of the request's own."""
+        if any(parameters.get(name) != value for name, value in self.where.items()):
+            return False
+        if self.name == "page_fails" and parameters.get("PageNumber", "1") == "1":
+            return False
+        if self.after > 0:
+            self.after -= 1
+            return False
+        if self.times == 0 or chance >= self.probability:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+def parse(text: str) -> Fault:
+    """Return the fault that `name[:probability][,key=value...]` describes. Raise ValueError that names the choices."""
+    head, *rest = text.split(",")
+    name, _, probability = head.partition(":")
+    fault = Fault(name)
+    try:
+        if probability:
+            fault.probability = float(probability)
+        for item in rest:
+            key, _, value = item.partition("=")
+            if key in ("times", "after", "retry_after"):
+                setattr(fault, key, int(value))
+            elif key == "seconds":
+                fault.seconds = float(value)
+            else:
+                fault.where = {**fault.where, key: value}
+    except ValueError:
+        raise ValueError(
+            f"{text!r} has a number that is none; write for instance {name}:0.1,times=3"
+        ) from None
+    return fault

@@ -1,0 +1,175 @@
+"""The exporter's own metrics: live counters of its calls, and each target's state as it is when scraped."""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from exporter import __revision__, __version__
+from exporter.directmail.errors import REASONS
+from exporter.directmail.limiter import Limiter
+from exporter.plan import TargetPlan
+
+ACTIONS = ("GetTrackList",)
+BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds; a call over the open internet takes some tenths, the default timeout is 10."""
+
+
+class TargetState(Protocol):
+    """What a scrape asks of a target."""
+
+    @property
+    def plan(self) -> TargetPlan: ...
+    @property
+    def limiter(self) -> Limiter: ...
+    def is_up(self) -> bool: ...
+    def backlog(self) -> int: ...
+
+
+STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float]], ...] = (
+    (
+        "directmail_up",
+        "Whether any combination of the target was read within its interval, 1 or 0.",
+        lambda state: state.is_up(),
+    ),
+    (
+        "directmail_exporter_rate_limit_requests_per_minute",
+        "Calls a minute that the limiter allows now; less than configured while the API throttles.",
+        lambda state: state.limiter.allowed_per_minute,
+    ),
+    (
+        "directmail_exporter_throttled",
+        "Whether the limiter allows less than configured because the API throttles, 1 or 0.",
+        lambda state: state.limiter.is_throttled,
+    ),
+    (
+        "directmail_exporter_planned_requests_per_minute",
+        "Calls a minute that the plan asks for in the steady state, pages included.",
+        lambda state: state.plan.requests_per_minute,
+    ),
+    (
+        "directmail_exporter_poll_interval_seconds",
+        "Seconds between two reads of today's numbers of a combination.",
+        lambda state: state.plan.poll_interval,
+    ),
+    (
+        "directmail_exporter_backlog_cells",
+        "Days of combinations that are due and not yet read.",
+        lambda state: state.backlog(),
+    ),
+)
+DECREASES = "directmail_exporter_count_decreases"
+
+
+class Telemetry:
+    """The own metrics of one process, on the registry that is passed in."""
+
+    def __init__(self, registry: CollectorRegistry, decreases: Mapping[str, int]) -> None:
+        """`decreases` are the counts that went down, by target, as they are at each scrape."""
+        self._requests = Counter(
+            "directmail_exporter_api_requests",
+            "HTTP requests to the API, pages and retries included.",
+            ["target", "action"],
+            registry=registry,
+        )
+        self._errors = Counter(
+            "directmail_exporter_api_request_errors",
+            "HTTP requests to the API that brought no usable answer.",
+            ["target", "action", "reason"],
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "directmail_exporter_api_request_duration_seconds",
+            "Seconds from sending a request to the API to its whole answer or its failure.",
+            ["target", "action"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._reload_ok = Gauge(
+            "directmail_exporter_config_last_reload_successful",
+            "Whether the last attempt to load the config worked, 1 or 0.",
+            registry=registry,
+        )
+        self._reload_time = Gauge(
+            "directmail_exporter_config_last_reload_success_timestamp_seconds",
+            "When the config that is in force was loaded, in seconds since the epoch.",
+            registry=registry,
+        )
+        build = Gauge(
+            "directmail_exporter_build_info",
+            "Always 1; the labels tell what is running.",
+            ["version", "revision", "python_version"],
+            registry=registry,
+        )
+        build.labels(__version__, __revision__, platform.python_version()).set(1)
+        self._states = _States(decreases)
+        registry.register(self._states)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+
+    def add(self, target: str, state: TargetState) -> None:
+        """Show a target: its counters start at 0, its state is asked for at every scrape."""
+        for action in ACTIONS:
+            self._requests.labels(target, action)
+            self._durations.labels(target, action)
+            for reason in REASONS:
+                self._errors.labels(target, action, reason)
+        self._states.targets[target] = state
+
+    def remove(self, target: str) -> None:
+        """Show the target no more."""
+        self._states.targets.pop(target, None)
+        for metric in (self._requests, self._errors, self._durations):
+            metric.remove_by_labels({"target": target})
+
+    def observer(self, target: str) -> Callable[[str, float, str | None], None]:
+        """Return what the target's client tells of each HTTP request: action, seconds, reason of its failure."""
+
+        def observe(action: str, seconds: float, reason: str | None) -> None:
+            self._requests.labels(target, action).inc()
+            self._durations.labels(target, action).observe(seconds)
+            if reason is not None:
+                self._errors.labels(target, action, reason).inc()
+
+        return observe
+
+    def loaded(self, at: float) -> None:
+        """Note that a config came into force."""
+        self._reload_ok.set(1)
+        self._reload_time.set(at)
+
+    def load_failed(self) -> None:
+        """Note that a config was refused."""
+        self._reload_ok.set(0)
+
+
+class _States(Collector):
+    """The targets' states, read when scraped."""
+
+    def __init__(self, decreases: Mapping[str, int]) -> None:
+        self.targets: dict[str, TargetState] = {}
+        self._decreases = decreases
+
+    def describe(self) -> Iterator[Metric]:
+        yield from self._families()
+
+    def collect(self) -> Iterator[Metric]:
+        families = self._families()
+        for target, state in self.targets.items():
+            for family, (_, _, value) in zip(families, STATE_ROWS, strict=False):
+                family.add_sample(family.name, {"target": target}, float(value(state)))
+            families[-1].add_sample(f"{DECREASES}_total", {"target": target}, self._decreases.get(target, 0))
+        yield from families
+
+    def _families(self) -> list[Metric]:
+        text = "Counts that the API gave lower than before; they add nothing to the observed counters."
+        decreases = CounterMetricFamily(DECREASES, text, labels=["target"])
+        return [
+            *(GaugeMetricFamily(name, text, labels=["target"]) for name, text, _ in STATE_ROWS),
+            decreases,
+        ]
