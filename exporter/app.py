@@ -5,8 +5,9 @@ server and ends the process.
 """
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,12 +78,14 @@ class App:
         options: Options,
         *,
         clock: Clock | None = None,
+        environment: Mapping[str, str] = os.environ,
         load_again: Callable[[], Config] | None = None,
     ) -> None:
-        """`load_again` is what a reload asks for the config; it raises ConfigError."""
+        """`environment` may hold the credentials. `load_again` is what a reload asks for the config; it raises ConfigError."""
         self._config = settings
         self._options = options
         self._clock = clock or SystemClock()
+        self._environment = environment
         self._load_again = load_again
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
@@ -161,9 +164,10 @@ class App:
         plans = [plan.make(settings, target) for target in settings.targets]
         await self._publisher.show(plans)
         for index, each in enumerate(plans):
-            if (polled := self._polled.get(each.target.name)) is not None:
-                polled.target = each.target
-                polled.collector.follow(each)
+            known = self._polled.get(each.target.name)
+            if known is not None:
+                known.target = each.target
+                known.collector.follow(each)
             else:
                 self._poll(each, phase=(index * GOLDEN) % 1)
         self._telemetry.loaded(self._clock.time())
@@ -174,7 +178,7 @@ class App:
         client = Client(
             self._session,
             target.endpoint,
-            _provider(target.credentials),
+            _provider(target.credentials, self._environment),
             limiter,
             self._clock,
             timeout=target.timeout,
@@ -248,7 +252,7 @@ def _account(target: Target) -> tuple[object, ...]:
     )
 
 
-def _provider(source: config.Credentials) -> Provider:
+def _provider(source: config.Credentials, environment: Mapping[str, str]) -> Provider:
     if source.access_key_id_file is not None and source.access_key_secret_file is not None:
         return FromFiles(source.access_key_id_file, source.access_key_secret_file, source.security_token_file)
-    return FromEnvironment()
+    return FromEnvironment(environment)

@@ -69,7 +69,7 @@ class Habits:
     calls_per_minute: int = 60
     retry_after: bool = False
     """Whether throttling tells how long to wait."""
-    strict_span: bool = True
+    strict_span: bool = False
     """Whether the 30 days are counted to the second."""
 
 

@@ -1,0 +1,77 @@
+"""The demo: exporter and simulator on loopback, no account, no file."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from exporter import app, config
+from exporter.app import App, Options
+from exporter.clock import Clock, SystemClock, VirtualClock
+from exporter.simulator.account import PROVIDERS, STREAMS
+from exporter.simulator.server import Simulator
+from exporter.web.server import BindError, split_address
+
+CALLS_PER_MINUTE = 3600
+"""In real time: some 800 cells are there within 15 seconds."""
+POLL_SECONDS = 5
+
+
+def settings(endpoint: str, speed: float = 1.0) -> config.Config:
+    """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
+    senders = sorted({stream.sender for stream in STREAMS})
+    tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
+    text = f"""
+poll_interval: {POLL_SECONDS * speed:.0f}s
+windows: [today, yesterday, 7d, 30d]
+targets:
+  - name: demo
+    endpoint: {endpoint}
+    timezone: Asia/Shanghai
+    rate_limit_per_minute: {CALLS_PER_MINUTE / speed:g}
+    queries:
+      - name: account
+      - name: by_sender
+        account_name: {senders}
+      - name: by_esp
+        account_name: {senders}
+        esp: {list(PROVIDERS)}
+"""
+    text += "".join(
+        f"      - name: by_tag_{number}\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
+        for number, sender in enumerate(senders, 1)
+    )
+    return app.checked("the demo's config", *config.parse(text))
+
+
+def clock(speed: float) -> Clock:
+    """Return the clock that both sides of the demo go by."""
+    return SystemClock() if speed == 1 else VirtualClock(speed)
+
+
+async def run(
+    simulator: Simulator, options: Options, speed: float, started: Callable[[list[str]], None]
+) -> None:
+    """Run the exporter against the simulator until stopped. Raise BindError as App.run does."""
+    environment = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": simulator.key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": simulator.secret,
+    }
+    async with simulator.listen() as url:
+        demo = App(settings(url, speed), options, clock=simulator.clock, environment=environment)
+        await demo.run(started)
+
+
+async def simulate(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
+    """Run the simulator alone until SIGTERM or SIGINT. Raise BindError where the address cannot be had."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    host, port = split_address(listen)
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(simulator.listen(host or "0.0.0.0", port))
+        except OSError as error:
+            raise BindError(f"cannot listen on {listen}: {(error.strerror or str(error)).lower()}") from None
+        started(url)
+        await stopped.wait()
