@@ -5,6 +5,7 @@ small steps.
 """
 
 import asyncio
+import math
 from collections import deque
 
 from exporter.clock import Clock
@@ -12,8 +13,9 @@ from exporter.clock import Clock
 MARGIN = 0.25
 """Seconds that a full minute's grants take longer than a minute: the network may deliver the last sooner than the first."""
 RECOVERY = 20
-"""Steps from nothing to the configured rate; a step is taken for every success that is a second or more after the last."""
+"""Steps from nothing to the configured rate."""
 STEP_SECONDS = 5.0
+"""Seconds between two steps; a step needs a success, so at less than twelve calls a minute each success is one."""
 SLOWEST = 1.0
 """Calls a minute that throttling never goes below."""
 MINUTE = 60.0
@@ -27,6 +29,7 @@ class Limiter:
         self.configured_per_minute = per_minute
         self.allowed_per_minute = per_minute
         """What is allowed now."""
+        self._whole = math.floor(per_minute) or per_minute  # three calls in a minute are more than 2.5
         self._clock = clock
         self._next = clock.monotonic() + phase * self.spacing
         self._lock = asyncio.Lock()  # hands over in the order of asking
@@ -34,13 +37,13 @@ class Limiter:
         self._idle = asyncio.Event()
         self._idle.set()
         self._grants: deque[float] = deque()
-        self._halved_at = -MINUTE
-        self._stepped_at = 0.0
+        self._halved_at = -math.inf
+        self._stepped_at = -math.inf
 
     @property
     def spacing(self) -> float:
         """Seconds between two grants."""
-        return (MINUTE + MARGIN) / self.allowed_per_minute
+        return (MINUTE + MARGIN) / min(self.allowed_per_minute, self._whole)
 
     @property
     def is_throttled(self) -> bool:
@@ -53,8 +56,8 @@ class Limiter:
         self._forget_old()
         return len(self._grants)
 
-    async def acquire(self) -> None:
-        """Return when the caller may send one request."""
+    async def acquire(self) -> float:
+        """Return when the caller may send one request: the monotonic time of the grant, for `throttled`."""
         self._waiting += 1
         self._idle.clear()
         try:
@@ -64,6 +67,7 @@ class Limiter:
                 self._grants.append(now)
                 self._forget_old()
                 self._next = now + self.spacing
+                return now
         finally:
             self._waiting -= 1
             if not self._waiting:
@@ -75,14 +79,15 @@ class Limiter:
             await self._idle.wait()
             await self._wait()
 
-    def throttled(self, retry_after: float | None = None) -> None:
+    def throttled(self, retry_after: float | None = None, granted_at: float | None = None) -> None:
         """Note a refusal for going too fast: halve the rate, and grant nothing for `retry_after` seconds.
 
-        Calls that were in flight together bring the same news: the rate is halved once for all of them. Without
-        `retry_after` the next grant comes one slot of the new rate from now.
+        `granted_at` is what `acquire` returned. A call that was granted before the last halving says nothing of the
+        rate since, however late its answer: only calls of the new rate halve it again. Without `retry_after` the next
+        grant comes one slot of the new rate from now: the shortest wait that keeps to that rate.
         """
         now = self._clock.monotonic()
-        if now - self._halved_at >= self.spacing:
+        if granted_at is None or granted_at > self._halved_at:
             floor = min(SLOWEST, self.configured_per_minute)
             self.allowed_per_minute = max(self.allowed_per_minute / 2, floor)
             self._halved_at = now
