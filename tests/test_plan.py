@@ -28,7 +28,9 @@ def senders(count: int) -> str:
 
 
 def by_sender(count: int, extra: str = "") -> configuration.Config:
-    return load(f"{extra}\n{HEAD}    queries:\n      - name: by_sender\n        account_name: [{senders(count)}]\n")
+    return load(
+        f"{extra}\n{HEAD}    queries:\n      - name: by_sender\n        account_name: [{senders(count)}]\n"
+    )
 
 
 def only_plan(config: configuration.Config, pages: float = 1.0) -> plan.TargetPlan:
@@ -81,7 +83,9 @@ def test_a_window_ends_yesterday_unless_it_is_today(window: str, first: str, las
         pytest.param("UTC", "2026-02-01T00:00:00+00:00", "2026-02-01", id="first-second-of-a-month"),
         pytest.param("Asia/Shanghai", "2026-01-31T16:00:00+00:00", "2026-02-01", id="ahead-of-utc"),
         pytest.param("America/Los_Angeles", "2026-02-01T07:59:59+00:00", "2026-01-31", id="behind-utc"),
-        pytest.param("Pacific/Kiritimati", "2024-02-28T10:00:00+00:00", "2024-02-29", id="fourteen-hours-ahead"),
+        pytest.param(
+            "Pacific/Kiritimati", "2024-02-28T10:00:00+00:00", "2024-02-29", id="fourteen-hours-ahead"
+        ),
     ],
 )
 def test_today_is_the_day_of_the_targets_zone(zone: str, now: str, day: str) -> None:

@@ -1,14 +1,14 @@
 """The API client: signed calls over one shared session, retried where that helps, pages put together.
 
-What goes wrong comes out as a DirectMailError and as nothing else; foreign exceptions are translated in `_send`.
+What goes wrong comes out as a DirectMailError and as nothing else; foreign exceptions are translated in `transport`.
 """
 
-import asyncio
 import random
+import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from datetime import date
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -16,26 +16,21 @@ from yarl import URL
 
 from exporter.clock import Clock
 from exporter.directmail import answers, signing
+from exporter.directmail.classification import failure
 from exporter.directmail.credentials import Credentials, Provider
-from exporter.directmail.errors import (
-    AuthError,
-    DirectMailError,
-    NetworkError,
-    ParseError,
-    RequestTimeout,
-    Throttled,
-)
+from exporter.directmail.errors import AuthError, DirectMailError, ParseError, Throttled
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import PARAMETERS, Filters, RateSums, Totals
 from exporter.directmail.paging import Pages
+from exporter.directmail.transport import environment_proxy, open_session, post
+
+__all__ = ["Answer", "Client", "open_session"]
 
 VERSION = "2015-11-23"
 TRACK = "GetTrackList"
 ATTEMPTS = 3
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt, about; doubled for each further one."""
-LARGEST_BODY = 4 * 1024 * 1024
-"""Bytes. A full page of a thousand rows is a tenth of it."""
 RESTARTS = 2
 """How often a cell is read anew when its rows change between two pages."""
 
@@ -49,22 +44,9 @@ class Answer(NamedTuple):
     totals: Totals
     rates: RateSums
     pages: int
-    """HTTP answers that it took."""
+    """Pages that it took, those of lists that changed meanwhile included."""
     request_id: str
     """Of the last page."""
-
-
-@asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the session that all clients share. Proxies are taken from the environment (HTTPS_PROXY and the like)."""
-    async with aiohttp.ClientSession(
-        trust_env=True,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        connector=aiohttp.TCPConnector(limit=256, keepalive_timeout=90),
-        skip_auto_headers=("User-Agent", "Content-Type"),
-        headers={"Accept": "application/json", "User-Agent": "directmail-exporter"},
-    ) as session:
-        yield session
 
 
 class Client:
@@ -87,6 +69,7 @@ class Client:
         self._session = session
         self._endpoint = endpoint
         self._host = _host(URL(endpoint))
+        self._proxy = environment_proxy(URL(endpoint))
         self._provider = provider
         self._limiter = limiter
         self._clock = clock
@@ -103,19 +86,24 @@ class Client:
             "PageSize": str(self._page_size),
         }
         parameters.update({name: value for name, value in zip(PARAMETERS, filters, strict=True) if value})
+        asked = 0
         for _ in range(RESTARTS + 1):
             pages = Pages()
             while (number := pages.wanted) is not None:
                 document = await self.call(TRACK, {**parameters, "PageNumber": str(number)})
-                request_id = answers.request_id_of(document, {})
+                request_id = document["RequestId"]
                 pages.add(answers.page(document, request_id), request_id)
+            asked += pages.asked
             if not pages.changed:
                 totals, rates = answers.summed(pages.rows, pages.request_id)
-                return Answer(totals, rates, pages.asked, pages.request_id)
+                return Answer(totals, rates, asked, pages.request_id)
         raise ParseError("rows came and went between the pages", request_id=pages.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """Return the answer's JSON object. Raise DirectMailError after the last attempt, or at once for a refusal."""
+        """Return the answer's JSON object, its RequestId always a string.
+
+        Raise DirectMailError after the last attempt, or at once for a refusal.
+        """
         attempt = 0
         while True:
             attempt += 1
@@ -139,7 +127,7 @@ class Client:
         self, action: str, parameters: Mapping[str, str], credentials: Credentials
     ) -> dict[str, Any]:
         """Send one signed request and tell the limiter and the observer how it went."""
-        await self._limiter.acquire()
+        granted_at = await self._limiter.acquire()
         started = self._clock.monotonic()
         reason: str | None = None
         try:
@@ -147,7 +135,7 @@ class Client:
         except DirectMailError as error:
             reason = error.reason
             if isinstance(error, Throttled):
-                self._limiter.throttled(error.retry_after)
+                self._limiter.throttled(error.retry_after, granted_at)
             raise
         else:
             self._limiter.succeeded()
@@ -160,35 +148,20 @@ class Client:
     ) -> dict[str, Any]:
         query = signing.canonical_query(parameters)
         url = URL(f"{self._endpoint}/?{query}", encoded=True)
+        headers = self._headers(action, query, credentials)
+        reply = await post(self._session, url, headers, self._timeout, self._proxy)
+        document: dict[str, Any] = {}
         try:
-            async with self._session.post(
-                url,
-                headers=self._headers(action, query, credentials),
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as response:
-                body = await _bounded(response)
-                status, headers = response.status, response.headers
-        except TimeoutError:
-            raise RequestTimeout(
-                f"no complete answer within {self._timeout.total:g} s",
-                advice="Look at the network between here and the endpoint, or raise the target's timeout.",
-            ) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # ValueError: headers or encodings that aiohttp gives up on. The cause's text may hold the whole URL.
-            raise NetworkError(
-                f"the connection failed: {type(error).__name__}",
-                advice="Look at name resolution, the proxy and the network between here and the endpoint.",
-            ) from None
-        try:
-            document = answers.decode(body, headers.get("x-acs-request-id", "")[:64])
-        except ParseError:
-            if status == 200:
+            document = answers.decode(reply.body)
+        except ParseError as error:
+            if reply.status == HTTPStatus.OK:
+                error.status, error.request_id = reply.status, answers.request_id_of({}, reply.headers)
                 raise
-            document = {}
-        if status != 200 or ("Code" in document and "data" not in document):
-            raise answers.failure(action, status, document, headers, self._clock.time())
-        document.setdefault("RequestId", headers.get("x-acs-request-id", ""))
+        has_data = isinstance(document.get("data"), dict)
+        if reply.status != HTTPStatus.OK or (document.get("Code") and not has_data):
+            now, secrets = self._clock.time(), credentials.secrets()
+            raise failure(action, reply.status, document, reply.headers, now, secrets)
+        document["RequestId"] = answers.request_id_of(document, reply.headers)
         return document
 
     def _headers(self, action: str, query: str, credentials: Credentials) -> dict[str, str]:
@@ -196,7 +169,7 @@ class Client:
             "host": self._host,
             "x-acs-action": action,
             "x-acs-content-sha256": signing.EMPTY_SHA256,
-            "x-acs-date": answers.moment(self._clock.time()),
+            "x-acs-date": time.strftime(signing.DATE_FORMAT, time.gmtime(self._clock.time())),
             "x-acs-signature-nonce": uuid.uuid4().hex,
             "x-acs-version": VERSION,
         }
@@ -206,21 +179,6 @@ class Client:
         key, secret = credentials.access_key_id, credentials.access_key_secret
         signed["Authorization"] = signing.authorization(key, secret, "POST", query, signed)
         return signed
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body. Raise ParseError for one that is too large, without reading the rest."""
-    chunks, size = [], 0
-    async for chunk in response.content.iter_chunked(65_536):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            raise ParseError(
-                f"the answer is larger than {LARGEST_BODY // 1024**2} MB",
-                request_id=response.headers.get("x-acs-request-id", "")[:64],
-                status=response.status,
-            )
-    return b"".join(chunks)
 
 
 def _host(url: URL) -> str:

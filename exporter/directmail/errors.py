@@ -13,7 +13,8 @@
     │   └── RequestTimeout        reason "timeout"
     └── ParseError            reason "parse": an answer that makes no sense; ask again at the next poll
 
-Messages hold Alibaba's Code and RequestId, never a body, a header or a credential.
+Messages hold Alibaba's Code and RequestId, never a body, a header or a credential. Which error an answer is:
+`classification`.
 """
 
 REASONS = (
@@ -36,6 +37,8 @@ class DirectMailError(Exception):
     """One of REASONS."""
     retry: bool = False
     """Whether the same call may be sent again at once, with a fresh nonce and date."""
+    usual_advice: str = ""
+    """What an operator does about it where the call site knows no better, one sentence."""
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class DirectMailError(Exception):
         """Alibaba's RequestId, "" where the answer had none."""
         self.status = status
         """The HTTP status, None when no answer arrived."""
-        self.advice = advice
+        self.advice = advice or self.usual_advice
         """What an operator does about it, one sentence."""
         self.retry_after = retry_after
         """Seconds to wait as the API asks for, None where it does not say."""
@@ -107,15 +110,21 @@ class Throttled(Transient):
 
 class ServerError(Transient):
     reason = "server"
+    usual_advice = (
+        "Nothing to do: it is tried again; if it stays, show the RequestId to Alibaba Cloud's support."
+    )
 
 
 class NetworkError(Transient):
     reason = "network"
+    usual_advice = "Look at name resolution, the proxy and the network between here and the endpoint."
 
 
 class RequestTimeout(Transient):
     reason = "timeout"
+    usual_advice = "Look at the network between here and the endpoint, or raise the target's timeout."
 
 
 class ParseError(DirectMailError):
     reason = "parse"
+    usual_advice = "Nothing to do if it passes; if it stays, show the RequestId to Alibaba Cloud's support."

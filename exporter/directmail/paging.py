@@ -1,68 +1,94 @@
 """Which page comes next and when all have arrived, whatever the server says of its own pages.
 
-TotalPages and Total are two witnesses. Where they agree they are believed. Where they do not, pages are asked for
-until one is empty or repeats the one before.
+TotalPages and Total are two witnesses. Where they agree they are believed. Where they do not, and where there are
+none, pages are asked for until one is empty or repeats the one before.
 """
 
-from typing import Any
-
-from exporter.directmail.answers import Page
+from exporter.directmail.answers import Page, Row
 from exporter.directmail.errors import ParseError
 
 MOST_PAGES = 200
+_NOTHING = Page([], None, None, None, None)
 
 
 class Pages:
     """The pages of one question."""
 
     def __init__(self) -> None:
-        self.rows: list[Any] = []
+        self.rows: list[Row] = []
         self.asked = 0
         self.request_id = ""
+        """Of the last page."""
         self.changed = False
         """Whether the list changed while it was read: then its rows are worth nothing."""
         self.wanted: int | None = 1
         """The number of the page to ask for, None when there is nothing more to ask."""
-        self._first: Page | None = None
-        self._before: list[Any] | None = None
+        self._first = _NOTHING
+        self._before: list[Row] | None = None
 
     def add(self, page: Page, request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where rows that were promised do not come."""
         self.asked += 1
         self.request_id = request_id
-        first = self._first = self._first or page
-        if (page.total, page.pages, page.size) != (first.total, first.pages, first.size):
+        if self.asked == 1:
+            self._first = page
+        is_zero = not any(any(row.counts) for row in page.rows)
+        if _differ(self._first, page, is_last=self.asked == self._first.pages):
             self.changed, self.wanted = True, None
-            return
-        promised_pages = first.pages is not None and self.asked <= first.pages
-        promised_rows = first.total is not None and len(self.rows) < first.total
-        promised = promised_pages and promised_rows
-        another = self.asked > 1 and page.number is not None and page.number != self.asked
-        repeats = another or (bool(page.rows) and page.rows == self._before)
-        if not page.rows or repeats:
-            if promised and self.asked > 1:
-                text = f"page {self.asked} is not there, although the answer counts {first.pages} pages of {first.total} rows"
-                raise ParseError(text, request_id=request_id)
-            if promised and first.total:
-                raise ParseError(
-                    f"the answer counts {first.total} rows and holds none", request_id=request_id
-                )
-            self.wanted = None
-            return
-        self.rows += page.rows
-        self._before = page.rows
-        if self._complete(first):
+        elif not page.rows:
+            self._end("is empty")
+        elif page.number not in (None, self.asked):
+            self._end(f"came as page {page.number}")
+        elif page.rows == self._before and not (is_zero and self._is_promised()):
+            self._end("repeats the one before")
+        else:
+            self.rows += page.rows
+            self._before = page.rows
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_complete():
             self.wanted = None
         elif self.asked >= MOST_PAGES:
-            raise ParseError(f"more than {MOST_PAGES} pages", request_id=request_id)
+            raise ParseError(f"more than {MOST_PAGES} pages", request_id=self.request_id)
         else:
             self.wanted = self.asked + 1
 
-    def _complete(self, first: Page) -> bool:
-        """Whether everything that the server counts has come. Unknown counts are no witnesses."""
+    def _end(self, what: str) -> None:
+        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised to bring rows."""
+        if self._is_promised():
+            said = f"TotalPages {self._first.pages}, Total {self._first.total}"
+            text = f"page {self.asked} {what}, although the answer says {said}"
+            raise ParseError(text, request_id=self.request_id)
+        self.wanted = None
+
+    def _is_promised(self) -> bool:
+        """Whether every witness says that the page that was just asked for has rows."""
+        first = self._first
+        if self.asked == 1:
+            # One page is what there is of nothing, too: Total goes first.
+            return bool(first.rows) or bool(first.total) or (first.total is None and (first.pages or 0) > 1)
+        pages = None if first.pages is None else self.asked <= first.pages
+        total = None if first.total is None else len(self.rows) < first.total
+        witnesses = [said for said in (pages, total) if said is not None]
+        return bool(witnesses) and all(witnesses)
+
+    def _is_complete(self) -> bool:
+        """Whether everything that the server counts has come."""
+        first = self._first
         pages = None if first.pages is None else self.asked >= first.pages
         total = None if first.total is None else len(self.rows) >= first.total
         witnesses = [said for said in (pages, total) if said is not None]
         if witnesses:
             return all(witnesses)
-        return first.size is None or len(self._before or ()) < first.size
+        return first.size is not None and len(self._before or ()) < first.size
+
+
+def _differ(first: Page, page: Page, *, is_last: bool) -> bool:
+    """Whether two pages are of different lists: rows came or went, or the page size changed.
+
+    PageSize may be meant as the rows of this page, so the last page's may be its own length.
+    """
+    if (page.total, page.pages) != (first.total, first.pages):
+        return True
+    return page.size != first.size and not (is_last and page.size == len(page.rows))

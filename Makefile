@@ -1,0 +1,43 @@
+# make demo, make test: each sets itself up on a fresh machine. Needs python3 (3.11 or newer) with venv.
+
+export ALIBABA_CLOUD_ECS_METADATA_DISABLED = true
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check lint types format bench clean
+
+demo: $(READY)
+	$(BIN)/directmail-exporter demo $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: lint types test
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+coverage: $(READY)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): pyproject.toml requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,123 @@
+"""A made-up world for the scheduler and the collector: configs in a line, an API in memory, time by script."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from exporter import config as configuration
+from exporter import plan
+from exporter.clock import Clock
+from exporter.collector import Collector
+from exporter.directmail.client import Answer
+from exporter.directmail.errors import DirectMailError
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.exposition import Exposition
+from exporter.metrics import FAMILIES
+from exporter.plan import Combination, TargetPlan
+from exporter.publisher import Publisher
+from exporter.store import Store
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+NO_RATES = RateSums(0.0, 0.0, 0.0, 0.0)
+
+
+def make_config(
+    *,
+    senders: int = 2,
+    small_query: bool = False,
+    zone: str = "UTC",
+    rate: float = 30,
+    head: str = "",
+) -> configuration.Config:
+    """Return a config with one target, one query of so many senders, and on request a query of one tag."""
+    names = ", ".join(f"s{number}@example.com" for number in range(senders))
+    text = f"{head}\ntargets:\n  - name: shop\n    region: us-east-1\n    timezone: {zone}\n"
+    text += f"    rate_limit_per_minute: {rate}\n    queries:\n      - name: senders\n        account_name: [{names}]\n"
+    if small_query:
+        text += "      - name: small\n        account_name: s0@example.com\n        tag_name: welcome\n"
+    config, problems = configuration.parse(text)
+    assert config is not None, problems
+    assert problems == ()
+    return config
+
+
+def make_plan(config: configuration.Config) -> TargetPlan:
+    return plan.make(config, config.targets[0])
+
+
+@dataclass
+class Api:
+    """Stands where the client stands: counts that grow with time, and failures on demand."""
+
+    clock: Clock
+    limiter: Limiter
+    fails: Callable[[Filters, date], DirectMailError | None] = lambda filters, day: None
+    counts: Callable[[Filters, date, float], int] | None = None
+    pages: int = 1
+    latency: float = 0.05
+    asked: list[tuple[float, Filters, date]] = field(default_factory=list)
+    """Monotonic time of every request."""
+    answered: dict[tuple[Filters, date], Totals] = field(default_factory=dict)
+
+    async def track(self, filters: Filters, day: date) -> Answer:
+        for _ in range(self.pages):
+            await self.limiter.acquire()
+            self.asked.append((self.clock.monotonic(), filters, day))
+            await self.clock.sleep(self.latency)
+        failure = self.fails(filters, day)
+        if failure is not None:
+            raise failure
+        self.limiter.succeeded()
+        count = self.counts(filters, day, self.clock.time()) if self.counts else len(self.asked)
+        totals = Totals(count * 4, count * 2, count, count // 2, count // 4)
+        self.answered[filters, day] = totals
+        return Answer(totals, NO_RATES, self.pages, "REQUEST")
+
+
+class World:
+    """One target, polled from an Api by a script, shown in an exposition."""
+
+    def __init__(self, config: configuration.Config, clock: Clock, **api: object) -> None:
+        self.config = config
+        self.clock = clock
+        self.store = Store()
+        self.exposition = Exposition(FAMILIES, CollectorRegistry())
+        self.publisher = Publisher(self.store, self.exposition, clock)
+        each = make_plan(config)
+        self.limiter = Limiter(each.target.rate_limit_per_minute, clock)
+        self.api = Api(clock, self.limiter, **api)  # type: ignore[arg-type]
+        self.collector = Collector(
+            each,
+            self.api,  # type: ignore[arg-type]
+            self.limiter,
+            self.store,
+            clock,
+            changed=self.publisher.refresh,
+            replan=self._replan,
+            rng=random.Random(1),
+        )
+
+    @property
+    def combinations(self) -> tuple[Combination, ...]:
+        return self.collector.plan.combinations
+
+    async def shown(self) -> dict[tuple[str, ...], float]:
+        """Return the exposed samples by (metric, sender, tag, window)."""
+        page = await self.exposition.scrape()
+        text = b"".join(page.parts).decode()
+        return {
+            (
+                sample.name,
+                *(sample.labels.get(name, "") for name in ("account_name", "tag_name", "window")),
+            ): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def _replan(self, pages_per_cell: float) -> TargetPlan:
+        revised = plan.make(self.config, self.config.targets[0], pages_per_cell=pages_per_cell)
+        self.publisher.replan(revised)
+        return revised
