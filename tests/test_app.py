@@ -1,0 +1,168 @@
+"""The whole program from start to end: signals, bugs, reload."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from exporter.app import App, Options, load
+from exporter.config import Problem
+from exporter.simulator.faults import Fault
+from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from structlog.testing import capture_logs
+from tests.processes import get, program, until
+
+KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
+SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com")
+
+
+def simulator(**options: object) -> Simulator:
+    return Simulator(habits=Habits(calls_per_minute=100_000), **options)  # type: ignore[arg-type]
+
+
+def write_config(path: Path, endpoint: str, *senders: str, head: str = "") -> Path:
+    """Write a config that polls the senders of a simulator fast."""
+    path.write_text(
+        f"""{head}
+poll_interval: 1h
+windows: [today, yesterday]
+targets:
+  - name: shop
+    endpoint: {endpoint}
+    rate_limit_per_minute: 6000
+    timeout: 5s
+    queries:
+      - name: by_sender
+        account_name: [{", ".join(senders or SENDERS[:2])}]
+"""
+    )
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_program_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
+    async with simulator().listen() as url:
+        config = write_config(tmp_path / "config.yaml", url)
+        flags = ("--config.file", str(config), "--web.listen-address", "127.0.0.1:0")
+        async with program(*flags, environment=KEYS) as exporter:
+            address = await exporter.address()
+            await until(f"http://{address}/-/ready", "OK")
+            assert await exporter.end(number) == 0
+            assert not any("Traceback" in line for line in exporter.lines)
+
+
+async def test_it_ends_within_five_seconds_while_the_api_hangs(tmp_path: Path) -> None:
+    async with simulator(faults=[Fault("hang")]).listen() as url:
+        config = write_config(tmp_path / "config.yaml", url)
+        flags = ("--config.file", str(config), "--web.listen-address", "127.0.0.1:0")
+        async with program(*flags, environment=KEYS) as exporter:
+            address = await exporter.address()
+            assert (await get(f"http://{address}/-/healthy"))[0] == 200
+            begun = time.monotonic()
+            assert await exporter.end() == 0
+            assert time.monotonic() - begun < 5
+
+
+async def test_a_bug_in_the_loop_ends_the_program_loudly(tmp_path: Path) -> None:
+    """The bug: a store that cannot take in what was read."""
+    broken = "from exporter.store import Store; Store.put = lambda *a, **k: 1 // 0; from exporter.cli import main; main()"
+    async with simulator().listen() as url:
+        config = write_config(tmp_path / "config.yaml", url)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", broken),
+            *("--config.file", str(config), "--web.listen-address", "127.0.0.1:0"),
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **KEYS},
+        )
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1
+    assert b"ZeroDivisionError" in errors
+    assert b"please report" in errors
+
+
+class TestInOneProcess:
+    """The same, driven from inside."""
+
+    @staticmethod
+    async def started(app: App) -> tuple[asyncio.Task[None], str]:
+        addresses: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(app.run(addresses.set_result))
+        done, _ = await asyncio.wait([task, addresses], return_when=asyncio.FIRST_COMPLETED)
+        if task in done:
+            task.result()
+        return task, f"http://{(await addresses)[0]}"
+
+    async def test_every_page_is_there(self, tmp_path: Path) -> None:
+        async with simulator().listen() as url:
+            settings = load(write_config(tmp_path / "config.yaml", url))
+            app = App(settings, Options(listen_addresses=("127.0.0.1:0",)), environment=KEYS)
+            task, base = await self.started(app)
+            await until(f"{base}/-/ready", "OK")
+            assert (await get(f"{base}/"))[0] == 200
+            assert (await get(f"{base}/-/healthy")) == (200, "OK\n")
+            text = await until(f"{base}/metrics", 'window="yesterday"')
+            assert 'directmail_up{target="shop"} 1.0' in text
+            assert "_created" not in text
+            app.stop()
+            await task
+
+    async def test_it_is_not_ready_before_every_combination_was_tried(self, tmp_path: Path) -> None:
+        async with simulator(faults=[Fault("hang")]).listen() as url:
+            settings = load(write_config(tmp_path / "config.yaml", url))
+            app = App(settings, Options(listen_addresses=("127.0.0.1:0",)), environment=KEYS)
+            task, base = await self.started(app)
+            assert await get(f"{base}/-/ready") == (503, "shop: 2 combinations not tried yet\n")
+            app.stop()
+            await task
+
+    async def test_a_reload_keeps_what_both_configs_share_and_drops_the_rest(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        api = simulator()
+        async with api.listen() as url:
+            write_config(path, url)
+            options = Options(listen_addresses=("127.0.0.1:0",), enable_lifecycle=True)
+            app = App(load(path), options, environment=KEYS, load_again=lambda: load(path))
+            task, base = await self.started(app)
+            await until(f"{base}/metrics", f'account_name="{SENDERS[1]}",config_set_id="",dedicated_ip="",')
+            await _quiet(api)
+            api.requests.clear()
+            write_config(path, url, SENDERS[0], SENDERS[2])
+            assert await app.reload() == ()
+            await until(f"{base}/metrics", SENDERS[2])
+            await _quiet(api)
+            _, text = await get(f"{base}/metrics")
+            asked = {seen.parameters["AccountName"] for seen in api.requests}
+            app.stop()
+            await task
+        assert asked == {SENDERS[2]}
+        assert SENDERS[0] in text
+        assert SENDERS[1] not in text
+
+    async def test_a_bad_config_keeps_the_old_one_running(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        async with simulator().listen() as url:
+            write_config(path, url)
+            options = Options(listen_addresses=("127.0.0.1:0",), enable_lifecycle=True)
+            app = App(load(path), options, environment=KEYS, load_again=lambda: load(path))
+            task, base = await self.started(app)
+            await until(f"{base}/-/ready", "OK")
+            write_config(path, url, head="max_serie: 3")
+            with capture_logs() as lines:
+                problems = await app.reload()
+            text = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 0.0")
+            app.stop()
+            await task
+        assert problems == (Problem("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?"),)
+        assert [line["place"] for line in lines if line["log_level"] == "error"] == ["max_serie"]
+        assert 'directmail_up{target="shop"} 1.0' in text
+
+
+async def _quiet(api: Simulator) -> None:
+    """Return when the simulator is asked no more."""
+    before = -1
+    while before != len(api.requests):
+        before = len(api.requests)
+        await asyncio.sleep(0.3)
