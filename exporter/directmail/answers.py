@@ -62,8 +62,10 @@ def request_id_of(document: Mapping[str, Any], headers: Mapping[str, str]) -> st
 
 
 def page(document: Mapping[str, Any], request_id: str) -> Page:
-    """Return the page that a 200 holds. Raise ParseError for a row that makes no sense, and without `data.stat`:
-    missing is never 0."""
+    """Return the page that a 200 holds.
+
+    Raise ParseError for a row that makes no sense, and where there is no `data.stat`: missing is never 0.
+    """
     data = document.get("data")
     rows = data.get("stat") if isinstance(data, dict) else None
     if not isinstance(rows, list):
@@ -73,7 +75,10 @@ def page(document: Mapping[str, Any], request_id: str) -> Page:
 
 
 def summed(rows: Iterable[Row], request_id: str) -> tuple[Totals, RateSums]:
-    """Return the rows' counts, and their rates each times TotalNumber. Raise ParseError for sums beyond LARGEST."""
+    """Return the rows' counts, and their rates each times TotalNumber.
+
+    Raise ParseError for sums beyond LARGEST.
+    """
     totals = [0] * len(COUNTS)
     rates: list[float | None] = [0.0] * len(RATES)
     for row in rows:
@@ -150,7 +155,7 @@ def _rate(value: Any) -> float | None:
 
 
 def _shown(value: Any) -> str:
-    """Return a value that is no count, short enough for a message; what a list or an object holds is not shown."""
+    """Return a value that is no count, short enough for a message; what a list or object holds stays out."""
     if isinstance(value, str):
         return repr(printable(value, 40))
     return printable(str(value), 40) if isinstance(value, int | float) else f"a {type(value).__name__}"

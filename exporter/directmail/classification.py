@@ -1,7 +1,7 @@
-"""Which error an answer is, by Alibaba's Code and then by the HTTP status, and what an operator does about it.
+"""Which error an answer is, by Alibaba's Code and then by the HTTP status; what an operator does about it.
 
-The same Code comes with different statuses, so the Code goes first. Source: the error codes of Direct Mail and of
-Alibaba Cloud's gateway.
+The same Code comes with different statuses, so the Code goes first. Source: the error codes of Direct Mail
+and of Alibaba Cloud's gateway.
 """
 
 from collections.abc import Iterable, Mapping
@@ -69,8 +69,8 @@ def failure(
 ) -> DirectMailError:
     """Return the error that an answer is.
 
-    The remote Message is kept, cut short and without `secrets`, except where the credentials are refused: there it
-    repeats the request. `now` (seconds since the epoch) tells how far off the clock is where the date is refused.
+    The remote Message is kept, cut short and without `secrets`, except where the credentials are refused:
+    there it repeats the request. `now` (seconds since the epoch) tells how far off the clock is.
     """
     code = _clean(document.get("Code"), 80, secrets)
     kind = _kind(code, status)
@@ -87,7 +87,7 @@ def failure(
 
 
 def _kind(code: str, status: int) -> type[DirectMailError]:
-    if (known := _FAMILIES.get(code.split(".")[0])) is not None:
+    if (known := _FAMILIES.get(_family(code))) is not None:
         return known
     for prefix, kind in _PREFIXES:
         if code.startswith(prefix):
@@ -102,17 +102,20 @@ def _kind(code: str, status: int) -> type[DirectMailError]:
     return {401: AuthError, 403: PermissionDenied}.get(status, InvalidRequest)
 
 
+def _family(code: str) -> str:
+    return code.partition(".")[0]
+
+
 def _advice(
     kind: type[DirectMailError], action: str, code: str, headers: Mapping[str, str], now: float
 ) -> str:
     """Return what an operator does, "" where the kind of error says enough."""
-    family = code.split(".")[0]
     if kind is Throttled:
         return "Lower the target's rate_limit_per_minute, or find who else uses the account's quota."
     if kind is NonceUsed:
         return "Nothing to do: it is sent again with another nonce."
     if kind is AuthError:
-        return _auth_advice(family, headers, now)
+        return _auth_advice(_family(code), headers, now)
     if kind is PermissionDenied:
         return (
             f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role"
@@ -125,7 +128,8 @@ def _advice(
 
 def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
     if family in ("InvalidTimeStamp", "IllegalTimestamp"):
-        return f"Set this machine's clock{_clock_error(headers, now)}; the API refuses dates more than 15 minutes off."
+        off = _clock_error(headers, now)
+        return f"Set this machine's clock{off}; the API refuses dates more than 15 minutes off."
     if family == "InvalidAccessKeyId":
         return "Check that the access key exists, is enabled, and is of this account."
     if family in ("InvalidSecurityToken", "MissingSecurityToken"):
@@ -162,7 +166,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _clean(value: object, longest: int, secrets: Iterable[str]) -> str:
-    """Return a remote text on one line, cut short, without any of `secrets` as they are or as a URL has them."""
+    """Return a remote text on one line, cut short, without any of `secrets`, plain or as in a URL."""
     if not isinstance(value, str):
         return ""
     for secret in secrets:

@@ -1,6 +1,6 @@
 """The API client: signed calls over one shared session, retried where that helps, pages put together.
 
-What goes wrong comes out as a DirectMailError and as nothing else; foreign exceptions are translated in `transport`.
+What goes wrong comes out as a DirectMailError and as nothing else; `transport` translates foreign exceptions.
 """
 
 import random
@@ -79,7 +79,10 @@ class Client:
         self._random = rng or random.Random()
 
     async def track(self, filters: Filters, day: date) -> Answer:
-        """Return the day's counts for these filters. Raise DirectMailError unless every page arrived and made sense."""
+        """Return the day's counts for these filters.
+
+        Raise DirectMailError unless every page arrived and made sense.
+        """
         parameters = {
             "StartTime": day.isoformat(),
             "EndTime": day.isoformat(),

@@ -1,7 +1,7 @@
 """The call budget: one limiter that every HTTP request of a target passes, pages and retries included.
 
-Grants stand evenly apart, first come first served. Throttling halves the allowed rate at once; it comes back by
-small steps.
+Grants stand evenly apart, first come first served. Throttling halves the allowed rate at once; it comes back
+by small steps.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from collections import deque
 from exporter.clock import Clock
 
 MARGIN = 0.25
-"""Seconds that a full minute's grants take longer than a minute: the network may deliver the last sooner than the first."""
+"""Seconds that a full minute's grants take beyond a minute: the network may hold up the first of them."""
 RECOVERY = 20
 """Steps from nothing to the configured rate."""
 STEP_SECONDS = 5.0
-"""Seconds between two steps; a step needs a success, so at less than twelve calls a minute each success is one."""
+"""Seconds between two steps; each needs a success, so below twelve calls a minute every success is one."""
 SLOWEST = 1.0
 """Calls a minute that throttling never goes below."""
 MINUTE = 60.0
@@ -25,7 +25,7 @@ class Limiter:
     """At most `per_minute` grants in any sliding minute, evenly apart."""
 
     def __init__(self, per_minute: float, clock: Clock, phase: float = 0.0) -> None:
-        """`phase` (0 to 1) delays the first grant by that part of a slot, so that targets do not march in step."""
+        """`phase` (0 to 1) delays the first grant by that part of a slot: targets do not keep step."""
         self.configured_per_minute = per_minute
         self.allowed_per_minute = per_minute
         """What is allowed now."""
@@ -82,9 +82,9 @@ class Limiter:
     def throttled(self, retry_after: float | None = None, granted_at: float | None = None) -> None:
         """Note a refusal for going too fast: halve the rate, and grant nothing for `retry_after` seconds.
 
-        `granted_at` is what `acquire` returned. A call that was granted before the last halving says nothing of the
-        rate since, however late its answer: only calls of the new rate halve it again. Without `retry_after` the next
-        grant comes one slot of the new rate from now: the shortest wait that keeps to that rate.
+        `granted_at` is what `acquire` returned. A call that was granted before the last halving says nothing
+        of the rate since, however late its answer: only calls of the new rate halve it again. Without
+        `retry_after` the next grant comes one slot of the new rate from now, the shortest wait that keeps to it.
         """
         now = self._clock.monotonic()
         if granted_at is None or granted_at > self._halved_at:
@@ -95,7 +95,7 @@ class Limiter:
         self._next = max(self._next, now + (self.spacing if retry_after is None else retry_after))
 
     def succeeded(self) -> None:
-        """Note a call that went through: every few seconds of them bring back a step of the configured rate."""
+        """Note a call that went through: every few seconds one brings back a step of the configured rate."""
         now = self._clock.monotonic()
         if self.is_throttled and now - self._stepped_at >= STEP_SECONDS:
             step = self.configured_per_minute / RECOVERY

@@ -1,7 +1,7 @@
 """Which page comes next and when all have arrived, whatever the server says of its own pages.
 
-TotalPages and Total are two witnesses. Where they agree they are believed. Where they do not, and where there are
-none, pages are asked for until one is empty or repeats the one before.
+TotalPages and Total are two witnesses. Where they agree they are believed. Where they do not, and where there
+are none, pages are asked for until one is empty or repeats the one before.
 """
 
 from exporter.directmail.answers import Page, Row
@@ -55,7 +55,7 @@ class Pages:
             self.wanted = self.asked + 1
 
     def _end(self, what: str) -> None:
-        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised to bring rows."""
+        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised rows."""
         if self._is_promised():
             said = f"TotalPages {self._first.pages}, Total {self._first.total}"
             text = f"page {self.asked} {what}, although the answer says {said}"
