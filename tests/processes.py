@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from exporter.app import App
 
 PATIENCE = 30.0
 """Seconds after which a program that should have answered is given up."""
@@ -89,3 +90,13 @@ async def until(url: str, text: str) -> str:
     except TimeoutError:
         raise AssertionError(f"no {text!r} in\n{answer}") from None
     return answer
+
+
+async def started(app: App) -> tuple[asyncio.Task[None], str]:
+    """Run an app in this process; return its task and its URL when it listens."""
+    addresses: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(app.run(addresses.set_result))
+    await asyncio.wait([task, addresses], return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    return task, f"http://{(await addresses)[0]}"

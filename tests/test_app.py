@@ -13,7 +13,7 @@ from exporter.config import Problem
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from structlog.testing import capture_logs
-from tests.processes import get, program, until
+from tests.processes import get, program, started, until
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
 SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com")
@@ -86,20 +86,11 @@ async def test_a_bug_in_the_loop_ends_the_program_loudly(tmp_path: Path) -> None
 class TestInOneProcess:
     """The same, driven from inside."""
 
-    @staticmethod
-    async def started(app: App) -> tuple[asyncio.Task[None], str]:
-        addresses: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(app.run(addresses.set_result))
-        done, _ = await asyncio.wait([task, addresses], return_when=asyncio.FIRST_COMPLETED)
-        if task in done:
-            task.result()
-        return task, f"http://{(await addresses)[0]}"
-
     async def test_every_page_is_there(self, tmp_path: Path) -> None:
         async with simulator().listen() as url:
             settings = load(write_config(tmp_path / "config.yaml", url))
             app = App(settings, Options(listen_addresses=("127.0.0.1:0",)), environment=KEYS)
-            task, base = await self.started(app)
+            task, base = await started(app)
             await until(f"{base}/-/ready", "OK")
             assert (await get(f"{base}/"))[0] == 200
             assert (await get(f"{base}/-/healthy")) == (200, "OK\n")
@@ -113,7 +104,7 @@ class TestInOneProcess:
         async with simulator(faults=[Fault("hang")]).listen() as url:
             settings = load(write_config(tmp_path / "config.yaml", url))
             app = App(settings, Options(listen_addresses=("127.0.0.1:0",)), environment=KEYS)
-            task, base = await self.started(app)
+            task, base = await started(app)
             assert await get(f"{base}/-/ready") == (503, "shop: 2 combinations not tried yet\n")
             app.stop()
             await task
@@ -125,7 +116,7 @@ class TestInOneProcess:
             write_config(path, url)
             options = Options(listen_addresses=("127.0.0.1:0",), enable_lifecycle=True)
             app = App(load(path), options, environment=KEYS, load_again=lambda: load(path))
-            task, base = await self.started(app)
+            task, base = await started(app)
             await until(f"{base}/metrics", f'account_name="{SENDERS[1]}",config_set_id="",dedicated_ip="",')
             await _quiet(api)
             api.requests.clear()
@@ -147,7 +138,7 @@ class TestInOneProcess:
             write_config(path, url)
             options = Options(listen_addresses=("127.0.0.1:0",), enable_lifecycle=True)
             app = App(load(path), options, environment=KEYS, load_again=lambda: load(path))
-            task, base = await self.started(app)
+            task, base = await started(app)
             await until(f"{base}/-/ready", "OK")
             write_config(path, url, head="max_serie: 3")
             with capture_logs() as lines:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import date
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -36,6 +36,8 @@ RESTARTS = 2
 
 Observer = Callable[[str, float, str | None], None]
 """Told of every HTTP request: its action, its seconds, and the reason of its failure."""
+
+_Read = TypeVar("_Read")
 
 
 class Answer(NamedTuple):
@@ -93,9 +95,7 @@ class Client:
         for _ in range(RESTARTS + 1):
             pages = Pages()
             while (number := pages.wanted) is not None:
-                document = await self.call(TRACK, {**parameters, "PageNumber": str(number)})
-                request_id = document["RequestId"]
-                pages.add(answers.page(document, request_id), request_id)
+                await self._call(TRACK, {**parameters, "PageNumber": str(number)}, pages.take)
             asked += pages.asked
             if not pages.changed:
                 totals, rates = answers.summed(pages.rows, pages.request_id)
@@ -107,12 +107,18 @@ class Client:
 
         Raise DirectMailError after the last attempt, or at once for a refusal.
         """
+        return await self._call(action, parameters, lambda document: document)
+
+    async def _call(
+        self, action: str, parameters: Mapping[str, str], read: Callable[[dict[str, Any]], _Read]
+    ) -> _Read:
+        """Return what `read` makes of the answer. A ParseError that it raises is a failure of the request."""
         attempt = 0
         while True:
             attempt += 1
             credentials = await self._provider.get()
             try:
-                return await self._attempt(action, parameters, credentials)
+                return await self._attempt(action, parameters, credentials, read)
             except DirectMailError as error:
                 if attempt >= ATTEMPTS or not (error.retry or await self._renewed(error, credentials)):
                     raise
@@ -127,14 +133,18 @@ class Client:
         return await self._provider.get() != used
 
     async def _attempt(
-        self, action: str, parameters: Mapping[str, str], credentials: Credentials
-    ) -> dict[str, Any]:
+        self,
+        action: str,
+        parameters: Mapping[str, str],
+        credentials: Credentials,
+        read: Callable[[dict[str, Any]], _Read],
+    ) -> _Read:
         """Send one signed request and tell the limiter and the observer how it went."""
         granted_at = await self._limiter.acquire()
         started = self._clock.monotonic()
         reason: str | None = None
         try:
-            document = await self._send(action, parameters, credentials)
+            result = read(await self._send(action, parameters, credentials))
         except DirectMailError as error:
             reason = error.reason
             if isinstance(error, Throttled):
@@ -142,7 +152,7 @@ class Client:
             raise
         else:
             self._limiter.succeeded()
-            return document
+            return result
         finally:
             self._observe(action, self._clock.monotonic() - started, reason)
 

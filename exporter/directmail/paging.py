@@ -4,6 +4,10 @@ TotalPages and Total are two witnesses. Where they agree they are believed. Wher
 are none, pages are asked for until one is empty or repeats the one before.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from exporter.directmail import answers
 from exporter.directmail.answers import Page, Row
 from exporter.directmail.errors import ParseError
 
@@ -25,6 +29,11 @@ class Pages:
         """The number of the page to ask for, None when there is nothing more to ask."""
         self._first = _NOTHING
         self._before: list[Row] | None = None
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
+        request_id = str(document.get("RequestId", ""))
+        self.add(answers.page(document, request_id), request_id)
 
     def add(self, page: Page, request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where rows that were promised do not come."""

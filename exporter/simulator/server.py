@@ -6,7 +6,7 @@ import hmac
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -115,19 +115,16 @@ class Simulator:
         self._number += 1
         action = request.headers.get("x-acs-action", "")
         parameters = dict(request.query)
-        outcome = "OK"
         fault: Fault | None = None
         try:
             self._check_signature(request, parameters)
             self._check_rate()
             fault = self._fault(parameters)
             if fault is not None:
-                outcome = fault.name
                 self._refuse(fault, request)
             document = await asyncio.to_thread(self._answer, action, parameters, fault)
-            return await self._send(request, document, fault)
         except Refusal as refusal:
-            outcome = fault.name if fault else refusal.code
+            self._note(action, parameters, fault.name if fault else refusal.code)
             body = {
                 "Code": refusal.code,
                 "Message": refusal.message,
@@ -136,8 +133,11 @@ class Simulator:
                 "Recommend": "https://example.com/troubleshoot",
             }
             return web.json_response(body, status=refusal.status, headers=refusal.headers)
-        finally:
-            self.requests.append(Seen(self.clock.monotonic(), action, parameters, outcome))
+        self._note(action, parameters, fault.name if fault else "OK")
+        return await self._send(request, document, fault)
+
+    def _note(self, action: str, parameters: Mapping[str, str], outcome: str) -> None:
+        self.requests.append(Seen(self.clock.monotonic(), action, parameters, outcome))
 
     def _check_signature(self, request: web.Request, parameters: Mapping[str, str]) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -261,9 +261,10 @@ class Simulator:
         if name == "slow_drip":
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(request)
-            for byte in body:
-                await response.write(bytes((byte,)))
-                await asyncio.sleep(0.05)
+            with suppress(ConnectionResetError):  # nobody waits for the end of it
+                for byte in body:
+                    await response.write(bytes((byte,)))
+                    await asyncio.sleep(0.05)
             return response
         return web.Response(body=body, content_type="application/json")
 

@@ -1,0 +1,283 @@
+"""Rows in every spelling, and arbitrary JSON: counts that are right, or a ParseError."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.directmail.answers import COUNTS, LARGEST, RATES, decode, page, request_id_of, summed
+from exporter.directmail.errors import ParseError
+from exporter.directmail.model import RateSums, Totals
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    return {**dict.fromkeys(COUNTS, "0"), **dict.fromkeys(RATES, "0"), **fields}
+
+
+def read(*rows: Any) -> tuple[Totals, RateSums]:
+    return summed(page({"data": {"stat": list(rows)}}, "R-1").rows, "R-1")
+
+
+class TestCounts:
+    @pytest.mark.parametrize(
+        ("written", "count"),
+        [
+            pytest.param("0", 0, id="zero"),
+            pytest.param(12, 12, id="integer"),
+            pytest.param("12", 12, id="digits"),
+            pytest.param(" 12 ", 12, id="blanks around"),
+            pytest.param("1,234", 1234, id="thousands"),
+            pytest.param("1,234,567", 1234567, id="millions"),
+            pytest.param(12.0, 12, id="float without a fraction"),
+            pytest.param("12.0", 12, id="the same as text"),
+            pytest.param(1e3, 1000, id="exponent"),
+            pytest.param(None, 0, id="null beside other counts"),
+            pytest.param("", 0, id="empty beside other counts"),
+            pytest.param(LARGEST, LARGEST, id="the largest"),
+            pytest.param("007", 7, id="leading zeros"),
+        ],
+    )
+    def test_a_count_is_read_however_it_is_written(self, written: object, count: int) -> None:
+        assert read(row(RcptOpenCount=written))[0].opens == count
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            pytest.param(-1, id="negative"),
+            pytest.param("-1", id="negative text"),
+            pytest.param(1.5, id="fraction"),
+            pytest.param("1.5", id="fraction as text"),
+            pytest.param(True, id="true"),
+            pytest.param(False, id="false"),
+            pytest.param(math.nan, id="NaN"),
+            pytest.param(math.inf, id="infinity"),
+            pytest.param("NaN", id="NaN as text"),
+            pytest.param("many", id="word"),
+            pytest.param("1,23", id="comma in the wrong place"),
+            pytest.param("12 000", id="blank inside"),
+            pytest.param("1e3", id="exponent as text"),
+            pytest.param("0x10", id="hexadecimal"),
+            pytest.param("١٢", id="other digits"),
+            pytest.param(LARGEST + 1, id="too large"),
+            pytest.param(10**4000, id="far too large"),
+            pytest.param("9" * 5000, id="far too long"),
+            pytest.param([], id="list"),
+            pytest.param({"a": 1}, id="object"),
+        ],
+    )
+    @pytest.mark.parametrize("field", COUNTS)
+    def test_what_is_no_count_is_an_error_that_names_field_and_request(
+        self, field: str, written: object
+    ) -> None:
+        with pytest.raises(ParseError, match=field) as caught:
+            read(row(), row(**{field: written}))
+        assert caught.value.request_id == "R-1"
+        assert len(str(caught.value)) < 120
+
+    @pytest.mark.parametrize("field", COUNTS)
+    def test_a_missing_count_is_named(self, field: str) -> None:
+        fields = row()
+        del fields[field]
+        with pytest.raises(ParseError, match=f"has no {field}"):
+            read(fields)
+
+    @pytest.mark.parametrize("blank", [pytest.param(None, id="null"), pytest.param("", id="empty")])
+    def test_a_row_of_blanks_only_is_not_a_row_of_zeros(self, blank: object) -> None:
+        with pytest.raises(ParseError, match="TotalNumber and the others are empty"):
+            read(row(**dict.fromkeys(COUNTS, blank)))
+
+    def test_rows_add_up_field_by_field(self) -> None:
+        first = row(
+            TotalNumber="1,000",
+            RcptOpenCount=50,
+            RcptUniqueOpenCount="40",
+            RcptClickCount=9,
+            RcptUniqueClickCount="7",
+        )
+        assert read(first, row(TotalNumber=1), first)[0] == Totals(2001, 100, 80, 18, 14)
+
+    def test_more_unique_than_total_is_passed_on(self) -> None:
+        assert read(row(RcptOpenCount=1, RcptUniqueOpenCount=5))[0] == Totals(0, 1, 5, 0, 0)
+
+    def test_a_sum_that_a_float_cannot_hold_is_an_error(self) -> None:
+        with pytest.raises(ParseError, match="TotalNumber adds up"):
+            read(row(TotalNumber=LARGEST), row(TotalNumber=1))
+
+    def test_of_a_key_that_comes_twice_the_last_counts(self) -> None:
+        text = json.dumps({"data": {"stat": [row()]}}).replace(
+            '"TotalNumber": "0"', '"TotalNumber": "1", "TotalNumber": "2"'
+        )
+        assert summed(page(decode(text.encode()), "").rows, "")[0].emails == 2
+
+
+class TestRates:
+    @pytest.mark.parametrize(
+        ("written", "rate"),
+        [
+            pytest.param("85.34", 85.34, id="percent"),
+            pytest.param("85.34%", 85.34, id="with its sign"),
+            pytest.param("85.34 %", 85.34, id="with a blank"),
+            pytest.param("0", 0.0, id="zero"),
+            pytest.param(0.8534, 0.8534, id="fraction"),
+            pytest.param(85, 85.0, id="integer"),
+            pytest.param("high", None, id="word"),
+            pytest.param(None, None, id="null"),
+            pytest.param(True, None, id="true"),
+            pytest.param("-1", None, id="negative"),
+            pytest.param(math.nan, None, id="NaN"),
+            pytest.param(math.inf, None, id="infinity"),
+            pytest.param(10**400, None, id="too large for a float"),
+            pytest.param([], None, id="list"),
+        ],
+    )
+    def test_a_rate_is_weighted_by_the_mails_and_absent_where_it_cannot_be_read(
+        self, written: object, rate: float | None
+    ) -> None:
+        rates = read(row(TotalNumber=10, RcptOpenRate=written), row(TotalNumber=30, RcptOpenRate="1"))[1]
+        assert rates.open_rate == (None if rate is None else rate * 10 + 30)
+        assert rates.click_rate == 0.0
+
+    def test_the_unreadable_rate_of_no_mails_spoils_nothing(self) -> None:
+        rates = read(row(TotalNumber=0, RcptClickRate="-"), row(TotalNumber=2, RcptClickRate="50"))[1]
+        assert rates.click_rate == 100.0
+
+    def test_a_missing_rate_is_absent(self) -> None:
+        fields = row(TotalNumber=1)
+        del fields["RcptUniqueOpenRate"]
+        assert read(fields)[1] == RateSums(0.0, None, 0.0, 0.0)
+
+
+class TestPages:
+    @pytest.mark.parametrize(
+        "document",
+        [
+            pytest.param({}, id="no data"),
+            pytest.param({"data": None}, id="data null"),
+            pytest.param({"data": []}, id="data a list"),
+            pytest.param({"data": {}}, id="no stat"),
+            pytest.param({"data": {"stat": None}}, id="stat null"),
+            pytest.param({"data": {"stat": {}}}, id="stat an object"),
+            pytest.param({"data": {"stat": ""}}, id="stat a text"),
+            pytest.param({"data": {"stat": [None]}}, id="row null"),
+            pytest.param({"data": {"stat": [[]]}}, id="row a list"),
+        ],
+    )
+    def test_missing_is_never_zero(self, document: dict[str, Any]) -> None:
+        with pytest.raises(ParseError, match=r"data\.stat") as caught:
+            page(document, "R-2")
+        assert caught.value.request_id == "R-2"
+
+    def test_an_empty_list_is_a_real_zero(self) -> None:
+        assert read() == (Totals(0, 0, 0, 0, 0), RateSums(0.0, 0.0, 0.0, 0.0))
+
+    @pytest.mark.parametrize(
+        ("written", "number"),
+        [
+            pytest.param(3, 3, id="integer"),
+            pytest.param("3", 3, id="text"),
+            pytest.param(3.0, 3, id="float"),
+            pytest.param(None, None, id="null"),
+            pytest.param("three", None, id="word"),
+            pytest.param(-3, None, id="negative"),
+            pytest.param(True, None, id="true"),
+            pytest.param({}, None, id="object"),
+        ],
+    )
+    def test_a_page_number_that_makes_no_sense_is_a_missing_one(
+        self, written: object, number: int | None
+    ) -> None:
+        keys = ("PageNo", "PageSize", "Total", "TotalPages")
+        read_page = page({"data": {"stat": []}, **dict.fromkeys(keys, written)}, "")
+        assert (read_page.number, read_page.size, read_page.total, read_page.pages) == (number,) * 4
+
+
+class TestBodies:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param(b"", id="empty"),
+            pytest.param(b"<html></html>", id="HTML"),
+            pytest.param(b'{"data": {"stat": [', id="cut short"),
+            pytest.param(b"\xff\xfe\x00", id="not UTF-8"),
+            pytest.param(b"[]", id="a list"),
+            pytest.param(b"null", id="null"),
+            pytest.param(b"[" * 100_000, id="very deep"),
+            pytest.param(b'{"a": ' + b"9" * 10_000 + b"}", id="a number of ten thousand digits"),
+        ],
+    )
+    def test_a_body_that_is_no_json_object_is_a_parse_error(self, body: bytes) -> None:
+        with pytest.raises(ParseError):
+            decode(body)
+
+    def test_a_byte_order_mark_does_no_harm(self) -> None:
+        assert decode(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+    @pytest.mark.parametrize(
+        ("body", "header", "expected"),
+        [
+            pytest.param("10A1AD70-E48E", "other", "10A1AD70-E48E", id="from the body"),
+            pytest.param(None, "F-1", "F-1", id="from the header"),
+            pytest.param({"deep": []}, "F-1", "F-1", id="not a text"),
+            pytest.param("two\nlines", "x" * 65, "", id="nothing that looks like one"),
+        ],
+    )
+    def test_the_request_id_comes_from_the_body_or_the_header(
+        self, body: object, header: str, expected: str
+    ) -> None:
+        assert request_id_of({"RequestId": body}, {"x-acs-request-id": header}) == expected
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["1,234", "85.34%", "", "-1", "12.0", 2**53, 10**30])
+)
+trees = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+)
+rows = st.dictionaries(st.sampled_from([*COUNTS, *RATES, "CreateTime"]), trees) | st.fixed_dictionaries(
+    dict.fromkeys([*COUNTS, *RATES], scalars)
+)
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("RequestId", "PageNo", "PageSize", "Total", "TotalPages"), trees),
+        "data": trees | st.fixed_dictionaries({"stat": trees | st.lists(rows | trees, max_size=4)}),
+    },
+)
+
+
+class TestAnything:
+    @given(document=documents)
+    def test_arbitrary_json_gives_counts_or_a_parse_error(self, document: dict[str, Any]) -> None:
+        try:
+            decoded = decode(json.dumps(document).encode())
+            totals, rates = summed(page(decoded, request_id_of(decoded, {})).rows, "")
+        except ParseError:
+            return
+        assert all(type(count) is int and 0 <= count <= LARGEST for count in totals)
+        assert all(rate is None or math.isfinite(rate) for rate in rates)
+
+    @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+    def test_arbitrary_bytes_give_an_object_or_a_parse_error(self, body: bytes) -> None:
+        try:
+            assert isinstance(decode(body), dict)
+        except ParseError:
+            return
+
+    @pytest.mark.parametrize("depth", [100, 400, 900, 5000])
+    def test_a_deeply_nested_row_is_no_other_exception(self, depth: int) -> None:
+        deep = "[" * depth + "]" * depth
+        for field in (*COUNTS, *RATES, "CreateTime"):
+            text = json.dumps({"data": {"stat": [row(**{field: "DEEP"})]}}).replace('"DEEP"', deep)
+            try:
+                read_page = page(decode(text.encode()), "")
+                assert read_page == page(decode(text.encode()), "")
+            except ParseError:
+                continue
