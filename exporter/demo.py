@@ -10,7 +10,7 @@ from exporter.app import App, Options
 from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import Simulator
-from exporter.web.server import BindError, split_address
+from exporter.web.server import cannot_listen, split_address
 
 CALLS_PER_MINUTE = 3600
 """In real time: some 800 cells are there within 15 seconds."""
@@ -72,6 +72,6 @@ async def simulate(simulator: Simulator, listen: str, started: Callable[[str], N
         try:
             url = await stack.enter_async_context(simulator.listen(host or "0.0.0.0", port))
         except OSError as error:
-            raise BindError(f"cannot listen on {listen}: {(error.strerror or str(error)).lower()}") from None
+            raise cannot_listen(listen, error) from None
         started(url)
         await stopped.wait()

@@ -84,7 +84,7 @@ class Limiter:
 
         `granted_at` is what `acquire` returned. A call that was granted before the last halving says nothing
         of the rate since, however late its answer: only calls of the new rate halve it again. Without
-        `retry_after` the next grant comes one slot of the new rate from now, the shortest wait that keeps to it.
+        `retry_after` the next grant comes one slot of the new rate from now, the least that keeps to it.
         """
         now = self._clock.monotonic()
         if granted_at is None or granted_at > self._halved_at:

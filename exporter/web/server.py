@@ -1,6 +1,8 @@
 """The HTTP server: /metrics, health, the status page; hardened, and closed in good order."""
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -89,7 +91,7 @@ async def serve(app: web.Application, addresses: list[str], tls: object = None) 
                 site = web.TCPSite(runner, host, port)
                 await site.start()
             except OSError as error:
-                raise BindError(f"cannot listen on {address}: {_words(error)}") from None
+                raise cannot_listen(address, error) from None
             bound.append(site.name)
         yield [_shown(name) for name in runner.addresses]
 
@@ -106,15 +108,16 @@ def split_address(address: str) -> tuple[str | None, int]:
     return host, port
 
 
+def cannot_listen(address: str, error: OSError) -> BindError:
+    """Return the error for an address that the system refuses."""
+    known = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
+    why = os.strerror(error.errno or 0).lower() if known else "the host is not known"
+    return BindError(f"cannot listen on {address}: {why}")
+
+
 def _shown(name: object) -> str:
     host, port = name[0], name[1]  # type: ignore[index]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _words(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "the host name is not known"
-    return (error.strerror or str(error)).lower()
 
 
 class _Handlers:
