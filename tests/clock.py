@@ -12,8 +12,8 @@ RESTLESS = 100_000
 class ScriptedClock:
     """Wall and monotonic time as the test says; `sleep` returns when `advance` has passed its end.
 
-    With `skip_sleeps` every sleep returns at once and moves the time itself: for one task that talks over real
-    sockets, where nobody can tell when to advance.
+    With `skip_sleeps` every sleep returns at once and moves the time itself: for one task that talks over
+    real sockets, where nobody can tell when to advance.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ScriptedClock:
         await woken
 
     async def advance(self, seconds: float) -> None:
-        """Move both times on and wake sleepers in order, each at its own moment, with everything that follows done."""
+        """Move both times on; wake sleepers in order, each at its own moment, and let all that follows happen."""
         end = self._monotonic + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= end:
@@ -63,7 +63,7 @@ class ScriptedClock:
         await settle()
 
     def jump(self, *, wall: float = 0.0, monotonic: float = 0.0) -> None:
-        """Set the times on or back at once, each by itself; who should have woken meanwhile wakes at the next `advance`."""
+        """Set the times on or back at once, each by itself; overdue sleepers wake at the next `advance`."""
         self._wall += wall
         self._monotonic += monotonic
 
@@ -74,7 +74,8 @@ class ScriptedClock:
 async def settle() -> None:
     """Return when every task waits for a sleep, a socket or a thread.
 
-    asyncio has no public way to ask whether anything is left to run; a fixed number of rounds would be slow or wrong.
+    asyncio has no public way to ask whether anything is left to run; a fixed number of rounds would be slow or
+    wrong.
     """
     ready = vars(asyncio.get_running_loop())["_ready"]
     for _ in range(RESTLESS):

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.directmail.answers import COUNTS, LARGEST, RATES, decode, page, request_id_of, summed
@@ -69,9 +69,7 @@ class TestCounts:
         ],
     )
     @pytest.mark.parametrize("field", COUNTS)
-    def test_what_is_no_count_is_an_error_that_names_field_and_request(
-        self, field: str, written: object
-    ) -> None:
+    def test_what_is_no_count_is_an_error_that_names_field_and_request(self, field: str, written: object) -> None:
         with pytest.raises(ParseError, match=field) as caught:
             read(row(), row(**{field: written}))
         assert caught.value.request_id == "R-1"
@@ -186,9 +184,7 @@ class TestPages:
             pytest.param({}, None, id="object"),
         ],
     )
-    def test_a_page_number_that_makes_no_sense_is_a_missing_one(
-        self, written: object, number: int | None
-    ) -> None:
+    def test_a_page_number_that_makes_no_sense_is_a_missing_one(self, written: object, number: int | None) -> None:
         keys = ("PageNo", "PageSize", "Total", "TotalPages")
         read_page = page({"data": {"stat": []}, **dict.fromkeys(keys, written)}, "")
         assert (read_page.number, read_page.size, read_page.total, read_page.pages) == (number,) * 4
@@ -224,9 +220,7 @@ class TestBodies:
             pytest.param("two\nlines", "x" * 65, "", id="nothing that looks like one"),
         ],
     )
-    def test_the_request_id_comes_from_the_body_or_the_header(
-        self, body: object, header: str, expected: str
-    ) -> None:
+    def test_the_request_id_comes_from_the_body_or_the_header(self, body: object, header: str, expected: str) -> None:
         assert request_id_of({"RequestId": body}, {"x-acs-request-id": header}) == expected
 
 
@@ -239,7 +233,8 @@ scalars = (
     | st.sampled_from(["1,234", "85.34%", "", "-1", "12.0", 2**53, 10**30])
 )
 trees = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
 )
 rows = st.dictionaries(st.sampled_from([*COUNTS, *RATES, "CreateTime"]), trees) | st.fixed_dictionaries(
     dict.fromkeys([*COUNTS, *RATES], scalars)
@@ -255,6 +250,7 @@ documents = st.fixed_dictionaries(
 
 class TestAnything:
     @given(document=documents)
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def test_arbitrary_json_gives_counts_or_a_parse_error(self, document: dict[str, Any]) -> None:
         try:
             decoded = decode(json.dumps(document).encode())
@@ -265,6 +261,7 @@ class TestAnything:
         assert all(rate is None or math.isfinite(rate) for rate in rates)
 
     @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+    @settings(deadline=None)
     def test_arbitrary_bytes_give_an_object_or_a_parse_error(self, body: bytes) -> None:
         try:
             assert isinstance(decode(body), dict)

@@ -12,7 +12,7 @@ from tests.clock import ScriptedClock, settle
 
 
 async def take(limiter: Limiter, clock: ScriptedClock, count: int, seconds: float = 3600.0) -> list[float]:
-    """Return when that many callers, who all ask now, are granted, in the order of asking, counted from now."""
+    """Return when that many callers, who all ask now, are granted, in the order of asking, from now."""
     start = clock.monotonic()
     callers = [asyncio.create_task(limiter.acquire()) for _ in range(count)]
     await clock.advance(seconds)
@@ -27,9 +27,7 @@ class TestSpacing:
     async def test_thirty_a_minute_is_a_call_every_two_seconds_and_never_a_burst(self) -> None:
         clock = ScriptedClock()
         grants = await take(Limiter(30, clock), clock, 100)
-        assert {round(after - before, 9) for before, after in pairwise(grants)} == {
-            round((60 + MARGIN) / 30, 9)
-        }
+        assert {round(after - before, 9) for before, after in pairwise(grants)} == {round((60 + MARGIN) / 30, 9)}
 
     async def test_an_idle_hour_saves_up_nothing(self) -> None:
         clock = ScriptedClock()
@@ -45,9 +43,7 @@ class TestSpacing:
         pauses=st.lists(st.floats(min_value=0, max_value=90), min_size=1, max_size=40),
     )
     @settings(max_examples=40, deadline=None)
-    def test_no_sliding_minute_ever_holds_more_than_the_limit(
-        self, per_minute: float, pauses: list[float]
-    ) -> None:
+    def test_no_sliding_minute_ever_holds_more_than_the_limit(self, per_minute: float, pauses: list[float]) -> None:
         async def run() -> list[float]:
             clock = ScriptedClock()
             limiter = Limiter(per_minute, clock)

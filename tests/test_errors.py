@@ -1,0 +1,194 @@
+"""Which error an answer is, what it says, what it advises, and what it never holds."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.directmail import errors
+from exporter.directmail.classification import failure
+from exporter.directmail.errors import REASONS, DirectMailError, NonceUsed
+
+NOW = 1_776_852_930.0  # 2026-04-22T10:15:30Z
+SECRETS = ("LTAI4FAKEKEYID0001", "Fake+Secret/With=Signs", "CAIS+FAKE/TOKEN==")
+
+
+def classify(
+    code: object = None, status: int = 400, headers: dict[str, str] | None = None, **body: object
+) -> DirectMailError:
+    document: dict[str, Any] = {**({} if code is None else {"Code": code}), **body}
+    return failure("GetTrackList", status, document, headers or {}, NOW, SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("code", "statuses", "reason"),
+    [
+        pytest.param("Throttling", (400, 429, 503), "throttled", id="Throttling"),
+        pytest.param("Throttling.User", (400, 403, 429, 503, 200), "throttled", id="Throttling.User"),
+        pytest.param("Throttling.Api", (400, 429, 503), "throttled", id="Throttling.Api"),
+        pytest.param("ThrottlingAnything", (400,), "throttled", id="Throttling*"),
+        pytest.param("ServiceUnavailable", (503, 500, 400, 200), "server", id="ServiceUnavailable"),
+        pytest.param("InternalError", (500, 400), "server", id="InternalError"),
+        pytest.param("InvalidAccessKeyId.NotFound", (404, 400, 403, 500), "auth", id="InvalidAccessKeyId"),
+        pytest.param("InvalidAccessKeyId.Inactive", (400,), "auth", id="InvalidAccessKeyId.Inactive"),
+        pytest.param("SignatureDoesNotMatch", (400, 403), "auth", id="SignatureDoesNotMatch"),
+        pytest.param("Signature", (400,), "auth", id="Signature"),
+        pytest.param("IncompleteSignature", (400,), "auth", id="IncompleteSignature"),
+        pytest.param("InvalidSecurityToken.Expired", (400, 403), "auth", id="InvalidSecurityToken"),
+        pytest.param("InvalidTimeStamp.Expired", (400,), "auth", id="InvalidTimeStamp"),
+        pytest.param("IllegalTimestamp", (400,), "auth", id="IllegalTimestamp"),
+        pytest.param("SignatureNonceUsed", (400,), "auth", id="SignatureNonceUsed"),
+        pytest.param("Forbidden", (400, 403), "permission", id="Forbidden"),
+        pytest.param("Forbidden.RAM", (400, 403, 429), "permission", id="Forbidden.RAM"),
+        pytest.param("NoPermission", (400, 403), "permission", id="NoPermission"),
+        pytest.param("MissingParameter", (400,), "invalid_request", id="MissingParameter"),
+        pytest.param("InvalidDate.Malformed", (400,), "invalid_request", id="InvalidDate.Malformed"),
+        pytest.param("InvalidDate.NotFound", (400, 404), "invalid_request", id="InvalidDate.NotFound"),
+        pytest.param("InvalidStartTime.Malformed", (400,), "invalid_request", id="InvalidStartTime"),
+        pytest.param("InvalidBetweenTime.Malformed", (400,), "invalid_request", id="InvalidBetweenTime"),
+        pytest.param("InvalidMailAddress.NotFound", (404, 400, 500), "invalid_request", id="InvalidMailAddress"),
+        pytest.param("InvalidTagName.Malformed", (400,), "invalid_request", id="InvalidTagName"),
+        pytest.param("Brand.New", (400, 404, 409), "invalid_request", id="unknown code, 4xx"),
+        pytest.param("Brand.New", (401,), "auth", id="unknown code, 401"),
+        pytest.param("Brand.New", (403,), "permission", id="unknown code, 403"),
+        pytest.param("Brand.New", (429,), "throttled", id="unknown code, 429"),
+        pytest.param("Brand.New", (500, 502, 504, 599, 200, 302), "server", id="unknown code, others"),
+        pytest.param(None, (500, 502, 503), "server", id="a proxy's page, 5xx"),
+        pytest.param(None, (400, 401, 403, 404, 407, 408), "network", id="a proxy's page, 4xx"),
+        pytest.param(None, (429,), "throttled", id="a proxy's page, 429"),
+        pytest.param(None, (204, 301, 302, 307), "server", id="no content, redirects"),
+        pytest.param(["Forbidden"], (400,), "network", id="a code that is no text"),
+    ],
+)
+def test_an_answer_is_classified_by_its_code_and_then_by_its_status(
+    code: object, statuses: tuple[int, ...], reason: str
+) -> None:
+    assert {classify(code, status).reason for status in statuses} == {reason}
+
+
+def test_only_transient_errors_and_a_used_nonce_are_worth_a_retry() -> None:
+    named = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    kinds = [kind for kind in named if issubclass(kind, DirectMailError) and hasattr(kind, "reason")]
+    retried = {kind.__name__ for kind in kinds if kind.retry}
+    assert retried == {"NonceUsed", "Throttled", "ServerError", "NetworkError", "RequestTimeout"}
+    assert {kind.reason for kind in kinds} == set(REASONS)
+    assert isinstance(classify("SignatureNonceUsed"), NonceUsed)
+
+
+def test_an_error_keeps_code_status_and_request_id() -> None:
+    error = classify("Forbidden.RAM", 403, RequestId="10A1AD70", Message="User not authorized.")
+    assert (error.code, error.status, error.request_id) == ("Forbidden.RAM", 403, "10A1AD70")
+    assert str(error) == (
+        "the RAM policy does not allow this call: User not authorized."
+        " (Code Forbidden.RAM, HTTP 403, RequestId 10A1AD70)"
+    )
+
+
+def test_the_request_id_may_come_in_a_header() -> None:
+    assert classify(None, 502, {"x-acs-request-id": "F-2"}).request_id == "F-2"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        pytest.param("NoPermission", 403, ("dm:GetTrackList", "docs/ram-policy.md"), id="permission"),
+        pytest.param("InvalidMailAddress.NotFound", 404, ("region",), id="unknown sender"),
+        pytest.param("InvalidTagName.Malformed", 400, ("tag",), id="tag"),
+        pytest.param("InvalidStartTime.Malformed", 400, ("timezone", "clock"), id="day"),
+        pytest.param("InvalidAccessKeyId.NotFound", 404, ("exists", "enabled"), id="key"),
+        pytest.param("SignatureDoesNotMatch", 400, ("secret",), id="secret"),
+        pytest.param("InvalidSecurityToken.Expired", 400, ("expired", "renew"), id="token"),
+        pytest.param("SignatureNonceUsed", 400, ("nonce",), id="nonce"),
+        pytest.param("Throttling.User", 400, ("rate_limit_per_minute",), id="throttled"),
+        pytest.param("MissingParameter", 400, ("filter values",), id="question"),
+        pytest.param("InternalError", 500, ("tried again",), id="server"),
+        pytest.param(None, 404, ("proxy",), id="a proxy's page"),
+    ],
+)
+def test_advice_says_what_an_operator_does(code: str | None, status: int, words: tuple[str, ...]) -> None:
+    advice = classify(code, status).advice
+    assert all(word in advice for word in words)
+    assert advice.endswith(".")
+
+
+@pytest.mark.parametrize("kind", [errors.ParseError, errors.RequestTimeout, errors.NetworkError])
+def test_errors_without_an_answer_advise_too(kind: type[DirectMailError]) -> None:
+    assert kind("text").advice
+    assert kind("text", advice="Look there.").advice == "Look there."
+
+
+@pytest.mark.parametrize(
+    ("date", "says"),
+    [
+        pytest.param("Wed, 22 Apr 2026 09:55:30 GMT", "it is 1200 s ahead of the API's", id="ahead"),
+        pytest.param("Wed, 22 Apr 2026 11:15:30 +0000", "it is 3600 s behind the API's", id="behind"),
+        pytest.param("Wed, 22 Apr 2026 09:55:30 -0000", "it is 1200 s ahead of the API's", id="no zone"),
+        pytest.param("yesterday", "clock; the API", id="no date"),
+        pytest.param("Wed, 99 Apr 2026 09:55:30 GMT", "clock; the API", id="no such day"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 -2300", "clock", id="the end of time"),
+        pytest.param("Mon, 01 Jan 2001 00:00:00 +9999", "clock", id="no such zone"),
+    ],
+)
+def test_a_refused_date_tells_how_far_off_the_clock_is(date: str, says: str) -> None:
+    assert says in classify("InvalidTimeStamp.Expired", 400, {"Date": date}).advice
+
+
+@given(date=st.text(max_size=40) | st.from_regex(r"\w{3}, \d{1,2} \w{3} \d{1,5} \d\d:\d\d:\d\d [+-]?\d{0,6}"))
+@settings(deadline=None)
+def test_no_date_header_is_an_exception(date: str) -> None:
+    assert "clock" in classify("IllegalTimestamp", 400, {"Date": date}).advice
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        pytest.param("1500", 1.5, id="milliseconds"),
+        pytest.param(" 20 ", 0.02, id="blanks"),
+        pytest.param("0", 0.0, id="zero"),
+        pytest.param("99999999", 300.0, id="bounded"),
+        pytest.param("9" * 40, None, id="absurd"),
+        pytest.param("-5", None, id="negative"),
+        pytest.param("1.5", None, id="fraction"),
+        pytest.param("soon", None, id="word"),
+        pytest.param("²", None, id="no decimal digit"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_the_wait_that_the_api_asks_for_is_read_in_milliseconds(header: str, seconds: float | None) -> None:
+    assert classify("Throttling.User", 400, {"x-acs-retry-after": header}).retry_after == seconds
+
+
+def test_only_throttling_has_a_wait() -> None:
+    assert classify("InternalError", 500, {"x-acs-retry-after": "1500"}).retry_after is None
+
+
+class TestWhatIsNeverHeld:
+    def told(self, error: DirectMailError) -> str:
+        return "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
+
+    @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId.NotFound", "SignatureNonceUsed"])
+    def test_the_message_of_a_refused_signature_is_not_kept(self, code: str) -> None:
+        error = classify(code, Message="server string to sign is POST AccountName=news@example.com")
+        assert "news@example.com" not in self.told(error)
+
+    @pytest.mark.parametrize("code", ["InvalidTagName.Malformed", "NoPermission", "Throttling.User", "InternalError"])
+    def test_other_messages_are_kept_short_on_one_line_and_without_secrets(self, code: str) -> None:
+        message = f"key {SECRETS[0]}\n secret {SECRETS[1]}\t\x00 Fake%2BSecret%2FWith%3DSigns {SECRETS[2]} " + "x" * 500
+        error = classify(code, Message=message, RequestId="R", HostId=SECRETS[1])
+        assert "key *** secret *** ? *** ***" in error.text
+        assert len(error.text) < 260
+        for secret in SECRETS:
+            assert secret not in self.told(error)
+
+    def test_a_secret_is_not_cut_in_two_at_the_end_of_the_message(self) -> None:
+        assert "LTAI" not in self.told(classify("InternalError", 500, Message="x" * 190 + SECRETS[0]))
+
+    def test_a_secret_in_code_or_request_id_is_not_kept_either(self) -> None:
+        error = classify(f"Bad.{SECRETS[1]}", RequestId=SECRETS[0])
+        assert (error.code, error.request_id) == ("Bad.***", "***")
+
+    @given(message=st.text() | st.integers() | st.lists(st.text()))
+    @settings(deadline=None)
+    def test_any_message_gives_one_printable_line(self, message: object) -> None:
+        assert str(classify("InternalError", 500, Message=message)).isprintable()

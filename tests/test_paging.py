@@ -1,0 +1,171 @@
+"""Pages of servers that tell the truth, that do not, and that change their minds."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.directmail.answers import Page, Row
+from exporter.directmail.errors import ParseError
+from exporter.directmail.paging import MOST_PAGES, Pages
+
+Server = Callable[[int], Page]
+
+
+def rows(first: int, count: int) -> list[Row]:
+    """Return rows that differ by their time and have one mail each."""
+    return [Row(f"{number}", (1, 0, 0, 0, 0), (0.0,) * 4) for number in range(first, first + count)]
+
+
+ZERO = Row(None, (0,) * 5, (0.0,) * 4)
+
+
+def server(
+    held: int,
+    size: int | None,
+    *,
+    total: int | None,
+    pages: int | None,
+    clamps: bool = False,
+    numbered: bool = True,
+) -> Server:
+    """Return a server that holds so many rows, serves them by `size`, and says what it says."""
+    step = size or 10
+
+    def answer(number: int) -> Page:
+        shown = min(number, max(-(-held // step), 1)) if clamps else number
+        found = rows((shown - 1) * step, max(min(step, held - (shown - 1) * step), 0))
+        return Page(found, shown if numbered else None, size, total, pages)
+
+    return answer
+
+
+def walk(answer: Server) -> Pages:
+    pages = Pages()
+    while (number := pages.wanted) is not None:
+        pages.add(answer(number), f"R-{number}")
+    return pages
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked", "count"),
+    [
+        pytest.param(server(25, 10, total=25, pages=3), 3, 25, id="the truth"),
+        pytest.param(server(30, 10, total=30, pages=3), 3, 30, id="the truth, last page full"),
+        pytest.param(server(7, 10, total=7, pages=1), 1, 7, id="one page"),
+        pytest.param(server(0, 10, total=0, pages=0), 1, 0, id="nothing, no page"),
+        pytest.param(server(0, 10, total=0, pages=1), 1, 0, id="nothing, one page"),
+        pytest.param(server(0, 10, total=0, pages=4), 1, 0, id="nothing, TotalPages lies"),
+        pytest.param(server(0, 10, total=None, pages=1), 1, 0, id="nothing, no Total"),
+        pytest.param(server(0, None, total=None, pages=None), 1, 0, id="nothing, nothing said"),
+        pytest.param(server(25, 10, total=25, pages=1), 3, 25, id="TotalPages lies downwards"),
+        pytest.param(server(25, 10, total=25, pages=9), 4, 25, id="TotalPages lies upwards"),
+        pytest.param(server(25, 10, total=3, pages=3), 3, 25, id="Total lies downwards"),
+        pytest.param(server(25, 10, total=99, pages=3), 4, 25, id="Total lies upwards"),
+        pytest.param(server(25, 10, total=0, pages=0), 1, 10, id="both lie in the same way and are believed"),
+        pytest.param(server(25, 10, total=None, pages=3), 3, 25, id="no Total"),
+        pytest.param(server(25, 10, total=25, pages=None), 3, 25, id="no TotalPages"),
+        pytest.param(server(25, 10, total=None, pages=None), 3, 25, id="neither, a short page ends it"),
+        pytest.param(server(30, 10, total=None, pages=None), 4, 30, id="neither, an empty page ends it"),
+        pytest.param(server(25, None, total=None, pages=None), 4, 25, id="nothing said, an empty page ends it"),
+        pytest.param(server(25, 10, total=25, pages=9, clamps=True), 4, 25, id="clamped and numbered so"),
+        pytest.param(
+            server(25, 10, total=25, pages=9, clamps=True, numbered=False),
+            4,
+            25,
+            id="clamped, a page repeats",
+        ),
+        pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, nothing said"),
+    ],
+)
+def test_every_row_arrives_once(answer: Server, asked: int, count: int) -> None:
+    pages = walk(answer)
+    assert (pages.asked, pages.changed) == (asked, False)
+    assert pages.rows == rows(0, count)
+    assert pages.request_id == f"R-{asked}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        pytest.param(server(0, 10, total=25, pages=3), "page 1 is empty", id="nothing of 25"),
+        pytest.param(server(0, 10, total=25, pages=0), "page 1 is empty", id="nothing of 25, pages disagree"),
+        pytest.param(server(0, 10, total=None, pages=3), "page 1 is empty", id="nothing of three pages"),
+        pytest.param(server(10, 10, total=25, pages=3), "page 2 is empty", id="an empty page in the middle"),
+        pytest.param(server(10, 10, total=25, pages=None), "page 2 is empty", id="the same, only Total"),
+        pytest.param(server(10, 10, total=None, pages=3), "page 2 is empty", id="the same, only TotalPages"),
+        pytest.param(
+            server(10, 10, total=25, pages=3, clamps=True),
+            "page 2 came as page 1",
+            id="another page than asked",
+        ),
+        pytest.param(
+            server(10, 10, total=25, pages=3, clamps=True, numbered=False),
+            "page 2 repeats the one before",
+            id="a page that repeats",
+        ),
+        pytest.param(lambda _: Page(rows(0, 1), 2, 10, 1, 1), "page 1 came as page 2", id="not the first"),
+        pytest.param(server(10_000, 10, total=10_000, pages=1000), f"more than {MOST_PAGES} pages", id="no end"),
+    ],
+)
+def test_rows_that_were_promised_and_do_not_come_are_an_error(answer: Server, text: str) -> None:
+    with pytest.raises(ParseError, match=text) as caught:
+        walk(answer)
+    assert caught.value.request_id.startswith("R-")
+
+
+def test_two_hundred_pages_are_not_too_many() -> None:
+    assert walk(server(2000, 10, total=2000, pages=200)).asked == 200
+
+
+def test_promised_pages_of_zeros_may_look_alike() -> None:
+    pages = walk(lambda number: Page([ZERO, ZERO], number, 2, 6, 3))
+    assert pages.rows == [ZERO] * 6
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(Page(rows(10, 10), 2, 10, 26, 3), id="Total"),
+        pytest.param(Page(rows(10, 10), 2, 10, 25, 4), id="TotalPages"),
+        pytest.param(Page(rows(5, 5), 2, 5, 25, 3), id="PageSize"),
+        pytest.param(Page([], 2, 10, 0, 0), id="rows are gone"),
+        pytest.param(Page(rows(10, 10), 2, 10, None, 3), id="Total is missing"),
+    ],
+)
+def test_a_list_that_changes_between_two_pages_is_worth_nothing(second: Page) -> None:
+    pages = Pages()
+    pages.add(Page(rows(0, 10), 1, 10, 25, 3), "R-1")
+    pages.add(second, "R-2")
+    assert pages.changed
+    assert pages.wanted is None
+
+
+def test_the_last_page_may_give_its_own_length_as_its_size() -> None:
+    pages = walk(
+        lambda number: Page(rows((number - 1) * 10, 10 if number < 3 else 5), number, [10, 10, 5][number - 1], 25, 3)
+    )
+    assert pages.rows == rows(0, 25)
+
+
+@given(
+    held=st.integers(0, 60),
+    size=st.integers(1, 20),
+    total=st.none() | st.integers(0, 80),
+    pages=st.none() | st.integers(0, 9),
+    clamps=st.booleans(),
+    numbered=st.booleans(),
+)
+@settings(deadline=None)
+def test_no_row_is_ever_counted_twice_or_invented(
+    held: int, size: int, total: int | None, pages: int | None, clamps: bool, numbered: bool
+) -> None:
+    try:
+        walked = walk(server(held, size, total=total, pages=pages, clamps=clamps, numbered=numbered))
+    except ParseError:
+        return
+    assert walked.rows == rows(0, len(walked.rows))
+    understated = [said < held for said in (total, None if pages is None else pages * size) if said is not None]
+    if not understated or not all(understated):
+        assert len(walked.rows) == held
