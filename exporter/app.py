@@ -81,7 +81,7 @@ class App:
         environment: Mapping[str, str] = os.environ,
         load_again: Callable[[], Config] | None = None,
     ) -> None:
-        """`environment` may hold the credentials. `load_again` is what a reload asks for the config; it raises ConfigError."""
+        """`environment` may hold the credentials; `load_again` is what a reload calls, it raises ConfigError."""
         self._config = settings
         self._options = options
         self._clock = clock or SystemClock()
@@ -139,9 +139,7 @@ class App:
             except ConfigError as error:
                 self._telemetry.load_failed()
                 for problem in error.problems:
-                    self._log.error(
-                        "config is refused, the old one stays", place=problem.place, problem=problem.text
-                    )
+                    self._log.error("config is refused, the old one stays", place=problem.place, problem=problem.text)
                 return error.problems
             await self._follow(settings)
             self._log.info("config is reloaded")
@@ -207,9 +205,7 @@ class App:
     def _unready(self) -> str:
         """Return why a scrape would not have the whole picture yet."""
         waiting = {name: polled.collector.untried() for name, polled in self._polled.items()}
-        return ", ".join(
-            f"{name}: {count} combinations not tried yet" for name, count in waiting.items() if count
-        )
+        return ", ".join(f"{name}: {count} combinations not tried yet" for name, count in waiting.items() if count)
 
     async def _drain(self) -> None:
         """Start no new reads and wait for those in flight, but not for long."""

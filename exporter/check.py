@@ -25,10 +25,7 @@ def _target(config: Config, each: plan.TargetPlan) -> list[str]:
         ("recent days re-read", f"every {plan.duration(each.recent)}"),
         ("older days re-read", f"every {plan.duration(each.older)}"),
         ("stale after", plan.duration(each.stale_after)),
-        *(
-            (f"{window} filled after", f"about {each.minutes_to_fill(window):.1f} minutes")
-            for window in each.windows
-        ),
+        *((f"{window} filled after", f"about {each.minutes_to_fill(window):.1f} minutes") for window in each.windows),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"target {each.target.name}: {each.target.endpoint}, days begin in {each.target.timezone}"]

@@ -30,9 +30,7 @@ DEMO_ADDRESS = "127.0.0.1:10058"
     show_default=True,
     help="The config.",
 )
-@click.option(
-    "--config.check", "config_check", is_flag=True, help="Validate the config, print its plan, and exit."
-)
+@click.option("--config.check", "config_check", is_flag=True, help="Validate the config, print its plan, and exit.")
 @click.option(
     "--web.listen-address",
     "listen_addresses",
@@ -57,12 +55,8 @@ DEMO_ADDRESS = "127.0.0.1:10058"
     show_default=True,
     help="Scrapes at the same time.",
 )
-@click.option(
-    "--log.level", "log_level", type=click.Choice(list(logs.LEVELS)), default="info", show_default=True
-)
-@click.option(
-    "--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True
-)
+@click.option("--log.level", "log_level", type=click.Choice(list(logs.LEVELS)), default="info", show_default=True)
+@click.option("--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
 @click.version_option(__version__, message=f"directmail-exporter %(version)s (revision {__revision__})")
 @click.pass_context
 def cli(
@@ -79,9 +73,7 @@ def cli(
     """Opens and clicks of Alibaba Cloud Direct Mail for Prometheus."""
     logs.configure(log_level, log_format)
     if not telemetry_path.startswith("/"):
-        raise click.BadParameter(
-            f"{telemetry_path!r} does not start with /", param_hint="--web.telemetry-path"
-        )
+        raise click.BadParameter(f"{telemetry_path!r} does not start with /", param_hint="--web.telemetry-path")
     if context.invoked_subcommand is not None:
         return
     from exporter import app, check
@@ -115,9 +107,7 @@ def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[st
     from exporter.app import Options
     from exporter.simulator.server import Habits
 
-    simulator = _simulator(
-        speed, incidents, faults, habits=Habits(calls_per_minute=2 * the_demo.CALLS_PER_MINUTE)
-    )
+    simulator = _simulator(speed, incidents, faults, habits=Habits(calls_per_minute=2 * the_demo.CALLS_PER_MINUTE))
 
     def started(addresses: list[str]) -> None:
         click.echo(f"Metrics:  http://{addresses[0]}/metrics")
@@ -136,9 +126,7 @@ def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[st
     envvar="SIMULATOR_ACCESS_KEY_SECRET",
     help="Its secret; better in SIMULATOR_ACCESS_KEY_SECRET.",
 )
-@click.option(
-    "--seed", type=int, default=7, show_default=True, help="Another seed is another account's traffic."
-)
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another account's traffic.")
 @click.option(
     "--speed",
     type=click.FloatRange(min=1, max=3600),
@@ -161,12 +149,8 @@ def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[st
     show_default=True,
     help="Rows of the largest page.",
 )
-@click.option(
-    "--rows", type=click.Choice(["day", "hour"]), default="day", show_default=True, help="What a row is of."
-)
-@click.option(
-    "--rate-format", type=click.Choice(["31.42", "31.42%", "0.3142"]), default="31.42", show_default=True
-)
+@click.option("--rows", type=click.Choice(["day", "hour"]), default="day", show_default=True, help="What a row is of.")
+@click.option("--rate-format", type=click.Choice(["31.42", "31.42%", "0.3142"]), default="31.42", show_default=True)
 @click.option(
     "--attribution",
     type=click.Choice(["send", "event"]),
@@ -216,7 +200,7 @@ def simulate(
 def healthcheck(url: str) -> None:
     """Ask a running exporter for its health; for containers without curl."""
     try:
-        with urllib.request.urlopen(url, timeout=3) as answer:
+        with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310  the operator's own URL
             click.echo(answer.read(100).decode(errors="replace").strip())
     except (urllib.error.URLError, OSError, ValueError) as error:
         _fail(f"not healthy: {getattr(error, 'reason', error)}")
@@ -261,7 +245,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         _fail(str(error))
     except KeyboardInterrupt:
         return
-    except Exception:
+    except Exception:  # noqa: BLE001  whatever else it is, it is a bug
         traceback.print_exc()
         _fail("this is a bug in directmail-exporter; please report the lines above")
 

@@ -126,9 +126,7 @@ class Collector:
                 if slot is not None:
                     self._in_flight += 1
                     reads.create_task(self._read(self._schedule, slot))
-                    await asyncio.sleep(
-                        0
-                    )  # so that it stands at the limiter before the next turn is waited for
+                    await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
 
     async def _nap(self, seconds: float) -> None:
         """Sleep so long, or until a read comes back."""
@@ -156,9 +154,7 @@ class Collector:
             self._in_flight -= 1
             self._returned.set()
 
-    def _succeeded(
-        self, schedule: Schedule, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool
-    ) -> None:
+    def _succeeded(self, schedule: Schedule, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool) -> None:
         key, zone = slot.combination.key, self.plan.target.timezone
         self._failures.pop(slot, None)
         self._store.put(
@@ -174,9 +170,7 @@ class Collector:
                 self._log.info(
                     "combination is back",
                     **_named(slot.combination),
-                    after=duration(asked_at - record.last_success_at)
-                    if record.last_success_at
-                    else "first success",
+                    after=duration(asked_at - record.last_success_at) if record.last_success_at else "first success",
                 )
             self._store.succeeded(key, asked_at)
         self._learn_pages(answer.pages)
@@ -187,9 +181,7 @@ class Collector:
         if age >= OLDEST_AGE and isinstance(error, InvalidRequest):
             # The edge: the API holds this day for too old. The windows that need it wait until tomorrow.
             schedule.drop(slot)
-            self._log.debug(
-                "day is too old for the API", **_named(slot.combination), day=slot.day.isoformat()
-            )
+            self._log.debug("day is too old for the API", **_named(slot.combination), day=slot.day.isoformat())
             return
         failures = self._failures[slot] = self._failures.get(slot, 0) + 1
         schedule.failed(slot, self._clock.time() + self._backoff(failures))

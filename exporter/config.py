@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter import written
+from exporter import written, yamlfile
 from exporter.written import FILTER_KEYS, REGIONS
 
 __all__ = [
@@ -130,7 +130,7 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
         return None, (
             Problem(
                 "file",
-                f"cannot be read: {error.strerror}; name another one with --config.file, or start from config.example.yaml",
+                f"cannot be read: {error.strerror}; name one with --config.file, or start from config.example.yaml",
             ),
         )
     config, problems = parse(text)
@@ -140,8 +140,8 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
 def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
     """Return what is sound in the text, None where nothing is, and every mistake in it."""
     try:
-        document = written.load(text)
-    except written.NotYaml as error:
+        document = yamlfile.load(text)
+    except yamlfile.NotYaml as error:
         return None, (Problem(error.place, error.text),)
     if not isinstance(document, dict):
         return None, (Problem("file", "holds no settings; start from config.example.yaml"),)
@@ -169,9 +169,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
 
 def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
     if not isinstance(item, dict):
-        problems.append(
-            Problem(place, f"{item!r} is not a target; write a block with name, region and queries")
-        )
+        problems.append(Problem(place, f"{item!r} is not a target; write a block with name, region and queries"))
         return None
     settings = _check(written.Target, item, place, problems, children=("credentials", "queries"))
     secrets = _check(written.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
@@ -229,9 +227,7 @@ def _check(
         return None
 
 
-def _problem(
-    model: type[written.Written], place: str, detail: ErrorDetails, children: tuple[str, ...]
-) -> Problem:
+def _problem(model: type[written.Written], place: str, detail: ErrorDetails, children: tuple[str, ...]) -> Problem:
     where, value, kind = _join(place, detail["loc"]), detail["input"], detail["type"]
     if kind == "extra_forbidden":
         key = str(detail["loc"][-1])
@@ -252,9 +248,7 @@ def _problem(
     return Problem(where, f"{value!r} is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}")
 
 
-def _items(
-    parent: Mapping[Any, Any], key: str, place: str, problems: list[Problem]
-) -> list[tuple[str, object]]:
+def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Problem]) -> list[tuple[str, object]]:
     where = _join(place, (key,))
     items = parent.get(key)
     if not isinstance(items, list) or not items:
@@ -266,9 +260,7 @@ def _items(
     for at, item in placed:
         name = item.get("name") if isinstance(item, dict) else None
         if isinstance(name, str) and names.setdefault(name, at) != at:
-            problems.append(
-                Problem(f"{at}.name", f"{name!r} is the name of {names[name]} too; give each its own")
-            )
+            problems.append(Problem(f"{at}.name", f"{name!r} is the name of {names[name]} too; give each its own"))
     return placed
 
 

@@ -49,9 +49,7 @@ def clock(speed: float) -> Clock:
     return SystemClock() if speed == 1 else VirtualClock(speed)
 
 
-async def run(
-    simulator: Simulator, options: Options, speed: float, started: Callable[[list[str]], None]
-) -> None:
+async def run(simulator: Simulator, options: Options, speed: float, started: Callable[[list[str]], None]) -> None:
     """Run the exporter against the simulator until stopped. Raise BindError as App.run does."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": simulator.key_id,
@@ -70,7 +68,7 @@ async def simulate(simulator: Simulator, listen: str, started: Callable[[str], N
     host, port = split_address(listen)
     async with AsyncExitStack() as stack:
         try:
-            url = await stack.enter_async_context(simulator.listen(host or "0.0.0.0", port))
+            url = await stack.enter_async_context(simulator.listen(host, port))
         except OSError as error:
             raise cannot_listen(listen, error) from None
         started(url)

@@ -18,7 +18,7 @@ from prometheus_client import exposition as text_format
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString as _number
+from prometheus_client.utils import floatToGoString
 
 from exporter.checksum import combine, shift
 
@@ -77,9 +77,7 @@ class Exposition:
         """`registry` has the program's own metrics, rendered by prometheus_client at each scrape."""
         self._registry = registry
         self._heads = {style: [_head(family, style) for family in families] for style in CONTENT_TYPES}
-        self._packed_heads = {
-            style: [_deflate((head,)) for head in heads] for style, heads in self._heads.items()
-        }
+        self._packed_heads = {style: [_deflate((head,)) for head in heads] for style, heads in self._heads.items()}
         self._sections: dict[str, dict[Hashable, Block]] = {}
         self._version = 0
         self._plain: tuple[int, list[bytes]] = (-1, [])
@@ -111,9 +109,7 @@ class Exposition:
         own = self._own(style)
         if gzip:
             packed = await self._pack()
-            return Page(
-                CONTENT_TYPES[style], "gzip", _member(self._packed_heads[style], packed, _deflate((own,)))
-            )
+            return Page(CONTENT_TYPES[style], "gzip", _member(self._packed_heads[style], packed, _deflate((own,))))
         bodies = await self._join()
         parts = [part for pair in zip(self._heads[style], bodies, strict=True) if pair[1] for part in pair]
         return Page(CONTENT_TYPES[style], "", [*parts, own])
@@ -191,7 +187,7 @@ def label_text(labels: Mapping[str, str]) -> str:
 
 def sample(name: str, labels: str, value: float) -> str:
     """Return a sample line; `labels` comes from `label_text`."""
-    return f"{name}{labels} {_number(value)}\n"
+    return f"{name}{labels} {floatToGoString(value)}\n"
 
 
 def _escaped(value: str) -> str:

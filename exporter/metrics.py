@@ -79,9 +79,7 @@ def _reported(field: str, source: str) -> Row:
         summed = getattr(window.rates, field) if window.rates else None
         return summed / window.totals.emails if summed is not None and window.totals.emails else None
 
-    text = (
-        f"The API's own {source}, averaged over the window's rows by TotalNumber, in the API's unit. {POLLED}"
-    )
+    text = f"The API's own {source}, averaged over the window's rows by TotalNumber, in the API's unit. {POLLED}"
     return Row(f"directmail_track_reported_{field}", text, value, reported=True)
 
 
@@ -201,10 +199,7 @@ def block(
 def bounds_block(target: str, bounds: Mapping[str, tuple[float, float]], labels: Mapping[str, str]) -> Block:
     """Return the sample lines of a target's window bounds, (start, exclusive end) by window."""
     texts = {window: label_text({**labels, "target": target, "window": window}) for window in bounds}
-    lines = (
-        "".join(sample(row.name, texts[window], bounds[window][row.index]) for window in bounds)
-        for row in BOUNDS
-    )
+    lines = ("".join(sample(row.name, texts[window], bounds[window][row.index]) for window in bounds) for row in BOUNDS)
     return (*(b"" for _ in (*ROWS, *COUNTERS, *HEALTH)), *(line.encode() for line in lines))
 
 
@@ -218,9 +213,7 @@ def add_up(record: Record, days: Sequence[date]) -> Sum | None:
     rates = [cell.rates for cell in known if cell.rates is not None]
     if len(rates) != len(known):
         return Sum(totals, None)
-    return Sum(
-        totals, RateSums(*(None if None in column else sum(column) for column in zip(*rates, strict=True)))
-    )
+    return Sum(totals, RateSums(*(None if None in column else sum(column) for column in zip(*rates, strict=True))))
 
 
 def _gauge_lines(row: Row, sums: Mapping[str, Sum]) -> bytes:

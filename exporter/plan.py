@@ -175,9 +175,7 @@ def make(
     recent, older = config.refresh.recent, config.refresh.older
     if config.poll_interval is None:
         budget = target.rate_limit_per_minute * AUTO_SHARE
-        poll = _shortest(
-            lambda p: _rate(calls, ages, p, *_stretched(p, recent, older)) <= budget, SHORTEST_AUTO
-        )
+        poll = _shortest(lambda p: _rate(calls, ages, p, *_stretched(p, recent, older)) <= budget, SHORTEST_AUTO)
         recent, older = _stretched(poll, recent, older)
     else:
         poll = config.poll_interval
@@ -200,10 +198,7 @@ def series(config: Config, combinations: int, targets: int) -> int:
     """Return how many data and query series so many combinations expose when every window is filled."""
     per_window = SERIES_PER_WINDOW + SERIES_PER_WINDOW_REPORTED * config.reported_rates
     windows = len(config.windows)
-    return (
-        combinations * (windows * per_window + SERIES_PER_COMBINATION)
-        + targets * windows * SERIES_PER_TARGET_WINDOW
-    )
+    return combinations * (windows * per_window + SERIES_PER_COMBINATION) + targets * windows * SERIES_PER_TARGET_WINDOW
 
 
 def problems(config: Config) -> tuple[Problem, ...]:
@@ -251,7 +246,7 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
             yield Problem(
                 "stale_after",
                 f"{duration(config.stale_after)} is not longer than the poll interval that "
-                f"target {plan.target.name!r} can keep; write more than {duration(plan.poll_interval)}, or leave it out",
+                f"target {plan.target.name!r} can keep; write more than {duration(plan.poll_interval)}, or nothing",
             )
     elif plan.requests_per_minute > limit:
         calls = len(plan.combinations) * plan.pages_per_cell
@@ -276,8 +271,7 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
 def describe(filters: Filters) -> str:
     """Return the filters as an operator reads them: `account_name=a@b, esp=gmail.com`, or `(no filter)`."""
     return (
-        ", ".join(f"{key}={value}" for key, value in zip(FILTER_KEYS, filters, strict=True) if value)
-        or "(no filter)"
+        ", ".join(f"{key}={value}" for key, value in zip(FILTER_KEYS, filters, strict=True) if value) or "(no filter)"
     )
 
 
@@ -304,7 +298,7 @@ def _stretched(poll: float, recent: float, older: float) -> tuple[float, float]:
 
 
 def _shortest(fits: Callable[[float], bool], floor: float) -> float:
-    """Return the shortest poll interval from `floor` up that fits, in whole seconds; the longest there is if none does."""
+    """Return the shortest poll interval from `floor` up that fits, in whole seconds; the longest if none does."""
     if fits(floor):
         return floor
     low, high = math.floor(floor), round(LONGEST_AUTO)

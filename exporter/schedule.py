@@ -99,9 +99,7 @@ class Schedule:
         """Return the next few cells in about the order they will be asked, for people to look at."""
         self._promote(now)
         due = [(float(-day.toordinal()), place, day) for day, place in self._ready_cells]
-        later = [
-            (when, place, day) for when, day, place in self._waiting if self._due.get((day, place)) == when
-        ]
+        later = [(when, place, day) for when, day, place in self._waiting if self._due.get((day, place)) == when]
         chosen = heapq.nsmallest(count, due) or heapq.nsmallest(count, later)
         return tuple(Slot(self._order[place], day) for _, place, day in chosen)
 
@@ -146,9 +144,7 @@ class Schedule:
             for place, combination in enumerate(self._order):
                 if (day, place) not in self._taken:
                     read_at = self._read_at(combination, day)
-                    self._schedule(
-                        day, place, read_at if read_at is None else min(read_at, now), known_since=now
-                    )
+                    self._schedule(day, place, read_at if read_at is None else min(read_at, now), known_since=now)
 
     def _schedule(self, day: date, place: int, read_at: float | None, known_since: float = 0.0) -> None:
         zone = self.plan.target.timezone

@@ -1,24 +1,22 @@
-"""The config as written: the YAML reader and the schema, each mistake with its mend.
+"""The config as written: the schema, each mistake with its mend.
 
 Messages name the offending value, except where it could be a secret.
 """
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from exporter.scalars import NAME, Duration, File, Flag, Name, Values, duration, number, values, whole
 
 FILTER_KEYS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
 ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
 """The mailbox providers that the API can filter by (GetTrackList's documentation)."""
-OUR_LABELS = frozenset(
-    {"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"}
-)
+OUR_LABELS = frozenset({"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"})
 INLINE_SECRETS = ("access_key_id", "access_key_secret", "security_token")
 CREDENTIAL_TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 EXAMPLES = {
@@ -44,19 +42,6 @@ REGIONS = {
 }
 """Direct Mail's endpoints by region (its documentation)."""
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-class NotYaml(Exception):
-    """The text is no YAML that we take; `place` has line and column."""
-
-    def __init__(self, mark: yaml.Mark | None, text: str) -> None:
-        super().__init__(text)
-        self.place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
-        self.text = text
-
 
 class Misfit(ValueError):
     """Two settings that do not go together; `key` is the one to blame."""
@@ -66,123 +51,12 @@ class Misfit(ValueError):
         self.key = key
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe types, keys at most once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[Any, yaml.Mark] = {}
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise NotYaml(key_node.start_mark, f"the key {key!r} is not text; quote it")
-            if key in seen:
-                text = f"the key {key!r} stands twice, first in line {seen[key].line + 1}; remove one of them"
-                raise NotYaml(key_node.start_mark, text)
-            seen[key] = key_node.start_mark
-        return super().construct_mapping(node, deep)
-
-
-def load(text: str) -> object:
-    """Return the document. Raise NotYaml where it is none, or has a key twice."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506  a subclass of the safe loader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise NotYaml(
-            mark, f"not valid YAML: {error.problem or error.context}; check indentation, colons and quotes"
-        ) from None
-    except yaml.YAMLError as error:
-        raise NotYaml(None, f"not valid YAML: {str(error).splitlines()[0]}") from None
-    except (ValueError, RecursionError) as error:  # an impossible date such as 2026-13-45, or absurd nesting
-        raise NotYaml(None, f"not valid YAML: {error}; quote values that are not dates") from None
-
-
-def duration(value: object) -> float:
-    """Return a Prometheus duration in seconds. Raise ValueError with the mend."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"{value!r} has no unit; write {value}s for seconds")
-    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; write one such as 90s, 5m or 1h30m")
-    seconds = sum(int(count) * size for count, size in zip(match.groups(), _in_order(), strict=True) if count)
-    if seconds <= 0:
-        raise ValueError(f"{value!r} is no time at all; write one such as 90s, 5m or 1h30m")
-    return float(seconds)
-
-
-def _in_order() -> tuple[float, ...]:
-    return tuple(_UNITS[unit] for unit in ("y", "w", "d", "h", "m", "s", "ms"))
-
-
-def _name(value: object) -> str:
-    if isinstance(value, str) and _NAME.fullmatch(value):
-        return value
-    raise ValueError(f"{value!r} is not a name; use letters, digits and _, not starting with a digit")
-
-
-def _path(value: object) -> Path:
-    if isinstance(value, str) and value.strip():
-        return Path(value)
-    raise ValueError(f"{value!r} is not a path; write the path of a file")
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError(f"{value!r} is neither true nor false; write one of them without quotes")
-
-
-def _whole(low: int, high: int) -> BeforeValidator:
-    def check(value: object) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            return value
-        raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
-
-    return BeforeValidator(check)
-
-
-def _number(low: float, high: float) -> BeforeValidator:
-    def check(value: object) -> float:
-        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
-            return float(value)
-        raise ValueError(f"{value!r} is not a number from {low:g} to {high:g}")
-
-    return BeforeValidator(check)
-
-
-def _values(value: object) -> tuple[str, ...]:
-    """Return the values of one filter, a lone one as a list of one."""
-    items = value if isinstance(value, list) else [value]
-    if not items:
-        raise ValueError("[] is an empty list; name at least one value, or leave the key out")
-    for item in items:
-        if not isinstance(item, str):
-            raise ValueError(f"{item!r} is not text; quote it: {str(item)!r}")
-        if not item.strip() or item != item.strip():
-            raise ValueError(
-                f"{item!r} is empty or has space around it; write the value without it, or leave the key out for all"
-            )
-    twice = next((item for item in items if items.count(item) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{twice!r} stands twice; remove one of them")
-    return tuple(items)
-
-
 def _esp(value: str) -> str:
     if value.lower() in ESPS:
         return value.lower()
     raise ValueError(
         f"{value!r} is not a mailbox provider that Direct Mail tells apart; write one of {', '.join(ESPS)}"
     )
-
-
-Duration = Annotated[float, BeforeValidator(duration)]
-Name = Annotated[str, BeforeValidator(_name)]
-File = Annotated[Path, BeforeValidator(_path)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
-Values = Annotated[tuple[str, ...], BeforeValidator(_values)]
 
 
 class Written(BaseModel):
@@ -207,7 +81,7 @@ class Top(Written):
     refresh: Refresh = Refresh()
     stale_after: Duration | None = None
     state_file: File | None = None
-    max_series: Annotated[int, _whole(1, 10_000_000)] = 100_000
+    max_series: Annotated[int, whole(1, 10_000_000)] = 100_000
     reported_rates: Flag = False
 
     @field_validator("poll_interval", mode="before")
@@ -225,7 +99,7 @@ class Top(Written):
     @field_validator("windows", mode="before")
     @classmethod
     def _known_windows(cls, value: object) -> tuple[str, ...]:
-        windows = _values(value)
+        windows = values(value)
         for window in windows:
             days = re.fullmatch(r"([1-9]\d?)d", window)
             if window not in ("today", "yesterday") and not (days and int(days[1]) <= 30):
@@ -236,11 +110,7 @@ class Top(Written):
 
     @model_validator(mode="after")
     def _stale_after_a_poll(self) -> Self:
-        if (
-            self.stale_after is not None
-            and self.poll_interval is not None
-            and self.stale_after <= self.poll_interval
-        ):
+        if self.stale_after is not None and self.poll_interval is not None and self.stale_after <= self.poll_interval:
             raise Misfit(
                 "stale_after",
                 f"{self.stale_after:g}s is not longer than the poll interval of {self.poll_interval:g}s; "
@@ -330,9 +200,9 @@ class Target(Written):
     endpoint: str | None = None
     vpc: Flag = False
     timezone: ZoneInfo = Field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
-    rate_limit_per_minute: Annotated[float, _number(0.1, 100_000)] = 30.0
+    rate_limit_per_minute: Annotated[float, number(0.1, 100_000)] = 30.0
     timeout: Duration = 10.0
-    page_size: Annotated[int, _whole(1, 1000)] = 100
+    page_size: Annotated[int, whole(1, 1000)] = 100
     labels: dict[str, str] = {}
 
     @field_validator("region", mode="before")
@@ -340,7 +210,7 @@ class Target(Written):
     def _known_region(cls, value: object) -> object:
         if value not in REGIONS:
             raise ValueError(
-                f"{value!r} is not a region of Direct Mail; write one of {', '.join(REGIONS)}, or endpoint: https://host instead"
+                f"{value!r} is not a region of Direct Mail; write one of {', '.join(REGIONS)}, or endpoint: https://host"
             )
         return value
 
@@ -356,9 +226,7 @@ class Target(Written):
     @classmethod
     def _known_zone(cls, value: object) -> ZoneInfo:
         if not isinstance(value, str) or value not in available_timezones():
-            raise ValueError(
-                f"{value!r} is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC"
-            )
+            raise ValueError(f"{value!r} is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC")
         return ZoneInfo(value)
 
     @field_validator("labels", mode="before")
@@ -367,14 +235,12 @@ class Target(Written):
         if not isinstance(value, dict):
             raise ValueError(f"{value!r} is not a set of labels; write labels: {{team: growth}}")
         for label, text in value.items():
-            if not _NAME.fullmatch(label) or label.startswith("__"):
+            if not NAME.fullmatch(label) or label.startswith("__"):
                 raise ValueError(
                     f"{label!r} is not a label name; use letters, digits and _, not starting with a digit or __"
                 )
             if label in OUR_LABELS:
-                raise ValueError(
-                    f"{label!r} is a label that the exporter or Prometheus sets; choose another name"
-                )
+                raise ValueError(f"{label!r} is a label that the exporter or Prometheus sets; choose another name")
             if not isinstance(text, str):
                 raise ValueError(f"{text!r} is not text; quote it: {str(text)!r}")
         return value
@@ -405,15 +271,8 @@ def _split(value: object) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    plain = parts.path in ("", "/") and not (
-        parts.query or parts.fragment or parts.username or parts.password
-    )
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or not plain
-        or re.search(r"\s", str(value))
-    ):
+    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or re.search(r"\s", str(value)):
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
@@ -434,7 +293,7 @@ class Query(Written):
     @field_validator("esp", mode="after")
     @classmethod
     def _known_esps(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return value and _values([_esp(item) for item in value])
+        return value and values([_esp(item) for item in value])
 
     @field_validator("exclude", mode="before")
     @classmethod
@@ -448,9 +307,7 @@ class Query(Written):
                 raise ValueError(f"{unknown[0]!r} is not a filter; use {', '.join(FILTER_KEYS)}")
             for item in entry.values():
                 if not isinstance(item, str):
-                    raise ValueError(
-                        f"{item!r} is not one value; write an entry for each, quoted if it is a number"
-                    )
+                    raise ValueError(f"{item!r} is not one value; write an entry for each, quoted if it is a number")
         return value
 
     @classmethod
@@ -478,12 +335,12 @@ class Query(Written):
     @property
     def filters(self) -> dict[str, tuple[str, ...]]:
         """The filters that are given."""
-        return {key: values for key in FILTER_KEYS if (values := getattr(self, key)) is not None}
+        return {key: given for key in FILTER_KEYS if (given := getattr(self, key)) is not None}
 
     def _rows(self) -> list[dict[str, str]]:
         rows: list[dict[str, str]] = [{}]
-        for key, values in self.filters.items():
-            rows = [{**row, key: value} for row in rows for value in values]
+        for key, given in self.filters.items():
+            rows = [{**row, key: value} for row in rows for value in given]
         return rows
 
     def _kept(self, row: dict[str, str]) -> bool:

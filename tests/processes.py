@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+
 from exporter.app import App
 
 PATIENCE = 30.0

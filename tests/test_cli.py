@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+
 from exporter import __version__
 from exporter.cli import cli
 from tests.processes import get, program, until
@@ -60,9 +61,7 @@ def test_a_check_prints_the_plan_and_ends_well() -> None:
 
 def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(
-        "windows: [8d, forever]\ntargets:\n  - name: a b\n    region: mars\n    queries: [{name: q}]\n"
-    )
+    path.write_text("windows: [8d, forever]\ntargets:\n  - name: a b\n    region: mars\n    queries: [{name: q}]\n")
     result = run("--config.file", str(path))
     assert result.exit_code == 1
     lines = result.output.splitlines()
@@ -160,9 +159,7 @@ async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:
         )
         await demo.end()
     line = next(
-        line
-        for line in text.splitlines()
-        if line.startswith(opens) and 'esp=""' in line and 'window="7d"' in line
+        line for line in text.splitlines() if line.startswith(opens) and 'esp=""' in line and 'window="7d"' in line
     )
     assert float(line.rsplit(" ", 1)[1]) < 0.2
 
@@ -185,7 +182,9 @@ async def test_the_health_check_needs_no_other_program() -> None:
 
 
 def test_starting_loads_nothing_that_it_may_not_need() -> None:
-    code = "import sys, exporter.cli, exporter.app; print([m for m in sys.modules if m.startswith('exporter.simulator')])"
+    code = (
+        "import sys, exporter.cli, exporter.app; print([m for m in sys.modules if m.startswith('exporter.simulator')])"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ
     )

@@ -1,13 +1,15 @@
 """The loop of a target over simulated days: what is asked, what is shown meanwhile, what is told."""
 
+import itertools
 from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, ServerError
 from exporter.directmail.model import Filters
-from structlog.testing import capture_logs
 from tests.clock import ScriptedClock
 from tests.tasks import running
 from tests.worlds import World, make_config
@@ -47,7 +49,7 @@ async def test_the_first_minutes_are_no_burst() -> None:
     async with running(each.collector.run()):
         await clock.advance(10 * MINUTE)
     times = [at for at, _, _ in each.api.asked]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert min(gaps) >= 2.0
     assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 30
 
@@ -101,16 +103,12 @@ async def test_windows_slide_at_midnight_in_one_step() -> None:
 )
 async def test_a_day_of_23_or_25_hours_is_one_day(start: str, hours: int) -> None:
     clock = ScriptedClock(start)
-    each = world(
-        clock, senders=1, zone="Europe/Berlin", head="windows: [today, yesterday]\npoll_interval: 5m"
-    )
+    each = world(clock, senders=1, zone="Europe/Berlin", head="windows: [today, yesterday]\npoll_interval: 5m")
     await each.publisher.show([each.collector.plan])
     async with running(each.collector.run(), each.publisher.run()):
         await clock.advance(24 * HOUR)
         shown = await each.shown()
-    start_metric, end_metric = (
-        f"directmail_track_window_{edge}_timestamp_seconds" for edge in ("start", "end")
-    )
+    start_metric, end_metric = (f"directmail_track_window_{edge}_timestamp_seconds" for edge in ("start", "end"))
     length = shown[end_metric, "", "", "today"] - shown[start_metric, "", "", "today"]
     assert length == hours * HOUR
     assert (EMAILS, "s0@example.com", "", "today") in shown
@@ -128,7 +126,7 @@ async def test_a_window_is_shown_only_when_all_of_its_days_are_known() -> None:
     assert windows[0] == {"today"}
     assert {"today", "yesterday"} in windows
     assert windows[-1] == {"today", "yesterday", "7d"}
-    assert all(earlier <= later for earlier, later in zip(windows, windows[1:], strict=False))
+    assert all(earlier <= later for earlier, later in itertools.pairwise(windows))
 
 
 async def test_a_bad_combination_neither_delays_nor_hides_another() -> None:
@@ -163,7 +161,7 @@ async def test_a_failing_combination_is_tried_less_and_less_often() -> None:
     async with running(each.collector.run()):
         await clock.advance(HOUR)
     times = [at for at, _, _ in each.api.asked]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps[0] < gaps[1] < gaps[2] < gaps[3]
     assert max(gaps) < 1.25 * 300
 
@@ -177,15 +175,9 @@ class TestStaleness:
         state = {"down": False}
 
         def fails(filters: Filters, day: date) -> DirectMailError | None:
-            return (
-                ServerError("the API failed", code="InternalError", request_id="R-1")
-                if state["down"]
-                else None
-            )
+            return ServerError("the API failed", code="InternalError", request_id="R-1") if state["down"] else None
 
-        each = world(
-            clock, senders=1, head="windows: [today]\npoll_interval: 5m\nstale_after: 20m", fails=fails
-        )
+        each = world(clock, senders=1, head="windows: [today]\npoll_interval: 5m\nstale_after: 20m", fails=fails)
         await each.publisher.show([each.collector.plan])
         return each, clock, state
 
@@ -298,9 +290,7 @@ async def test_cells_of_several_pages_stretch_the_interval_that_auto_keeps() -> 
 
 async def test_a_combination_counts_as_tried_after_its_first_attempt() -> None:
     clock = ScriptedClock()
-    each = world(
-        clock, senders=3, head="windows: [today]", fails=lambda filters, day: ServerError("the API failed")
-    )
+    each = world(clock, senders=3, head="windows: [today]", fails=lambda filters, day: ServerError("the API failed"))
     assert each.collector.untried() == 3
     async with running(each.collector.run()):
         await clock.advance(MINUTE)

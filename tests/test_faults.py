@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+
 from exporter.collector import Collector
 from exporter.directmail.client import Client, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.limiter import Limiter
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
-from structlog.testing import capture_logs
 from tests.clock import ScriptedClock, settle
 from tests.tasks import running
 from tests.worlds import World, make_config
@@ -86,9 +87,7 @@ async def bench(
             made.open_calls += 1
 
         limiter.acquire = acquire_and_count  # type: ignore[method-assign]
-        client = Client(
-            session, url, FixedKeys(), limiter, clock, timeout=0.3, page_size=100, observe=observe
-        )
+        client = Client(session, url, FixedKeys(), limiter, clock, timeout=0.3, page_size=100, observe=observe)
         world.limiter = limiter
         world.collector = Collector(
             world.collector.plan,
@@ -222,22 +221,22 @@ async def test_an_empty_list_is_a_real_zero() -> None:
 
 
 async def test_a_page_that_fails_in_the_middle_leaves_nothing_half() -> None:
-    async with bench(for_bad("page_fails"), rows="hour", largest_page=5) as each:
-        async with running(each.world.collector.run()):
-            await each.advance(60)
-            assert await each.windows(BAD) == set()
-            assert await each.windows(GOOD) == {"today"}
+    faulty = bench(for_bad("page_fails"), rows="hour", largest_page=5)
+    async with faulty as each, running(each.world.collector.run()):
+        await each.advance(60)
+        assert await each.windows(BAD) == set()
+        assert await each.windows(GOOD) == {"today"}
 
 
 async def test_rows_that_are_added_between_two_pages_are_not_counted_twice() -> None:
-    async with bench(for_bad("rows_added"), rows="hour", largest_page=5) as each:
-        async with running(each.world.collector.run()):
-            await each.advance(120)
-            assert await each.windows(BAD) == set()
-            assert set(each.reasons) <= {"parse"}
-            each.api.faults.clear()
-            await each.advance(120)
-            assert await each.windows(BAD) == {"today"}
+    faulty = bench(for_bad("rows_added"), rows="hour", largest_page=5)
+    async with faulty as each, running(each.world.collector.run()):
+        await each.advance(120)
+        assert await each.windows(BAD) == set()
+        assert set(each.reasons) <= {"parse"}
+        each.api.faults.clear()
+        await each.advance(120)
+        assert await each.windows(BAD) == {"today"}
 
 
 async def test_throttling_is_waited_out_and_the_rate_comes_back() -> None:

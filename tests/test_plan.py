@@ -28,9 +28,7 @@ def senders(count: int) -> str:
 
 
 def by_sender(count: int, extra: str = "") -> configuration.Config:
-    return load(
-        f"{extra}\n{HEAD}    queries:\n      - name: by_sender\n        account_name: [{senders(count)}]\n"
-    )
+    return load(f"{extra}\n{HEAD}    queries:\n      - name: by_sender\n        account_name: [{senders(count)}]\n")
 
 
 def only_plan(config: configuration.Config, pages: float = 1.0) -> plan.TargetPlan:
@@ -40,7 +38,8 @@ def only_plan(config: configuration.Config, pages: float = 1.0) -> plan.TargetPl
 class TestCombinations:
     def test_lists_multiply_in_the_configs_order(self) -> None:
         config = load(
-            f"{HEAD}    queries:\n      - name: q\n        account_name: [a@x.com, b@x.com]\n        esp: [gmail.com, others]\n"
+            f"{HEAD}    queries:\n      - name: q\n        account_name: [a@x.com, b@x.com]\n"
+            "        esp: [gmail.com, others]\n"
         )
         filters = [combination.filters for combination in only_plan(config).combinations]
         assert filters == [
@@ -83,9 +82,7 @@ def test_a_window_ends_yesterday_unless_it_is_today(window: str, first: str, las
         pytest.param("UTC", "2026-02-01T00:00:00+00:00", "2026-02-01", id="first-second-of-a-month"),
         pytest.param("Asia/Shanghai", "2026-01-31T16:00:00+00:00", "2026-02-01", id="ahead-of-utc"),
         pytest.param("America/Los_Angeles", "2026-02-01T07:59:59+00:00", "2026-01-31", id="behind-utc"),
-        pytest.param(
-            "Pacific/Kiritimati", "2024-02-28T10:00:00+00:00", "2024-02-29", id="fourteen-hours-ahead"
-        ),
+        pytest.param("Pacific/Kiritimati", "2024-02-28T10:00:00+00:00", "2024-02-29", id="fourteen-hours-ahead"),
     ],
 )
 def test_today_is_the_day_of_the_targets_zone(zone: str, now: str, day: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+
 from exporter.app import App, Options, load
 from exporter.clock import Clock, SystemClock
 from exporter.simulator.account import PROVIDERS
@@ -130,9 +131,7 @@ targets:
 
 
 @pytest.fixture
-async def stack(
-    tool: Callable[[str], Path], tmp_path: Path
-) -> AsyncIterator[tuple[Prometheus, Simulator, str]]:
+async def stack(tool: Callable[[str], Path], tmp_path: Path) -> AsyncIterator[tuple[Prometheus, Simulator, str]]:
     """Simulator, exporter and Prometheus at one moment that does not pass."""
     clock = FrozenTime()
     api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
@@ -160,7 +159,8 @@ async def test_prometheus_reads_what_is_true(stack: tuple[Prometheus, Simulator,
     days = [today.fromordinal(today.toordinal() - age) for age in range(1, 8)]
     assert float(account["value"][1]) == sum(api.traffic.counts(day, now).emails for day in days)
     (share,) = await server.query(
-        'sum(directmail_track_emails{query="by_esp",window="7d"}) / sum(directmail_track_emails{query="by_sender",window="7d",account_name="no-reply@notify.example.com"})'
+        'sum(directmail_track_emails{query="by_esp",window="7d"}) / '
+        'sum(directmail_track_emails{query="by_sender",window="7d",account_name="no-reply@notify.example.com"})'
     )
     assert float(share["value"][1]) == 1
     counters = await server.query("directmail_track_observed_opens_total")

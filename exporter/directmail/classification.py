@@ -106,9 +106,7 @@ def _family(code: str) -> str:
     return code.partition(".")[0]
 
 
-def _advice(
-    kind: type[DirectMailError], action: str, code: str, headers: Mapping[str, str], now: float
-) -> str:
+def _advice(kind: type[DirectMailError], action: str, code: str, headers: Mapping[str, str], now: float) -> str:
     """Return what an operator does, "" where the kind of error says enough."""
     if kind is Throttled:
         return "Lower the target's rate_limit_per_minute, or find who else uses the account's quota."
@@ -118,8 +116,7 @@ def _advice(
         return _auth_advice(_family(code), headers, now)
     if kind is PermissionDenied:
         return (
-            f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role"
-            " (docs/ram-policy.md)."
+            f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role (docs/ram-policy.md)."
         )
     if kind is InvalidRequest:
         return _question_advice(code)

@@ -109,9 +109,7 @@ class Client:
         """
         return await self._call(action, parameters, lambda document: document)
 
-    async def _call(
-        self, action: str, parameters: Mapping[str, str], read: Callable[[dict[str, Any]], _Read]
-    ) -> _Read:
+    async def _call(self, action: str, parameters: Mapping[str, str], read: Callable[[dict[str, Any]], _Read]) -> _Read:
         """Return what `read` makes of the answer. A ParseError that it raises is a failure of the request."""
         attempt = 0
         while True:
@@ -156,9 +154,7 @@ class Client:
         finally:
             self._observe(action, self._clock.monotonic() - started, reason)
 
-    async def _send(
-        self, action: str, parameters: Mapping[str, str], credentials: Credentials
-    ) -> dict[str, Any]:
+    async def _send(self, action: str, parameters: Mapping[str, str], credentials: Credentials) -> dict[str, Any]:
         query = signing.canonical_query(parameters)
         url = URL(f"{self._endpoint}/?{query}", encoded=True)
         headers = self._headers(action, query, credentials)

@@ -20,9 +20,7 @@ class Credentials:
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must not be shown to anybody."""
-        return tuple(
-            part for part in (self.access_key_id, self.access_key_secret, self.security_token) if part
-        )
+        return tuple(part for part in (self.access_key_id, self.access_key_secret, self.security_token) if part)
 
 
 class Provider(Protocol):
@@ -58,26 +56,19 @@ class FromEnvironment:
 class FromFiles:
     """Files such as Kubernetes and Docker mount; a swapped symlink is a change too."""
 
-    def __init__(
-        self, access_key_id: Path, access_key_secret: Path, security_token: Path | None = None
-    ) -> None:
+    def __init__(self, access_key_id: Path, access_key_secret: Path, security_token: Path | None = None) -> None:
         self._files = [access_key_id, access_key_secret] + ([security_token] if security_token else [])
         self._seen: list[tuple[int, int, int, int]] | None = None
         self._held: Credentials | None = None
 
     async def get(self) -> Credentials:
         try:
-            seen = [
-                (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
-                for stat in map(os.stat, self._files)
-            ]
+            seen = [(stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in map(os.stat, self._files)]
             if self._held is None or seen != self._seen:
                 parts = [path.read_text(encoding="utf-8").strip() for path in self._files]
                 empty = [str(path) for path, part in zip(self._files, parts, strict=True) if not part]
                 if empty:
-                    raise AuthError(
-                        f"no credentials: {empty[0]} is empty", advice="Write the key into that file."
-                    )
+                    raise AuthError(f"no credentials: {empty[0]} is empty", advice="Write the key into that file.")
                 self._held, self._seen = Credentials(*parts), seen
         except (OSError, UnicodeDecodeError) as error:
             what = error.strerror if isinstance(error, OSError) else "it is not UTF-8"

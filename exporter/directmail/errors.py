@@ -110,9 +110,7 @@ class Throttled(Transient):
 
 class ServerError(Transient):
     reason = "server"
-    usual_advice = (
-        "Nothing to do: it is tried again; if it stays, show the RequestId to Alibaba Cloud's support."
-    )
+    usual_advice = "Nothing to do: it is tried again; if it stays, show the RequestId to Alibaba Cloud's support."
 
 
 class NetworkError(Transient):

@@ -41,7 +41,7 @@ class Totals(NamedTuple):
 class RateSums(NamedTuple):
     """The API's own four rates, each summed over rows as rate x TotalNumber, in the API's unit.
 
-    None where a row's rate could not be read: a rate is right or absent. Dividing by the emails gives the weighted mean.
+    None where a row's rate could not be read: a rate is right or absent. Divided by the emails it is the mean.
     """
 
     open_rate: float | None

@@ -81,7 +81,5 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > LARGEST_BODY:
-            raise ParseError(
-                f"the answer is larger than {LARGEST_BODY // 1024**2} MB", status=response.status
-            )
+            raise ParseError(f"the answer is larger than {LARGEST_BODY // 1024**2} MB", status=response.status)
     return b"".join(chunks)

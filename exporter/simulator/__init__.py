@@ -1,1 +1,1 @@
-"""The API's other side: an HTTP server that verifies, limits, fails on demand, and answers with made-up mail traffic."""
+"""The API's other side: a server that verifies, limits, fails on demand, and answers with made-up traffic."""

@@ -102,7 +102,5 @@ def parse(text: str) -> Fault:
             else:
                 fault.where = {**fault.where, key: value}
     except ValueError:
-        raise ValueError(
-            f"{text!r} has a number that is none; write for instance {name}:0.1,times=3"
-        ) from None
+        raise ValueError(f"{text!r} has a number that is none; write for instance {name}:0.1,times=3") from None
     return fault

@@ -1,6 +1,6 @@
 """Things that go wrong in the mail traffic itself, each with its time and place.
 
-Written as `name` or `name:key=value,...`, for instance `esp_spam:sender=news@mail.example.com,esp=gmail.com,start=+2h,for=12h`.
+Written as `name` or `name:key=value,...`, for instance `esp_spam:esp=gmail.com,start=+2h,for=12h`.
 """
 
 import re
@@ -48,9 +48,7 @@ NAMES = {
     "esp_partial": _Default(
         "one provider folders half of the mail", NOTIFY, esp="gmail.com", factor=0.5, lasts=2 * DAY
     ),
-    "esp_reject": _Default(
-        "one provider rejects the mail", NOTIFY, esp="gmail.com", factor=0.03, lasts=2 * DAY
-    ),
+    "esp_reject": _Default("one provider rejects the mail", NOTIFY, esp="gmail.com", factor=0.03, lasts=2 * DAY),
     "tracking_down": _Default("opens and clicks are lost", PRODUCT, lasts=DAY / 3),
     "clicks_down": _Default("clicks are lost", NOTIFY, lasts=DAY / 2),
     "sender_stopped": _Default("a sender sends nothing", NOTIFY, factor=0.0),
@@ -97,9 +95,7 @@ def parse(text: str, now: float) -> Incident:
     return Incident(name, start, start + lasts, factor=factor, **given)
 
 
-def hit_by(
-    incidents: Iterable[Incident], names: tuple[str, ...], sender: str, tag: str, esp: str, at: float
-) -> float:
+def hit_by(incidents: Iterable[Incident], names: tuple[str, ...], sender: str, tag: str, esp: str, at: float) -> float:
     """Return the product of the factors of those incidents that hit."""
     product = 1.0
     for incident in incidents:

@@ -15,9 +15,7 @@ def answer(action: str, parameters: Mapping[str, str], senders: Sequence[str]) -
         )
     if action == "QueryTagByParam":
         tags = sorted({stream.tag for stream in STREAMS})
-        return _numbered(
-            parameters, "tag", [{"TagId": str(n), "TagName": tag} for n, tag in enumerate(tags, 1)]
-        )
+        return _numbered(parameters, "tag", [{"TagId": str(n), "TagName": tag} for n, tag in enumerate(tags, 1)])
     if action == "ConfigSetList":
         return _indexed(
             parameters,
@@ -31,10 +29,7 @@ def answer(action: str, parameters: Mapping[str, str], senders: Sequence[str]) -
         ]
         return _indexed(parameters, "Ips", ips)
     if action == "DedicatedIpPoolList":
-        pools = [
-            {"Id": each.dedicated_ip_pool_id, "Name": each.dedicated_ip_pool_id, "IpCount": 1}
-            for each in through
-        ]
+        pools = [{"Id": each.dedicated_ip_pool_id, "Name": each.dedicated_ip_pool_id, "IpCount": 1} for each in through]
         return _indexed(parameters, "IpPools", pools)
     return None
 

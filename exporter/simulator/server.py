@@ -38,9 +38,7 @@ FILTERS = {
 class Refusal(Exception):
     """An error answer: HTTP status, Code, Message."""
 
-    def __init__(
-        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code)
         self.status, self.code, self.message = status, code, message
         self.headers = dict(headers or {})
@@ -97,8 +95,8 @@ class Simulator:
         self._number = 0
 
     @asynccontextmanager
-    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-        """Serve on an address, port 0 for any, and yield the URL."""
+    async def listen(self, host: str | None = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Serve on an address, None for all and port 0 for any, and yield the URL."""
         app = web.Application()
         app.router.add_route("*", "/", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -106,7 +104,7 @@ class Simulator:
         try:
             await web.TCPSite(runner, host, port).start()
             name = runner.addresses[0]
-            self.url = f"http://{host}:{name[1]}"
+            self.url = f"http://{host or 'localhost'}:{name[1]}"
             yield self.url
         finally:
             await runner.cleanup()
@@ -144,9 +142,7 @@ class Simulator:
         scheme, _, rest = headers.get("authorization", "").partition(" ")
         given = dict(part.strip().partition("=")[::2] for part in rest.split(","))
         if scheme != signing.ALGORITHM or not {"Credential", "SignedHeaders", "Signature"} <= given.keys():
-            raise Refusal(
-                400, "IncompleteSignature", "The request signature does not conform to the standards."
-            )
+            raise Refusal(400, "IncompleteSignature", "The request signature does not conform to the standards.")
         if given["Credential"] != self.key_id:
             raise Refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
         signed = given["SignedHeaders"].split(";")
@@ -157,13 +153,9 @@ class Simulator:
             self.secret, request.method, signing.canonical_query(parameters), headers, signed, request.path
         )
         if not hmac.compare_digest(right, given["Signature"]):
-            raise Refusal(
-                400, "SignatureDoesNotMatch", f"Specified signature does not match; parameters {parameters}"
-            )
+            raise Refusal(400, "SignatureDoesNotMatch", f"Specified signature does not match; parameters {parameters}")
         if headers.get("x-acs-security-token", "") != self.security_token:
-            raise Refusal(
-                400, "InvalidSecurityToken.MismatchWithAccessKey", "Specified SecurityToken mismatches."
-            )
+            raise Refusal(400, "InvalidSecurityToken.MismatchWithAccessKey", "Specified SecurityToken mismatches.")
         self._check_freshness(headers)
 
     def _check_freshness(self, headers: Mapping[str, str]) -> None:
@@ -226,47 +218,36 @@ class Simulator:
             ),
         }
         if fault.name in refusals:
-            headers = (
-                {"x-acs-retry-after": str(fault.retry_after)}
-                if fault.name == "throttle_retry_after"
-                else None
-            )
+            headers = {"x-acs-retry-after": str(fault.retry_after)} if fault.name == "throttle_retry_after" else None
             raise Refusal(*refusals[fault.name], headers)
 
-    async def _send(
-        self, request: web.Request, document: dict[str, Any], fault: Fault | None
-    ) -> web.StreamResponse:
-        name = fault.name if fault else ""
+    async def _send(self, request: web.Request, document: dict[str, Any], fault: Fault | None) -> web.StreamResponse:
         body = json.dumps(document).encode()
-        if name == "http_429":
-            return web.Response(status=429)
-        if name == "html_500":
-            return web.Response(
-                status=500, text="<html><h1>Bad gateway</h1></html>", content_type="text/html"
-            )
-        if name == "truncate":
-            return web.Response(body=body[: len(body) // 2], content_type="application/json")
-        if name == "wrong_content_type":
-            return web.Response(body=body, content_type="text/html")
+        name = fault.name if fault else ""
+        answers = {
+            "http_429": web.Response(status=429),
+            "html_500": web.Response(status=500, text="<html><h1>Bad gateway</h1></html>", content_type="text/html"),
+            "truncate": web.Response(body=body[: len(body) // 2], content_type="application/json"),
+            "wrong_content_type": web.Response(body=body, content_type="text/html"),
+        }
+        if fault is not None and name in ("hang", "slow"):
+            await asyncio.sleep(3600 if name == "hang" else fault.seconds)
         if name == "huge":
             return web.Response(body=b" " * 10_000_000 + body, content_type="application/json")
-        if name == "hang":
-            await asyncio.sleep(3600)
-        if name == "slow" and fault is not None:
-            await asyncio.sleep(fault.seconds)
-        if name == "reset":
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response()
+        if name == "reset" and request.transport is not None:
+            request.transport.abort()
         if name == "slow_drip":
-            response = web.StreamResponse(headers={"Content-Type": "application/json"})
-            await response.prepare(request)
-            with suppress(ConnectionResetError):  # nobody waits for the end of it
-                for byte in body:
-                    await response.write(bytes((byte,)))
-                    await asyncio.sleep(0.05)
-            return response
-        return web.Response(body=body, content_type="application/json")
+            return await self._drip(request, body)
+        return answers.get(name) or web.Response(body=body, content_type="application/json")
+
+    async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        with suppress(ConnectionResetError):  # nobody waits for the end of it
+            for byte in body:
+                await response.write(bytes((byte,)))
+                await asyncio.sleep(0.05)
+        return response
 
     def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
         if action != "GetTrackList":
@@ -308,18 +289,12 @@ class Simulator:
             if not parameters[name]:
                 raise Refusal(400, "InvalidDate.NotFound", f"The parameter {name} is empty.")
         try:
-            start, end = (
-                datetime.strptime(parameters[name], "%Y-%m-%d").date() for name in ("StartTime", "EndTime")
-            )
+            start, end = (_day(parameters[name]) for name in ("StartTime", "EndTime"))
         except ValueError:
             raise Refusal(400, "InvalidDate.Malformed", "The date is not yyyy-MM-dd.") from None
         now = self.clock.time()
         today = self.traffic.today(now)
-        oldest = (
-            now - 30 * 86_400
-            if self.habits.strict_span
-            else self.traffic.day_start(today - timedelta(days=30))
-        )
+        oldest = now - 30 * 86_400 if self.habits.strict_span else self.traffic.day_start(today - timedelta(days=30))
         if self.traffic.day_start(start) < oldest or start > end:
             raise Refusal(400, "InvalidStartTime.Malformed", "The start must be within the last 30 days.")
         if (end - start).days > 7:
@@ -342,9 +317,7 @@ class Simulator:
             begin = self.traffic.day_start(day)
             if self.habits.rows == "hour" and self.traffic.choices.attribution == "send":
                 hours = self.traffic.hours(day, now, **filters)
-                rows += [
-                    self._row(counts, begin + hour * 3600) for hour, counts in enumerate(hours) if any(counts)
-                ]
+                rows += [self._row(counts, begin + hour * 3600) for hour, counts in enumerate(hours) if any(counts)]
             elif any(counts := self.traffic.counts(day, now, **filters)):
                 rows.append(self._row(counts, begin))
             day += timedelta(days=1)
@@ -373,6 +346,13 @@ class Simulator:
     def _request_id(self) -> str:
         text = hashlib.sha256(f"{self.traffic.seed}/{self._number}".encode()).hexdigest().upper()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"
+
+
+def _day(text: str) -> date:
+    """Return a `yyyy-MM-dd` day. Raise ValueError for any other form."""
+    if len(text) != len("2026-01-31"):
+        raise ValueError(text)
+    return date.fromisoformat(text)
 
 
 def _whole(text: str | None, default: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from exporter.simulator.incidents import Incident, hit_by
 
 EDGES = (0.0, 0.25, 0.5, 1, 2, 3, 4.5, 6, 9, 12, 18, 24, 36, 48, 72, 120, 168, 264, 384, 540, 720)
 """Ages in hours between which events are spread evenly; nothing happens after 30 days."""
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 TICK = 10
 """Seconds: what is asked within one tick has the same answer."""
 
@@ -43,7 +44,7 @@ NOTHING = Counts(0, 0, 0, 0, 0)
 class Choices:
     """What the API's documentation leaves open."""
 
-    zone: ZoneInfo = ZoneInfo("Asia/Shanghai")
+    zone: ZoneInfo = SHANGHAI
     """Where the day begins."""
     attribution: str = "send"
     """Events are booked on the day of the mail (`send`) or on their own (`event`)."""
@@ -84,9 +85,7 @@ class Batch:
 class Traffic:
     """The mail of the demo account."""
 
-    def __init__(
-        self, seed: int = 7, choices: Choices = Choices(), incidents: Iterable[Incident] = ()
-    ) -> None:
+    def __init__(self, seed: int = 7, choices: Choices = Choices(), incidents: Iterable[Incident] = ()) -> None:
         self.seed = seed
         self.choices = choices
         self.incidents = tuple(incidents)
@@ -108,9 +107,7 @@ class Traffic:
         for hour in range(round((end - begin) / HOUR)):
             start = begin + hour * HOUR
             if start < tick:
-                parts = (
-                    self._sent_between(*each, start, start + HOUR, tick) for each in self._chosen(filters)
-                )
+                parts = (self._sent_between(*each, start, start + HOUR, tick) for each in self._chosen(filters))
                 rows.append(Counts(*map(sum, zip(NOTHING, *parts, strict=True))))
         return rows
 
@@ -266,8 +263,7 @@ class Traffic:
     ) -> float:
         day = self._mailing(hour)
         common, own = (
-            normal(uniforms(1, self.seed, "opens", stream.sender, stream.tag, day, *which)[0])
-            for which in ((), (esp,))
+            normal(uniforms(1, self.seed, "opens", stream.sender, stream.tag, day, *which)[0]) for which in ((), (esp,))
         )
         chance = min(stream.opens * provider.human, 0.97)
         chance = 1 / (1 + math.exp(-(math.log(chance / (1 - chance)) + stream.noise * common + 0.05 * own)))
@@ -293,9 +289,7 @@ def _activity_until(local: float) -> float:
     weeks, rest = divmod(local - 4 * DAY, 7 * DAY)  # the epoch was a Thursday
     hours = rest / HOUR
     whole = int(hours)
-    return (
-        weeks * _ACTIVITY[-1] + _ACTIVITY[whole] + (hours - whole) * (_ACTIVITY[whole + 1] - _ACTIVITY[whole])
-    )
+    return weeks * _ACTIVITY[-1] + _ACTIVITY[whole] + (hours - whole) * (_ACTIVITY[whole + 1] - _ACTIVITY[whole])
 
 
 def _week_of_activity() -> tuple[float, ...]:
@@ -312,7 +306,7 @@ _ACTIVITY = _week_of_activity()
 def _latency(latency: Latency) -> tuple[float, ...]:
     """Return, for each bucket, the chance that an event not yet seen falls into it."""
     ends = [lognormal_cdf(edge, latency.median, latency.sigma) for edge in EDGES]
-    return tuple((end - start) / (1 - start) for start, end in zip(ends, ends[1:], strict=False))
+    return tuple((end - start) / (1 - start) for start, end in pairwise(ends))
 
 
 def _spread(events: int, chances: Sequence[float], draws: Sequence[float]) -> list[int]:

@@ -16,7 +16,9 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.exposition import Page
 
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -145,13 +147,12 @@ class _Handlers:
                     for part in page.parts:
                         await response.write(part)
                 await response.write_eof()
-            return response
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()
-            return response
         finally:
             self._scraping -= 1
+        return response
 
     async def healthy(self, request: web.Request) -> web.Response:
         return web.Response(text="OK\n")

@@ -1,0 +1,96 @@
+"""The config's plain values, each refused with the offending value and the mend.
+
+Every check raises ValueError, which pydantic turns into a mistake with its place.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_UNITS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
+"""Seconds of y, w, d, h, m, s and ms, in the order that Prometheus writes them."""
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def duration(value: object) -> float:
+    """Return a Prometheus duration in seconds. Raise ValueError with the mend."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value!r} has no unit; write {value}s for seconds")
+    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write one such as 90s, 5m or 1h30m")
+    seconds = sum(int(count) * size for count, size in zip(match.groups(), _UNITS, strict=True) if count)
+    if seconds <= 0:
+        raise ValueError(f"{value!r} is no time at all; write one such as 90s, 5m or 1h30m")
+    return float(seconds)
+
+
+def name(value: object) -> str:
+    """Return a name as Prometheus takes them for labels."""
+    if isinstance(value, str) and NAME.fullmatch(value):
+        return value
+    raise ValueError(f"{value!r} is not a name; use letters, digits and _, not starting with a digit")
+
+
+def path(value: object) -> Path:
+    """Return the path of a file."""
+    if isinstance(value, str) and value.strip():
+        return Path(value)
+    raise ValueError(f"{value!r} is not a path; write the path of a file")
+
+
+def flag(value: object) -> bool:
+    """Return true or false."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{value!r} is neither true nor false; write one of them without quotes")
+
+
+def whole(low: int, high: int) -> BeforeValidator:
+    """Return the check for a whole number within bounds."""
+
+    def check(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
+
+    return BeforeValidator(check)
+
+
+def number(low: float, high: float) -> BeforeValidator:
+    """Return the check for a number within bounds."""
+
+    def check(value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        raise ValueError(f"{value!r} is not a number from {low:g} to {high:g}")
+
+    return BeforeValidator(check)
+
+
+def values(value: object) -> tuple[str, ...]:
+    """Return the values of one filter, a lone one as a list of one."""
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise ValueError("[] is an empty list; name at least one value, or leave the key out")
+    for item in items:
+        if not isinstance(item, str):
+            raise ValueError(f"{item!r} is not text; quote it: {str(item)!r}")
+        if not item.strip() or item != item.strip():
+            raise ValueError(
+                f"{item!r} is empty or has space around it; write the value without it, or leave the key out for all"
+            )
+    twice = next((item for item in items if items.count(item) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands twice; remove one of them")
+    return tuple(items)
+
+
+Duration = Annotated[float, BeforeValidator(duration)]
+Name = Annotated[str, BeforeValidator(name)]
+File = Annotated[Path, BeforeValidator(path)]
+Flag = Annotated[bool, BeforeValidator(flag)]
+Values = Annotated[tuple[str, ...], BeforeValidator(values)]
