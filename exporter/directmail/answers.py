@@ -107,22 +107,13 @@ def _row(row: Any, request_id: str) -> Row:
     except KeyError as missing:
         text = f"a row of data.stat has no {missing.args[0]}"
         raise ParseError(text, request_id=request_id) from None
-    counts = tuple(
-        # As the API is documented to write them; anything else takes the long way.
-        int(value)
-        if type(value) is str and len(value) < _SHORT and value.isascii() and value.isdecimal()
-        else _count(name, value, request_id)
-        for name, value in zip(COUNTS, values, strict=True)
-    )
+    counts = tuple([_count(name, value, request_id) for name, value in zip(COUNTS, values, strict=True)])
     if not any(counts) and all(map(_is_blank, values)):
         text = f"a row of data.stat has no counts: {COUNTS[0]} and the others are empty"
         raise ParseError(text, request_id=request_id)
     created = row.get("CreateTime")
-    return Row(
-        str(created) if isinstance(created, str | int) else None,
-        counts,
-        tuple([_rate(row.get(name)) for name in RATES]),
-    )
+    written = str(created) if isinstance(created, int) else created if isinstance(created, str) else None
+    return Row(written, counts, tuple([_rate(row.get(name)) for name in RATES]))
 
 
 def _weighed(pairs: Iterable[tuple[int, float | None]]) -> float | None:
@@ -141,6 +132,8 @@ def _is_blank(value: Any) -> bool:
 
 def _count(name: str, value: Any, request_id: str) -> int:
     """Return a count as the API may write it: a number, digits, digits with commas; null and "" are 0."""
+    if type(value) is str and value.isdecimal() and value.isascii() and len(value) < _SHORT:
+        return int(value)  # as documented, and worth a short cut: a page has hundreds
     if _is_blank(value):
         return 0
     count = _number(value)
@@ -164,6 +157,8 @@ def _number(value: Any) -> int | None:
 def _rate(value: Any) -> float | None:
     """Return a rate in the API's own unit, None where it cannot be read."""
     if isinstance(value, str):
+        if value.replace(".", "", 1).isdecimal() and value.isascii() and len(value) < _SHORT:
+            return float(value)
         match = _RATE.fullmatch(value) if len(value) <= _LONGEST_NUMBER else None
         return float(match[1]) if match else None
     if isinstance(value, bool) or not isinstance(value, int | float):
