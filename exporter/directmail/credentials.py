@@ -8,6 +8,8 @@ from typing import Protocol
 
 from exporter.directmail.errors import AuthError
 
+VARIABLES = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -26,6 +28,10 @@ class Credentials:
 class Provider(Protocol):
     """What knows the current credentials."""
 
+    @property
+    def expires_at(self) -> float | None:
+        """When the credentials that `get` gave last expire, in seconds since the epoch; None where nobody knows."""
+
     async def get(self) -> Credentials:
         """Return the credentials for the next call. Raise AuthError where there are none."""
 
@@ -36,18 +42,21 @@ class Provider(Protocol):
 class FromEnvironment:
     """ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN."""
 
+    expires_at: float | None = None
+
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
 
     async def get(self) -> Credentials:
-        names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
-        key_id, secret = (self._environment.get(name, "").strip() for name in names)
+        parts = {name: self._environment.get(name, "").strip() for name in VARIABLES}
+        key_id, secret, token = parts.values()
         if not key_id or not secret:
             raise AuthError(
-                f"no credentials: {' and '.join(names)} are not both set",
+                f"no credentials: {VARIABLES[0]} and {VARIABLES[1]} are not both set",
                 advice="Set both variables, or name files in the target's credentials.",
             )
-        return Credentials(key_id, secret, self._environment.get("ALIBABA_CLOUD_SECURITY_TOKEN", "").strip())
+        _check(parts)
+        return Credentials(key_id, secret, token)
 
     def refused(self) -> None:
         """Nothing is held."""
@@ -56,28 +65,58 @@ class FromEnvironment:
 class FromFiles:
     """Files such as Kubernetes and Docker mount; a swapped symlink is a change too."""
 
+    expires_at: float | None = None
+
     def __init__(self, access_key_id: Path, access_key_secret: Path, security_token: Path | None = None) -> None:
         self._files = [access_key_id, access_key_secret] + ([security_token] if security_token else [])
-        self._seen: list[tuple[int, int, int, int]] | None = None
+        self._seen: list[tuple[int, ...]] | None = None
         self._held: Credentials | None = None
 
     async def get(self) -> Credentials:
-        try:
-            seen = [(stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in map(os.stat, self._files)]
-            if self._held is None or seen != self._seen:
-                parts = [path.read_text(encoding="utf-8").strip() for path in self._files]
-                empty = [str(path) for path, part in zip(self._files, parts, strict=True) if not part]
-                if empty:
-                    raise AuthError(f"no credentials: {empty[0]} is empty", advice="Write the key into that file.")
-                self._held, self._seen = Credentials(*parts), seen
-        except (OSError, UnicodeDecodeError) as error:
-            what = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            name = error.filename if isinstance(error, OSError) else "a credentials file"
-            raise AuthError(
-                f"no credentials: {name} cannot be read: {what}",
-                advice="Mend the file that the target's credentials name.",
-            ) from None
+        # Before the files are read: what is written meanwhile is seen as a change the next time.
+        seen = [_stamp(path) for path in self._files]
+        if self._held is None or seen != self._seen:
+            parts = {str(path): _read(path) for path in self._files}
+            _check(parts)
+            self._held, self._seen = Credentials(*parts.values()), seen
         return self._held
 
     def refused(self) -> None:
         self._seen = None
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what changes when the file behind the path is written or swapped."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+    except UnicodeDecodeError:
+        raise _unreadable(path, "it is not UTF-8") from None
+    if not text:
+        raise AuthError(f"no credentials: {path} is empty", advice="Write the key into that file.")
+    return text
+
+
+def _unreadable(path: Path, why: str | None) -> AuthError:
+    return AuthError(
+        f"no credentials: {path} cannot be read: {why}", advice="Mend the file that the target's credentials name."
+    )
+
+
+def _check(parts: Mapping[str, str]) -> None:
+    """Raise AuthError for a key that cannot stand in a header; it is named by its place, never shown."""
+    for place, part in parts.items():
+        if not (part.isascii() and part.isprintable()) or " " in part:
+            raise AuthError(
+                f"no credentials: {place} holds characters that no key has",
+                advice="Write the key alone there, on one line.",
+            )
