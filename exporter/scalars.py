@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 
 _UNITS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
 """Seconds of y, w, d, h, m, s and ms, in the order that Prometheus writes them."""
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 

@@ -113,12 +113,17 @@ VOLUME_BY_HOUR = (
 VOLUME_BY_WEEKDAY = (1.08, 1.08, 1.06, 1.06, 1.02, 0.84, 0.86)
 DRIP_WEEKEND = 0.85
 SWING, SWING_DAYS = 0.1, 180
-"""The volume swings slowly, by about 0.2 % a day at its steepest."""
+"""The volume swings slowly, by a third of a percent a day at its steepest."""
 DAY_NOISE = 0.08
+HOLIDAY_ACTIVITY = 0.7
 
 
-def click_weight(age: float) -> float:
-    """Return how much likelier than on average an opener of that age (hours) clicks: early ones do."""
+def click_weight(stream: Stream, age: float) -> float:
+    """Return how much likelier than on average an opener of that age (hours) clicks: early ones do, but for receipts
+    and the like, which are opened because of what they are.
+    """
+    if stream.kind == "steady":
+        return 1.0
     if age < 1:
         return 1.7
     return 1.0 if age < 3 else 0.75

@@ -1,4 +1,4 @@
-"""Things that go wrong in the mail traffic itself, each with its time and place.
+"""Things that go wrong in the mail traffic or in the whole API, each with its time and place.
 
 Written as `name` or `name:key=value,...`, for instance `esp_spam:esp=gmail.com,start=+2h,for=12h`.
 """
@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-DAY = 86_400.0
+from exporter.simulator.account import DAY, PROVIDERS, STREAMS
+
 NOTIFY, NEWS, PRODUCT = "no-reply@notify.example.com", "news@mail.example.com", "product@mail.example.com"
+FOR_EVER = 3650.0 * DAY
+KEYS = ("sender", "tag", "esp", "factor", "start", "for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,89 +26,121 @@ class Incident:
     esp: str = ""
     factor: float = 1.0
 
-    def hits(self, sender: str, tag: str, esp: str, at: float) -> bool:
-        """Return whether mail of that kind, sent or read at that time, is in it."""
-        return (
-            self.start <= at < self.end
-            and self.sender in ("", sender)
-            and self.tag in ("", tag)
-            and self.esp in ("", esp)
-        )
+    def concerns(self, sender: str, tag: str, esp: str) -> bool:
+        """Return whether mail of that kind may be in it, at some time."""
+        return self.sender in ("", sender) and self.tag in ("", tag) and self.esp in ("", esp)
 
 
 @dataclass(frozen=True, slots=True)
-class _Default:
+class Kind:
+    """What an incident is when nothing else is said."""
+
     what: str
     sender: str = ""
     tag: str = ""
     esp: str = ""
     factor: float = 1.0
+    """What the volume, chance or count is multiplied by; of the API's incidents see `fault`."""
     lasts: float = DAY
+    fault: str = ""
+    """The fault of the API that it is; its factor is then the chance that a request is hit, or seconds of delay."""
 
 
 NAMES = {
-    "esp_spam": _Default("one provider folders the mail as spam", NOTIFY, esp="gmail.com", factor=0.15),
-    "esp_partial": _Default(
-        "one provider folders half of the mail", NOTIFY, esp="gmail.com", factor=0.5, lasts=2 * DAY
-    ),
-    "esp_reject": _Default("one provider rejects the mail", NOTIFY, esp="gmail.com", factor=0.03, lasts=2 * DAY),
-    "tracking_down": _Default("opens and clicks are lost", PRODUCT, lasts=DAY / 3),
-    "clicks_down": _Default("clicks are lost", NOTIFY, lasts=DAY / 2),
-    "sender_stopped": _Default("a sender sends nothing", NOTIFY, factor=0.0),
-    "flag_lost": _Default("mail goes out without its tracking flag", NOTIFY, factor=0.0),
-    "campaigns_stopped": _Default("no more campaigns", NEWS, factor=0.0, lasts=3650 * DAY),
-    "runaway": _Default("a job sends far too much", NOTIFY, "receipt", factor=20.0),
-    "scanner": _Default(
-        "link scanners visit one provider's mailboxes", NEWS, esp="outlook.com", factor=25.0, lasts=7 * DAY
-    ),
-    "bad_subject": _Default("a campaign that nobody wants to open", NEWS, factor=0.5),
-    "holiday": _Default("a day with little mail and few readers", factor=0.4),
-    "frozen": _Default("answers stay as they were at the start", lasts=3650 * DAY),
-    "hourly": _Default("answers are of the last full hour and 15 minutes late", lasts=3650 * DAY),
-    "restated": _Default("the counts of closed days fall once", factor=0.98, lasts=3650 * DAY),
+    "esp_spam": Kind("one provider folders the mail as spam", NOTIFY, esp="gmail.com", factor=0.15),
+    "esp_partial": Kind("one provider folders half of it", NOTIFY, esp="gmail.com", factor=0.5, lasts=2 * DAY),
+    "esp_reject": Kind("one provider rejects the mail", NOTIFY, esp="gmail.com", factor=0.03, lasts=2 * DAY),
+    "tracking_down": Kind("opens and clicks are lost", PRODUCT, lasts=DAY / 3),
+    "clicks_down": Kind("clicks are lost", NOTIFY, lasts=DAY / 2),
+    "sender_stopped": Kind("a sender sends nothing", NOTIFY, factor=0.0),
+    "flag_lost": Kind("mail goes out without its tracking flag", NOTIFY, factor=0.0),
+    "campaigns_stopped": Kind("no more campaigns", NEWS, factor=0.0, lasts=FOR_EVER),
+    "runaway": Kind("a job sends far too much", NOTIFY, "receipt", factor=20.0),
+    "scanner": Kind("link scanners visit one provider", NEWS, esp="outlook.com", factor=25.0, lasts=7 * DAY),
+    "bad_subject": Kind("a campaign that nobody wants to open", NEWS, factor=0.5),
+    "holiday": Kind("a day with little mail and slow readers", factor=0.4),
+    "frozen": Kind("answers stay as they were at the start", lasts=FOR_EVER),
+    "hourly": Kind("answers are of the last full hour and 15 minutes late", lasts=FOR_EVER),
+    "restated": Kind("the counts of closed days fall once", factor=0.98, lasts=FOR_EVER),
+    "api_throttle": Kind("calls are throttled", factor=0.5, fault="throttle"),
+    "api_5xx": Kind("calls fail with HTTP 500", factor=0.5, fault="error"),
+    "api_slow": Kind("answers take 5 seconds", factor=5.0, fault="slow"),
+    "api_down": Kind("connections are reset", fault="reset"),
+    "key_revoked": Kind("the access key is not known any more", fault="invalid_key", lasts=FOR_EVER),
+    "ram_denied": Kind("the permission was taken away", fault="forbidden", lasts=FOR_EVER),
 }
-"""The incidents by name, with what each does when nothing else is said."""
+"""The incidents by name."""
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY}
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7.0 * DAY}
 
 
 def parse(text: str, now: float) -> Incident:
     """Return the incident that `name[:key=value,...]` describes, with starts counted from `now`.
 
-    Keys: sender, tag, esp, factor, start (`+2h`, `-3d`), for (`12h`). Raise ValueError that names the choices.
+    Keys: sender, tag, esp, factor, start (`+2h`, `-3d`), for (`12h`). A sender or tag that is given stands for
+    itself: the incident's usual ones are then left out. Raise ValueError that names the choices.
     """
     name, _, rest = text.partition(":")
     if name not in NAMES:
         raise ValueError(f"{name!r} is no incident; choose one of {', '.join(NAMES)}")
-    default = NAMES[name]
-    given = {"sender": default.sender, "tag": default.tag, "esp": default.esp}
-    start, lasts, factor = now, default.lasts, default.factor
+    kind = NAMES[name]
+    given: dict[str, str] = {}
     for item in filter(None, rest.split(",")):
         key, _, value = item.partition("=")
-        if key in given:
-            given[key] = value
-        elif key == "start":
-            start = now + _seconds(value)
-        elif key == "for":
-            lasts = _seconds(value)
-        elif key == "factor":
-            factor = _factor(value)
-        else:
-            raise ValueError(f"{key!r} is no key of an incident; use sender, tag, esp, factor, start or for")
-    return Incident(name, start, start + lasts, factor=factor, **given)
+        if key not in KEYS:
+            raise ValueError(f"{key!r} is no key of an incident; use one of {', '.join(KEYS)}")
+        given[key] = value
+    sender, tag = given.get("sender", ""), given.get("tag", "")
+    if "sender" not in given and "tag" not in given:
+        sender, tag = kind.sender, kind.tag
+    esp = given.get("esp", kind.esp).lower()
+    _check_place(sender, tag, esp)
+    start = now + _seconds(given.get("start", "0s"))
+    lasts = _seconds(given["for"]) if "for" in given else kind.lasts
+    if lasts <= 0:
+        raise ValueError(f"{given['for']!r} is no length of time; write one such as 12h")
+    factor = _factor(given["factor"]) if "factor" in given else kind.factor
+    return Incident(name, start, start + lasts, sender, tag, esp, factor)
 
 
 def hit_by(incidents: Iterable[Incident], names: tuple[str, ...], sender: str, tag: str, esp: str, at: float) -> float:
-    """Return the product of the factors of those incidents that hit."""
+    """Return the product of the factors of those incidents that hit mail sent at that time."""
     product = 1.0
     for incident in incidents:
-        if incident.name in names and incident.hits(sender, tag, esp, at):
+        if incident.name in names and incident.start <= at < incident.end and incident.concerns(sender, tag, esp):
             product *= incident.factor
     return product
 
 
+def spans(
+    incidents: Iterable[Incident], names: tuple[str, ...], sender: str, tag: str, esp: str
+) -> tuple[tuple[float, float], ...]:
+    """Return when any of those incidents is on for mail of that kind, in order and without overlap."""
+    found = sorted(
+        (each.start, each.end) for each in incidents if each.name in names and each.concerns(sender, tag, esp)
+    )
+    merged: list[tuple[float, float]] = []
+    for start, end in found:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def _check_place(sender: str, tag: str, esp: str) -> None:
+    senders = sorted({stream.sender for stream in STREAMS})
+    if sender and sender not in senders:
+        raise ValueError(f"{sender!r} is no sender of the demo account; choose one of {', '.join(senders)}")
+    tags = [stream.tag for stream in STREAMS if sender in ("", stream.sender)]
+    if tag and tag not in tags:
+        raise ValueError(f"{tag!r} is no tag of {sender or 'the demo account'}; choose one of {', '.join(tags)}")
+    if esp and esp not in PROVIDERS:
+        raise ValueError(f"{esp!r} is no provider; choose one of {', '.join(PROVIDERS)}")
+
+
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)([smhdw])", text)
+    match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)([smhdw])", text, re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is no time; write one such as 30m, +2h or -3d")
     return float(match[1]) * _UNITS[match[2]]
@@ -113,6 +148,9 @@ def _seconds(text: str) -> float:
 
 def _factor(text: str) -> float:
     try:
-        return float(text)
+        factor = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no factor; write a number such as 0.15") from None
+        factor = -1.0
+    if not 0 <= factor <= 1000:
+        raise ValueError(f"{text!r} is no factor; write a number from 0 to 1000 such as 0.15")
+    return factor

@@ -1,0 +1,139 @@
+"""Draws what is sent and what becomes of it: every batch is a pure function of (seed, stream, provider, hour)."""
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from exporter.simulator import account
+from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Latency, Provider, Stream
+from exporter.simulator.batch import EDGES, Batch, running
+from exporter.simulator.draws import binomial, lognormal_cdf, normal, poisson, uniforms
+from exporter.simulator.incidents import Incident, hit_by
+
+Place = tuple[str, str, str, float]
+"""Sender, tag, provider and time of sending: what an incident hits."""
+
+
+class Mailings:
+    """The batches of the demo account, drawn once and kept."""
+
+    def __init__(self, seed: int, zone: ZoneInfo, incidents: Sequence[Incident]) -> None:
+        self._seed = seed
+        self._zone = zone
+        self._incidents = incidents
+        self._batches: dict[tuple[int, str, int], Batch | None] = {}
+
+    def between(self, index: int, esp: str, begin: float, end: float) -> Iterator[Batch]:
+        """Yield the batches of a stream, by its index, to a provider whose hour starts in a stretch of time."""
+        for hour in range(math.ceil(begin / HOUR), math.ceil(end / HOUR)):
+            key = (index, esp, hour)
+            if key not in self._batches:
+                self._batches[key] = self._draw(STREAMS[index], esp, hour)
+            batch = self._batches[key]
+            if batch is not None:
+                yield batch
+
+    def _draw(self, stream: Stream, esp: str, hour: int) -> Batch | None:
+        sent_at = float(hour * HOUR)
+        place = (stream.sender, stream.tag, esp, sent_at)
+        provider = PROVIDERS[esp]
+        mean = self._volume(stream, hour) * provider.share
+        mean *= hit_by(
+            self._incidents,
+            ("esp_reject", "sender_stopped", "flag_lost", "campaigns_stopped", "runaway", "holiday"),
+            *place,
+        )
+        if mean <= 0:
+            return None
+        steps = len(EDGES)
+        u = uniforms(5 * steps + 8, self._seed, "batch", stream.sender, stream.tag, esp, hour)
+        emails = poisson(mean, u[0])
+        if not emails:
+            return None
+        humans = binomial(emails, self._open_chance(stream, esp, provider, hour, place), u[1])
+        spam = hit_by(self._incidents, ("esp_spam", "esp_partial"), *place)
+        machines = binomial(emails - humans, provider.machine * (spam**0.6 if spam < 1 else 1.0), u[2])
+        scanner = provider.scanner * hit_by(self._incidents, ("scanner",), *place)
+        scans = binomial(emails - humans - machines, min(scanner, 0.9), u[3])
+        opened = _spread(humans, _latency(stream.latency), u[8:])
+        clicks = self._click_chance(stream, hour)
+        clicked = [
+            binomial(count, min(1.0, clicks * account.click_weight(stream, age)), draw)
+            for count, age, draw in zip(opened, EDGES, u[8 + steps :], strict=False)
+        ]
+        extra = [
+            poisson(account.EXTRA_CLICKS * count, draw) if count else 0
+            for count, draw in zip(clicked, u[8 + 2 * steps :], strict=False)
+        ]
+        again = poisson(stream.again * (humans + machines), u[4]) if humans + machines else 0
+        return Batch(
+            sent_at,
+            emails,
+            humans=running(opened),
+            clickers=running(clicked),
+            extra_clicks=running(extra),
+            machines=running(_spread(machines, _latency(account.MACHINE_LATENCY), u[8 + 3 * steps :])),
+            repeats=running(_spread(again, _latency(account.REPEAT_LATENCY), u[8 + 4 * steps :])),
+            scans=scans,
+        )
+
+    def _volume(self, stream: Stream, hour: int) -> float:
+        """Return the mails that the stream sends in an hour, all providers together."""
+        local = self._local(hour)
+        day = local.toordinal()
+        if stream.kind == "campaign":
+            for weekday, first, parts in stream.schedule:
+                if local.weekday() == weekday and 0 <= local.hour - first < len(parts):
+                    skip, size = uniforms(2, self._seed, "campaign", stream.tag, day)
+                    if skip >= stream.skipped:
+                        return stream.volume * parts[local.hour - first] * math.exp(0.12 * normal(size))
+            return 0.0
+        (noise,) = uniforms(1, self._seed, "day", stream.sender, stream.tag, day)
+        if stream.kind == "drip":
+            of_day = account.DRIP_WEEKEND if local.weekday() >= 5 else 1.0
+        else:
+            of_day = account.VOLUME_BY_WEEKDAY[local.weekday()]
+        by_hour = account.VOLUME_BY_HOUR[local.hour] / sum(account.VOLUME_BY_HOUR)
+        swing = account.SWING * math.sin(2 * math.pi * day / account.SWING_DAYS)
+        return stream.volume * of_day * by_hour * math.exp(swing + account.DAY_NOISE * normal(noise))
+
+    def _open_chance(self, stream: Stream, esp: str, provider: Provider, hour: int, place: Place) -> float:
+        day = self._local(hour).toordinal()
+        common, own = (
+            normal(uniforms(1, self._seed, "opens", stream.sender, stream.tag, day, *which)[0])
+            for which in ((), (esp,))
+        )
+        chance = _shifted(min(stream.opens * provider.human, 0.97), stream.noise * common + 0.05 * own)
+        return chance * hit_by(self._incidents, ("esp_spam", "esp_partial", "bad_subject"), *place)
+
+    def _click_chance(self, stream: Stream, hour: int) -> float:
+        (draw,) = uniforms(1, self._seed, "clicks", stream.sender, stream.tag, self._local(hour).toordinal())
+        return _shifted(stream.clicks, (0.30 if stream.kind == "campaign" else 0.08) * normal(draw))
+
+    def _local(self, hour: int) -> datetime:
+        """Return the local time of an hour; the mail of a day shares its luck."""
+        return datetime.fromtimestamp(hour * HOUR, UTC).astimezone(self._zone)
+
+
+def _shifted(chance: float, logit: float) -> float:
+    return 1 / (1 + (1 - chance) / chance * math.exp(-logit))
+
+
+@lru_cache(maxsize=64)
+def _latency(latency: Latency) -> tuple[float, ...]:
+    """Return, for each bucket, the chance that an event not yet seen falls into it."""
+    ends = [lognormal_cdf(edge, latency.median, latency.sigma) for edge in EDGES]
+    return tuple((end - start) / (1 - start) for start, end in pairwise(ends))
+
+
+def _spread(events: int, chances: Sequence[float], draws: Sequence[float]) -> list[int]:
+    """Return how many of the events fall into each bucket; a few come after the last."""
+    counts, left = [], events
+    for chance, draw in zip(chances, draws, strict=False):
+        count = binomial(left, chance, draw) if left else 0
+        counts.append(count)
+        left -= count
+    return counts

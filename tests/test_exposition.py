@@ -1,0 +1,210 @@
+"""The rendered snapshot against prometheus_client: the same bytes, made less often."""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from exporter.checksum import combine, shift
+from exporter.exposition import GROUP, OPENMETRICS, TEXT, Block, Exposition, Family, label_text, negotiate, sample
+
+FAMILIES = (
+    Family("emails", 'Mails, with a "quote", a \\ and a\nnew line.', "gauge"),
+    Family("seen_total", "Seen.", "counter"),
+)
+ACCEPT_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+LABEL_VALUES = st.text(st.characters(codec="utf-8"), max_size=12)
+VALUES = st.one_of(st.integers(0, 2**53), st.floats(0, 1e18), st.floats(0, 1))
+
+
+class Truth(Collector):
+    """The same samples by prometheus_client."""
+
+    def __init__(self, rows: list[tuple[dict[str, str], float]]) -> None:
+        self.rows = rows
+
+    def collect(self) -> Iterator[Metric]:
+        emails = GaugeMetricFamily(FAMILIES[0].name, FAMILIES[0].help)
+        seen = CounterMetricFamily("seen", FAMILIES[1].help)
+        for labels, value in self.rows:
+            emails.add_sample("emails", labels, value)
+            seen.add_sample("seen_total", labels, value)
+        if self.rows:
+            yield from (emails, seen)
+
+
+def block(labels: dict[str, str], value: float) -> Block:
+    return tuple(sample(family.name, label_text(labels), value).encode() for family in FAMILIES)
+
+
+def filled(rows: list[tuple[dict[str, str], float]]) -> Exposition:
+    exposition = Exposition(FAMILIES, CollectorRegistry())
+    exposition.swap("shop", {number: block(*row) for number, row in enumerate(rows)})
+    return exposition
+
+
+async def body(exposition: Exposition, accept: str = "", *, packed: bool = False) -> bytes:
+    page = await exposition.scrape(accept, gzip=packed)
+    joined = b"".join(page.parts)
+    assert page.length == len(joined)
+    return gzip.decompress(joined) if packed else joined
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.fixed_dictionaries({"b": LABEL_VALUES, "a": LABEL_VALUES}), VALUES), max_size=6))
+async def test_it_prints_what_prometheus_client_prints(rows: list[tuple[dict[str, str], float]]) -> None:
+    exposition, registry = filled(rows), CollectorRegistry()
+    registry.register(Truth(rows))
+    assert await body(exposition) == generate_latest(registry)
+    assert await body(exposition, ACCEPT_OPENMETRICS) == generate_openmetrics(registry)
+
+
+@pytest.mark.parametrize("accept", ["", ACCEPT_OPENMETRICS])
+async def test_gzip_is_the_same_text(accept: str) -> None:
+    exposition = filled([({"a": str(number)}, number) for number in range(3 * GROUP + 5)])
+    assert await body(exposition, accept, packed=True) == await body(exposition, accept)
+    exposition.replace("shop", GROUP, block({"a": "changed"}, 1))
+    assert await body(exposition, accept, packed=True) == await body(exposition, accept)
+
+
+async def test_other_peoples_gunzip_reads_it_too() -> None:
+    """A plain zlib stream, and aiohttp's client, which know one member only."""
+    exposition = filled([({"a": str(number)}, number) for number in range(200)])
+    text = await body(exposition)
+    page = await exposition.scrape(gzip=True)
+    packed = b"".join(page.parts)
+    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    assert stream.decompress(packed) == text
+    assert stream.eof
+    assert stream.unused_data == b""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
+        assert await answer.read() == text
+    await runner.cleanup()
+
+
+class TestWork:
+    """How often something is made, which is what speed comes from."""
+
+    async def test_an_unchanged_body_is_made_once(self) -> None:
+        exposition = filled([({"a": "1"}, 1)])
+        first = await exposition.scrape()
+        for _ in range(5):
+            await exposition.scrape(ACCEPT_OPENMETRICS)
+        again = await exposition.scrape()
+        assert exposition.renders == 1
+        assert first.parts[1] is again.parts[1]
+
+    async def test_scrapes_at_the_same_time_share_one_rendering(self) -> None:
+        exposition = filled([({"a": str(number)}, number) for number in range(500)])
+        await asyncio.gather(*(exposition.scrape(gzip=True) for _ in range(8)))
+        assert exposition.renders == 1
+
+    async def test_a_change_deflates_only_its_own_groups(self) -> None:
+        exposition = filled([({"a": str(number)}, number) for number in range(10 * GROUP)])
+        await exposition.scrape(gzip=True)
+        before = exposition._packed[1]
+        exposition.replace("shop", 3 * GROUP, block({"a": "changed"}, 1))
+        await exposition.scrape(gzip=True)
+        made = [
+            number
+            for old, new in zip(before, exposition._packed[1], strict=True)
+            for number, (one, other) in enumerate(zip(old, new, strict=True))
+            if one is not other
+        ]
+        assert made == [3, 3]
+
+    async def test_the_same_block_again_is_no_change(self) -> None:
+        exposition = filled([({"a": "1"}, 1)])
+        await exposition.scrape()
+        exposition.replace("shop", 0, block({"a": "1"}, 1))
+        await exposition.scrape()
+        assert exposition.renders == 1
+
+
+async def test_a_change_is_in_the_next_scrape() -> None:
+    exposition = filled([({"a": "1"}, 1)])
+    await body(exposition)
+    exposition.replace("shop", 0, block({"a": "1"}, 2))
+    assert b'emails{a="1"} 2.0\n' in await body(exposition)
+    assert b'emails{a="1"} 2.0\n' in await body(exposition, packed=True)
+
+
+async def test_a_section_is_swapped_whole_and_dropped_whole() -> None:
+    exposition = filled([({"a": "1"}, 1), ({"a": "2"}, 2)])
+    exposition.swap("other", {0: block({"a": "3"}, 3)})
+    exposition.swap("shop", {0: block({"a": "4"}, 4)})
+    text = await body(exposition)
+    assert [line for line in text.decode().splitlines() if line.startswith("emails{")] == [
+        'emails{a="4"} 4.0',
+        'emails{a="3"} 3.0',
+    ]
+    exposition.drop("shop")
+    assert b'a="4"' not in await body(exposition)
+
+
+async def test_the_own_metrics_follow_without_created_series() -> None:
+    registry = CollectorRegistry()
+    Counter("own", "Own.", registry=registry).inc()
+    Histogram("took", "Took.", registry=registry).observe(1)
+    exposition = Exposition(FAMILIES, registry)
+    exposition.swap("shop", {0: block({}, 1)})
+    for packed in (False, True):
+        text = await body(exposition, ACCEPT_OPENMETRICS, packed=packed)
+        assert b"own_total 1.0" in text
+        assert b"_created" not in text
+        assert text.endswith(b"# EOF\n")
+        assert text.count(b"# EOF") == 1
+
+
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "style"),
+    [
+        pytest.param(PROMETHEUS_2, OPENMETRICS, id="prometheus-2"),
+        pytest.param(PROMETHEUS_3, OPENMETRICS, id="prometheus-3"),
+        pytest.param("", TEXT, id="nothing"),
+        pytest.param("*/*", TEXT, id="curl"),
+        pytest.param("text/html,application/xhtml+xml,*/*;q=0.8", TEXT, id="browser"),
+        pytest.param("text/plain;q=0.9,application/openmetrics-text;q=0.5", TEXT, id="weighed"),
+        pytest.param("application/openmetrics-text;version=0.0.1", TEXT, id="a-version-that-is-not-spoken"),
+        pytest.param("application/openmetrics-text;q=often,text/plain;q=0.1", TEXT, id="a-weight-that-is-none"),
+    ],
+)
+def test_the_format_is_the_one_that_weighs_most(accept: str, style: str) -> None:
+    assert negotiate(accept) == style
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_checksums_of_pieces_make_that_of_the_whole(first: bytes, second: bytes) -> None:
+    assert combine(zlib.crc32(first), zlib.crc32(second), shift(len(second))) == zlib.crc32(first + second)

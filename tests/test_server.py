@@ -1,0 +1,187 @@
+"""What the server answers, refuses and survives."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.exposition import Exposition, Family, Page
+from exporter.web.landing import landing
+from exporter.web.server import BindError, Routes, make_app, serve, split_address
+
+
+class Metrics:
+    """Metrics that come when the test says."""
+
+    def __init__(self, size: int = 1) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+        self.waiting = 0
+        self.page = Page("text/plain; version=0.0.4; charset=utf-8", "", [b"x" * size])
+
+    async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
+        self.waiting += 1
+        await self.free.wait()
+        self.waiting -= 1
+        return self.page
+
+
+@asynccontextmanager
+async def server(**options: Any) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    routes = Routes(
+        **{
+            "exposition": Metrics(),
+            "unready": lambda: "",
+            "status": landing("1.2.3", "/metrics"),
+            "reload": None,
+            **options,
+        }
+    )
+    async with serve(make_app(routes), ["127.0.0.1:0"]) as (address,), aiohttp.ClientSession() as session:
+        yield f"http://{address}", session
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/metrics", 200),
+        ("HEAD", "/metrics", 200),
+        ("GET", "/", 200),
+        ("HEAD", "/", 200),
+        ("GET", "/-/healthy", 200),
+        ("HEAD", "/-/healthy", 200),
+        ("GET", "/-/ready", 200),
+        ("POST", "/-/reload", 403),
+        ("GET", "/-/reload", 405),
+        ("POST", "/metrics", 405),
+        ("DELETE", "/", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/metrics/..%2f..", 404),
+    ],
+)
+async def test_every_path_has_its_status(method: str, path: str, status: int) -> None:
+    async with server() as (base, session), session.request(method, base + path) as answer:
+        text = await answer.text()
+        assert answer.status == status
+        assert "aiohttp" not in text + str(answer.headers)
+        assert (method == "HEAD") == (text == "")
+        if status == 405:
+            assert answer.headers["Allow"]
+
+
+async def test_every_answer_has_security_headers_and_no_version() -> None:
+    async with server() as (base, session):
+        for path in ("/", "/metrics", "/-/healthy", "/nowhere"):
+            async with session.get(base + path) as answer:
+                assert answer.headers["Server"] == "directmail-exporter"
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_readiness_tells_what_it_waits_for() -> None:
+    text = "shop: 3 combinations not tried yet"
+    async with server(unready=lambda: text) as (base, session), session.get(f"{base}/-/ready") as answer:
+        assert (answer.status, await answer.text()) == (503, f"{text}\n")
+
+
+@pytest.mark.parametrize(("wrong", "status"), [("", 200), ("windows: '9x' is not a window", 500)])
+async def test_a_reload_answers_with_what_is_wrong(wrong: str, status: int) -> None:
+    async def reload() -> str:
+        return wrong
+
+    async with server(reload=reload) as (base, session), session.post(f"{base}/-/reload") as answer:
+        assert answer.status == status
+        assert wrong in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("accepts", "packed"),
+    [("gzip", True), ("gzip, deflate, br", True), ("identity", False), ("gzip;q=0", False), ("", False), ("*", True)],
+)
+async def test_gzip_is_sent_to_those_who_take_it(accepts: str, *, packed: bool) -> None:
+    exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
+    exposition.swap("shop", {0: (b"emails 1.0\n",)})
+    async with server(exposition=exposition) as (base, _), aiohttp.ClientSession(auto_decompress=False) as plain:
+        async with plain.get(f"{base}/metrics", headers={"Accept-Encoding": accepts}) as answer:
+            body = await answer.read()
+            assert (answer.headers.get("Content-Encoding") == "gzip") == packed
+            assert int(answer.headers["Content-Length"]) == len(body)
+    assert b"emails 1.0" in (gzip.decompress(body) if packed else body)
+
+
+async def test_scrapes_beyond_the_limit_are_sent_away_and_health_is_not() -> None:
+    metrics = Metrics()
+    metrics.free.clear()
+    async with server(exposition=metrics, max_requests=2) as (base, session):
+        slow = [asyncio.create_task(session.get(f"{base}/metrics")) for _ in range(2)]
+        while metrics.waiting < 2:
+            await asyncio.sleep(0)
+        async with session.get(f"{base}/metrics") as answer:
+            assert answer.status == 503
+            assert answer.headers["Retry-After"]
+        async with session.get(f"{base}/-/healthy") as answer:
+            assert answer.status == 200
+        metrics.free.set()
+        assert [(await task).status for task in slow] == [200, 200]
+        async with session.get(f"{base}/metrics") as answer:
+            assert answer.status == 200
+
+
+async def test_a_client_that_does_not_read_is_cut_off() -> None:
+    async with server(exposition=Metrics(size=50_000_000), slow_client_seconds=0.2, max_requests=1) as (base, session):
+        host, port = base.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            while True:
+                async with session.get(f"{base}/-/healthy") as health:
+                    assert health.status == 200
+                async with session.head(f"{base}/metrics") as answer:
+                    if answer.status == 200:  # there is room again
+                        break
+                await asyncio.sleep(0.05)
+        writer.close()
+        assert reader
+
+
+async def test_headers_without_end_are_refused() -> None:
+    async with server() as (base, _):
+        host, port = base.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (":10058", (None, 10058)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("[::1]:9", ("::1", 9)),
+        ("localhost:80", ("localhost", 80)),
+    ],
+)
+def test_addresses_are_read_as_prometheus_programs_read_them(address: str, expected: tuple[str | None, int]) -> None:
+    assert split_address(address) == expected
+
+
+async def test_several_addresses_are_listened_on_ipv6_too() -> None:
+    routes = Routes(Metrics(), lambda: "", landing("1", "/metrics"), None)
+    async with serve(make_app(routes), ["127.0.0.1:0", "[::1]:0"]) as addresses, aiohttp.ClientSession() as session:
+        assert len(addresses) == 2
+        for address in addresses:
+            async with session.get(f"http://{address}/-/healthy") as answer:
+                assert answer.status == 200
+
+
+async def test_an_unknown_host_is_one_line() -> None:
+    routes = Routes(Metrics(), lambda: "", landing("1", "/metrics"), None)
+    with pytest.raises(BindError, match=r"cannot listen on 192\.0\.2\.1:80: cannot assign requested address"):
+        async with serve(make_app(routes), ["192.0.2.1:80"]):
+            pass

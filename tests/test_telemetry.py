@@ -1,0 +1,124 @@
+"""The exporter's own metrics."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter.clock import Clock
+from exporter.directmail.errors import REASONS
+from exporter.directmail.limiter import Limiter
+from exporter.plan import TargetPlan
+from exporter.telemetry import Telemetry
+from tests.clock import ScriptedClock
+from tests.worlds import make_config, make_plan
+
+DESIGN_NAMES = {
+    "directmail_up",
+    "directmail_exporter_build_info",
+    "directmail_exporter_api_requests_total",
+    "directmail_exporter_api_request_errors_total",
+    "directmail_exporter_api_request_duration_seconds",
+    "directmail_exporter_rate_limit_requests_per_minute",
+    "directmail_exporter_throttled",
+    "directmail_exporter_planned_requests_per_minute",
+    "directmail_exporter_poll_interval_seconds",
+    "directmail_exporter_backlog_cells",
+    "directmail_exporter_count_decreases_total",
+    "directmail_exporter_config_last_reload_successful",
+    "directmail_exporter_config_last_reload_success_timestamp_seconds",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "python_info",
+}
+
+
+@dataclass
+class State:
+    clock: Clock
+    plan: TargetPlan
+    limiter: Limiter
+    up: bool = True
+
+    def is_up(self) -> bool:
+        return self.up
+
+    def backlog(self) -> int:
+        return 7
+
+
+def state() -> State:
+    clock = ScriptedClock()
+    return State(clock, make_plan(make_config(head="poll_interval: 5m")), Limiter(30, clock))
+
+
+def text(registry: CollectorRegistry) -> str:
+    return generate_latest(registry).decode()
+
+
+def test_every_name_of_the_contract_is_there() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter()).add("shop", state())
+    names = {line.split()[2] for line in text(registry).splitlines() if line.startswith("# TYPE")}
+    assert names >= DESIGN_NAMES
+
+
+def test_all_errors_start_at_0() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter()).add("shop", state())
+    shown = text(registry)
+    for reason in REASONS:
+        line = (
+            f'directmail_exporter_api_request_errors_total{{action="GetTrackList",reason="{reason}",target="shop"}} 0.0'
+        )
+        assert line in shown
+    assert 'directmail_exporter_api_requests_total{action="GetTrackList",target="shop"} 0.0' in shown
+
+
+def test_a_request_is_counted_once_and_its_failure_by_its_reason() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.add("shop", state())
+    observe = telemetry.observer("shop")
+    observe("GetTrackList", 0.2, None)
+    observe("GetTrackList", 0.3, "throttled")
+    shown = text(registry)
+    assert 'api_requests_total{action="GetTrackList",target="shop"} 2.0' in shown
+    assert 'reason="throttled",target="shop"} 1.0' in shown
+    assert 'api_request_duration_seconds_sum{action="GetTrackList",target="shop"} 0.5' in shown
+
+
+def test_a_targets_state_is_that_of_the_scrape() -> None:
+    registry, decreases = CollectorRegistry(), Counter({"shop": 3})
+    its = state()
+    Telemetry(registry, decreases).add("shop", its)
+    assert 'directmail_up{target="shop"} 1.0' in text(registry)
+    its.up = False
+    its.limiter.throttled()
+    shown = text(registry)
+    assert 'directmail_up{target="shop"} 0.0' in shown
+    assert 'directmail_exporter_rate_limit_requests_per_minute{target="shop"} 15.0' in shown
+    assert 'directmail_exporter_throttled{target="shop"} 1.0' in shown
+    assert 'directmail_exporter_backlog_cells{target="shop"} 7.0' in shown
+    assert 'directmail_exporter_poll_interval_seconds{target="shop"} 300.0' in shown
+    assert 'directmail_exporter_count_decreases_total{target="shop"} 3.0' in shown
+
+
+def test_a_target_that_left_leaves_nothing() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.add("shop", state())
+    telemetry.add("other", state())
+    telemetry.remove("shop")
+    assert 'target="shop"' not in text(registry)
+    assert 'target="other"' in text(registry)
+
+
+def test_a_refused_config_keeps_the_time_of_the_last_good_one() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.loaded(1000.0)
+    telemetry.load_failed()
+    shown = text(registry)
+    assert "directmail_exporter_config_last_reload_successful 0.0" in shown
+    assert "directmail_exporter_config_last_reload_success_timestamp_seconds 1000.0" in shown
