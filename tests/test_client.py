@@ -266,6 +266,13 @@ class TestTheWire:
         assert second.headers["x-acs-date"] == "2026-04-22T10:15:35Z"
         assert verify(second)
 
+    async def test_any_operation_can_be_called(self) -> None:
+        async with asked(reply({"ConfigSets": [], "HasMore": False}, x_acs_request_id="HEAD-1")) as (called, api):
+            document = await called.client.call("ConfigSetList", {"PageIndex": "1"})
+        assert document == {"ConfigSets": [], "HasMore": False, "RequestId": "HEAD-1"}
+        assert api.seen[0].headers["x-acs-action"] == "ConfigSetList"
+        assert called.observed == [("ConfigSetList", None)]
+
     async def test_cookies_are_not_kept(self) -> None:
         async with asked(reply(page(counts(1)), Set_Cookie="a=b; Path=/")) as (called, api):
             await called.track()

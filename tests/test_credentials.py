@@ -409,10 +409,22 @@ class TestTemporaryCredentials:
             await provider("ecs_ram_role", ScriptedClock()).get()
         assert "instance" in caught.value.advice
 
-    async def test_a_server_that_answers_nonsense_is_a_failure_to_authenticate(self) -> None:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param("[]", id="a list"),
+            pytest.param("<html>", id="HTML"),
+            pytest.param(
+                '{"Code": "Success", "AccessKeyId": "", "AccessKeySecret": "", "SecurityToken": "",'
+                ' "Expiration": "2099-01-01T00:00:00Z"}',
+                id="empty keys",
+            ),
+        ],
+    )
+    async def test_a_server_that_answers_nonsense_is_a_failure_to_authenticate(self, text: str) -> None:
         class Nonsense(Issuer):
             async def answer(self, request: web.Request) -> web.Response:
-                return web.Response(text="[]")
+                return web.Response(text=text)
 
         async with by_uri(Nonsense()) as (source, _):
             with pytest.raises(AuthError, match="no credentials of type credentials_uri"):
