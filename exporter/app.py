@@ -19,9 +19,10 @@ from exporter import __version__, config, plan
 from exporter.clock import Clock, SystemClock
 from exporter.collector import Collector
 from exporter.config import Config, ConfigError, Target
-from exporter.directmail.client import Client, open_session
-from exporter.directmail.credentials import FromEnvironment, FromFiles, Provider
+from exporter.directmail.client import Client
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.providers import provider
+from exporter.directmail.transport import open_session
 from exporter.exposition import Exposition
 from exporter.metrics import FAMILIES
 from exporter.publisher import Publisher
@@ -173,10 +174,20 @@ class App:
     def _poll(self, its_plan: plan.TargetPlan, phase: float) -> None:
         target = its_plan.target
         limiter = Limiter(target.rate_limit_per_minute, self._clock, phase)
+        source = target.credentials
+        keys = provider(
+            source.type,
+            self._clock,
+            access_key_id_file=source.access_key_id_file,
+            access_key_secret_file=source.access_key_secret_file,
+            security_token_file=source.security_token_file,
+            options=source.options,
+            environment=self._environment,
+        )
         client = Client(
             self._session,
             target.endpoint,
-            _provider(target.credentials, self._environment),
+            keys,
             limiter,
             self._clock,
             timeout=target.timeout,
@@ -246,9 +257,3 @@ def _account(target: Target) -> tuple[object, ...]:
         target.timeout,
         target.page_size,
     )
-
-
-def _provider(source: config.Credentials, environment: Mapping[str, str]) -> Provider:
-    if source.access_key_id_file is not None and source.access_key_secret_file is not None:
-        return FromFiles(source.access_key_id_file, source.access_key_secret_file, source.security_token_file)
-    return FromEnvironment(environment)

@@ -103,13 +103,13 @@ class TargetPlan:
         """Return about how many minutes after a cold start the window is complete for every combination."""
         pages = len(self.combinations) * self.pages_per_cell
         depth = max((age for age in window_ages(window)), default=0)
-        budget = self.target.rate_limit_per_minute
-        first_pass = pages / budget
+        allowed = budget(self.target)
+        first_pass = pages / allowed
         if (depth + 1) * first_pass * MINUTE <= self.poll_interval:
             return (depth + 1) * first_pass
         recent = sum(age in self.ages for age in RECENT_AGES)
         busy = pages * MINUTE * (1 / self.poll_interval + recent / self.recent)
-        return first_pass + depth * pages / max(budget - busy, budget * 0.01)
+        return first_pass + depth * pages / max(allowed - busy, allowed * 0.01)
 
 
 def expand(target: Target, query: Query) -> tuple[Combination, ...]:
@@ -174,8 +174,8 @@ def make(
     calls = len(combinations) * pages_per_cell
     recent, older = config.refresh.recent, config.refresh.older
     if config.poll_interval is None:
-        budget = target.rate_limit_per_minute * AUTO_SHARE
-        poll = _shortest(lambda p: _rate(calls, ages, p, *_stretched(p, recent, older)) <= budget, SHORTEST_AUTO)
+        share = budget(target) * AUTO_SHARE
+        poll = _shortest(lambda p: _rate(calls, ages, p, *_stretched(p, recent, older)) <= share, SHORTEST_AUTO)
         recent, older = _stretched(poll, recent, older)
     else:
         poll = config.poll_interval
@@ -192,6 +192,12 @@ def make(
         pages_per_cell=pages_per_cell,
         requests_per_minute=_rate(calls, ages, poll, recent, older),
     )
+
+
+def budget(target: Target) -> float:
+    """Return the calls that may be made in any minute: of 2.5 a minute, 2 fit into every one."""
+    limit = target.rate_limit_per_minute
+    return math.floor(limit) if limit >= 1 else limit
 
 
 def series(config: Config, combinations: int, targets: int) -> int:
@@ -232,7 +238,7 @@ def _twins(target: Target) -> Iterator[Problem]:
 
 
 def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
-    place, limit = plan.target.place, plan.target.rate_limit_per_minute
+    place, limit = plan.target.place, budget(plan.target)
     asked = f"{plan.requests_per_minute:.1f} calls a minute"
     ways = "name fewer filter values or windows, or raise rate_limit_per_minute if the account's quota allows"
     if config.poll_interval is None:

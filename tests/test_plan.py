@@ -160,6 +160,10 @@ class TestCost:
         assert 1 < calls <= 1.5
         assert each.requests_per_minute <= 30 * plan.AUTO_SHARE
 
+    def test_of_two_and_a_half_calls_a_minute_two_fit_into_every_one(self) -> None:
+        config = load(f"{HEAD}    rate_limit_per_minute: 2.5\n    queries: [{{name: account}}]\n")
+        assert plan.budget(config.targets[0]) == 2
+
     def test_auto_is_as_fast_as_the_budget_allows(self) -> None:
         each = only_plan(by_sender(300))
         assert each.requests_per_minute > 0.99 * 30 * plan.AUTO_SHARE

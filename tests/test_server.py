@@ -106,11 +106,14 @@ async def test_a_reload_answers_with_what_is_wrong(wrong: str, status: int) -> N
 async def test_gzip_is_sent_to_those_who_take_it(accepts: str, *, packed: bool) -> None:
     exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
     exposition.swap("shop", {0: (b"emails 1.0\n",)})
-    async with server(exposition=exposition) as (base, _), aiohttp.ClientSession(auto_decompress=False) as plain:
-        async with plain.get(f"{base}/metrics", headers={"Accept-Encoding": accepts}) as answer:
-            body = await answer.read()
-            assert (answer.headers.get("Content-Encoding") == "gzip") == packed
-            assert int(answer.headers["Content-Length"]) == len(body)
+    async with (
+        server(exposition=exposition) as (base, _),
+        aiohttp.ClientSession(auto_decompress=False) as plain,
+        plain.get(f"{base}/metrics", headers={"Accept-Encoding": accepts}) as answer,
+    ):
+        body = await answer.read()
+        assert (answer.headers.get("Content-Encoding") == "gzip") == packed
+        assert int(answer.headers["Content-Length"]) == len(body)
     assert b"emails 1.0" in (gzip.decompress(body) if packed else body)
 
 

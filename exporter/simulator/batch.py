@@ -1,8 +1,9 @@
 """What the readers of one batch of mail do, laid out over time."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ REACH = 35 * DAY
 """Seconds after which a batch is over for certain: readers' hours may be a little slower than the wall's."""
 Spans = tuple[tuple[float, float], ...]
 """Stretches of time as (start, end), in order and apart."""
+Readers = Callable[[float], float]
+"""Hours of reading up to a moment; only differences mean something."""
 
 
 class Events(NamedTuple):
@@ -46,8 +49,8 @@ class Batch:
         """Return how many mails went out up to `now`: they are spread over the hour."""
         return int(self.emails * min(max((now - self.sent_at) / HOUR, 0.0), 1.0))
 
-    def events(self, now: float, offset: float, slow: Spans) -> Events:
-        """Return the events up to `now`, for readers whose zone is `offset` seconds ahead of UTC.
+    def events(self, now: float, readers: Readers) -> Events:
+        """Return the events up to `now`, for readers who go by that clock.
 
         While the hour's mail goes out, the part that went is taken to be as old as its middle; so there are never
         more people who opened than mails, and a straight line between two edges, rounded down, never falls.
@@ -57,14 +60,14 @@ class Batch:
             return NONE
         middle = self.sent_at + part / 2 * HOUR
         wall = (now - middle) / HOUR
-        readers, machine = _place(readers_hours(middle, now, offset, slow)), _place(wall)
-        humans, clickers = _read(self.humans, readers, part), _read(self.clickers, readers, part)
+        people, machine = _place(readers(now) - readers(middle)), _place(wall)
+        humans, clickers = _read(self.humans, people, part), _read(self.clickers, people, part)
         machines = _read(self.machines, machine, part)
-        scans = int(part * self.scans * min(1.0, wall / EDGES[1]))
+        scans = int(part * self.scans * min(1.0, wall / EDGES[1])) if self.scans else 0
         return Events(
             humans + machines + _read(self.repeats, machine, part) + scans,
             humans + machines + scans // 2,
-            clickers + _read(self.extra_clicks, readers, part) + 4 * scans,
+            clickers + _read(self.extra_clicks, people, part) + 4 * scans,
             clickers + scans * 6 // 10,
         )
 
@@ -74,15 +77,22 @@ def running(counts: Iterable[int]) -> tuple[int, ...]:
     return tuple(accumulate(counts, initial=0))
 
 
-def readers_hours(start: float, end: float, offset: float, slow: Spans) -> float:
-    """Return how many hours of reading lie between two moments: nights, weekends and the slow spans have fewer."""
-    hours = _activity_until(end + offset) - _activity_until(start + offset)
-    for begin, stop in slow:
-        low, high = max(begin, start), min(stop, end)
-        if low < high:
-            missed = _activity_until(high + offset) - _activity_until(low + offset)
-            hours -= (1 - account.HOLIDAY_ACTIVITY) * missed
-    return hours
+def readers_clock(offset: float, slow: Spans) -> Readers:
+    """Return the clock of readers whose zone is `offset` seconds ahead of UTC.
+
+    It counts hours of reading up to a moment; nights, weekends and the slow spans have fewer of them.
+    """
+
+    @lru_cache(maxsize=10_000)
+    def read_until(moment: float) -> float:
+        hours = _activity_until(moment + offset)
+        for start, end in slow:
+            if start < moment:
+                missed = _activity_until(min(end, moment) + offset) - _activity_until(start + offset)
+                hours -= (1 - account.HOLIDAY_ACTIVITY) * missed
+        return hours
+
+    return read_until
 
 
 def _place(age: float) -> tuple[int, float]:

@@ -99,7 +99,8 @@ def parse(text: str, now: float) -> Incident:
     lasts = _seconds(given["for"]) if "for" in given else kind.lasts
     if lasts <= 0:
         raise ValueError(f"{given['for']!r} is no length of time; write one such as 12h")
-    factor = _factor(given["factor"]) if "factor" in given else kind.factor
+    largest = 1.0 if kind.fault not in ("", "slow") else 1000.0
+    factor = _factor(given["factor"], largest) if "factor" in given else kind.factor
     return Incident(name, start, start + lasts, sender, tag, esp, factor)
 
 
@@ -146,11 +147,11 @@ def _seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _factor(text: str) -> float:
+def _factor(text: str, largest: float) -> float:
     try:
         factor = float(text)
     except ValueError:
         factor = -1.0
-    if not 0 <= factor <= 1000:
-        raise ValueError(f"{text!r} is no factor; write a number from 0 to 1000 such as 0.15")
+    if not 0 <= factor <= largest:
+        raise ValueError(f"{text!r} is no factor; write a number from 0 to {largest:g} such as 0.15")
     return factor

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from exporter.simulator.account import HOUR, PROVIDERS, STREAMS
-from exporter.simulator.batch import NONE, REACH, Batch, Events, Spans
+from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Stream
+from exporter.simulator.batch import NONE, REACH, Batch, Events, Readers, Spans, readers_clock
 from exporter.simulator.incidents import Incident, spans
 from exporter.simulator.mailings import Mailings
 
@@ -52,12 +52,12 @@ class Choices:
             raise ValueError(f"{self.attribution!r} is no attribution; choose one of {', '.join(ATTRIBUTIONS)}")
 
 
-class _Losses(NamedTuple):
-    """When the events of a stream at a provider are lost, and when its readers are slow."""
+class _Readers(NamedTuple):
+    """The readers of a stream at a provider: their clock, and when their events are lost."""
 
-    opens: Spans
-    clicks: Spans
-    slow: Spans
+    clock: Readers
+    no_opens: Spans
+    no_clicks: Spans
 
 
 class Traffic:
@@ -70,16 +70,8 @@ class Traffic:
         self._mailings = Mailings(seed, choices.zone, self.incidents)
         self._day = lru_cache(maxsize=20_000)(self._day_at_tick)
         self._happened = lru_cache(maxsize=20_000)(self._happened_until)
-        winter = datetime(2026, 1, 1, tzinfo=choices.zone).utcoffset() or timedelta()
-        self._offset = winter.total_seconds()
-        self._losses = {
-            (index, esp): _Losses(
-                spans(self.incidents, ("tracking_down",), stream.sender, stream.tag, esp),
-                spans(self.incidents, ("tracking_down", "clicks_down"), stream.sender, stream.tag, esp),
-                spans(self.incidents, ("holiday",), stream.sender, stream.tag, esp),
-            )
-            for index, stream in enumerate(STREAMS)
-            for esp in PROVIDERS
+        self._readers = {
+            (index, esp): self._readers_of(stream, esp) for index, stream in enumerate(STREAMS) for esp in PROVIDERS
         }
 
     def counts(self, day: date, now: float, **filters: str) -> Counts:
@@ -142,10 +134,10 @@ class Traffic:
 
     def _sent_between(self, index: int, esp: str, begin: float, end: float, now: float) -> Counts:
         """Return mails sent in a stretch of time, and their events up to `now`."""
-        losses = self._losses[index, esp]
+        readers = self._readers[index, esp]
         emails = opens = unique_opens = clicks = unique_clicks = 0
         for batch in self._mailings.between(index, esp, begin, min(end, now)):
-            events = self._events(losses, batch, now)
+            events = self._events(readers, batch, now)
             emails += batch.sent(now)
             opens += events.opens
             unique_opens += events.unique_opens
@@ -157,12 +149,12 @@ class Traffic:
         """Return the events up to `until` of mail sent after `since`."""
         return Events(*self._sent_between(index, esp, since, until, until)[1:])
 
-    def _events(self, losses: _Losses, batch: Batch, now: float) -> Events:
+    def _events(self, readers: _Readers, batch: Batch, now: float) -> Events:
         """Return the batch's events up to `now`, less those that were lost."""
-        events = batch.events(now, self._offset, losses.slow)
-        if not losses.clicks:
+        events = batch.events(now, readers.clock)
+        if not readers.no_clicks:
             return events
-        no_opens, no_clicks = (self._within(spans, losses, batch, now) for spans in (losses.opens, losses.clicks))
+        no_opens, no_clicks = (self._within(each, readers, batch, now) for each in readers[1:])
         return Events(
             events.opens - no_opens.opens,
             events.unique_opens - no_opens.unique_opens,
@@ -170,14 +162,22 @@ class Traffic:
             events.unique_clicks - no_clicks.unique_clicks,
         )
 
-    def _within(self, during: Spans, losses: _Losses, batch: Batch, now: float) -> Events:
+    def _within(self, spans: Spans, readers: _Readers, batch: Batch, now: float) -> Events:
         """Return the batch's events in stretches of time, up to `now`."""
         total = NONE
-        for start, end in during:
+        for start, end in spans:
             if start < now:
-                first, last = (batch.events(at, self._offset, losses.slow) for at in (start, min(end, now)))
-                total = Events(*(sum_ + new - old for sum_, old, new in zip(total, first, last, strict=True)))
+                before, after = (batch.events(at, readers.clock) for at in (start, min(end, now)))
+                total = Events(*(sum_ + new - old for sum_, old, new in zip(total, before, after, strict=True)))
         return total
+
+    def _readers_of(self, stream: Stream, esp: str) -> _Readers:
+        winter = datetime(2026, 1, 1, tzinfo=self.choices.zone).utcoffset() or timedelta()
+        slow, no_opens, no_clicks = (
+            spans(self.incidents, names, stream.sender, stream.tag, esp)
+            for names in (("holiday",), ("tracking_down",), ("tracking_down", "clicks_down"))
+        )
+        return _Readers(readers_clock(winter.total_seconds(), slow), no_opens, no_clicks)
 
 
 def _sum(parts: Iterable[Counts]) -> Counts:

@@ -1,0 +1,1 @@
+"""Figures, each a ratio against something named, measured in one run. `make bench` prints them."""

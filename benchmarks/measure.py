@@ -1,0 +1,50 @@
+"""How a figure is measured and printed."""
+
+import gc
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the report."""
+
+    name: str
+    value: str
+    against: str
+    """What it is compared with, and how that did."""
+    target: str
+    met: bool
+
+    def __str__(self) -> str:
+        mark = "ok  " if self.met else "MISS"
+        return f"{mark} {self.name}: {self.value} | {self.against} | target: {self.target}"
+
+
+def wall(work: Callable[[], object], times: int = 5) -> float:
+    """Return the seconds of the fastest of several runs: the machine is shared, the minimum is the work."""
+    return min(_timed(work, time.perf_counter) for _ in range(times))
+
+
+def cpu(work: Callable[[], object], times: int = 5) -> float:
+    """Return the CPU seconds of the cheapest of several runs, all threads of this process together."""
+    return min(_timed(work, time.process_time) for _ in range(times))
+
+
+async def cpu_of(work: Callable[[], Awaitable[object]], times: int = 3) -> float:
+    """Return the CPU seconds of the cheapest of several asynchronous runs."""
+    best = float("inf")
+    for _ in range(times):
+        gc.collect()
+        begun = time.process_time()
+        await work()
+        best = min(best, time.process_time() - begun)
+    return best
+
+
+def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    gc.collect()
+    begun = clock()
+    work()
+    return clock() - begun
