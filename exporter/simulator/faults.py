@@ -3,8 +3,12 @@
 Written as `name` or `name:probability`, with `,key=value` for more: `throttle:0.1`, `hang:1,times=3`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from exporter.simulator import incidents
+from exporter.simulator.incidents import Incident
 
 NAMES = {
     "throttle": "Throttling.User, HTTP 400",
@@ -37,20 +41,18 @@ NAMES = {
     "page_cap": "pages of 5 rows, whatever was asked for",
     "rows_added": "a row more for every page that is asked for",
 }
-ALIASES = {
-    "api_throttle": "throttle",
-    "api_5xx": "error",
-    "api_slow": "slow",
-    "api_down": "reset",
-    "key_revoked": "invalid_key",
-    "ram_denied": "forbidden",
-}
-"""Incidents of the monitoring kind that are faults of the API."""
+ALIASES = {name: kind.fault for name, kind in incidents.NAMES.items() if kind.fault}
+"""Incidents that are faults of the API."""
+OPTIONS = ("times", "after", "seconds", "retry_after", "action")
+PARAMETERS = (
+    *("AccountName", "TagName", "Esp", "DedicatedIp", "DedicatedIpPoolId", "ConfigSetId"),
+    *("StartTime", "EndTime", "PageNumber", "PageSize"),
+)
 
 
 @dataclass(slots=True)
 class Fault:
-    """A fault and when it strikes."""
+    """A fault and when it strikes. Raise ValueError for an unknown name or an impossible probability."""
 
     name: str
     probability: float = 1.0
@@ -63,14 +65,23 @@ class Fault:
     """Milliseconds, for throttle_retry_after."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Request parameters that must have these values."""
+    action: str = ""
+    """The operation that it strikes, empty for all."""
+    start: float = -math.inf
+    """When it begins, in seconds since the epoch."""
+    end: float = math.inf
 
     def __post_init__(self) -> None:
         self.name = ALIASES.get(self.name, self.name)
         if self.name not in NAMES:
             raise ValueError(f"{self.name!r} is no fault; choose one of {', '.join([*NAMES, *ALIASES])}")
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"{self.probability:g} is no probability; write a number from 0 to 1")
 
-    def strikes(self, parameters: Mapping[str, str], chance: float) -> bool:
+    def strikes(self, action: str, parameters: Mapping[str, str], now: float, chance: float) -> bool:
         """Return whether the fault hits a request; `chance` is a uniform number of the request's own."""
+        if self.action not in ("", action) or not self.start <= now < self.end:
+            return False
         if any(parameters.get(name) != value for name, value in self.where.items()):
             return False
         if self.name == "page_fails" and parameters.get("PageNumber", "1") == "1":
@@ -89,18 +100,46 @@ def parse(text: str) -> Fault:
     """Return the fault that `name[:probability][,key=value...]` describes. Raise ValueError that names the choices."""
     head, *rest = text.split(",")
     name, _, probability = head.partition(":")
-    fault = Fault(name)
-    try:
-        if probability:
-            fault.probability = float(probability)
-        for item in rest:
-            key, _, value = item.partition("=")
-            if key in ("times", "after", "retry_after"):
-                setattr(fault, key, int(value))
-            elif key == "seconds":
-                fault.seconds = float(value)
-            else:
-                fault.where = {**fault.where, key: value}
-    except ValueError:
-        raise ValueError(f"{text!r} has a number that is none; write for instance {name}:0.1,times=3") from None
+    fault = Fault(name, _number(text, probability or "1"))
+    where = {}
+    for item in rest:
+        key, _, value = item.partition("=")
+        if key in ("times", "after", "retry_after"):
+            setattr(fault, key, int(_number(text, value)))
+        elif key == "seconds":
+            fault.seconds = _number(text, value)
+        elif key == "action":
+            fault.action = value
+        elif key in PARAMETERS:
+            where[key] = value
+        else:
+            choices = ", ".join((*OPTIONS, *PARAMETERS))
+            raise ValueError(f"{key!r} is no key of a fault; use one of {choices}")
+    fault.where = where
     return fault
+
+
+def of_incident(incident: Incident) -> Fault | None:
+    """Return the fault of the API that an incident is, None for one of the mail traffic."""
+    name = incidents.NAMES[incident.name].fault
+    if not name:
+        return None
+    place = {"AccountName": incident.sender, "TagName": incident.tag, "Esp": incident.esp}
+    return Fault(
+        name,
+        1.0 if name == "slow" else incident.factor,
+        seconds=incident.factor,
+        where={parameter: value for parameter, value in place.items() if value},
+        start=incident.start,
+        end=incident.end,
+    )
+
+
+def _number(text: str, written: str) -> float:
+    try:
+        number = float(written)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{written!r} in {text!r} is no number; write for instance throttle:0.1,times=3")
+    return number

@@ -1,0 +1,69 @@
+"""Error answers: HTTP status, Code and Message, as the API's documentation has them."""
+
+from collections.abc import Mapping
+
+from exporter.simulator.faults import Fault
+
+_FLOW = (400, "Throttling.User", "Request was denied due to user flow control.")
+_ERROR = (500, "InternalError", "The request processing has failed due to some unknown error.")
+_DENIED = {
+    "AuthAction": "dm:GetTrackList",
+    "AuthPrincipalType": "SubUser",
+    "NoPermissionType": "ImplicitDeny",
+    "PolicyType": "AccountLevelIdentityBasedPolicy",
+}
+
+
+class Refusal(Exception):
+    """An error answer."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.status, self.code, self.message = status, code, message
+        self.headers = dict(headers or {})
+
+    def body(self, request_id: str, host: str) -> dict[str, object]:
+        """Return the document that the answer carries."""
+        body: dict[str, object] = {
+            "Code": self.code,
+            "Message": self.message,
+            "RequestId": request_id,
+            "HostId": host,
+            "Recommend": f"https://example.com/troubleshoot?q={self.code}",
+        }
+        return {**body, "AccessDeniedDetail": _DENIED} if self.code == "Forbidden.RAM" else body
+
+
+def throttled(headers: Mapping[str, str] | None = None) -> Refusal:
+    """Return the answer to one call too many."""
+    return Refusal(*_FLOW, headers)
+
+
+def of_fault(fault: Fault, authorization: str) -> Refusal | None:
+    """Return the error answer that a fault is, None for one that spoils a good answer.
+
+    `authorization` is the request's header, which a SignatureDoesNotMatch message repeats.
+    """
+    answers = {
+        "throttle": _FLOW,
+        "throttle_retry_after": _FLOW,
+        "error": _ERROR,
+        "page_fails": _ERROR,
+        "http_503": (503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."),
+        "invalid_key": (404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."),
+        "bad_signature": (400, "SignatureDoesNotMatch", f"Signature does not match for {authorization}"),
+        "expired": (400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."),
+        "nonce": (400, "SignatureNonceUsed", "Specified signature nonce was used already."),
+        "forbidden": (403, "Forbidden.RAM", "User not authorized to operate on the specified resource."),
+        "unknown_sender": (404, "InvalidMailAddress.NotFound", "The specified mail address is not found."),
+    }
+    if fault.name not in answers:
+        return None
+    headers = {"x-acs-retry-after": str(fault.retry_after)} if fault.name == "throttle_retry_after" else None
+    return Refusal(*answers[fault.name], headers)
