@@ -196,9 +196,9 @@ class TestIncidents:
 
     def test_a_fault_strikes_as_often_as_it_was_told(self) -> None:
         fault = faults.parse("throttle:1,times=2,after=1,AccountName=a@x.com")
-        hits = [fault.strikes({"AccountName": "a@x.com"}, 0.5) for _ in range(5)]
+        hits = [fault.strikes("GetTrackList", {"AccountName": "a@x.com"}, NOW, 0.5) for _ in range(5)]
         assert hits == [False, True, True, False, False]
-        assert not fault.strikes({}, 0.5)
+        assert not fault.strikes("GetTrackList", {}, NOW, 0.5)
 
 
 async def ask(simulator: Simulator, action: str = "GetTrackList", **parameters: str) -> tuple[int, dict[str, Any]]:
