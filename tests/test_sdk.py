@@ -3,25 +3,34 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from alibabacloud_dm20151123.client import Client
-from alibabacloud_dm20151123.models import GetTrackListRequest
+from alibabacloud_dm20151123.models import (
+    ConfigSetListRequest,
+    DedicatedIpListRequest,
+    DedicatedIpPoolListRequest,
+    GetTrackListRequest,
+    QueryMailAddressByParamRequest,
+    QueryTagByParamRequest,
+)
 from alibabacloud_tea_openapi.models import Config
 from alibabacloud_tea_util.models import RuntimeOptions
 
+from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.simulator.traffic import SHANGHAI
 
 SENDER = "no-reply@notify.example.com"
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    """A simulator in a thread of its own: the SDK's synchronous calls block their loop."""
-    simulator, ready, stop = Simulator(habits=Habits(rows="hour")), threading.Event(), asyncio.Event()
+@contextmanager
+def serving(simulator: Simulator) -> Iterator[Simulator]:
+    """Serve in a thread of its own: the SDK's synchronous calls block their loop."""
+    ready, stop = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
@@ -32,15 +41,23 @@ def simulator() -> Iterator[Simulator]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     assert ready.wait(10)
-    yield simulator
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
-    loop.close()
+    try:
+        yield simulator
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
-def client(simulator: Simulator, secret: str = SECRET) -> Client:
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with serving(Simulator(habits=Habits(rows="hour"))) as made:
+        yield made
+
+
+def client(simulator: Simulator, secret: str = SECRET, **options: str) -> Client:
     endpoint = simulator.url.removeprefix("http://")
-    return Client(Config(access_key_id=KEY_ID, access_key_secret=secret, endpoint=endpoint, protocol="http"))
+    return Client(Config(access_key_id=KEY_ID, access_key_secret=secret, endpoint=endpoint, protocol="http", **options))
 
 
 def yesterday() -> str:
@@ -86,3 +103,55 @@ def test_the_sync_client_gets_the_right_error_for_a_wrong_secret(simulator: Simu
 async def test_the_async_client_gets_the_right_error_for_a_wrong_secret(simulator: Simulator) -> None:
     with pytest.raises(Exception, match="SignatureDoesNotMatch"):
         await client(simulator, "wrong").get_track_list_with_options_async(question(), RuntimeOptions(autoretry=False))
+
+
+ONCE = RuntimeOptions(autoretry=False)
+
+
+def test_the_sdk_reads_page_after_page(simulator: Simulator) -> None:
+    pages = []
+    for number in ("1", "2", "3"):
+        asked = question()
+        asked.page_number, asked.page_size = number, "10"
+        pages.append(client(simulator).get_track_list_with_options(asked, ONCE).body)
+    assert [len(page.data.stat) for page in pages] == [10, 10, 4]
+    assert {(page.page_size, page.total, page.total_pages) for page in pages} == {(10, 24, 3)}
+
+
+def test_the_sdk_lists_what_the_account_has(simulator: Simulator) -> None:
+    asking = client(simulator)
+    senders = asking.query_mail_address_by_param_with_options(QueryMailAddressByParamRequest(page_no=1), ONCE).body
+    assert SENDER in [each.account_name for each in senders.data.mail_address]
+    assert senders.total_count == 3
+    tags = asking.query_tag_by_param_with_options(QueryTagByParamRequest(page_no=2, page_size=5), ONCE).body
+    assert [each.tag_name for each in tags.data.tag] == ["weekly-newsletter"]
+    sets = asking.config_set_list_with_options(ConfigSetListRequest(all=True, page_size="1"), ONCE).body
+    assert (len(sets.config_sets), sets.has_more) == (2, False)
+    ips = asking.dedicated_ip_list_with_options(DedicatedIpListRequest(page_index=1, page_size=1), ONCE).body
+    assert (len(ips.ips), ips.has_more, ips.total_counts) == (1, True, 2)
+    asked = DedicatedIpPoolListRequest(pool_id="pool-system")
+    (pool,) = asking.dedicated_ip_pool_list_with_options(asked, ONCE).body.ip_pools
+    assert (pool.ip_count, pool.ips[0].ip) == (1, "192.0.2.10")
+
+
+def test_the_sdk_may_come_with_a_token() -> None:
+    with serving(Simulator(security_token="CAIS+T/==")) as simulator:
+        bearer = client(simulator, security_token="CAIS+T/==")
+        assert bearer.get_track_list_with_options(question(), ONCE).status_code == 200
+        with pytest.raises(Exception, match=r"InvalidSecurityToken\.MismatchWithAccessKey"):
+            client(simulator).get_track_list_with_options(question(), ONCE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        pytest.param("throttle", "Throttling.User", id="throttled"),
+        pytest.param("invalid_key", "InvalidAccessKeyId.NotFound", id="unknown-key"),
+        pytest.param("forbidden", "Forbidden.RAM", id="denied"),
+        pytest.param("unknown_sender", "InvalidMailAddress.NotFound", id="unknown-sender"),
+    ],
+)
+def test_the_sdk_understands_what_is_refused(fault: str, code: str) -> None:
+    with serving(Simulator(faults=[Fault(fault)])) as simulator, pytest.raises(Exception, match=code) as caught:
+        client(simulator).get_track_list_with_options(question(), ONCE)
+    assert caught.value.code == code  # type: ignore[attr-defined]

@@ -55,7 +55,7 @@ def _numbered(parameters: Mapping[str, str], name: str, items: list[dict[str, st
 
 def _indexed(parameters: Mapping[str, str], name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
     index = whole(parameters.get("PageIndex"), 1)
-    size = len(items) or 1 if parameters.get("All") == "true" else whole(parameters.get("PageSize"), 10)
+    size = len(items) or 1 if parameters.get("All", "").lower() == "true" else whole(parameters.get("PageSize"), 10)
     shown = items[(index - 1) * size : index * size]
     return {
         "CurrentPage": index,

@@ -21,7 +21,7 @@ from exporter.simulator.tracklist import Habits
 from exporter.simulator.traffic import Traffic
 from exporter.simulator.verification import Key, Nonces, Received, check_signature
 
-__all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator"]
+__all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator", "url_of"]
 
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts unless it is told otherwise; no account anywhere has them."""
@@ -72,8 +72,7 @@ class Simulator:
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
-            name = runner.addresses[0]
-            self.url = f"http://{f'[{host}]' if host and ':' in host else host or 'localhost'}:{name[1]}"
+            self.url = url_of(host, runner.addresses[0][1])
             yield self.url
         finally:
             await runner.cleanup()
@@ -169,3 +168,9 @@ class Simulator:
     def _request_id(self, number: int) -> str:
         text = hashlib.sha256(f"{self.traffic.seed}/{number}".encode()).hexdigest().upper()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"
+
+
+def url_of(host: str | None, port: int) -> str:
+    """Return the URL at which what listens on an address, None for all, can be asked."""
+    host = f"[{host}]" if host and ":" in host else host
+    return f"http://{host or 'localhost'}:{port}"

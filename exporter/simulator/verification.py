@@ -73,9 +73,9 @@ class Nonces:
             raise Refusal(400, "IllegalTimestamp", "The input parameter Timestamp is not valid.") from None
         if abs(now - sent.timestamp()) > SKEW:
             raise Refusal(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
+        while self._used and next(iter(self._used.values())) < now - 2 * SKEW:
+            del self._used[next(iter(self._used))]
         nonce = headers.get("x-acs-signature-nonce", "")
         if not nonce or nonce in self._used:
             raise Refusal(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
         self._used[nonce] = now
-        while next(iter(self._used.values())) < now - 2 * SKEW:
-            del self._used[next(iter(self._used))]
