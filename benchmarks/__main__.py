@@ -1,13 +1,26 @@
-"""`python -m benchmarks`: every figure, one line each."""
+"""`python -m benchmarks`: every figure, one line each; the exit status tells whether all targets were met."""
 
 import asyncio
+import sys
 
-from benchmarks import calls
+import structlog
 
-
-def main() -> None:
-    """Print the figures."""
-    print(asyncio.run(calls.cpu_per_call()), flush=True)
+from benchmarks import budget, calls, process, scrapes
 
 
-main()
+async def _main() -> bool:
+    met = True
+    for figures in (
+        iter([await calls.cpu_per_call(), await calls.against_the_sdk()]),
+        iter([await budget.calls_per_interval()]),
+        await scrapes.figures(),
+        await process.figures(),
+    ):
+        for figure in figures:
+            print(figure, flush=True)
+            met &= figure.met
+    return met
+
+
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+sys.exit(0 if asyncio.run(_main()) else 1)

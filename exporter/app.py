@@ -7,8 +7,8 @@ server and ends the process.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from exporter.directmail.transport import open_session
 from exporter.exposition import Exposition
 from exporter.metrics import FAMILIES
 from exporter.publisher import Publisher
+from exporter.state import StateFile
 from exporter.store import Store
 from exporter.telemetry import Telemetry
 from exporter.web.landing import landing
@@ -93,7 +94,8 @@ class App:
         self._store = Store()
         self._exposition = Exposition(FAMILIES, registry)
         self._publisher = Publisher(self._store, self._exposition, self._clock)
-        self._telemetry = Telemetry(registry, self._store.decreases)
+        self._state = StateFile(settings.state_file, self._store, self._clock) if settings.state_file else None
+        self._telemetry = Telemetry(registry, self._store.decreases, self._state)
         self._polled: dict[str, _Polled] = {}
         self._reloading = asyncio.Lock()
         self._stopped = asyncio.Event()
@@ -103,7 +105,10 @@ class App:
         self._stopped.set()
 
     async def run(self, started: Callable[[list[str]], None] = lambda addresses: None) -> None:
-        """Serve and poll until stopped; `started` is told the addresses. Raise BindError, or whatever a bug raises."""
+        """Serve and poll until stopped; `started` is told the addresses.
+
+        Raise BindError, StateError, or whatever a bug raises.
+        """
         web = make_app(
             Routes(
                 exposition=self._exposition,
@@ -115,20 +120,36 @@ class App:
             )
         )
         async with (
+            self._kept(),
             open_session() as self._session,
             serve(web, list(self._options.listen_addresses)) as addresses,
             asyncio.TaskGroup() as self._tasks,
         ):
             with self._signals():
-                publishing = self._tasks.create_task(self._publisher.run())
+                own = [self._tasks.create_task(self._publisher.run())]
+                if self._state is not None:
+                    own.append(self._tasks.create_task(self._state.run()))
                 await self._follow(self._config)
                 self._log.info("listening", addresses=",".join(addresses), version=__version__)
                 started(addresses)
                 await self._stopped.wait()
                 self._log.info("stopping")
                 await self._drain()
-                for task in (publishing, *(polled.task for polled in self._polled.values())):
+                for task in (*own, *(polled.task for polled in self._polled.values())):
                     task.cancel()
+
+    @asynccontextmanager
+    async def _kept(self) -> AsyncIterator[None]:
+        """Know what the state file knows, and leave in it what is known in the end."""
+        if self._state is None:
+            yield
+            return
+        self._state.open()
+        try:
+            yield
+        finally:
+            await self._state.save()
+            self._state.close()
 
     async def reload(self) -> tuple[config.Problem, ...]:
         """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""

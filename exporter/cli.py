@@ -241,11 +241,12 @@ def _simulator(
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end. What an operator can mend is one line; a bug is loud."""
+    from exporter.state import StateError
     from exporter.web.server import BindError
 
     try:
         asyncio.run(work)
-    except BindError as error:
+    except (BindError, StateError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         return

@@ -113,20 +113,26 @@ class Collector:
         async with asyncio.TaskGroup() as reads:
             while not self._stopping:
                 now = self._clock.time()
-                self._schedule.roll(now)
-                self._store.prune(self.plan.target.name, self._schedule.today)
+                self._roll(now)
                 wake_at = self._schedule.wake_at(now)
                 if wake_at > now or self._in_flight >= MAX_IN_FLIGHT:
                     await self._nap(wake_at - now if wake_at > now else LONGEST_NAP)
                     continue
                 await self._limiter.turn()
                 now = self._clock.time()
-                self._schedule.roll(now)
+                self._roll(now)
                 slot = None if self._stopping else self._schedule.take(now)
                 if slot is not None:
                     self._in_flight += 1
                     reads.create_task(self._read(self._schedule, slot))
                     await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
+
+    def _roll(self, now: float) -> None:
+        """Follow the calendar; a new day makes an old one be forgotten."""
+        before = self._schedule.today
+        self._schedule.roll(now)
+        if self._schedule.today != before:
+            self._store.prune(self.plan.target.name, self._schedule.today)
 
     async def _nap(self, seconds: float) -> None:
         """Sleep so long, or until a read comes back."""

@@ -70,6 +70,15 @@ class _Piece:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Strand:
+    """Deflated text in one row, with its checksum and its length before."""
+
+    deflated: bytes
+    crc: int
+    length: int
+
+
 class Exposition:
     """The blocks of all targets and their renderings."""
 
@@ -82,6 +91,7 @@ class Exposition:
         self._version = 0
         self._plain: tuple[int, list[bytes]] = (-1, [])
         self._packed: tuple[int, list[list[_Piece]]] = (-1, [[] for _ in families])
+        self._strands: dict[str, _Strand] = {}
         self._locks = {False: asyncio.Lock(), True: asyncio.Lock()}
         self.renders = 0
         """How often a body was made anew."""
@@ -108,8 +118,7 @@ class Exposition:
         style = negotiate(accept)
         own = self._own(style)
         if gzip:
-            packed = await self._pack()
-            return Page(CONTENT_TYPES[style], "gzip", _member(self._packed_heads[style], packed, _deflate((own,))))
+            return Page(CONTENT_TYPES[style], "gzip", _member(await self._pack(style), _deflate((own,))))
         bodies = await self._join()
         parts = [part for pair in zip(self._heads[style], bodies, strict=True) if pair[1] for part in pair]
         return Page(CONTENT_TYPES[style], "", [*parts, own])
@@ -125,16 +134,19 @@ class Exposition:
                 self.renders += 1
             return bodies
 
-    async def _pack(self) -> list[list[_Piece]]:
-        """Return the sample lines of every family, deflated in groups."""
+    async def _pack(self, style: str) -> _Strand:
+        """Return the families deflated: their heads in this style, their sample lines in groups."""
         async with self._locks[True]:
             version, pieces = self._packed
             if version != self._version:
                 version, blocks = self._version, self._blocks()
                 pieces = await asyncio.to_thread(_repacked, blocks, pieces)
                 self._packed = (version, pieces)
+                self._strands.clear()
                 self.renders += 1
-            return pieces
+            if style not in self._strands:
+                self._strands[style] = await asyncio.to_thread(_strung, self._packed_heads[style], pieces)
+            return self._strands[style]
 
     def _blocks(self) -> list[Block]:
         return [block for blocks in self._sections.values() for block in blocks.values()]
@@ -241,19 +253,24 @@ def _deflate(lines: tuple[bytes, ...]) -> _Piece:
     return _Piece(lines, deflated, zlib.crc32(text), shift(len(text)), len(text))
 
 
-def _member(heads: list[_Piece], bodies: list[list[_Piece]], own: _Piece) -> list[bytes]:
-    """Return the parts of one gzip member with all of it."""
+def _strung(heads: list[_Piece], bodies: list[list[_Piece]]) -> _Strand:
+    """Return the families that have samples, each behind its head."""
     pieces = [
         piece
         for head, body in zip(heads, bodies, strict=True)
         if any(piece.length for piece in body)
         for piece in (head, *body)
     ]
-    pieces.append(own)
     crc = length = 0
     for piece in pieces:
         crc = combine(crc, piece.crc, piece.shift)
         length += piece.length
+    return _Strand(b"".join([piece.deflated for piece in pieces]), crc, length)
+
+
+def _member(strand: _Strand, own: _Piece) -> list[bytes]:
+    """Return the parts of one gzip member with all of it."""
+    crc = combine(strand.crc, own.crc, own.shift)
+    length = (strand.length + own.length) & 0xFFFFFFFF
     end = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS).flush(zlib.Z_FINISH)
-    body = b"".join([piece.deflated for piece in pieces])
-    return [_GZIP_HEADER, body, end, struct.pack("<II", crc, length & 0xFFFFFFFF)]
+    return [_GZIP_HEADER, strand.deflated, own.deflated, end, struct.pack("<II", crc, length)]

@@ -15,7 +15,7 @@ from exporter.exposition import Block, Exposition
 from exporter.plan import Combination, TargetPlan, today, window_bounds, window_days
 from exporter.store import Store
 
-SLICE = 0.004
+SLICE = 0.002
 """Seconds of rendering between two breaths of the event loop."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the calendar and at what has gone stale."""

@@ -11,7 +11,7 @@ A combination's health is that of its today cell: that one is always read, whate
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.model import Filters, RateSums, Totals
@@ -57,6 +57,8 @@ class Store:
         self._records: dict[Key, Record] = {}
         self.decreases: defaultdict[str, int] = defaultdict(int)
         """Counts that went down between two reads, by target."""
+        self.changed: dict[Key, set[date]] = {}
+        """Records that changed since `take_changes`, with the days that did; the state file's list of work."""
 
     def get(self, key: Key) -> Record:
         """Return the combination's record, an empty one that is not kept where nothing is known."""
@@ -65,6 +67,16 @@ class Store:
     def keys(self) -> Iterator[Key]:
         """Return the combinations of which something is known."""
         return iter(self._records)
+
+    def restore(self, key: Key, record: Record) -> None:
+        """Take in a record that was known before this process; a read that worked then still counts as one."""
+        record.last_attempt_ok = True if record.last_success_at is not None else None
+        self._records[key] = record
+
+    def take_changes(self) -> dict[Key, set[date]]:
+        """Return what has changed since the last call, and begin anew."""
+        changes, self.changed = self.changed, {}
+        return changes
 
     def put(self, key: Key, day: date, cell: Cell, *, day_start: float) -> None:
         """Take in a complete answer and add what grew since the last read of that day to the counters.
@@ -82,6 +94,7 @@ class Store:
         elif day_start > record.first_read_at:
             record.observed = self._grown(key[0], record.observed, NOTHING, cell.totals)
         record.cells[day] = cell
+        self.changed.setdefault(key, set()).add(day)
 
     def _grown(self, target: str, observed: Totals, before: Totals, after: Totals) -> Totals:
         growth = [new - old for old, new in zip(before, after, strict=True)]
@@ -92,6 +105,7 @@ class Store:
         """Note that today's cell was read at that time."""
         record = self._records.setdefault(key, Record())
         record.last_success_at = at
+        self.changed.setdefault(key, set())
         record.last_attempt_ok = True
         record.failure = None
 
@@ -103,7 +117,9 @@ class Store:
 
     def prune(self, target: str, today: date) -> None:
         """Forget the target's days that nothing can ask for any more; counters stay."""
-        for (name, _), record in self._records.items():
-            if name == target:
-                for day in [day for day in record.cells if (today - day).days > KEEP_DAYS]:
+        oldest = today - timedelta(days=KEEP_DAYS)
+        for key, record in self._records.items():
+            if key[0] == target:
+                for day in [day for day in record.cells if day < oldest]:
                     del record.cells[day]
+                    self.changed.setdefault(key, set()).add(day)

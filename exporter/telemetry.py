@@ -31,6 +31,12 @@ class TargetState(Protocol):
     def backlog(self) -> int: ...
 
 
+class Written(Protocol):
+    """What is kept on disk."""
+
+    writable: bool
+
+
 STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float]], ...] = (
     (
         "directmail_up",
@@ -69,8 +75,8 @@ DECREASES = "directmail_exporter_count_decreases"
 class Telemetry:
     """The own metrics of one process, on the registry that is passed in."""
 
-    def __init__(self, registry: CollectorRegistry, decreases: Mapping[str, int]) -> None:
-        """`decreases` are the counts that went down, by target, as they are at each scrape."""
+    def __init__(self, registry: CollectorRegistry, decreases: Mapping[str, int], state: Written | None = None) -> None:
+        """`decreases` are the counts that went down, by target, as they are at each scrape; `state` the state file."""
         self._requests = Counter(
             "directmail_exporter_api_requests",
             "HTTP requests to the API, pages and retries included.",
@@ -107,7 +113,7 @@ class Telemetry:
             registry=registry,
         )
         build.labels(__version__, __revision__, platform.python_version()).set(1)
-        self._states = _States(decreases)
+        self._states = _States(decreases, state)
         registry.register(self._states)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -151,12 +157,13 @@ class Telemetry:
 class _States(Collector):
     """The targets' states, read when scraped."""
 
-    def __init__(self, decreases: Mapping[str, int]) -> None:
+    def __init__(self, decreases: Mapping[str, int], state: Written | None) -> None:
+        self._state = state
         self.targets: dict[str, TargetState] = {}
         self._decreases = decreases
 
     def describe(self) -> Iterator[Metric]:
-        yield from self._families()
+        yield from (*self._families(), self._writable())
 
     def collect(self) -> Iterator[Metric]:
         families = self._families()
@@ -165,6 +172,14 @@ class _States(Collector):
                 family.add_sample(family.name, {"target": target}, float(value(state)))
             families[-1].add_sample(f"{DECREASES}_total", {"target": target}, self._decreases.get(target, 0))
         yield from families
+        yield self._writable()
+
+    def _writable(self) -> Metric:
+        text = "Whether the state file can be written, 1 or 0; absent where there is none."
+        family = GaugeMetricFamily("directmail_exporter_state_writable", text)
+        if self._state is not None:
+            family.add_metric([], float(self._state.writable))
+        return family
 
     def _families(self) -> list[Metric]:
         text = "Counts that the API gave lower than before; they add nothing to the observed counters."

@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app", "check", "logs"),
     ("publisher",),
     ("collector", "metrics", "telemetry", "web", "simulator"),
-    ("schedule",),
+    ("schedule", "state"),
     ("plan", "store", "exposition"),
     ("config", "checksum"),
     ("written", "yamlfile", "directmail"),

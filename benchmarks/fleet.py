@@ -1,0 +1,77 @@
+"""A filled exporter without a network: so many series, every window known."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry
+
+from exporter import config, plan
+from exporter.clock import SystemClock
+from exporter.directmail.model import Totals
+from exporter.exposition import Exposition
+from exporter.metrics import FAMILIES
+from exporter.publisher import Publisher
+from exporter.schedule import Schedule
+from exporter.store import Cell, Store
+
+
+@dataclass
+class Fleet:
+    plan: plan.TargetPlan
+    store: Store
+    exposition: Exposition
+    publisher: Publisher
+    schedule: Schedule
+    clock: SystemClock
+
+    def read(self, number: int, opens: int) -> plan.Combination:
+        """Take in a new answer for today's cell of a combination, and show it."""
+        combination = self.plan.combinations[number]
+        now = self.clock.time()
+        day = plan.today(now, self.plan.target.timezone)
+        cell = Cell(Totals(90_000, opens, opens, opens // 10, opens // 20), None, now)
+        self.store.put(combination.key, day, cell, day_start=plan.day_start(day, self.plan.target.timezone))
+        self.store.succeeded(combination.key, now)
+        self.publisher.refresh(combination)
+        return combination
+
+
+def settings(series: int) -> config.Config:
+    """Return a config of about so many series: senders times five providers."""
+    senders = ", ".join(f"sender-{number:05}@mail.example.com" for number in range(max(1, series // 240)))
+    text = f"""
+poll_interval: 1h
+max_series: 1000000
+targets:
+  - name: marketing
+    region: ap-southeast-1
+    rate_limit_per_minute: 100000
+    queries:
+      - name: by_sender_and_provider
+        account_name: [{senders}]
+        esp: [gmail.com, yahoo.com, outlook.com, icloud.com, others]
+"""
+    sound, problems = config.parse(text)
+    assert sound is not None, problems
+    return sound
+
+
+async def filled(series: int) -> Fleet:
+    """Return an exporter that knows thirty-one days of every combination and shows them."""
+    sound = settings(series)
+    each, clock, store = plan.make(sound, sound.targets[0]), SystemClock(), Store()
+    zone, now = each.target.timezone, clock.time()
+    day = plan.today(now, zone)
+    for number, combination in enumerate(each.combinations):
+        for age in range(31):
+            totals = Totals(90_000 + number, 31_000 + age, 22_000 + number, 1700 + age, 760)
+            store.put(combination.key, day - timedelta(days=age), Cell(totals, None, now), day_start=0.0)
+        store.succeeded(combination.key, now)
+    exposition = Exposition(FAMILIES, CollectorRegistry())
+    publisher = Publisher(store, exposition, clock)
+    await publisher.show([each])
+
+    def read_at(combination: plan.Combination, day: object) -> float:
+        return now
+
+    return Fleet(each, store, exposition, publisher, Schedule(each, read_at, now), clock)
