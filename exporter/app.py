@@ -19,9 +19,7 @@ from exporter import __version__, config, plan
 from exporter.clock import Clock, SystemClock
 from exporter.collector import Collector
 from exporter.config import Config, ConfigError, Target
-from exporter.directmail.client import Client
-from exporter.directmail.limiter import Limiter
-from exporter.directmail.providers import provider
+from exporter.connection import connect
 from exporter.directmail.transport import open_session
 from exporter.exposition import Exposition
 from exporter.metrics import FAMILIES
@@ -194,26 +192,13 @@ class App:
 
     def _poll(self, its_plan: plan.TargetPlan, phase: float) -> None:
         target = its_plan.target
-        limiter = Limiter(target.rate_limit_per_minute, self._clock, phase)
-        source = target.credentials
-        keys = provider(
-            source.type,
-            self._clock,
-            access_key_id_file=source.access_key_id_file,
-            access_key_secret_file=source.access_key_secret_file,
-            security_token_file=source.security_token_file,
-            options=source.options,
-            environment=self._environment,
-        )
-        client = Client(
+        client, limiter = connect(
+            target,
             self._session,
-            target.endpoint,
-            keys,
-            limiter,
             self._clock,
-            timeout=target.timeout,
-            page_size=target.page_size,
+            self._environment,
             observe=self._telemetry.observer(target.name),
+            phase=phase,
         )
 
         def replan(pages_per_cell: float) -> plan.TargetPlan:

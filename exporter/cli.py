@@ -200,6 +200,40 @@ def simulate(
 
 
 @cli.command()
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default="config.yaml",
+    show_default=True,
+    help="The config.",
+)
+@click.option("--days", type=click.IntRange(1, 30), default=30, show_default=True, help="Closed days to go back.")
+@click.option("--query", help="Only this query.  [default: all]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File to write, such as history.om.",
+)
+def backfill(config_file: Path, days: int, query: str | None, output: Path) -> None:
+    """Write the past as OpenMetrics, for promtool tsdb create-blocks-from."""
+    from exporter import app, progress
+    from exporter.config import ConfigError
+
+    try:
+        settings = app.load(config_file)
+    except ConfigError as error:
+        _fail(str(error))
+    names = {each.name for target in settings.targets for each in target.queries}
+    if query is not None and query not in names:
+        raise click.BadParameter(f"{query!r} is no query of the config; name one of {', '.join(sorted(names))}")
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"{output.parent} is no directory", param_hint="--output")
+    _run(progress.backfill(settings, days, query, output))
+
+
+@cli.command()
 @click.option("--url", default="http://127.0.0.1:10058/-/healthy", show_default=True, help="What to ask.")
 def healthcheck(url: str) -> None:
     """Ask a running exporter for its health; for containers without curl."""

@@ -85,8 +85,8 @@ class Exposition:
     def __init__(self, families: Sequence[Family], registry: CollectorRegistry) -> None:
         """`registry` has the program's own metrics, rendered by prometheus_client at each scrape."""
         self._registry = registry
-        self._heads = {style: [_head(family, style) for family in families] for style in CONTENT_TYPES}
-        self._packed_heads = {style: [_deflate((head,)) for head in heads] for style, heads in self._heads.items()}
+        self._heads = {style: [head(family, style) for family in families] for style in CONTENT_TYPES}
+        self._packed_heads = {style: [_deflate((each,)) for each in heads] for style, heads in self._heads.items()}
         self._sections: dict[str, dict[Hashable, Block]] = {}
         self._version = 0
         self._plain: tuple[int, list[bytes]] = (-1, [])
@@ -199,7 +199,12 @@ def label_text(labels: Mapping[str, str]) -> str:
 
 def sample(name: str, labels: str, value: float) -> str:
     """Return a sample line; `labels` comes from `label_text`."""
-    return f"{name}{labels} {floatToGoString(value)}\n"
+    return f"{name}{labels} {number(value)}\n"
+
+
+def number(value: float) -> str:
+    """Return a value as prometheus_client prints it."""
+    return str(floatToGoString(value))
 
 
 def _escaped(value: str) -> str:
@@ -221,7 +226,7 @@ class _One(Collector):
         return [self._metric]
 
 
-def _head(family: Family, style: str) -> bytes:
+def head(family: Family, style: str) -> bytes:
     """Return a family's HELP and TYPE lines, as prometheus_client writes them."""
     one = _One(Metric(family.name.removesuffix("_total"), family.help, family.type))
     if style == TEXT:

@@ -1,0 +1,192 @@
+"""History for promtool: past days read within the budget and written as OpenMetrics with timestamps.
+
+For the end of each day: the gauges of the windows that end with it, and the day's own counts. They are as the API
+counts them now, late opens included. `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from exporter import metrics, plan
+from exporter.clock import Clock
+from exporter.config import Config
+from exporter.connection import connect
+from exporter.directmail.errors import DirectMailError, InvalidRequest
+from exporter.directmail.model import Filters, Totals
+from exporter.directmail.transport import open_session
+from exporter.exposition import OPENMETRICS, Family, head, label_text, number
+from exporter.metrics import Row, Sum
+from exporter.plan import OLDEST_AGE, Combination, TargetPlan
+from exporter.state import StateFile
+from exporter.store import Cell, Store
+
+_Question = tuple[Combination, date]
+
+DAY_ROWS = tuple(
+    Row(
+        f"directmail_track_day_{field}",
+        f"{what} of the one day that ends at the sample's time ({source}), as the API counted them when asked.",
+        lambda each, field=field: getattr(each.totals, field),  # type: ignore[misc]
+    )
+    for field, source, what in zip(
+        Totals._fields,
+        ("TotalNumber", "RcptOpenCount", "RcptUniqueOpenCount", "RcptClickCount", "RcptUniqueClickCount"),
+        ("Mails delivered with tracking on", "Opens", "Recipients who opened", "Clicks", "Recipients who clicked"),
+        strict=True,
+    )
+)
+
+
+@dataclass
+class Progress:
+    """How far it is; `told` hears of every step."""
+
+    total: int
+    told: Callable[["Progress"], None]
+    read: int = 0
+    failed: int = 0
+
+    def step(self, *, ok: bool) -> None:
+        """Note that a day of a combination was read, or could not be."""
+        self.read += ok
+        self.failed += not ok
+        self.told(self)
+
+
+class Backfill:
+    """One run over the past of a config's targets."""
+
+    def __init__(
+        self,
+        settings: Config,
+        clock: Clock,
+        *,
+        days: int = OLDEST_AGE,
+        query: str | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        """`days` closed days are read, of one query where it is named."""
+        self._settings = settings
+        self._clock = clock
+        self._environment = environment
+        self._log = structlog.get_logger()
+        self.store = Store()
+        self._state = StateFile(settings.state_file, self.store, clock) if settings.state_file else None
+        self._plans = [
+            plan.make(
+                settings,
+                target,
+                [each for each in plan.make(settings, target).combinations if query in (None, each.query)],
+            )
+            for target in settings.targets
+        ]
+        self._ages = range(1, days + 1)
+
+    async def run(self, output: Path, told: Callable[[Progress], None], stopped: asyncio.Event) -> Progress:
+        """Read what is not known yet, until stopped, and write everything that is known. Raise StateError."""
+        if self._state is not None:
+            self._state.open()
+        try:
+            missing = {each.target.name: list(self._missing(each)) for each in self._plans}
+            progress = Progress(sum(map(len, missing.values())), told)
+            async with open_session() as session, asyncio.TaskGroup() as group:
+                reading = group.create_task(self._read_all(missing, session, progress))
+                others: list[asyncio.Task[object]] = [group.create_task(stopped.wait())]
+                if self._state is not None:
+                    others.append(group.create_task(self._state.run()))
+                await asyncio.wait([reading, *others], return_when=asyncio.FIRST_COMPLETED)
+                for task in (reading, *others):
+                    task.cancel()
+            if self._state is not None:
+                await self._state.save()
+        finally:
+            if self._state is not None:
+                self._state.close()
+        write(output, self.lines())
+        return progress
+
+    def _missing(self, each: TargetPlan) -> Iterator[_Question]:
+        """Yield the cells that were not read since their day ended, newest days first."""
+        zone = each.target.timezone
+        today = plan.today(self._clock.time(), zone)
+        for day in (today - timedelta(days=age) for age in self._ages):
+            for combination in each.combinations:
+                cell = self.store.get(combination.key).cells.get(day)
+                if cell is None or cell.read_at < plan.day_end(day, zone):
+                    yield combination, day
+
+    async def _read_all(
+        self, missing: Mapping[str, Iterable[_Question]], session: aiohttp.ClientSession, progress: Progress
+    ) -> None:
+        async with asyncio.TaskGroup() as targets:
+            for each in self._plans:
+                targets.create_task(self._read_target(each, missing[each.target.name], session, progress))
+
+    async def _read_target(
+        self, each: TargetPlan, missing: Iterable[_Question], session: aiohttp.ClientSession, progress: Progress
+    ) -> None:
+        client, limiter = connect(each.target, session, self._clock, self._environment)
+        today = plan.today(self._clock.time(), each.target.timezone)
+
+        async def read(combination: Combination, day: date) -> None:
+            asked_at = self._clock.time()
+            try:
+                answer = await client.track(combination.filters, day)
+            except DirectMailError as error:
+                at_the_edge = isinstance(error, InvalidRequest) and (today - day).days >= OLDEST_AGE
+                if not at_the_edge:
+                    text = plan.describe(combination.filters)
+                    self._log.warning("day could not be read", combination=text, day=day.isoformat(), error=str(error))
+                progress.step(ok=False)
+                return
+            rates = answer.rates if each.reported_rates else None
+            day_start = plan.day_start(day, each.target.timezone)
+            self.store.put(combination.key, day, Cell(answer.totals, rates, asked_at), day_start=day_start)
+            progress.step(ok=True)
+
+        async with asyncio.TaskGroup() as reads:
+            for combination, day in missing:
+                await limiter.turn()
+                reads.create_task(read(combination, day))
+                await asyncio.sleep(0)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the history as OpenMetrics, family by family, each series from the oldest day to the newest."""
+        for row in (*metrics.ROWS, *DAY_ROWS):
+            if row.reported and not self._settings.reported_rates:
+                continue
+            yield head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
+            for each in self._plans:
+                for combination in each.combinations:
+                    yield from self._series(each, combination, row)
+        yield "# EOF\n"
+
+    def _series(self, each: TargetPlan, combination: Combination, row: Row) -> Iterator[str]:
+        target = each.target
+        record = self.store.get(combination.key)
+        today = plan.today(self._clock.time(), target.timezone)
+        labels = {**target.labels, "target": target.name, "query": combination.query}
+        labels.update(zip(Filters._fields, combination.filters, strict=True))
+        for window in ("",) if row in DAY_ROWS else [window for window in each.windows if window != "today"]:
+            text = label_text({**labels, "window": window} if window else labels)
+            for day in (today - timedelta(days=age) for age in reversed(self._ages)):
+                days = plan.window_days(window, day + timedelta(days=1)) if window else (day,)
+                total: Sum | None = metrics.add_up(record, days)
+                value = None if total is None else row.value(total)
+                if value is not None:
+                    yield f"{row.name}{text} {number(value)} {plan.day_end(day, target.timezone):.0f}\n"
+
+
+def write(output: Path, lines: Iterable[str]) -> None:
+    """Write a file whole or not at all."""
+    half = output.with_name(f"{output.name}.part")
+    with half.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+    half.replace(output)
