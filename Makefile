@@ -6,10 +6,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint types format bench clean
+.PHONY: demo demo-history coverage test check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
+
+# The same with the last 30 days written first; prints how Prometheus takes them in.
+demo-history: $(READY)
+	mkdir -p .cache
+	$(BIN)/directmail-exporter demo --history .cache/history.om $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto $(ARGS)

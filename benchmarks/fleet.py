@@ -36,29 +36,27 @@ class Fleet:
         return combination
 
 
-def settings(series: int) -> config.Config:
+def text(series: int) -> str:
     """Return a config of about so many series: senders times five providers."""
     senders = ", ".join(f"sender-{number:05}@mail.example.com" for number in range(max(1, series // 240)))
-    text = f"""
+    return f"""
 poll_interval: 1h
 max_series: 1000000
 targets:
   - name: marketing
-    region: ap-southeast-1
+    endpoint: http://127.0.0.1:9
     rate_limit_per_minute: 100000
     queries:
       - name: by_sender_and_provider
         account_name: [{senders}]
         esp: [gmail.com, yahoo.com, outlook.com, icloud.com, others]
 """
-    sound, problems = config.parse(text)
-    assert sound is not None, problems
-    return sound
 
 
 async def filled(series: int) -> Fleet:
     """Return an exporter that knows thirty-one days of every combination and shows them."""
-    sound = settings(series)
+    sound, problems = config.parse(text(series))
+    assert sound is not None, problems
     each, clock, store = plan.make(sound, sound.targets[0]), SystemClock(), Store()
     zone, now = each.target.timezone, clock.time()
     day = plan.today(now, zone)

@@ -12,7 +12,9 @@ import aiohttp
 
 from benchmarks import fleet
 from benchmarks.measure import Figure, wall
+from exporter.state import StateFile
 
+COLD = "targets: [{name: a, endpoint: 'http://127.0.0.1:9', queries: [{name: account}]}]"
 FILL = """
 import asyncio, sys
 import exporter.app, exporter.cli
@@ -36,7 +38,8 @@ async def figures() -> Iterator[Figure]:
     few, many = await _changed_cell(1000), await _changed_cell(100_000)
     imported = _imported()
     bare = wall(lambda: subprocess.run([sys.executable, "-c", "import aiohttp.web"], check=True), times=5)
-    started = min([await _first_answer() for _ in range(5)])
+    started = min([await _first_answer(COLD) for _ in range(5)])
+    warm = await _warm_start()
     return iter(
         [
             Figure(
@@ -68,7 +71,14 @@ async def figures() -> Iterator[Figure]:
                 met=many < 1.5 * few,
             ),
             Figure(
-                "import of the package",
+                "start with a state file of 100,000 series to the first answer, which has them",
+                f"{warm:.2f} s",
+                f"a cold start, {started:.2f} s",
+                "under 2 s",
+                met=warm < 2,
+            ),
+            Figure(
+                "import of exporter.cli, the entry point",
                 f"{imported:.2f} s",
                 f"import aiohttp.web with its interpreter, {bare:.2f} s",
                 "under 0.3 s",
@@ -104,17 +114,28 @@ async def _changed_cell(series: int) -> float:
 
 def _imported() -> float:
     """Return the seconds that the imports of a start take, the interpreter's own start left out."""
-    imports = "import exporter.cli, exporter.app"
-    code = f"import time; begun = time.perf_counter(); {imports}; print(time.perf_counter() - begun)"
+    code = "import time; begun = time.perf_counter(); import exporter.cli; print(time.perf_counter() - begun)"
     runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True) for _ in range(5)]
     return min(float(run.stdout) for run in runs)
 
 
-async def _first_answer() -> float:
+async def _warm_start() -> float:
+    """Return the seconds from starting the program to its first answer, everything known from a state file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.db"
+        filled = await fleet.filled(100_000)
+        state = StateFile(path, filled.store, filled.clock)
+        state.open()  # an empty file; what the store has is marked as changed
+        await state.save()
+        state.close()
+        return await _first_answer(f"state_file: {path}\n{fleet.text(100_000)}", least_lines=100_000 * 9 // 10)
+
+
+async def _first_answer(config: str, least_lines: int = 0) -> float:
     """Return the seconds from starting the program to its first answer."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
-        path.write_text("targets: [{name: a, endpoint: 'http://127.0.0.1:9', queries: [{name: account}]}]")
+        path.write_text(config)
         begun = time.perf_counter()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "exporter", "--config.file", str(path), "--web.listen-address", "127.0.0.1:0"),
@@ -126,8 +147,9 @@ async def _first_answer() -> float:
             line = (await process.stderr.readline()).decode()
         address = line.split("addresses=")[1].split()[0]
         async with aiohttp.ClientSession() as session, session.get(f"http://{address}/metrics") as answer:
-            await answer.read()
+            body = await answer.read()
         seconds = time.perf_counter() - begun
-        process.terminate()
-        await process.wait()
+        assert body.count(b"\n") >= least_lines
+        process.kill()
+        await process.communicate()
     return seconds

@@ -102,7 +102,12 @@ def cli(
 )
 @click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
 @click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
-def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[str, ...]) -> None:
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the last 30 days to this file first, for promtool.",
+)
+def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[str, ...], history: Path | None) -> None:
     """Run exporter and simulator together; no account needed."""
     from exporter import demo as the_demo
     from exporter.app import Options
@@ -114,9 +119,17 @@ def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[st
         click.echo(f"Metrics:  http://{addresses[0]}/metrics")
         click.echo(f"Status:   http://{addresses[0]}/")
         click.echo("All windows are filled within half a minute. Ctrl-C ends the demo.")
+        if history is not None:
+            data = history.with_suffix("")
+            click.echo("A Prometheus that has the last 30 days and scrapes this demo:")
+            click.echo(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
+            click.echo(
+                "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
+                f"--storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
+            )
 
     options = Options(listen_addresses=(listen,))
-    _run(the_demo.run(simulator, options, speed, started))
+    _run(the_demo.run(simulator, options, speed, started, history))
 
 
 @cli.command()

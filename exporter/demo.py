@@ -4,9 +4,11 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from exporter import app, config
 from exporter.app import App, Options
+from exporter.backfill import Backfill
 from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import Simulator
@@ -49,13 +51,25 @@ def clock(speed: float) -> Clock:
     return SystemClock() if speed == 1 else VirtualClock(speed)
 
 
-async def run(simulator: Simulator, options: Options, speed: float, started: Callable[[list[str]], None]) -> None:
-    """Run the exporter against the simulator until stopped. Raise BindError as App.run does."""
+async def run(
+    simulator: Simulator,
+    options: Options,
+    speed: float,
+    started: Callable[[list[str]], None],
+    history: Path | None = None,
+) -> None:
+    """Run the exporter against the simulator until stopped, the past written to `history` first.
+
+    Raise BindError as App.run does.
+    """
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": simulator.key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": simulator.secret,
     }
     async with simulator.listen() as url:
+        if history is not None:
+            past = Backfill(settings(url, speed), simulator.clock, environment=environment)
+            await past.run(history, lambda progress: None, asyncio.Event())
         demo = App(settings(url, speed), options, clock=simulator.clock, environment=environment)
         await demo.run(started)
 

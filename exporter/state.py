@@ -20,6 +20,8 @@ from exporter.store import Cell, Key, Record, Store
 
 EVERY = 1.0
 """Seconds between two writes, when there is something to write."""
+BATCH = 200
+"""Combinations in one transaction; more would hold the event loop while they are gathered."""
 AGAIN = 10.0
 """Seconds until a write that failed is tried again."""
 
@@ -105,15 +107,16 @@ class StateFile:
 
     async def save(self) -> None:
         """Write what has changed since the last time. What cannot be written is kept for the next."""
-        changes = self._store.take_changes()
-        if not changes:
-            return
-        # Taken here, on the loop: counters and cells of one moment.
-        lines = [self._line(key, days) for key, days in changes.items()]
-        decreases = list(self._store.decreases.items())
-        if not await asyncio.to_thread(self._write, lines, decreases):
-            for key, days in changes.items():
-                self._store.changed.setdefault(key, set()).update(days)
+        changes = list(self._store.take_changes().items())
+        for start in range(0, len(changes), BATCH):
+            batch = changes[start : start + BATCH]
+            # Taken here, on the loop: counters and cells of one moment.
+            lines = [self._line(key, days) for key, days in batch]
+            decreases = list(self._store.decreases.items())
+            if not await asyncio.to_thread(self._write, lines, decreases):
+                for key, days in changes[start:]:
+                    self._store.changed.setdefault(key, set()).update(days)
+                return
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,7 +13,7 @@ import aiohttp
 
 from exporter.app import App
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a program that should have answered is given up."""
 
 

@@ -164,6 +164,16 @@ async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:
     assert float(line.rsplit(" ", 1)[1]) < 0.2
 
 
+async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_path: Path) -> None:
+    history = tmp_path / "history.om"
+    async with program("demo", "--listen", "127.0.0.1:0", "--history", str(history)) as demo:
+        await demo.line_with(f"promtool tsdb create-blocks-from openmetrics {history} {tmp_path / 'history'}")
+        assert await demo.end() == 0
+    text = history.read_text()
+    assert text.count('directmail_track_day_emails{account_name="",') == 30
+    assert text.endswith("# EOF\n")
+
+
 async def test_the_simulator_answers_until_it_is_ended() -> None:
     async with program("simulate", "--listen", "127.0.0.1:0") as simulator:
         url = (await simulator.line_with("GetTrackList:")).split()[1]

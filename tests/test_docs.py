@@ -1,6 +1,8 @@
 """Documentation that is held against what it speaks of."""
 
 import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,13 @@ def test_dependencies_are_pinned_for_what_the_project_says_it_needs() -> None:
     needed = re.findall(r'^    "([a-zA-Z0-9-]+)>=', project.split("dependencies = [")[1].split("]")[0], re.MULTILINE)
     pinned = {line.split("==")[0] for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line}
     assert {name.lower() for name in needed} <= pinned
+
+
+def test_the_example_of_a_scrape_config_is_one(tool: Callable[[str], Path]) -> None:
+    checked = subprocess.run(
+        [tool("promtool"), "check", "config", ROOT / "prometheus" / "prometheus.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr

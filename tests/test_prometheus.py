@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from exporter.app import App, Options, load
-from exporter.clock import Clock, SystemClock
+from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.simulator.account import PROVIDERS
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.processes import PATIENCE, get, started
@@ -67,6 +67,7 @@ async def prometheus(tool: Callable[[str], Path], folder: Path, target: str) -> 
         tool("prometheus"),
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'data'}",
+        "--storage.tsdb.retention.time=40d",
         f"--web.listen-address={address}",
         stderr=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -203,3 +204,39 @@ async def test_what_prometheus_asks_for_gets_openmetrics(accept: str, tmp_path: 
     async with exporter(tmp_path, api, clock) as base:
         _, text = await get(f"{base}/metrics", Accept=accept)
     assert text.endswith("# EOF\n")
+
+
+async def test_the_increase_of_an_observed_counter_is_the_growth_that_the_api_had(
+    tool: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The mail's clock runs fast, so that seconds bring hundreds of opens."""
+    speed = 300
+    mail = VirtualClock(speed)
+    api = Simulator(clock=mail, signing_time=SystemClock().time, habits=Habits(calls_per_minute=1_000_000))
+    poll = 1.0
+    async with api.listen() as url:
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f"poll_interval: {poll:.0f}s\nwindows: [today]\ntargets:\n  - name: shop\n    endpoint: {url}\n"
+            f"    rate_limit_per_minute: 6000\n    queries: [{{name: by_sender, account_name: {SENDERS[1]}}}]\n"
+        )
+        environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
+        app = App(load(path), Options(("127.0.0.1:0",)), environment=environment)
+        day = api.traffic.today(SystemClock().time())
+        task, base = await started(app)
+        async with prometheus(tool, tmp_path, base.removeprefix("http://")) as server:
+            await server.until("count_over_time(directmail_track_observed_opens_total[1h]) >= 15")
+            (raw,) = await server.query("directmail_track_observed_opens_total[1h]")
+            (series,) = await server.query("increase(directmail_track_observed_opens_total[1h])")
+        now = (SystemClock().time(), mail.time())
+        app.stop()
+        await task
+    scraped = [float(at) for at, _ in raw["values"]]
+    first, last = (
+        api.traffic.counts(day, now[1] - (now[0] - at) * speed, sender=SENDERS[1]).opens
+        for at in (scraped[0], scraped[-1])
+    )
+    growth_of_a_poll = (last - first) / (scraped[-1] - scraped[0]) * poll
+    assert last - first > 100
+    # increase() itself reaches half a scrape beyond the first and the last sample.
+    assert abs(float(series["value"][1]) - (last - first) - growth_of_a_poll) <= growth_of_a_poll

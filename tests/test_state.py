@@ -197,6 +197,20 @@ async def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert same(reread(path), known())
 
 
+async def test_a_file_that_may_only_be_read_is_read(tmp_path: Path) -> None:
+    class ReadOnly(StateFile):
+        def _connect(self) -> sqlite3.Connection:
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    path, store = tmp_path / "state.db", Store()
+    await saved(path, known())
+    with capture_logs():
+        file = ReadOnly(path, store, ScriptedClock())
+        file.open()
+    assert same(store, known())
+    assert not file.writable
+
+
 class TestTheWholeProgram:
     async def test_after_a_restart_everything_is_shown_before_the_first_call(self, tmp_path: Path) -> None:
         api = Simulator(habits=Habits(calls_per_minute=100_000))

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.clock import Clock
@@ -45,6 +46,11 @@ class State:
 
     def backlog(self) -> int:
         return 7
+
+
+@dataclass
+class Kept:
+    writable: bool
 
 
 def state() -> State:
@@ -122,3 +128,44 @@ def test_a_refused_config_keeps_the_time_of_the_last_good_one() -> None:
     shown = text(registry)
     assert "directmail_exporter_config_last_reload_successful 0.0" in shown
     assert "directmail_exporter_config_last_reload_success_timestamp_seconds 1000.0" in shown
+
+
+def test_a_request_that_ends_after_its_target_left_brings_nothing_back() -> None:
+    """A reload cancels the calls in flight, and they end a moment later."""
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    observe = telemetry.observer("shop")
+    telemetry.add("shop", state())
+    telemetry.remove("shop")
+    observe("GetTrackList", 0.2, "network")
+    assert 'target="shop"' not in text(registry)
+
+
+def test_a_target_that_comes_back_starts_anew() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.add("shop", state())
+    telemetry.observer("shop")("GetTrackList", 0.2, None)
+    telemetry.remove("shop")
+    telemetry.add("shop", state())
+    assert 'api_requests_total{action="GetTrackList",target="shop"} 0.0' in text(registry)
+
+
+def test_a_second_set_on_one_registry_is_refused() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter())
+    with pytest.raises(ValueError, match="Duplicated"):
+        Telemetry(registry, Counter())
+
+
+@pytest.mark.parametrize(("writable", "shown"), [(True, "1.0"), (False, "0.0")])
+def test_a_state_file_tells_whether_it_can_be_written(writable: bool, shown: str) -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter(), Kept(writable))
+    assert f"directmail_exporter_state_writable {shown}\n" in text(registry)
+
+
+def test_without_a_state_file_nothing_is_said_of_it() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter())
+    assert "\ndirectmail_exporter_state_writable " not in text(registry)
