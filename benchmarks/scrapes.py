@@ -30,6 +30,7 @@ class Ready(Collector):
 
 async def figures() -> Iterator[Figure]:
     filled = await fleet.filled(SERIES)
+    stall = await _stall(filled)  # before there is anything else in this process
     page = await filled.exposition.scrape()
     text = b"".join(page.parts).decode()
     registry = CollectorRegistry()
@@ -42,7 +43,7 @@ async def figures() -> Iterator[Figure]:
             await _unchanged(filled, theirs, against),
             await _changed(filled, theirs, against),
             await _gzip(filled, registry),
-            await _stall(filled),
+            stall,
         ]
     )
 

@@ -50,7 +50,7 @@ class Publisher:
         for board in boards:
             await self._put_all(board, board.plan.combinations)
         for board in boards:
-            if board.pending is not None and self._boards.get(board.plan.target.name) is board:
+            if board.pending is not None and self._is_shown(board):
                 self._exposition.swap(board.plan.target.name, board.pending)
                 board.pending = None
 
@@ -79,6 +79,8 @@ class Publisher:
         """Bring everything in step with the clock."""
         for board in tuple(self._boards.values()):
             now = self._clock.time()
+            if not self._is_shown(board):  # hidden or replaced while another one was looked at
+                continue
             if today(now, board.plan.target.timezone) != board.day:
                 await self.show([board.plan])
             else:
@@ -99,10 +101,16 @@ class Publisher:
     async def _put_all(self, board: _Board, combinations: Iterable[Combination]) -> None:
         started = perf_counter()
         for combination in combinations:
+            if not self._is_shown(board):
+                return
             self._put(board, combination)
             if perf_counter() - started > SLICE:
                 await asyncio.sleep(0)
                 started = perf_counter()
+
+    def _is_shown(self, board: _Board) -> bool:
+        """Whether the board is still the one of its target: another task may have had its turn."""
+        return self._boards.get(board.plan.target.name) is board
 
     def _put(self, board: _Board, combination: Combination) -> None:
         record, plan = self._store.get(combination.key), board.plan

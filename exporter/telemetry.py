@@ -137,6 +137,8 @@ class Telemetry:
         """Return what the target's client tells of each HTTP request: action, seconds, reason of its failure."""
 
         def observe(action: str, seconds: float, reason: str | None) -> None:
+            if target not in self._states.targets:  # a call that a reload cancelled ends after its target left
+                return
             self._requests.labels(target, action).inc()
             self._durations.labels(target, action).observe(seconds)
             if reason is not None:

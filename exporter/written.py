@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -225,9 +225,11 @@ class Target(Written):
     @field_validator("timezone", mode="before")
     @classmethod
     def _known_zone(cls, value: object) -> ZoneInfo:
-        if not isinstance(value, str) or value not in available_timezones():
-            raise ValueError(f"{value!r} is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC")
-        return ZoneInfo(value)
+        try:
+            return ZoneInfo(value if isinstance(value, str) else "")
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            text = f"{value!r} is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC"
+            raise ValueError(text) from None
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -125,7 +125,7 @@ async def test_a_combination_that_left_the_config_is_not_shown_again() -> None:
 def two_targets(head: str = WINDOWS, senders: int = 40) -> list[TargetPlan]:
     names = ", ".join(f"s{number}@example.com" for number in range(senders))
     text = f"{head}\ntargets:\n" + "".join(
-        f"  - name: {name}\n    region: us-east-1\n    queries:\n      - name: q\n        account_name: [{names}]\n"
+        f"  - name: {name}\n    region: us-east-1\n    timezone: UTC\n    queries:\n      - name: q\n        account_name: [{names}]\n"
         for name in ("first", "second")
     )
     config, problems = configuration.parse(text)
@@ -176,6 +176,7 @@ async def test_no_scrape_sees_half_a_midnight() -> None:
     rolling = asyncio.ensure_future(shop.publisher.look())
     seen = []
     while not rolling.done():
+        await asyncio.sleep(0)  # an unchanged scrape does not give the loop back
         seen.append(await shop.yesterdays("first"))
     seen.append(await shop.yesterdays("first"))
     before, after = TODAY.toordinal() - 1, TODAY.toordinal()
@@ -242,6 +243,7 @@ async def test_all_targets_of_a_reload_change_in_one_step() -> None:
     reloading = asyncio.ensure_future(shop.publisher.show(two_targets("windows: [today]")))
     seen = []
     while not reloading.done():
+        await asyncio.sleep(0)
         seen.append((bool(await shop.yesterdays("first")), bool(await shop.yesterdays("second"))))
     seen.append((bool(await shop.yesterdays("first")), bool(await shop.yesterdays("second"))))
     assert seen[0] == (True, True)
