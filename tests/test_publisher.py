@@ -125,7 +125,8 @@ async def test_a_combination_that_left_the_config_is_not_shown_again() -> None:
 def two_targets(head: str = WINDOWS, senders: int = 40) -> list[TargetPlan]:
     names = ", ".join(f"s{number}@example.com" for number in range(senders))
     text = f"{head}\ntargets:\n" + "".join(
-        f"  - name: {name}\n    region: us-east-1\n    timezone: UTC\n    queries:\n      - name: q\n        account_name: [{names}]\n"
+        f"  - name: {name}\n    region: us-east-1\n    timezone: UTC\n"
+        f"    queries:\n      - name: q\n        account_name: [{names}]\n"
         for name in ("first", "second")
     )
     config, problems = configuration.parse(text)
