@@ -1,5 +1,6 @@
 """A filled exporter without a network: so many series, every window known."""
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -72,4 +73,6 @@ async def filled(series: int) -> Fleet:
     def read_at(combination: plan.Combination, day: object) -> float:
         return now
 
-    return Fleet(each, store, exposition, publisher, Schedule(each, read_at, now), clock)
+    schedule = Schedule(each, read_at, now)
+    deque(schedule.fill(now), maxlen=0)
+    return Fleet(each, store, exposition, publisher, schedule, clock)

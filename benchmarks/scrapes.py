@@ -111,6 +111,8 @@ async def _stall(filled: Fleet) -> Figure:
         filled.read(number % len(filled.plan.combinations), number)
         if number % 100 == 50:
             await filled.publisher.show([filled.plan])  # what happens at midnight
+            for _ in filled.schedule.roll(filled.clock.time() + 86_400 * (1 + number // 100)):
+                await asyncio.sleep(0)
         await asyncio.sleep(0.005)
     stop.set()
     await asyncio.gather(*tasks)

@@ -185,7 +185,7 @@ class App:
             known = self._polled.get(each.target.name)
             if known is not None:
                 known.target = each.target
-                known.collector.follow(each)
+                await known.collector.follow(each)
             else:
                 self._poll(each, phase=(index * GOLDEN) % 1)
         self._telemetry.loaded(self._clock.time())

@@ -7,7 +7,7 @@ leaves the TaskGroup and ends the process.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import structlog
@@ -92,9 +92,12 @@ class Collector:
         records = (self._store.get(combination.key) for combination in self.plan.combinations)
         return sum(record.last_attempt_ok is None for record in records)
 
-    def follow(self, plan: TargetPlan) -> None:
+    async def follow(self, plan: TargetPlan) -> None:
         """Poll by this plan from now on; reads in flight still count."""
-        self._schedule = Schedule(plan, self._read_at, self._clock.time())
+        now = self._clock.time()
+        schedule = Schedule(plan, self._read_at, now)
+        await _in_steps(schedule.fill(now))
+        self._schedule = schedule
         self._returned.set()
 
     def stop(self) -> None:
@@ -110,27 +113,28 @@ class Collector:
 
     async def run(self) -> None:
         """Poll until stopped or cancelled."""
+        await _in_steps(self._schedule.fill(self._clock.time()))
         async with asyncio.TaskGroup() as reads:
             while not self._stopping:
                 now = self._clock.time()
-                self._roll(now)
+                await self._roll(now)
                 wake_at = self._schedule.wake_at(now)
                 if wake_at > now or self._in_flight >= MAX_IN_FLIGHT:
                     await self._nap(wake_at - now if wake_at > now else LONGEST_NAP)
                     continue
                 await self._limiter.turn()
                 now = self._clock.time()
-                self._roll(now)
+                await self._roll(now)
                 slot = None if self._stopping else self._schedule.take(now)
                 if slot is not None:
                     self._in_flight += 1
                     reads.create_task(self._read(self._schedule, slot))
                     await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
 
-    def _roll(self, now: float) -> None:
+    async def _roll(self, now: float) -> None:
         """Follow the calendar; a new day makes an old one be forgotten."""
         before = self._schedule.today
-        self._schedule.roll(now)
+        await _in_steps(self._schedule.roll(now))
         if self._schedule.today != before:
             self._store.prune(self.plan.target.name, self._schedule.today)
 
@@ -222,6 +226,12 @@ class Collector:
         self._pages += PAGES_WEIGHT * (pages - self._pages)
         if abs(self._pages - self.plan.pages_per_cell) > PAGES_DRIFT * self.plan.pages_per_cell:
             self._schedule.plan = self._replan(self._pages)
+
+
+async def _in_steps(work: Iterator[None]) -> None:
+    """Do the work and let others have their turn between its steps."""
+    for _ in work:
+        await asyncio.sleep(0)
 
 
 def _named(combination: Combination) -> dict[str, str]:

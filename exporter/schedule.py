@@ -2,11 +2,13 @@
 
 A cell waits in one heap until it is due, then in the heap of its day. A heap entry counts only while it says what
 `_due` says of its cell, so a cell is moved by writing its new time. That stays cheap at 100,000 series: a cell
-moves once per read, and at midnight only the days whose refresh time changes are looked at again.
+moves once per read, and at midnight only the days whose refresh time changes are looked at again. What is kept
+is kept by the day, so that no table is large enough for its growth to be felt.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain, zip_longest
@@ -18,6 +20,8 @@ FAIRNESS = 4
 read in the end, however little of the plan the API lets through."""
 PROBATION = 30.0
 """Seconds after which the other days of a failing combination look again whether today's works."""
+STEP = 250
+"""Cells that are sorted in before other work has its turn: about a millisecond."""
 BACKWARDS = 60.0
 """Seconds that the clock may be set back without a new look at every cell."""
 
@@ -37,42 +41,50 @@ class Schedule:
     """The due cells of one target. All times are seconds since the epoch."""
 
     def __init__(self, plan: TargetPlan, read_at: ReadAt, now: float) -> None:
-        """`read_at` tells when a cell was last read, None for never."""
+        """`read_at` tells when a cell was last read, None for never. No cell is due before `fill` has run."""
         self.plan = plan
         self.today = today(now, plan.target.timezone)
         self._read_at = read_at
         self._order = round_robin(plan.combinations)
         self._place = {combination: place for place, combination in enumerate(self._order)}
-        self._due: dict[_Cell, float] = {}
+        self._due: defaultdict[date, dict[int, float]] = defaultdict(dict)
         self._waiting: list[tuple[float, date, int]] = []
         self._ready: dict[date, list[tuple[float, int]]] = {}
-        self._ready_cells: set[_Cell] = set()
+        self._ready_places: defaultdict[date, set[int]] = defaultdict(set)
         self._taken: set[_Cell] = set()
         self._blocked: dict[int, float] = {}
         self._turn = 0
         self._now = now
-        self._fill(range(OLDEST_AGE + 1), now)
 
-    def roll(self, now: float) -> None:
-        """Follow the clock: make the day at `now` today, and forget due times that a clock set back has made wrong."""
+    def fill(self, now: float) -> Iterator[None]:
+        """Sort in all cells, a slice at every step; steps may have other work between them."""
+        return self._fill(range(OLDEST_AGE + 1), now)
+
+    def roll(self, now: float) -> Iterator[None]:
+        """Follow the clock: make the day at `now` today, and forget due times that a clock set back has made wrong.
+
+        A slice of the work at every step; most of the time there is none.
+        """
         before, self.today = self.today, today(now, self.plan.target.timezone)
         went_back = now < self._now - BACKWARDS
         self._now = now
         if self.today == before + timedelta(days=1):
-            self._ready.pop(self.today - timedelta(days=OLDEST_AGE + 1), None)
-            self._fill(filter(self._changes, range(OLDEST_AGE + 2)), now)
+            yield from self._fill(filter(self._changes, range(OLDEST_AGE + 1)), now)
+            for known in (self._due, self._ready, self._ready_places):
+                for day in [day for day in known if (self.today - day).days > OLDEST_AGE]:
+                    del known[day]
         elif self.today != before or went_back:
             self._due.clear()
             self._waiting.clear()
             self._ready.clear()
-            self._ready_cells.clear()
+            self._ready_places.clear()
             self._blocked.clear()
-            self._fill(range(OLDEST_AGE + 1), now)
+            yield from self.fill(now)
 
     def wake_at(self, now: float) -> float:
         """Return when there is something to do: now where a cell is due, else the next one's time or midnight."""
         self._promote(now)
-        if self._ready_cells:
+        if self._count_ready():
             return now
         midnight = day_end(self.today, self.plan.target.timezone)
         return min(self._waiting[0][0], midnight) if self._waiting else midnight
@@ -80,12 +92,12 @@ class Schedule:
     def backlog(self, now: float) -> int:
         """Return how many cells are due and not yet read, those being asked included."""
         self._promote(now)
-        return len(self._ready_cells) + len(self._taken)
+        return self._count_ready() + len(self._taken)
 
     def take(self, now: float) -> Slot | None:
         """Return the cell to ask for now, None when none is due. It is out of the schedule until it is given back."""
         self._promote(now)
-        while self._ready_cells:
+        while self._count_ready():
             day, place = self._pop(self._choose_day(now))
             if place in self._blocked and day != self.today:
                 self._put(day, place, max(self._blocked[place], now) + PROBATION)
@@ -98,8 +110,8 @@ class Schedule:
     def preview(self, now: float, count: int = 5) -> tuple[Slot, ...]:
         """Return the next few cells in about the order they will be asked, for people to look at."""
         self._promote(now)
-        due = [(float(-day.toordinal()), place, day) for day, place in self._ready_cells]
-        later = [(when, place, day) for when, day, place in self._waiting if self._due.get((day, place)) == when]
+        due = [(float(-day.toordinal()), place, day) for day, places in self._ready_places.items() for place in places]
+        later = [(when, place, day) for when, day, place in self._waiting if self._due[day].get(place) == when]
         chosen = heapq.nsmallest(count, due) or heapq.nsmallest(count, later)
         return tuple(Slot(self._order[place], day) for _, place, day in chosen)
 
@@ -128,6 +140,9 @@ class Schedule:
         self._taken.discard((slot.day, place))
         return place
 
+    def _count_ready(self) -> int:
+        return sum(map(len, self._ready_places.values()))
+
     def _changes(self, age: int) -> bool:
         """Whether a day of that age is due by another rule than a day younger."""
         plan = self.plan
@@ -138,37 +153,47 @@ class Schedule:
             or plan.refresh(age) != plan.refresh(age - 1)
         )
 
-    def _fill(self, ages: Iterable[int], now: float) -> None:
+    def _fill(self, ages: Iterable[int], now: float) -> Iterator[None]:
         for age in ages:
             day = self.today - timedelta(days=age)
+            start, end = self._bounds(day)
             for place, combination in enumerate(self._order):
                 if (day, place) not in self._taken:
                     read_at = self._read_at(combination, day)
-                    self._schedule(day, place, read_at if read_at is None else min(read_at, now), known_since=now)
+                    self._sort_in(day, place, age, end, None if read_at is None else min(read_at, now), max(now, start))
+                if place % STEP == STEP - 1:
+                    yield
 
-    def _schedule(self, day: date, place: int, read_at: float | None, known_since: float = 0.0) -> None:
-        zone = self.plan.target.timezone
-        due = self.plan.next_read((self.today - day).days, read_at, day_end(day, zone))
-        self._due.pop((day, place), None)
-        self._ready_cells.discard((day, place))
+    def _schedule(self, day: date, place: int, read_at: float) -> None:
+        start, end = self._bounds(day)
+        self._sort_in(day, place, (self.today - day).days, end, read_at, start)
+
+    def _sort_in(self, day: date, place: int, age: int, end: float, read_at: float | None, known_since: float) -> None:
+        due = self.plan.next_read(age, read_at, end)
+        self._due[day].pop(place, None)
+        self._ready_places[day].discard(place)
         if due is not None:
-            self._put(day, place, due if read_at is not None else max(known_since, day_start(day, zone)))
+            self._put(day, place, due if read_at is not None else known_since)
+
+    def _bounds(self, day: date) -> tuple[float, float]:
+        zone = self.plan.target.timezone
+        return day_start(day, zone), day_end(day, zone)
 
     def _put(self, day: date, place: int, due: float) -> None:
-        self._due[day, place] = due
+        self._due[day][place] = due
         heapq.heappush(self._waiting, (due, day, place))
 
     def _promote(self, now: float) -> None:
         """Move the cells that have become due from waiting to ready, and drop entries that no longer count."""
         while self._waiting:
             due, day, place = self._waiting[0]
-            counts = self._due.get((day, place)) == due
+            counts = self._due[day].get(place) == due
             if counts and due > now:
                 return
             heapq.heappop(self._waiting)
-            if counts and (day, place) not in self._ready_cells:
+            if counts and place not in self._ready_places[day]:
                 heapq.heappush(self._ready.setdefault(day, []), (due, place))
-                self._ready_cells.add((day, place))
+                self._ready_places[day].add(place)
 
     def _choose_day(self, now: float) -> date:
         """Return the day to take from: the newest, or on a fairness turn the one that starves most."""
@@ -188,16 +213,16 @@ class Schedule:
         heap = self._ready[day]
         while heap:
             due, place = heap[0]
-            if (day, place) in self._ready_cells and self._due.get((day, place)) == due:
+            if place in self._ready_places[day] and self._due[day].get(place) == due:
                 return due
             heapq.heappop(heap)
         return None
 
     def _pop(self, day: date) -> _Cell:
-        cell = (day, heapq.heappop(self._ready[day])[1])
-        self._ready_cells.remove(cell)
-        del self._due[cell]
-        return cell
+        _, place = heapq.heappop(self._ready[day])
+        self._ready_places[day].remove(place)
+        del self._due[day][place]
+        return day, place
 
 
 def round_robin(combinations: Sequence[Combination]) -> tuple[Combination, ...]:

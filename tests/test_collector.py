@@ -329,7 +329,7 @@ async def test_a_new_plan_takes_over_without_asking_again_for_what_is_fresh() ->
     async with running(each.collector.run()):
         await clock.advance(MINUTE)
         each.api.asked.clear()
-        each.collector.follow(bigger.collector.plan)
+        await each.collector.follow(bigger.collector.plan)
         await clock.advance(MINUTE)
     assert {filters.account_name for _, filters, _ in each.api.asked} == {"s2@example.com"}
     assert len(each.api.asked) == 2
