@@ -6,6 +6,7 @@ The map, in the direction the data flows; imports point the other way only:
 
     cli          flags and sub-commands
     app          composition root: opens everything, owns tasks and signals
+    backfill     history for promtool; demo: exporter and simulator together
     publisher    keeps the exposition in step with the store and the calendar
     collector    the loop: due cells -> client -> store
     schedule     which cell is asked next
@@ -13,9 +14,10 @@ The map, in the direction the data flows; imports point the other way only:
     web          server and pages
     simulator    the API's other side
     plan         what there is to ask, and its cost
-    store        what is known
+    store        what is known; state: the same on disk
     exposition   the rendered snapshot; checksum: CRC-32 from pieces
-    config       as run; written: as written
+    connection   a target's client and limiter
+    config       as run; written: as written, with scalars, regions and yamlfile below it
     directmail   the API client
     clock        the time
 """

@@ -19,7 +19,7 @@ from exporter.clock import Clock
 from exporter.config import Config
 from exporter.connection import connect
 from exporter.directmail.errors import DirectMailError, InvalidRequest
-from exporter.directmail.model import Filters, Totals
+from exporter.directmail.model import Filters
 from exporter.directmail.transport import open_session
 from exporter.exposition import OPENMETRICS, Family, head, label_text, number
 from exporter.metrics import Row, Sum
@@ -29,18 +29,18 @@ from exporter.store import Cell, Store
 
 _Question = tuple[Combination, date]
 
-DAY_ROWS = tuple(
-    Row(
-        f"directmail_track_day_{field}",
-        f"{what} of the one day that ends at the sample's time ({source}), as the API counted them when asked.",
-        lambda each, field=field: getattr(each.totals, field),  # type: ignore[misc]
-    )
-    for field, source, what in zip(
-        Totals._fields,
-        ("TotalNumber", "RcptOpenCount", "RcptUniqueOpenCount", "RcptClickCount", "RcptUniqueClickCount"),
-        ("Mails delivered with tracking on", "Opens", "Recipients who opened", "Clicks", "Recipients who clicked"),
-        strict=True,
-    )
+
+def _day(field: str, source: str, what: str) -> Row:
+    text = f"{what} of the one day that ends at the sample's time ({source}), as the API counted them when asked."
+    return Row(f"directmail_track_day_{field}", text, lambda each: getattr(each.totals, field))
+
+
+DAY_ROWS = (
+    _day("emails", "TotalNumber", "Mails delivered with tracking on"),
+    _day("opens", "RcptOpenCount", "Opens"),
+    _day("unique_opens", "RcptUniqueOpenCount", "Recipients who opened"),
+    _day("clicks", "RcptClickCount", "Clicks"),
+    _day("unique_clicks", "RcptUniqueClickCount", "Recipients who clicked"),
 )
 
 

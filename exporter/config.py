@@ -17,11 +17,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter import written, yamlfile
-from exporter.written import FILTER_KEYS, REGIONS
+from exporter.written import FILTER_KEYS
 
 __all__ = [
     "FILTER_KEYS",
-    "REGIONS",
     "Config",
     "ConfigError",
     "Credentials",

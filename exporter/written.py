@@ -5,12 +5,13 @@ Messages name the offending value, except where it could be a secret.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from exporter.regions import REGIONS
 from exporter.scalars import NAME, Duration, File, Flag, Name, Values, duration, number, values, whole
 
 FILTER_KEYS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
@@ -24,23 +25,6 @@ EXAMPLES = {
     "targets": "a list with at least one target, as in config.example.yaml",
     "queries": "a list with at least one query, such as `queries: [{name: account}]`",
 }
-
-
-class Region(NamedTuple):
-    """The hosts of a region."""
-
-    public: str
-    vpc: str
-
-
-REGIONS = {
-    "cn-hangzhou": Region("dm.aliyuncs.com", "dm-vpc.cn-hangzhou.aliyuncs.com"),
-    **{
-        region: Region(f"dm.{region}.aliyuncs.com", f"dm-vpc.{region}.aliyuncs.com")
-        for region in ("ap-southeast-1", "ap-southeast-2", "us-east-1", "eu-central-1")
-    },
-}
-"""Direct Mail's endpoints by region (its documentation)."""
 
 
 class Misfit(ValueError):

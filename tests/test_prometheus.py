@@ -17,6 +17,7 @@ from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.simulator.account import PROVIDERS
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.processes import PATIENCE, get, started
+from tests.test_exposition import PROMETHEUS_2, PROMETHEUS_3
 
 SENDERS = ("news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com")
 
@@ -182,17 +183,6 @@ async def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path]
         check=False,
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
-
-
-PROMETHEUS_2 = (
-    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
-    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-)
-PROMETHEUS_3 = (
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
-    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
-    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
-)
 
 
 @pytest.mark.parametrize(

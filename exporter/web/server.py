@@ -4,10 +4,10 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -117,8 +117,8 @@ def cannot_listen(address: str, error: OSError) -> BindError:
     return BindError(f"cannot listen on {address}: {why}")
 
 
-def _shown(name: object) -> str:
-    host, port = name[0], name[1]  # type: ignore[index]
+def _shown(name: Sequence[Any]) -> str:
+    host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
