@@ -4,19 +4,15 @@
 plan's own problems can be told in the same breath.
 """
 
-import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
 from exporter import written, yamlfile
+from exporter.checking import ConfigError, Problem, check, join
 from exporter.written import FILTER_KEYS
 
 __all__ = [
@@ -29,29 +25,6 @@ __all__ = [
     "Refresh",
     "Target",
 ]
-
-_Model = TypeVar("_Model", bound=written.Written)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake: where it stands and what to write instead."""
-
-    place: str
-    """Like `targets[0].queries[2].esp`, or `line 3, column 7` where the file is not YAML."""
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
-
-
-class ConfigError(Exception):
-    """The config cannot be used; `problems` says why."""
-
-    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
-        self.source = source
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +118,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
     if not isinstance(document, dict):
         return None, (Problem("file", "holds no settings; start from config.example.yaml"),)
     problems: list[Problem] = []
-    top = _check(written.Top, document, "", problems, children=("targets",))
+    top = check(written.Top, document, "", problems, children=("targets",))
     targets = [
         target
         for place, item in _items(document, "targets", "", problems)
@@ -170,8 +143,8 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
     if not isinstance(item, dict):
         problems.append(Problem(place, f"{item!r} is not a target; write a block with name, region and queries"))
         return None
-    settings = _check(written.Target, item, place, problems, children=("credentials", "queries"))
-    secrets = _check(written.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
+    settings = check(written.Target, item, place, problems, children=("credentials", "queries"))
+    secrets = check(written.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
     queries = [
         query
         for at, each in _items(item, "queries", place, problems)
@@ -201,7 +174,7 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
 
 
 def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
-    settings = _check(written.Query, item, place, problems)
+    settings = check(written.Query, item, place, problems)
     if settings is None:
         return None
     return Query(
@@ -212,43 +185,8 @@ def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
     )
 
 
-def _check(
-    model: type[_Model], item: object, place: str, problems: list[Problem], children: tuple[str, ...] = ()
-) -> _Model | None:
-    """Return the item as its model; add what is wrong with it to `problems`. `children` are checked elsewhere."""
-    if isinstance(item, dict):
-        item = {key: value for key, value in item.items() if key not in children}
-        problems += [Problem(_join(place, (key,)), text) for key, text in model.misfits(item)]
-    try:
-        return model.model_validate(item)
-    except ValidationError as error:
-        problems += [_problem(model, place, detail, children) for detail in error.errors()]
-        return None
-
-
-def _problem(model: type[written.Written], place: str, detail: ErrorDetails, children: tuple[str, ...]) -> Problem:
-    where, value, kind = _join(place, detail["loc"]), detail["input"], detail["type"]
-    if kind == "extra_forbidden":
-        key = str(detail["loc"][-1])
-        known = [*written.keys(model, detail["loc"][:-1]), *(children if len(detail["loc"]) == 1 else ())]
-        if key in written.INLINE_SECRETS:
-            return Problem(
-                where,
-                f"secrets do not belong in the config; write {key}_file with the path of a file that holds it",
-            )
-        close = difflib.get_close_matches(key, known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(sorted(known))}"
-        return Problem(where, f"unknown key {key!r}; {hint}")
-    if kind == "missing":
-        return Problem(where, f"is missing; write {written.EXAMPLES.get(str(detail['loc'][-1]), 'it')}")
-    if kind == "value_error":
-        error = detail["ctx"]["error"]
-        return Problem(_join(where, (error.key,)) if isinstance(error, written.Misfit) else where, str(error))
-    return Problem(where, f"{value!r} is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}")
-
-
 def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Problem]) -> list[tuple[str, object]]:
-    where = _join(place, (key,))
+    where = join(place, (key,))
     items = parent.get(key)
     if not isinstance(items, list) or not items:
         state = "is missing" if key not in parent else f"{items!r} is not a list with entries"
@@ -277,9 +215,3 @@ def _unreadable_files(config: Config) -> list[Problem]:
                 text = f"{str(path)!r} cannot be read: {error.strerror}; name a file that this user may read"
                 found.append(Problem(f"{target.place}.credentials.{key}", text))
     return found
-
-
-def _join(place: str, path: tuple[int | str, ...]) -> str:
-    """Return `targets[0].queries[2].esp` for a place and a path below it."""
-    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return re.sub(r"^\.", "", place + steps)

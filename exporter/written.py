@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from exporter.checking import Misfit, Written
 from exporter.regions import REGIONS
 from exporter.scalars import NAME, Duration, File, Flag, Name, Values, duration, number, values, whole
 
@@ -19,20 +20,16 @@ ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
 """The mailbox providers that the API can filter by (GetTrackList's documentation)."""
 OUR_LABELS = frozenset({"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"})
 INLINE_SECRETS = ("access_key_id", "access_key_secret", "security_token")
+NOT_INLINE = {
+    key: f"secrets do not belong in the config; write {key}_file with the path of a file that holds it"
+    for key in INLINE_SECRETS
+}
 CREDENTIAL_TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 EXAMPLES = {
     "name": "a name such as `name: marketing`",
     "targets": "a list with at least one target, as in config.example.yaml",
     "queries": "a list with at least one query, such as `queries: [{name: account}]`",
 }
-
-
-class Misfit(ValueError):
-    """Two settings that do not go together; `key` is the one to blame."""
-
-    def __init__(self, key: str, text: str) -> None:
-        super().__init__(text)
-        self.key = key
 
 
 def _esp(value: str) -> str:
@@ -43,15 +40,6 @@ def _esp(value: str) -> str:
     )
 
 
-class Written(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
-
-    @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yield the keys, and why, that do not go together as given, whether or not their values are sound."""
-        yield from ()
-
-
 class Refresh(Written):
     recent: Duration = 3600.0
     older: Duration = 43_200.0
@@ -59,6 +47,8 @@ class Refresh(Written):
 
 class Top(Written):
     """The settings outside the targets."""
+
+    examples = EXAMPLES
 
     poll_interval: float | None = None
     windows: tuple[str, ...] = ("today", "yesterday", "7d", "30d")
@@ -105,6 +95,8 @@ class Top(Written):
 
 class Credentials(Written):
     """Where the credentials come from."""
+
+    refused = NOT_INLINE
 
     type: str | None = None
     access_key_id_file: File | None = None
@@ -179,6 +171,9 @@ class Credentials(Written):
 class Target(Written):
     """A target without its queries."""
 
+    examples = EXAMPLES
+    refused = NOT_INLINE
+
     name: Name
     region: str | None = None
     endpoint: str | None = None
@@ -187,7 +182,7 @@ class Target(Written):
     rate_limit_per_minute: Annotated[float, number(0.1, 100_000)] = 30.0
     timeout: Duration = 10.0
     page_size: Annotated[int, whole(1, 1000)] = 100
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("region", mode="before")
     @classmethod
@@ -267,6 +262,8 @@ def _split(value: object) -> str | None:
 class Query(Written):
     """A query: values of some filters, and what to leave out of their product."""
 
+    examples = EXAMPLES
+
     name: Name
     account_name: Values | None = None
     tag_name: Values | None = None
@@ -274,7 +271,7 @@ class Query(Written):
     dedicated_ip: Values | None = None
     dedicated_ip_pool_id: Values | None = None
     config_set_id: Values | None = None
-    exclude: list[dict[str, str]] = []
+    exclude: list[dict[str, str]] = Field(default_factory=list)
 
     @field_validator("esp", mode="after")
     @classmethod
@@ -331,9 +328,3 @@ class Query(Written):
 
     def _kept(self, row: dict[str, str]) -> bool:
         return not any(all(row[key] == value for key, value in entry.items()) for entry in self.exclude)
-
-
-def keys(model: type[Written], path: tuple[int | str, ...]) -> tuple[str, ...]:
-    """Return the keys that may stand in a model, or in the one below it at `path`."""
-    below: dict[int | str, type[Written]] = {"refresh": Refresh}
-    return tuple((below[path[0]] if path else model).model_fields)

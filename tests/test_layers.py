@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan", "store", "exposition", "connection"),
     ("config", "checksum"),
     ("written", "yamlfile", "directmail"),
-    ("scalars", "regions"),
+    ("scalars", "regions", "checking"),
     ("clock",),
 )
 SIMULATOR_MAY = {"directmail.signing", "clock"}
