@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -27,23 +28,17 @@ from exporter.publisher import Publisher
 from exporter.state import StateFile
 from exporter.store import Store
 from exporter.telemetry import Telemetry
-from exporter.web.landing import landing
-from exporter.web.server import Routes, make_app, serve
+from exporter.watch import changes
+from exporter.web.front import Front, Options
+from exporter.web.server import Routes
+from exporter.web.status import About, StatusPage
+
+__all__ = ["App", "Options", "checked", "load"]
 
 GRACE = 3.0
 """Seconds that calls in flight get when the process is told to end; everything is over within 5."""
 GOLDEN = 0.6180339887
 """The golden ratio spreads any number of phases over a slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says of serving."""
-
-    listen_addresses: tuple[str, ...] = (":10058",)
-    telemetry_path: str = "/metrics"
-    max_requests: int = 40
-    enable_lifecycle: bool = False
 
 
 def load(path: Path) -> Config:
@@ -79,14 +74,21 @@ class App:
         *,
         clock: Clock | None = None,
         environment: Mapping[str, str] = os.environ,
-        load_again: Callable[[], Config] | None = None,
+        config_file: Path | None = None,
+        auto_reload: bool = False,
     ) -> None:
-        """`environment` may hold the credentials; `load_again` is what a reload calls, it raises ConfigError."""
+        """`environment` may hold the credentials; `config_file` is what a reload reads, by itself with `auto_reload`.
+
+        Raise ConfigError for a web configuration that cannot be used.
+        """
         self._config = settings
         self._options = options
         self._clock = clock or SystemClock()
         self._environment = environment
-        self._load_again = load_again
+        self._config_file = config_file
+        self._auto_reload = auto_reload
+        self._loaded_at = 0.0
+        self._refused: tuple[config.Problem, ...] = ()
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
         self._store = Store()
@@ -94,6 +96,7 @@ class App:
         self._publisher = Publisher(self._store, self._exposition, self._clock)
         self._state = StateFile(settings.state_file, self._store, self._clock) if settings.state_file else None
         self._telemetry = Telemetry(registry, self._store.decreases, self._state)
+        self._front = Front(options, self._clock)
         self._polled: dict[str, _Polled] = {}
         self._reloading = asyncio.Lock()
         self._stopped = asyncio.Event()
@@ -107,24 +110,30 @@ class App:
 
         Raise BindError, StateError, or whatever a bug raises.
         """
-        web = make_app(
-            Routes(
-                exposition=self._exposition,
-                unready=self._unready,
-                status=landing(__version__, self._options.telemetry_path),
-                reload=self._reload_by_web if self._options.enable_lifecycle else None,
-                telemetry_path=self._options.telemetry_path,
-                max_requests=self._options.max_requests,
-            )
+        routes = Routes(
+            exposition=self._exposition,
+            unready=self._unready,
+            status=StatusPage(
+                self._about,
+                lambda: {name: polled.collector for name, polled in self._polled.items()},
+                self._store,
+                self._clock,
+                self._options.telemetry_path,
+            ).answer,
+            reload=self._reload_by_web if self._options.enable_lifecycle else None,
+            telemetry_path=self._options.telemetry_path,
+            max_requests=self._options.max_requests,
         )
         async with (
             self._kept(),
             open_session() as self._session,
-            serve(web, list(self._options.listen_addresses)) as addresses,
+            self._front.open(routes) as addresses,
             asyncio.TaskGroup() as self._tasks,
         ):
             with self._signals():
-                own = [self._tasks.create_task(self._publisher.run())]
+                own = [
+                    self._tasks.create_task(work) for work in (self._publisher.run(), self._front.run(), self._watch())
+                ]
                 if self._state is not None:
                     own.append(self._tasks.create_task(self._state.run()))
                 await self._follow(self._config)
@@ -151,12 +160,13 @@ class App:
 
     async def reload(self) -> tuple[config.Problem, ...]:
         """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""
-        if self._load_again is None:
+        if self._config_file is None:
             return ()
         async with self._reloading:
             try:
-                settings = await asyncio.to_thread(self._load_again)
+                settings = await asyncio.to_thread(load, self._config_file)
             except ConfigError as error:
+                self._refused = error.problems
                 self._telemetry.load_failed()
                 for problem in error.problems:
                     self._log.error("config is refused, the old one stays", place=problem.place, problem=problem.text)
@@ -164,6 +174,12 @@ class App:
             await self._follow(settings)
             self._log.info("config is reloaded")
             return ()
+
+    async def _watch(self) -> None:
+        """Reload whenever the content of the config has changed, until cancelled."""
+        if self._config_file is not None and self._auto_reload:
+            async for _ in changes(partial(iter, (self._config_file,)), self._clock):
+                await self.reload()
 
     async def _reload_by_web(self) -> str:
         return "\n".join(map(str, await self.reload()))
@@ -188,7 +204,8 @@ class App:
                 await known.collector.follow(each)
             else:
                 self._poll(each, phase=(index * GOLDEN) % 1)
-        self._telemetry.loaded(self._clock.time())
+        self._loaded_at, self._refused = self._clock.time(), ()
+        self._telemetry.loaded(self._loaded_at)
 
     def _poll(self, its_plan: plan.TargetPlan, phase: float) -> None:
         target = its_plan.target
@@ -218,6 +235,15 @@ class App:
         )
         self._telemetry.add(target.name, collector)
         self._polled[target.name] = _Polled(target, collector, self._tasks.create_task(collector.run()))
+
+    def _about(self) -> About:
+        return About(
+            __version__,
+            str(self._config_file or "built in"),
+            self._config.digest,
+            self._loaded_at,
+            tuple(map(str, self._refused)),
+        )
 
     def _unready(self) -> str:
         """Return why a scrape would not have the whole picture yet."""

@@ -50,6 +50,8 @@ class Written(BaseModel):
     """What to write for keys that are missing."""
     refused: ClassVar[dict[str, str]] = {}
     """Keys that look right and are not, and what to do instead."""
+    secret: ClassVar[tuple[str, ...]] = ()
+    """Keys whose values no message repeats."""
 
     @classmethod
     def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -92,7 +94,8 @@ def _problem(model: type[Written], place: str, detail: ErrorDetails, children: t
     if kind == "value_error":
         error = detail["ctx"]["error"]
         return Problem(join(where, (error.key,)) if isinstance(error, Misfit) else where, str(error))
-    return Problem(where, f"{value!r} is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}")
+    shown = "the value" if any(step in model.secret for step in detail["loc"]) else repr(value)
+    return Problem(where, f"{shown} is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}")
 
 
 def _below(model: type[Written], path: tuple[int | str, ...]) -> type[Written]:

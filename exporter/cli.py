@@ -33,6 +33,12 @@ DEMO_ADDRESS = "127.0.0.1:10058"
 )
 @click.option("--config.check", "config_check", is_flag=True, help="Validate the config, print its plan, and exit.")
 @click.option(
+    "--config.enable-auto-reload",
+    "auto_reload",
+    is_flag=True,
+    help="Reload the config when its content changes.",
+)
+@click.option(
     "--web.listen-address",
     "listen_addresses",
     multiple=True,
@@ -46,6 +52,18 @@ DEMO_ADDRESS = "127.0.0.1:10058"
     default="/metrics",
     show_default=True,
     help="Path of the metrics.",
+)
+@click.option(
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(path_type=Path),
+    help="TLS, passwords and headers, in the format of Prometheus' exporter-toolkit.",
+)
+@click.option(
+    "--web.systemd-socket",
+    "systemd_socket",
+    is_flag=True,
+    help="Listen on the sockets that systemd hands over, in the place of the listen addresses.",
 )
 @click.option("--web.enable-lifecycle", "enable_lifecycle", is_flag=True, help="Allow POST /-/reload.")
 @click.option(
@@ -64,8 +82,11 @@ def cli(
     context: click.Context,
     config_file: Path,
     config_check: bool,
+    auto_reload: bool,
     listen_addresses: tuple[str, ...],
     telemetry_path: str,
+    web_config_file: Path | None,
+    systemd_socket: bool,
     enable_lifecycle: bool,
     max_requests: int,
     log_level: str,
@@ -78,17 +99,25 @@ def cli(
     if context.invoked_subcommand is not None:
         return
     from exporter import app, check
-    from exporter.config import ConfigError
+    from exporter.checking import ConfigError
 
+    options = app.Options(
+        listen_addresses, telemetry_path, max_requests, enable_lifecycle, web_config_file, systemd_socket
+    )
     try:
         settings = app.load(config_file)
+        program = app.App(
+            settings,
+            options,
+            config_file=config_file,
+            auto_reload=auto_reload,
+        )
     except ConfigError as error:
         _fail(str(error))
     if config_check:
         click.echo(check.report(settings))
         return
-    options = app.Options(listen_addresses, telemetry_path, max_requests, enable_lifecycle)
-    _run(app.App(settings, options, load_again=lambda: app.load(config_file)).run())
+    _run(program.run())
 
 
 @cli.command()
@@ -289,7 +318,7 @@ def _simulator(
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end. What an operator can mend is one line; a bug is loud."""
     from exporter.state import StateError
-    from exporter.web.server import BindError
+    from exporter.web.sockets import BindError
 
     try:
         asyncio.run(work)

@@ -193,12 +193,13 @@ class Collector:
             schedule.drop(slot)
             self._log.debug("day is too old for the API", **_named(slot.combination), day=slot.day.isoformat())
             return
+        now = self._clock.time()
         failures = self._failures[slot] = self._failures.get(slot, 0) + 1
-        schedule.failed(slot, self._clock.time() + self._backoff(failures))
+        schedule.failed(slot, now + self._backoff(failures))
         if of_today:
             if self._store.get(slot.combination.key).last_attempt_ok is not False:
                 self._log.warning("combination is lost", **_named(slot.combination), **_reasons(error))
-            self._store.failed(slot.combination.key, error)
+            self._store.failed(slot.combination.key, error, now)
             self._changed(slot.combination)
         elif failures == 1:
             self._log.warning(

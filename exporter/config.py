@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter import written, yamlfile
+from exporter import watch, written, yamlfile
 from exporter.checking import ConfigError, Problem, check, join
 from exporter.written import FILTER_KEYS
 
@@ -90,6 +90,8 @@ class Config:
     max_series: int
     reported_rates: bool
     targets: tuple[Target, ...]
+    digest: str
+    """SHA-256 of the text that this was read from."""
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -135,6 +137,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
         max_series=top.max_series,
         reported_rates=top.reported_rates,
         targets=tuple(targets),
+        digest=watch.digest(text.encode()),
     )
     return config, tuple(problems)
 

@@ -12,7 +12,7 @@ from exporter.backfill import Backfill
 from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import Simulator
-from exporter.web.server import cannot_listen, split_address
+from exporter.web.sockets import cannot_listen, split_address
 
 CALLS_PER_MINUTE = 3600
 """In real time: some 800 cells are there within 15 seconds."""

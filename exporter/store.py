@@ -48,6 +48,8 @@ class Record:
     """None until today's cell was tried for the first time."""
     failure: DirectMailError | None = None
     """Why the last attempt failed, None when it worked."""
+    failed_at: float = 0.0
+    """When it failed; means nothing where it worked."""
 
 
 class Store:
@@ -109,9 +111,10 @@ class Store:
         record.last_attempt_ok = True
         record.failure = None
 
-    def failed(self, key: Key, failure: DirectMailError) -> None:
-        """Note that today's cell could not be read."""
+    def failed(self, key: Key, failure: DirectMailError, at: float) -> None:
+        """Note that today's cell could not be read at that time."""
         record = self._records.setdefault(key, Record())
+        record.failed_at = at
         record.last_attempt_ok = False
         record.failure = failure
 

@@ -118,7 +118,7 @@ class TestInOneProcess:
         async with api.listen() as url:
             write_config(path, url)
             options = Options(listen_addresses=("127.0.0.1:0",), enable_lifecycle=True)
-            app = App(load(path), options, environment=KEYS, load_again=lambda: load(path))
+            app = App(load(path), options, environment=KEYS, config_file=path)
             task, base = await started(app)
             await until(f"{base}/metrics", f'account_name="{SENDERS[1]}",config_set_id="",dedicated_ip="",')
             await _quiet(api)
@@ -140,7 +140,7 @@ class TestInOneProcess:
         async with simulator().listen() as url:
             write_config(path, url)
             options = Options(listen_addresses=("127.0.0.1:0",), enable_lifecycle=True)
-            app = App(load(path), options, environment=KEYS, load_again=lambda: load(path))
+            app = App(load(path), options, environment=KEYS, config_file=path)
             task, base = await started(app)
             await until(f"{base}/-/ready", "OK")
             write_config(path, url, head="max_serie: 3")

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schedule", "state"),
     ("plan", "store", "exposition", "connection"),
     ("config", "checksum"),
-    ("written", "yamlfile", "directmail"),
+    ("written", "yamlfile", "directmail", "watch"),
     ("scalars", "regions", "checking"),
     ("clock",),
 )

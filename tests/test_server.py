@@ -8,11 +8,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from exporter.clock import SystemClock
 from exporter.exposition import Exposition, Family, Page
-from exporter.web.landing import landing
-from exporter.web.server import BindError, Routes, make_app, serve, split_address
+from exporter.web.security import Security
+from exporter.web.server import Routes, make_app, serve
+from exporter.web.sockets import BindError, bind, split_address
+from exporter.web.webconfig import WebConfig
 
 
 class Metrics:
@@ -31,18 +35,29 @@ class Metrics:
         return self.page
 
 
+async def status(request: web.Request) -> web.Response:
+    return web.Response(text="all is well")
+
+
+@asynccontextmanager
+async def served(routes: Routes, *addresses: str) -> AsyncIterator[list[str]]:
+    app = make_app(routes, Security(WebConfig(), SystemClock()))
+    async with serve(app, bind(addresses)) as listening:
+        yield listening.addresses
+
+
 @asynccontextmanager
 async def server(**options: Any) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
     routes = Routes(
         **{
             "exposition": Metrics(),
             "unready": lambda: "",
-            "status": landing("1.2.3", "/metrics"),
+            "status": status,
             "reload": None,
             **options,
         }
     )
-    async with serve(make_app(routes), ["127.0.0.1:0"]) as (address,), aiohttp.ClientSession() as session:
+    async with served(routes, "127.0.0.1:0") as (address,), aiohttp.ClientSession() as session:
         yield f"http://{address}", session
 
 
@@ -175,8 +190,8 @@ def test_addresses_are_read_as_prometheus_programs_read_them(address: str, expec
 
 
 async def test_several_addresses_are_listened_on_ipv6_too() -> None:
-    routes = Routes(Metrics(), lambda: "", landing("1", "/metrics"), None)
-    async with serve(make_app(routes), ["127.0.0.1:0", "[::1]:0"]) as addresses, aiohttp.ClientSession() as session:
+    routes = Routes(Metrics(), lambda: "", status, None)
+    async with served(routes, "127.0.0.1:0", "[::1]:0") as addresses, aiohttp.ClientSession() as session:
         assert len(addresses) == 2
         for address in addresses:
             async with session.get(f"http://{address}/-/healthy") as answer:
@@ -184,7 +199,5 @@ async def test_several_addresses_are_listened_on_ipv6_too() -> None:
 
 
 async def test_an_unknown_host_is_one_line() -> None:
-    routes = Routes(Metrics(), lambda: "", landing("1", "/metrics"), None)
     with pytest.raises(BindError, match=r"cannot listen on 192\.0\.2\.1:80: cannot assign requested address"):
-        async with serve(make_app(routes), ["192.0.2.1:80"]):
-            pass
+        bind(["127.0.0.1:0", "192.0.2.1:80"])

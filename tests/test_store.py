@@ -64,7 +64,7 @@ def test_a_count_that_goes_down_adds_nothing_and_is_told() -> None:
 
 def test_health_follows_the_last_attempt() -> None:
     store = Store()
-    store.failed(KEY, ServerError("the API failed"))
+    store.failed(KEY, ServerError("the API failed"), 5.0)
     assert (store.get(KEY).last_attempt_ok, store.get(KEY).last_success_at) == (False, None)
     store.succeeded(KEY, START)
     assert (store.get(KEY).last_attempt_ok, store.get(KEY).failure) == (True, None)

@@ -1,19 +1,19 @@
 """The HTTP server: /metrics, health, the status page; hardened, and closed in good order."""
 
 import asyncio
-import errno
-import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Protocol
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from exporter.exposition import Page
+from exporter.web.security import Security
+from exporter.web.sockets import shown
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -28,10 +28,6 @@ SHUTDOWN_SECONDS = 2.0
 """How long scrapes may take to finish when the server closes."""
 SLOW_CLIENT_SECONDS = 30.0
 """How long a client may take to take in an answer."""
-
-
-class BindError(Exception):
-    """An address cannot be listened on; the text is one line for the operator."""
 
 
 class Scraped(Protocol):
@@ -57,9 +53,9 @@ class Routes:
     slow_client_seconds: float = SLOW_CLIENT_SECONDS
 
 
-def make_app(routes: Routes, *middlewares: Middleware) -> web.Application:
-    """Return the application; `middlewares` stand between the headers and the handlers."""
-    app = web.Application(middlewares=[_uniform, *middlewares], client_max_size=64 * 1024)
+def make_app(routes: Routes, security: Security) -> web.Application:
+    """Return the application; `security` stands before every handler."""
+    app = web.Application(middlewares=[_uniform, security.middleware], client_max_size=64 * 1024)
     handlers = _Handlers(routes)
     app.router.add_get("/", routes.status)
     app.router.add_get(routes.telemetry_path, handlers.metrics)
@@ -67,13 +63,35 @@ def make_app(routes: Routes, *middlewares: Middleware) -> web.Application:
     app.router.add_get("/-/ready", handlers.ready)
     app.router.add_route("POST", "/-/reload", handlers.reload)
     app.router.add_route("PUT", "/-/reload", handlers.reload)
-    app.on_response_prepare.append(_secure)
+    app.on_response_prepare.extend((_secure, security.set_headers))
     return app
 
 
+class Listening:
+    """A server that listens. Its TLS context can be replaced while it runs."""
+
+    def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
+        self._runner = runner
+        self._sockets = sockets
+        self._sites: list[web.SockSite] = []
+        self.addresses = [shown(each) for each in sockets]
+
+    async def use(self, tls: ssl.SSLContext | None) -> None:
+        """Take new connections with this context, None for plain HTTP; those that are open stay as they are."""
+        before, self._sites = self._sites, []
+        for each in self._sockets:
+            site = web.SockSite(self._runner, each.dup(), ssl_context=tls)
+            await site.start()
+            self._sites.append(site)
+        for site in before:
+            await site.stop()
+
+
 @asynccontextmanager
-async def serve(app: web.Application, addresses: list[str], tls: object = None) -> AsyncIterator[list[str]]:
-    """Listen on `host:port` addresses (`:10058` is every interface) and yield those bound. Raise BindError."""
+async def serve(
+    app: web.Application, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Listening]:
+    """Answer on these sockets, which are closed in the end."""
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -84,42 +102,13 @@ async def serve(app: web.Application, addresses: list[str], tls: object = None) 
         lingering_time=1.0,
     )
     async with AsyncExitStack() as stack:
+        for each in sockets:
+            stack.enter_context(each)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        bound = []
-        for address in addresses:
-            host, port = split_address(address)
-            try:
-                site = web.TCPSite(runner, host, port)
-                await site.start()
-            except OSError as error:
-                raise cannot_listen(address, error) from None
-            bound.append(site.name)
-        yield [_shown(name) for name in runner.addresses]
-
-
-def split_address(address: str) -> tuple[str | None, int]:
-    """Return host and port of `host:port`, `[v6]:port` or `:port`. Raise BindError for anything else."""
-    try:
-        parts = urlsplit(f"//{address}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if port is None or parts.path or parts.query or parts.username:
-        raise BindError(f"cannot listen on {address}: write host:port, [v6 address]:port or :port")
-    return host, port
-
-
-def cannot_listen(address: str, error: OSError) -> BindError:
-    """Return the error for an address that the system refuses."""
-    known = error.errno in errno.errorcode and not isinstance(error, socket.gaierror)
-    why = os.strerror(error.errno or 0).lower() if known else "the host is not known"
-    return BindError(f"cannot listen on {address}: {why}")
-
-
-def _shown(name: Sequence[Any]) -> str:
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        listening = Listening(runner, sockets)
+        await listening.use(tls)
+        yield listening
 
 
 class _Handlers:

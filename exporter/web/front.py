@@ -1,0 +1,74 @@
+"""The web side as a whole: sockets, server and protection, which follows its file while it runs."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from exporter.checking import ConfigError
+from exporter.clock import Clock
+from exporter.watch import changes
+from exporter.web import sockets, webconfig
+from exporter.web.security import Security
+from exporter.web.server import Listening, Routes, make_app, serve
+from exporter.web.webconfig import WebConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says of serving."""
+
+    listen_addresses: tuple[str, ...] = (":10058",)
+    telemetry_path: str = "/metrics"
+    max_requests: int = 40
+    enable_lifecycle: bool = False
+    config_file: Path | None = None
+    """TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
+    systemd_socket: bool = False
+    """Whether systemd hands over the sockets, in the place of `listen_addresses`."""
+
+
+class Front:
+    """The open web side of one process."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        """Raise ConfigError for a web configuration that cannot be used."""
+        self._options = options
+        self._clock = clock
+        self._log = structlog.get_logger()
+        file = options.config_file
+        self._security = Security(webconfig.read(file) if file is not None else WebConfig(), clock)
+
+    @asynccontextmanager
+    async def open(self, routes: Routes) -> AsyncIterator[list[str]]:
+        """Serve these routes and yield the addresses. Raise BindError."""
+        listening = (
+            sockets.from_systemd(os.environ, os.getpid())
+            if self._options.systemd_socket
+            else sockets.bind(self._options.listen_addresses)
+        )
+        async with serve(make_app(routes, self._security), listening, self._security.settings.tls) as self._listening:
+            yield self._listening.addresses
+
+    async def run(self) -> None:
+        """Follow the file and those that it names, until cancelled; a bad one leaves what is in force."""
+        file = self._options.config_file
+        if file is None:
+            return
+        async for _ in changes(partial(webconfig.files, file), self._clock):
+            await self._follow(file, self._listening)
+
+    async def _follow(self, file: Path, listening: Listening) -> None:
+        try:
+            settings = webconfig.read(file)
+        except ConfigError as error:
+            for problem in error.problems:
+                self._log.error("web config is refused, the old one stays", place=problem.place, problem=problem.text)
+            return
+        self._security.use(settings)
+        await listening.use(settings.tls)
+        self._log.info("web config is reloaded", tls=settings.tls is not None, users=len(settings.users))

@@ -1,0 +1,218 @@
+"""The page `/`: what is polled, how well it goes, and what to do where it does not. Server-rendered, no JavaScript."""
+
+import asyncio
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from exporter import plan as plans
+from exporter.clock import Clock
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.model import Totals
+from exporter.plan import OLDEST_AGE, Combination, TargetPlan
+from exporter.schedule import Slot
+from exporter.store import Record, Store
+from exporter.web import sparkline
+
+STATES = {
+    "fresh": "read as planned",
+    "held": "the last try failed; the numbers from before are still shown",
+    "dropped": "older than stale_after: its series are gone",
+    "never": "not read yet",
+}
+PAGE_ROWS = 50
+SLICE = 1000
+"""Combinations that are sorted by state before other work has its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The process and its config, as they are now."""
+
+    version: str
+    config_source: str
+    config_digest: str
+    """SHA-256 of the config's text."""
+    loaded_at: float
+    """When the config in force was loaded, seconds since the epoch."""
+    refused: tuple[str, ...]
+    """Why the config that was loaded last is not the one in force."""
+
+
+class TargetState(Protocol):
+    """What the page asks of a target."""
+
+    @property
+    def plan(self) -> TargetPlan: ...
+    @property
+    def limiter(self) -> Limiter: ...
+    def is_up(self) -> bool: ...
+    def backlog(self) -> int: ...
+    def next_cells(self) -> tuple[Slot, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What the visitor asked to see; an empty string is everything."""
+
+    target: str
+    query: str
+    state: str
+    page: int
+
+    @classmethod
+    def of(cls, request: web.Request) -> "_Choice":
+        number = request.query.get("page", "")
+        page = int(number) if number.isdecimal() and len(number) < 10 else 1
+        target, query, state = (request.query.get(key, "") for key in ("target", "query", "state"))
+        return cls(target, query, state, max(page, 1))
+
+    def link(self, **changes: object) -> str:
+        """Return the page's address with some of the choices changed, back at the first page."""
+        chosen = {"target": self.target, "query": self.query, "state": self.state, **changes}
+        return "/?" + urlencode({key: value for key, value in chosen.items() if value}) + "#combinations"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A combination as the page shows it."""
+
+    combination: Combination
+    record: Record
+    state: str
+
+
+class StatusPage:
+    """The page of one process."""
+
+    def __init__(
+        self,
+        about: Callable[[], About],
+        targets: Callable[[], Mapping[str, TargetState]],
+        store: Store,
+        clock: Clock,
+        telemetry_path: str,
+    ) -> None:
+        """`about` and `targets` are asked at every visit."""
+        self._about = about
+        self._targets = targets
+        self._store = store
+        self._clock = clock
+        self._metrics = telemetry_path
+        self._started = clock.monotonic()
+        environment = Environment(
+            autoescape=True,
+            finalize=_visible,
+            undefined=StrictUndefined,
+            loader=FileSystemLoader(Path(__file__).parent),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters.update(duration=plans.duration, describe=plans.describe, moment=_moment, count=_count)
+        self._template = environment.get_template("status.html")
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer a visit."""
+        choice = _Choice.of(request)
+        seen = await self._seen()
+        chosen = [
+            each
+            for each in seen
+            if choice.target in ("", each.combination.target)
+            and choice.query in ("", each.combination.query)
+            and choice.state in ("", each.state)
+        ]
+        pages = max(1, -(-len(chosen) // PAGE_ROWS))
+        page = min(choice.page, pages)
+        rows = [self._row(each) for each in chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
+        text = self._template.render(
+            about=self._about(),
+            uptime=self._clock.monotonic() - self._started,
+            metrics=self._metrics,
+            targets=[self._target(name, state, seen) for name, state in self._targets().items()],
+            names=list(self._targets()),
+            queries=list(dict.fromkeys(each.combination.query for each in seen)),
+            states=STATES,
+            choice=choice,
+            rows=rows,
+            found=len(chosen),
+            page=page,
+            pages=pages,
+            width=sparkline.WIDTH,
+            height=sparkline.HEIGHT,
+        )
+        return web.Response(text=text, content_type="text/html")
+
+    async def _seen(self) -> list[_Seen]:
+        found: list[_Seen] = []
+        for state in tuple(self._targets().values()):
+            for combination in state.plan.combinations:
+                record = self._store.get(combination.key)
+                found.append(_Seen(combination, record, self._state(record, state.plan.stale_after)))
+                if len(found) % SLICE == 0:
+                    await asyncio.sleep(0)
+        return found
+
+    def _state(self, record: Record, stale_after: float) -> str:
+        if record.last_success_at is None:
+            return "never"
+        if record.last_success_at + stale_after < self._clock.time():
+            return "dropped"
+        return "held" if record.last_attempt_ok is False else "fresh"
+
+    def _target(self, name: str, state: TargetState, seen: list[_Seen]) -> dict[str, Any]:
+        own = [each for each in seen if each.combination.target == name]
+        counts = Counter(each.state for each in own)
+        failed = [each for each in own if each.record.failure is not None]
+        return {
+            "name": name,
+            "state": state,
+            "counts": {each: counts[each] for each in STATES},
+            "next": state.next_cells(),
+            "failed": max(failed, key=lambda each: each.record.failed_at, default=None),
+        }
+
+    def _row(self, seen: _Seen) -> dict[str, Any]:
+        plan = self._targets()[seen.combination.target].plan
+        today = plans.today(self._clock.time(), plan.target.timezone)
+        cells = [seen.record.cells.get(today - timedelta(days=age)) for age in range(OLDEST_AGE - 1, -1, -1)]
+        totals: list[Totals | None] = [cell.totals if cell else None for cell in cells]
+        known = [each for each in totals if each is not None]
+        top = max((each.opens for each in known), default=0)
+        last = seen.record.last_success_at
+        return {
+            "combination": seen.combination,
+            "state": seen.state,
+            "age": None if last is None else self._clock.time() - last,
+            "failure": seen.record.failure,
+            "today": totals[-1],
+            "days": len(known),
+            "top": top,
+            "opens": list(sparkline.lines([each and each.opens for each in totals], top)),
+            "clicks": list(sparkline.lines([each and each.clicks for each in totals], top)),
+        }
+
+
+def _visible(value: object) -> object:
+    """Return text with characters that nobody sees, or that turn others around, written as escapes."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(f"\\u{ord(each):04x}" if unicodedata.category(each) in ("Cc", "Cf") else each for each in value)
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _count(number: int) -> str:
+    """Return a count with thin spaces, which no reader takes for a decimal point."""
+    return f"{number:,}".replace(",", "\u202f")

@@ -1,0 +1,153 @@
+"""`--web.config.file`: TLS, passwords, headers and rate limit, in the format of Prometheus' exporter-toolkit.
+
+The toolkit's docs/web-configuration.md is the specification. What this server cannot do is refused, never ignored;
+`http2: true` is taken, because clients then agree on HTTP/1.1. No message repeats a key or a password hash.
+"""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from exporter import yamlfile
+from exporter.checking import ConfigError, Misfit, Problem, Written, check
+from exporter.scalars import Flag, duration, whole
+from exporter.web import tls
+from exporter.web.tls import TlsServerConfig
+
+BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+HEADERS = {
+    "Strict-Transport-Security": None,
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": None,
+    "Content-Security-Policy": None,
+}
+"""The headers that the toolkit lets a file set, and their values where only some are allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket: one request every `interval` seconds, `burst` of them at once."""
+
+    interval: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class WebConfig:
+    """How the web side is protected."""
+
+    tls: ssl.SSLContext | None = None
+    allowed_sans: frozenset[str] = frozenset()
+    """Subject alternative names of which a client's certificate must have one; empty allows all."""
+    users: Mapping[str, bytes] = field(default_factory=dict)
+    """bcrypt hashes by user; empty asks for no password."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: RateLimit | None = None
+
+
+class _HttpServerConfig(Written):
+    http2: Flag = True
+    headers: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _allowed_headers(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            raise ValueError(f"{value!r} is not a set of headers; write a line such as X-Frame-Options: deny")
+        for name, text in value.items():
+            if name not in HEADERS:
+                raise ValueError(f"{name!r} cannot be set here; the headers are {', '.join(HEADERS)}")
+            if not isinstance(text, str) or re.search(r"[\r\n]", text):
+                raise ValueError(f"{text!r} is not one line of text; quote it")
+            allowed = HEADERS[name]
+            if text and allowed and text not in allowed:
+                raise Misfit(name, f"{text!r} is no value of this header; write {' or '.join(allowed)}")
+        return value
+
+
+class _RateLimit(Written):
+    interval: float = 0.0
+    burst: Annotated[int, whole(0, 1_000_000)] = 0
+
+    @field_validator("interval", mode="before")
+    @classmethod
+    def _off_or_time(cls, value: object) -> float:
+        return 0.0 if value in (0, "0", "0s") else duration(value)
+
+
+class _Document(Written):
+    secret = ("key", "basic_auth_users")
+
+    tls_server_config: TlsServerConfig | None = None
+    http_server_config: _HttpServerConfig = _HttpServerConfig()
+    basic_auth_users: dict[str, bytes] = Field(default_factory=dict)
+    rate_limit: _RateLimit = _RateLimit()
+
+    @field_validator("basic_auth_users", mode="before")
+    @classmethod
+    def _hashed(cls, value: object) -> object:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise ValueError("is not a set of users; write a line such as alice: $2y$10$..., made by htpasswd -nBC 10")
+        for user, hashed in value.items():
+            if not user or ":" in user:
+                raise ValueError(f"{user!r} cannot be a user's name; write one without a colon")
+            if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
+                raise Misfit(user, "is not a bcrypt hash; make one with htpasswd -nBC 10, and quote it")
+        return {user: hashed.encode() for user, hashed in value.items()}
+
+
+def read(path: Path) -> WebConfig:
+    """Return the web configuration in the file. Raise ConfigError with every mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "the file is not UTF-8"
+        raise ConfigError(str(path), (Problem("file", f"cannot be read: {why}"),)) from None
+    try:
+        document = yamlfile.load(text)
+    except yamlfile.NotYaml as error:
+        raise ConfigError(str(path), (Problem(error.place, error.text),)) from None
+    problems: list[Problem] = []
+    written = None
+    if isinstance(document, dict) or document is None:
+        document = {key: value for key, value in (document or {}).items() if value is not None}
+        written = check(_Document, document, "", problems)
+    else:
+        problems.append(Problem("file", "holds no settings; write tls_server_config or basic_auth_users"))
+    if written is None:
+        raise ConfigError(str(path), tuple(problems))
+    context = None
+    if written.tls_server_config is not None and written.tls_server_config.is_enabled:
+        try:
+            context = tls.context(written.tls_server_config, path.parent)
+        except Misfit as misfit:
+            place = f"tls_server_config.{misfit.key}"
+            raise ConfigError(str(path), (Problem(place, str(misfit)),)) from None
+    limit = written.rate_limit
+    return WebConfig(
+        context,
+        frozenset(written.tls_server_config.client_allowed_sans if written.tls_server_config else ()),
+        MappingProxyType(written.basic_auth_users),
+        MappingProxyType(written.http_server_config.headers),
+        RateLimit(limit.interval, limit.burst) if limit.interval else None,
+    )
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """Return the files whose content decides what `read` returns: the file itself and those that it names."""
+    try:
+        document = yamlfile.load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yamlfile.NotYaml):
+        return (path,)
+    settings = document.get("tls_server_config") if isinstance(document, dict) else None
+    named = [settings.get(key) for key in tls.FILE_KEYS] if isinstance(settings, dict) else []
+    return (path, *(path.parent / name for name in named if isinstance(name, str)))
