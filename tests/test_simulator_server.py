@@ -54,6 +54,14 @@ def with_one_more(headers: dict[str, str]) -> None:
     headers["x-acs-extra"] = "not signed"
 
 
+async def test_answers_carry_the_date_of_the_clock_that_requests_are_checked_against() -> None:
+    simulator = made(signing_time=lambda: NOW + 60, faults=[Fault("forbidden", after=1)])
+    async with simulator.listen():
+        replies = [await ask(simulator, DAYS), await ask(simulator, DAYS)]
+    assert [reply.status for reply in replies] == [200, 403]
+    assert {reply.headers["Date"] for reply in replies} == {"Fri, 24 Apr 2026 04:01:00 GMT"}
+
+
 @pytest.mark.parametrize(
     ("options", "status", "code"),
     [

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -68,6 +69,7 @@ class Simulator:
         """Serve on an address, None for all and port 0 for any, and yield the URL."""
         app = web.Application()
         app.router.add_route("*", "/", self._handle)
+        app.on_response_prepare.append(self._date)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -91,7 +93,7 @@ class Simulator:
         fault: Fault | None = None
         try:
             check_signature(received, Key(self.key_id, self.secret, self.security_token))
-            self._nonces.check(received.headers, (self.signing_time or self.clock.time)())
+            self._nonces.check(received.headers, self._now())
             self._check_rate()
             fault = self._fault(action, parameters)
             refusal = of_fault(fault, received.headers["authorization"]) if fault else None
@@ -104,6 +106,12 @@ class Simulator:
             return web.json_response(body, status=refusal.status, headers=refusal.headers)
         self._note(action, parameters, fault.name if fault else "OK")
         return await self._send(request, {"RequestId": request_id, **document}, fault)
+
+    async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(self._now(), usegmt=True)  # of the clock that checks the request's
+
+    def _now(self) -> float:
+        return (self.signing_time or self.clock.time)()
 
     def _note(self, action: str, parameters: Mapping[str, str], outcome: str) -> None:
         self.requests.append(Seen(self.clock.monotonic(), action, parameters, outcome))
