@@ -6,7 +6,7 @@ import aiohttp
 
 from exporter.clock import Clock
 from exporter.config import Target
-from exporter.directmail.client import Client, Observer
+from exporter.directmail.client import ATTEMPTS, Client, Observer
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.providers import provider
 
@@ -19,6 +19,7 @@ def connect(
     *,
     observe: Observer = lambda action, seconds, reason: None,
     phase: float = 0.0,
+    attempts: int = ATTEMPTS,
 ) -> tuple[Client, Limiter]:
     """Return the target's client and the limiter that all of its requests pass."""
     limiter = Limiter(target.rate_limit_per_minute, clock, phase)
@@ -41,5 +42,6 @@ def connect(
         timeout=target.timeout,
         page_size=target.page_size,
         observe=observe,
+        attempts=attempts,
     )
     return client, limiter

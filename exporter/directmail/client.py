@@ -66,6 +66,7 @@ class Client:
         page_size: int,
         observe: Observer,
         rng: random.Random | None = None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         """`endpoint` is `https://host[:port]`, `timeout` the seconds that one HTTP request may take."""
         self._session = session
@@ -79,6 +80,7 @@ class Client:
         self._page_size = page_size
         self._observe = observe
         self._random = rng or random.Random()
+        self._attempts = attempts
 
     async def track(self, filters: Filters, day: date) -> Answer:
         """Return the day's counts for these filters.
@@ -118,7 +120,7 @@ class Client:
             try:
                 return await self._attempt(action, parameters, credentials, read)
             except DirectMailError as error:
-                if attempt >= ATTEMPTS or not (error.retry or await self._renewed(error, credentials)):
+                if attempt >= self._attempts or not (error.retry or await self._renewed(error, credentials)):
                     raise
                 if not isinstance(error, Throttled):  # for those the limiter waits
                     await self._clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))

@@ -5,7 +5,7 @@ That costs a millisecond of CPU, four times the request itself (measured), and a
 with our Authorization header. The environment's proxy is found once instead.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
@@ -28,13 +28,14 @@ class Reply(NamedTuple):
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the session that all clients share: pooled connections, no cookies."""
+async def open_session(listeners: Sequence[aiohttp.TraceConfig] = ()) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the session that all clients share: pooled connections, no cookies. `listeners` hear of every request."""
     async with aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         connector=aiohttp.TCPConnector(limit=256, keepalive_timeout=90),
         skip_auto_headers=("User-Agent", "Content-Type"),
         headers={"Accept": "application/json", "User-Agent": "directmail-exporter"},
+        trace_configs=list(listeners),
     ) as session:
         yield session
 
