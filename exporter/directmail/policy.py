@@ -1,0 +1,32 @@
+"""The least RAM policy of each feature; docs/ram-policy.md shows the same.
+
+Direct Mail authorises by operation, so `*` is the narrowest resource (its RAM documentation).
+"""
+
+import json
+from collections.abc import Iterable
+
+TRACK = "GetTrackList"
+DISCOVERY = {
+    "account_name": "QueryMailAddressByParam",
+    "tag_name": "QueryTagByParam",
+    "config_set_id": "ConfigSetList",
+    "dedicated_ip": "DedicatedIpList",
+    "dedicated_ip_pool_id": "DedicatedIpPoolList",
+}
+"""The operation that lists the values of a filter."""
+
+
+def allowing(operations: Iterable[str]) -> str:
+    """Return the JSON of a policy that allows these operations of Direct Mail and nothing else."""
+    return _policy([f"dm:{operation}" for operation in operations], "*")
+
+
+def assuming(role_arn: str) -> str:
+    """Return the JSON of a policy that allows to assume one role and nothing else."""
+    return _policy(["sts:AssumeRole"], role_arn)
+
+
+def _policy(actions: list[str], resource: str) -> str:
+    statement = json.dumps({"Effect": "Allow", "Action": actions, "Resource": [resource]})
+    return f'{{\n  "Version": "1",\n  "Statement": [\n    {statement}\n  ]\n}}'
