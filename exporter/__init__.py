@@ -7,6 +7,7 @@ The map, in the direction the data flows; imports point the other way only:
     cli          flags and sub-commands
     app          composition root: opens everything, owns tasks and signals
     backfill     history for promtool; demo: exporter and simulator together
+    doctor       a few real calls, and what is wrong in plain words
     publisher    keeps the exposition in step with the store and the calendar
     collector    the loop: due cells -> client -> store
     schedule     which cell is asked next

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -18,6 +18,8 @@ from exporter import __revision__, __version__, logs
 if TYPE_CHECKING:  # the program starts without what it may not need
     from exporter.simulator.server import Habits, Simulator
     from exporter.simulator.traffic import Choices
+
+_Result = TypeVar("_Result")
 
 DEMO_ADDRESS = "127.0.0.1:10058"
 
@@ -276,6 +278,43 @@ def backfill(config_file: Path, days: int, query: str | None, output: Path) -> N
 
 
 @cli.command()
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default="config.yaml",
+    show_default=True,
+    help="The config.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: for tickets.",
+)
+def doctor(config_file: Path, style: str) -> None:
+    """Ask each target at most ten real questions, and tell what is wrong and what mends it."""
+    from exporter import app
+    from exporter.clock import SystemClock
+    from exporter.config import ConfigError
+    from exporter.doctor import report
+    from exporter.doctor.examination import examine, longest
+
+    try:
+        settings = app.load(config_file)
+    except ConfigError as error:
+        _fail(str(error))
+    click.echo(longest(settings), err=True)
+    reports = _run(examine(settings, SystemClock()))
+    if reports is None:
+        _fail("interrupted")
+    click.echo(report.as_json(reports) if style == "json" else report.as_text(reports))
+    sys.exit(0 if report.is_well(reports) else 1)
+
+
+@cli.command()
 @click.option("--url", default="http://127.0.0.1:10058/-/healthy", show_default=True, help="What to ask.")
 def healthcheck(url: str) -> None:
     """Ask a running exporter for its health; for containers without curl."""
@@ -315,17 +354,17 @@ def _simulator(
     return Simulator(Traffic(seed, choices or Choices(), planned), clock=clock, habits=habits, faults=broken)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end. What an operator can mend is one line; a bug is loud."""
+def _run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
+    """Run to the end and return what comes of it, None after Ctrl-C. What can be mended is one line; a bug is loud."""
     from exporter.state import StateError
     from exporter.web.sockets import BindError
 
     try:
-        asyncio.run(work)
+        return asyncio.run(work)
     except (BindError, StateError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        return
+        return None
     except Exception:  # noqa: BLE001  whatever else it is, it is a bug
         traceback.print_exc()
         _fail("this is a bug in directmail-exporter; please report the lines above")

@@ -11,7 +11,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("progress", "demo"),
-    ("app", "backfill", "check", "logs"),
+    ("app", "backfill", "check", "doctor", "logs"),
     ("publisher",),
     ("collector", "metrics", "telemetry", "web", "simulator"),
     ("schedule", "state"),

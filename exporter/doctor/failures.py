@@ -1,0 +1,142 @@
+"""What a failed call means, in plain words, and what mends it."""
+
+import aiohttp
+from yarl import URL
+
+from exporter.config import Target
+from exporter.directmail.errors import (
+    AuthError,
+    DirectMailError,
+    InvalidRequest,
+    NetworkError,
+    NonceUsed,
+    PermissionDenied,
+    RequestTimeout,
+    ServerError,
+    Throttled,
+)
+from exporter.directmail.model import Filters
+from exporter.directmail.policy import TRACK, allowing, assuming
+from exporter.doctor.findings import PROBLEM, Finding, Question
+from exporter.plan import describe, duration
+
+_KEYS = {
+    "InvalidAccessKeyId": "The API does not know the access key.",
+    "InvalidSecurityToken": "The API does not take the security token.",
+    "MissingSecurityToken": "The access key is a temporary one, and its security token is missing.",
+    "InvalidTimeStamp": "The API does not take the date that the requests carry.",
+    "IllegalTimestamp": "The API does not take the date that the requests carry.",
+    "IncompleteSignature": "The signature does not arrive whole: something between here and the API changes headers.",
+    "SignatureDoesNotMatch": "The signature is wrong: the secret does not belong to the access key.",
+    "InvalidAccessKeySecret": "The signature is wrong: the secret does not belong to the access key.",
+    "SignatureNonceUsed": "A request reached the API twice: something between here and it sends requests again.",
+}
+"""By the part of a Code before the first dot."""
+
+
+def explain(error: DirectMailError, target: Target, question: Question, failure: BaseException | None) -> Finding:
+    """Return what a failed GetTrackList means; `failure` is what ended the connection, if anything did."""
+    if isinstance(error, AuthError):
+        return _key(error, target)
+    if isinstance(error, PermissionDenied):
+        text = f"The key is accepted, but its RAM user or role may not call {TRACK}"
+        mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([TRACK])}"
+        return _finding("access", f"{text}{_said(error)}.", mend, error)
+    if isinstance(error, Throttled):
+        wait = f", and to wait {duration(error.retry_after)}" if error.retry_after else ""
+        text = f"The API asks to go slower{wait}{_said(error)}."
+        return _finding("throttling", text, f"{error.advice} Then run the doctor again.", error)
+    if isinstance(error, RequestTimeout):
+        text = f"{URL(target.endpoint).host} gave no complete answer within {target.timeout:g} s."
+        return _finding("connection", text, error.advice, error)
+    if isinstance(error, NetworkError):
+        return _connection(error, target, failure)
+    if isinstance(error, InvalidRequest):
+        return _question(error, target, question.filters)
+    if isinstance(error, ServerError):
+        return _finding("api", f"The API failed{_said(error)}; asked for {_asked(question)}.", error.advice, error)
+    text = f"The answer for {_asked(question)} makes no sense: {error.text}."
+    return _finding("api", text, error.advice, error)
+
+
+def _key(error: AuthError, target: Target) -> Finding:
+    if not error.code and error.status is None:
+        return _finding("access", f"{error.text[:1].upper()}{error.text[1:]}.", _assume(error.advice, target), error)
+    if error.status is None:  # somebody else refused, before Direct Mail was asked
+        return _finding("access", f"{error.text}{_said(error)}.", _assume(error.advice, target), error)
+    text = _KEYS.get(error.code.partition(".")[0], "The API refuses the credentials.")
+    advice = error.advice
+    if isinstance(error, NonceUsed):
+        advice = "Look for a proxy or gateway that repeats requests; they must reach the API once."
+    return _finding("access", f"{text.removesuffix('.')}{_said(error)}.", advice, error)
+
+
+def _assume(advice: str, target: Target) -> str:
+    role = target.credentials.options.get("role_arn", "")
+    if target.credentials.type != "ram_role_arn" or not role:
+        return advice
+    return f"{advice} The access key needs this policy (docs/ram-policy.md):\n{assuming(role)}"
+
+
+def _question(error: InvalidRequest, target: Target, filters: Filters) -> Finding:
+    said = f" ({error.code})" if error.code else ""
+    if error.code == "InvalidMailAddress.NotFound" and filters.account_name:
+        region = target.region or target.endpoint
+        text = f"The account in {region} has no sender {filters.account_name}{said}."
+        mend = "Check its spelling. A sender of another region needs a target of its own with that region."
+        return _finding("sender", text, mend, error)
+    if error.code.startswith("InvalidMailAddress"):
+        text = f"The API does not take the sender: {describe(filters)}{said}."
+        if not filters.account_name:
+            text = f"The API misses a sender, although none was asked for{said}."
+        return _finding("sender", text, error.advice, error)
+    if error.code.startswith("Missing"):
+        text = f"The API misses a parameter beside {describe(filters)}{said}. {error.text}."
+        mend = "TagName needs AccountName: name account_name in every query that has tag_name."
+        return _finding("filters", text, mend, error)
+    text = f"The API does not take {describe(filters)}{said}. {error.text}."
+    return _finding("filters", text, error.advice, error)
+
+
+def _connection(error: NetworkError, target: Target, failure: BaseException | None) -> Finding:
+    url = URL(target.endpoint)
+    where = f"{url.host}:{url.port}"
+    if error.status is not None:
+        text = f"Something between here and {url.host} answered in the API's place (HTTP {error.status})."
+        return _finding("connection", text, "Look at proxies and firewalls, and check the target's endpoint.", error)
+    # The order matters: a failed resolution and a bad certificate are failed connections too.
+    if isinstance(failure, aiohttp.ClientConnectorDNSError):
+        text = f"The name {url.host} has no address here."
+        mend = "Check region or endpoint, and name resolution on this machine."
+    elif isinstance(failure, aiohttp.ClientConnectorCertificateError):
+        text = f"The certificate of {where} is not trusted here."
+        mend = "Look for a proxy that opens TLS and install its authority here; check this machine's clock and its CAs."
+    elif isinstance(failure, aiohttp.ClientSSLError):
+        text = f"{where} does not speak TLS."
+        mend = "Check the endpoint: its scheme, its port, and proxies on the way."
+    elif isinstance(failure, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        text = "The proxy does not let the connection through."
+        mend = "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+    elif isinstance(failure, aiohttp.ClientConnectorError):
+        text = f"Nothing can be reached at {where}."
+        mend = "Check region or endpoint, `vpc` (its address exists inside the region only), proxies and firewalls."
+    else:
+        text = f"The connection to {where} was cut before the answer was complete."
+        mend = "Run the doctor again; if it stays, look at proxies and firewalls on the way."
+    return _finding("connection", text, mend, error)
+
+
+def _asked(question: Question) -> str:
+    days = f"{question.start}" if question.start == question.end else f"{question.start} to {question.end}"
+    return f"{days}, {describe(question.filters)}"
+
+
+def _said(error: DirectMailError) -> str:
+    """Return what the API called it, in brackets."""
+    facts = [error.code, f"HTTP {error.status}" if error.status else ""]
+    said = ", ".join(fact for fact in facts if fact)
+    return f" ({said})" if said else ""
+
+
+def _finding(check: str, text: str, mend: str, error: DirectMailError) -> Finding:
+    return Finding(check, PROBLEM, text, mend, error.request_id)

@@ -1,0 +1,48 @@
+"""What the doctor finds, and what it asks to find it."""
+
+from datetime import date
+from typing import NamedTuple
+
+from exporter.directmail.answers import Page
+from exporter.directmail.model import Filters
+
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+LEVELS = (OK, NOTE, PROBLEM)
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    check: str
+    """A stable name, such as `clock`."""
+    level: str
+    """One of LEVELS. A note is worth knowing; only a problem has to be mended."""
+    text: str
+    mend: str = ""
+    request_id: str = ""
+
+
+class Question(NamedTuple):
+    """A range of days, both included, and filters."""
+
+    start: date
+    end: date
+    filters: Filters = Filters()
+
+
+class Answer(NamedTuple):
+    """One page that a question brought."""
+
+    question: Question
+    page: Page
+    request_id: str
+
+    @property
+    def emails(self) -> int:
+        """TotalNumber summed over the page's rows."""
+        return sum(row.counts[0] for row in self.page.rows)
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether any count of any row is more than 0."""
+        return any(any(row.counts) for row in self.page.rows)

@@ -1,0 +1,61 @@
+"""Findings for people and for tickets. A terminal gets ASCII, whatever the API or the config says."""
+
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from exporter.doctor.findings import LEVELS, NOTE, PROBLEM, Finding
+
+FORMATS = ("text", "json")
+_WIDTH = 110
+
+
+class Report(NamedTuple):
+    """What was found at one target."""
+
+    target: str
+    endpoint: str
+    requests: int
+    findings: tuple[Finding, ...]
+
+
+def is_well(reports: Sequence[Report]) -> bool:
+    """Return whether nothing has to be mended."""
+    return not any(finding.level == PROBLEM for report in reports for finding in report.findings)
+
+
+def as_json(reports: Sequence[Report]) -> str:
+    """Return a list of objects with the keys target, check, level, text, mend and request_id."""
+    found = [{"target": report.target, **each._asdict()} for report in reports for each in report.findings]
+    return json.dumps(found, indent=2)
+
+
+def as_text(reports: Sequence[Report]) -> str:
+    """Return the findings to read, each with its mend below it."""
+    lines: list[str] = []
+    for report in reports:
+        calls = f"{report.requests} call{'s' * (report.requests != 1)}"
+        lines += [f"target {report.target}: {report.endpoint}, {calls}", ""]
+        width = max(len(each.check) for each in report.findings)
+        for each in report.findings:
+            lines += _finding(each, width)
+        lines.append("")
+    levels = [each.level for report in reports for each in report.findings]
+    counts = {level: levels.count(level) for level in (PROBLEM, NOTE)}
+    counted = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
+    lines.append(f"{'All is well' if is_well(reports) else 'Not well'}{': ' if counted else ''}{counted}.")
+    return "\n".join(lines).encode("ascii", "backslashreplace").decode()
+
+
+def _finding(finding: Finding, width: int) -> list[str]:
+    head = f"  {finding.level:<{max(map(len, LEVELS))}}  {finding.check:<{width}}  "
+    indent = " " * len(head)
+    lines = textwrap.wrap(finding.text, _WIDTH, initial_indent=head, subsequent_indent=indent)
+    mend, *block = finding.mend.split("\n")
+    if mend:
+        lines += textwrap.wrap(mend, _WIDTH, initial_indent=f"{indent}-> ", subsequent_indent=f"{indent}   ")
+    lines += [f"{indent}   {line}" for line in block]
+    if finding.level == PROBLEM and finding.request_id:
+        lines.append(f"{indent}   RequestId {finding.request_id}")
+    return lines

@@ -1,0 +1,55 @@
+"""What the client does not tell: how many requests went out, the Date of the answers, why a connection failed."""
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+
+import aiohttp
+
+from exporter.clock import Clock
+
+
+class Wire:
+    """Listens to the requests of one session; `listener` is for `open_session`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.requests = 0
+        self.answers = 0
+        self.slowest = 0.0
+        """Seconds until the headers of the slowest answer."""
+        self.ahead: tuple[float, float] | None = None
+        """The least and the most seconds that our clock is ahead of the API's; None where no answer has a Date."""
+        self.failure: BaseException | None = None
+        """What ended the last request before its answer began, None if nothing did."""
+        self._clock = clock
+        self.listener = aiohttp.TraceConfig()
+        self.listener.on_request_start.append(self._started)
+        self.listener.on_request_end.append(self._answered)
+        self.listener.on_request_exception.append(self._failed)
+
+    async def _started(
+        self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestStartParams
+    ) -> None:
+        self.requests += 1
+        self.failure = None
+        context.sent, context.started = self._clock.time(), self._clock.monotonic()
+
+    async def _answered(
+        self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestEndParams
+    ) -> None:
+        self.answers += 1
+        self.slowest = max(self.slowest, self._clock.monotonic() - context.started)
+        try:
+            said = parsedate_to_datetime(event.response.headers.get("Date", ""))
+            date = (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return
+        # The answer was made after we asked and before it came, in the second that its Date names.
+        least, most = context.sent - date - 1, self._clock.time() - date
+        if self.ahead is None or most - least < self.ahead[1] - self.ahead[0]:
+            self.ahead = least, most
+
+    async def _failed(
+        self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestExceptionParams
+    ) -> None:
+        self.failure = event.exception

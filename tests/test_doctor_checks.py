@@ -1,0 +1,224 @@
+"""What the doctor makes of good answers: oddities that no simulator has, and what cannot be told."""
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from exporter.directmail.answers import Page, Row
+from exporter.directmail.model import Filters
+from exporter.doctor import checks
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Question
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+NOW = datetime.fromisoformat("2026-04-22T10:15:30+00:00").timestamp()
+TODAY, YESTERDAY, MONDAY = date(2026, 4, 22), date(2026, 4, 21), date(2026, 4, 20)
+COUNTS = (1000, 300, 200, 50, 40)
+PERCENT, FRACTION = (30.0, 20.0, 5.0, 4.0), (0.3, 0.2, 0.05, 0.04)
+NO_FILTER = Filters()
+WEEK_AGO = TODAY - timedelta(days=6)
+
+
+def row(
+    created: str | None = "2026-04-21T02:00Z",
+    counts: tuple[int, ...] = COUNTS,
+    rates: tuple[float | None, ...] = PERCENT,
+) -> Row:
+    return Row(created, counts, rates)
+
+
+def answer(
+    *rows: Row, start: date = YESTERDAY, end: date | None = None, filters: Filters = NO_FILTER, **page: int | None
+) -> Answer:
+    """Return an answer of one full page, `page` says otherwise."""
+    numbers: dict[str, int | None] = {"number": 1, "size": 100, "total": len(rows), "pages": 1, **page}
+    return Answer(Question(start, end or start, filters), Page(list(rows), **numbers), "ID-1")
+
+
+def week(*rows: Row, **page: int | None) -> Answer:
+    return answer(*rows, start=WEEK_AGO, end=TODAY, **page)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level", "says"),
+    [
+        pytest.param(None, NOTE, "Cannot tell", id="no-date"),
+        pytest.param((-1.0, 0.2), OK, "agrees", id="the-same-second"),
+        pytest.param((-61.0, 30.0), OK, "agrees", id="an-answer-that-took-a-minute"),
+        pytest.param((61.0, 62.0), NOTE, "61 s ahead", id="a-minute-ahead"),
+        pytest.param((-7201.0, -7200.0), PROBLEM, "2h behind", id="two-hours-behind"),
+    ],
+)
+def test_the_clock(ahead: tuple[float, float] | None, level: str, says: str) -> None:
+    found = checks.clock(ahead)
+    assert (found.level, says in found.text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "level", "says"),
+    [
+        pytest.param([row()], OK, "percent", id="percent"),
+        pytest.param([row(rates=FRACTION)], OK, "fractions", id="fraction"),
+        pytest.param([row(rates=(30, 20, 5, 4))], OK, "percent", id="whole-numbers"),
+        pytest.param([row(rates=(None, None, None, 4.0))], OK, "percent", id="only-one-can-be-read"),
+        pytest.param([row(rates=(70.0, 20.0, 5.0, 4.0))], NOTE, "RcptOpenRate cannot", id="one-is-of-something-else"),
+        pytest.param([row(), row(rates=FRACTION)], NOTE, "in one unit", id="both-units"),
+        pytest.param([row(counts=(1000, 1, 1, 1, 1), rates=(0.1,) * 4)], NOTE, "Cannot tell", id="too-few-opens"),
+        pytest.param([row(counts=(0, 5, 5, 0, 0))], NOTE, "Cannot tell", id="opens-without-mail"),
+        pytest.param([], NOTE, "Cannot tell", id="no-rows"),
+    ],
+)
+def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
+    found = checks.rates([answer(*rows)])
+    assert (found.level, says in found.text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("created", "level", "says"),
+    [
+        pytest.param("2026-04-22T10:00Z", OK, "16m ago", id="minutes"),
+        pytest.param("2026-04-22T18:00:00+08:00", OK, "16m ago", id="another-offset"),
+        pytest.param("1776852000", OK, "16m ago", id="seconds"),
+        pytest.param("1776852000000", OK, "16m ago", id="milliseconds"),
+        pytest.param("2026-04-18T10:00Z", NOTE, "compare", id="days-old"),
+        pytest.param("2026-04-22T18:00Z", NOTE, "not UTC", id="local-time-with-a-stray-Z"),
+        pytest.param("2026-04-22 10:00", NOTE, "Cannot tell", id="no-zone"),
+        pytest.param("yesterday", NOTE, "Cannot tell", id="no-time"),
+        pytest.param(None, NOTE, "Cannot tell", id="none"),
+    ],
+)
+def test_how_fresh_the_newest_record_is(created: str | None, level: str, says: str) -> None:
+    found = checks.freshness([answer(row(created))], NOW)
+    assert found.level == level
+    assert says in found.text + found.mend
+
+
+def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> None:
+    empty = row("2026-04-22T10:14Z", counts=(0, 0, 0, 0, 0))
+    found = checks.freshness([answer(row("2026-04-22T10:00Z"), empty), answer(row("2026-04-21T10:00Z"))], NOW)
+    assert "16m ago" in found.text
+
+
+def test_a_days_only_record_does_not_tell_its_age() -> None:
+    whole = week(row("2026-04-20T16:00Z"), row("2026-04-21T16:00Z"))
+    alone, beside = (answer(*rows, start=TODAY) for rows in (whole.page.rows[1:], whole.page.rows))
+    assert "the day's beginning" in checks.freshness([whole, alone], NOW).text
+    assert "the day's beginning" not in checks.freshness([whole, beside], NOW).text
+
+
+def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_problem() -> None:
+    whole = week(row("2026-04-20T02:00Z"), row("2026-04-21T02:00Z"))
+    found = checks.one_day(whole, [answer(start=TODAY), answer()], SHANGHAI)
+    assert found.level == PROBLEM
+    assert "some of it of 2026-04-21" in found.text
+    assert "timezone" in found.mend
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        pytest.param(week(), id="no-mail-at-all"),
+        pytest.param(week(row("2026-04-21T02:00Z")), id="one-sum-of-all-days"),
+        pytest.param(week(row("2026-04-17T02:00Z"), row("2026-04-18T02:00Z")), id="mail-of-other-days"),
+        pytest.param(week(row(None), row(None)), id="no-create-time"),
+    ],
+)
+def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
+    found = checks.one_day(whole, [answer(start=TODAY), answer()], SHANGHAI)
+    assert (found.level, found.text.startswith("Cannot tell")) == (NOTE, True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "day"),
+    [
+        pytest.param(["2026-04-19T02:00Z", "2026-04-19T17:00Z", "2026-04-22T01:00Z"], MONDAY, id="in-the-targets-zone"),
+        pytest.param(["2026-04-16T02:00Z"], YESTERDAY, id="a-single-row-may-be-a-sum"),
+        pytest.param([], YESTERDAY, id="nothing"),
+        pytest.param([None, None], YESTERDAY, id="no-create-time"),
+    ],
+)
+def test_the_day_that_is_asked_alone_is_the_newest_closed_one_with_mail(rows: list[str | None], day: date) -> None:
+    assert checks.newest_closed_day(week(*map(row, rows)), TODAY, SHANGHAI) == day
+
+
+@pytest.mark.parametrize(
+    ("created", "level", "says"),
+    [
+        pytest.param(["2026-04-20T16:00Z", "2026-04-21T15:00Z"], OK, "begins at UTC+08:00", id="a-whole-day"),
+        pytest.param(["2026-04-21T02:00Z", "2026-04-21T09:00Z"], OK, "any zone from UTC-02:00 ", id="a-few-hours"),
+        pytest.param(["2026-04-21T02:00Z", "2026-04-21T22:00Z"], NOTE, "to before UTC+02:00", id="between-two"),
+        pytest.param(["2026-04-21T00:00Z", "2026-04-21T23:00Z"], NOTE, "fit UTC+00:00, not", id="another-zone"),
+        pytest.param(["2026-04-20T10:00Z", "2026-04-21T23:00Z"], NOTE, "Cannot tell", id="more-than-a-day"),
+        pytest.param(["2026-04-23T00:00Z"], NOTE, "Cannot tell", id="from-the-future"),
+        pytest.param([None], NOTE, "Cannot tell", id="no-create-time"),
+        pytest.param([], NOTE, "Cannot tell", id="no-rows"),
+    ],
+)
+def test_where_the_day_begins(created: list[str | None], level: str, says: str) -> None:
+    found = checks.timezone(SHANGHAI, NOW, [answer(*map(row, created))], answer(start=TODAY + timedelta(days=1)))
+    assert found.level == level
+    assert says in found.text
+
+
+def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
+    tomorrow = answer(row(), start=date(2026, 4, 23))
+    found = checks.timezone(ZoneInfo("America/New_York"), NOW, [], tomorrow)
+    assert found.level == PROBLEM
+    assert "UTC+13:45 or further east" in found.mend
+    assert "Shanghai" not in found.mend
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "level", "says"),
+    [
+        pytest.param(week(row(), row()), None, OK, "agree", id="one-page"),
+        pytest.param(week(total=0, pages=0), None, OK, "agree", id="no-page"),
+        pytest.param(week(row(), pages=4), None, NOTE, "1 pages, but the answer says 4", id="too-many-pages"),
+        pytest.param(week(row(), total=None, size=None), None, OK, "agree", id="numbers-missing"),
+        pytest.param(week(row(), row()), week(row(), number=2, total=2, size=1, pages=2), OK, "follows", id="follows"),
+        pytest.param(
+            week(row(), row()), week(row(), number=2, total=3, size=2, pages=2), NOTE, "changed", id="changed"
+        ),
+        pytest.param(week(row(), row()), week(number=2, total=2, size=1, pages=2), PROBLEM, "empty", id="empty"),
+        pytest.param(
+            week(row(), row()), week(row(), number=1, total=2, size=1, pages=2), PROBLEM, "gives page 1", id="the-first"
+        ),
+    ],
+)
+def test_pages(first: Answer, second: Answer | None, level: str, says: str) -> None:
+    found = checks.pages([first], first, second)
+    assert (found.level, says in found.text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("day", "level", "says"),
+    [
+        pytest.param(answer(row()), OK, "as asked", id="as-asked"),
+        pytest.param(answer(row(), size=1000), OK, "1000 rows a page", id="more-than-asked"),
+        pytest.param(answer(row(), size=50), NOTE, "gives 50", id="less-than-asked"),
+        pytest.param(answer(row(), size=None), NOTE, "no PageSize", id="not-said"),
+        pytest.param(answer(row(), total=250, pages=3), NOTE, "takes 3 calls", id="many-pages"),
+    ],
+)
+def test_the_page_size(day: Answer, level: str, says: str) -> None:
+    found = checks.page_size(100, day)
+    assert (found.level, says in found.text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("filters", "emails", "level"),
+    [
+        pytest.param(Filters("a@example.com", esp="gmail.com"), 100, PROBLEM, id="esp"),
+        pytest.param(Filters("a@example.com", esp="gmail.com"), 99, NOTE, id="esp-and-too-little-mail-to-be-sure"),
+        pytest.param(Filters(dedicated_ip="192.0.2.1"), 100, PROBLEM, id="dedicated-ip"),
+        pytest.param(Filters("a@example.com", tag_name="x"), 10_000, NOTE, id="tag"),
+        pytest.param(Filters("a@example.com"), 10_000, NOTE, id="sender"),
+        pytest.param(Filters(config_set_id="x"), 10_000, NOTE, id="config-set"),
+        pytest.param(Filters(dedicated_ip="192.0.2.1"), 0, NOTE, id="nothing-to-compare-with"),
+    ],
+)
+def test_an_empty_breakdown(filters: Filters, emails: int, level: str) -> None:
+    whole = week(row(counts=(emails, 0, 0, 0, 0)))
+    found = checks.filtered(answer(filters=filters), whole)
+    assert found.level == level
+    assert found.mend
