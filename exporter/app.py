@@ -10,7 +10,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -177,8 +176,9 @@ class App:
 
     async def _watch(self) -> None:
         """Reload whenever the content of the config has changed, until cancelled."""
-        if self._config_file is not None and self._auto_reload:
-            async for _ in changes(partial(iter, (self._config_file,)), self._clock):
+        file = self._config_file
+        if file is not None and self._auto_reload:
+            async for _ in changes(lambda: (file,), {file: self._config.digest}, self._clock):
                 await self.reload()
 
     async def _reload_by_web(self) -> str:

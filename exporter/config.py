@@ -97,7 +97,7 @@ class Config:
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     """Return what is sound in the file and everything that is wrong with it, unreadable secret files included."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         return None, (Problem(f"byte {error.start}", "the file is not UTF-8; save it as UTF-8"),)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 
 from exporter.clock import Clock
@@ -11,14 +11,18 @@ EVERY = 5.0
 """Seconds between two looks."""
 
 
-async def changes(files: Callable[[], Iterable[Path]], clock: Clock, every: float = EVERY) -> AsyncIterator[None]:
-    """Yield whenever the content of one of the files has changed since the last look; `files` is asked each time."""
-    before = await asyncio.to_thread(_digests, files)
+async def changes(
+    files: Callable[[], Iterable[Path]], known: Mapping[Path, str], clock: Clock, every: float = EVERY
+) -> AsyncIterator[None]:
+    """Yield whenever the files hold something else than at the last look; `files` is asked each time.
+
+    `known` is what they held when they were read: their digests.
+    """
     while True:
         await clock.sleep(every)
-        now = await asyncio.to_thread(_digests, files)
-        if now != before:
-            before = now
+        now = await asyncio.to_thread(lambda: digests(files()))
+        if now != known:
+            known = now
             yield
 
 
@@ -27,10 +31,10 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _digests(files: Callable[[], Iterable[Path]]) -> dict[Path, str]:
+def digests(files: Iterable[Path]) -> dict[Path, str]:
     """Return what the files hold now; one that cannot be read holds nothing."""
     found = {}
-    for path in files():
+    for path in files:
         try:
             found[path] = digest(path.read_bytes())
         except OSError:

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.app import App, Options, load
+from exporter.clock import VirtualClock
 from exporter.config import Problem
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
@@ -152,6 +153,29 @@ class TestInOneProcess:
         assert problems == (Problem("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?"),)
         assert [line["place"] for line in lines if line["log_level"] == "error"] == ["max_serie"]
         assert 'directmail_up{target="shop"} 1.0' in text
+
+    async def test_with_auto_reload_new_content_is_enough(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        async with simulator().listen() as url:
+            write_config(path, url)
+            clock = VirtualClock(100)
+            app = App(
+                load(path),
+                Options(listen_addresses=("127.0.0.1:0",)),
+                clock=clock,
+                environment=KEYS,
+                config_file=path,
+                auto_reload=True,
+            )
+            task, base = await started(app)
+            write_config(path, url, SENDERS[2])
+            await until(f"{base}/", f"account_name={SENDERS[2]}")
+            write_config(path, url, head="max_serie: 3")
+            await until(f"{base}/", "unknown key")
+            text = await until(f"{base}/metrics", "config_last_reload_successful 0.0")
+            app.stop()
+            await task
+        assert SENDERS[0] not in text
 
 
 async def _quiet(api: Simulator) -> None:

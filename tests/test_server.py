@@ -2,8 +2,11 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,8 +18,9 @@ from exporter.clock import SystemClock
 from exporter.exposition import Exposition, Family, Page
 from exporter.web.security import Security
 from exporter.web.server import Routes, make_app, serve
-from exporter.web.sockets import BindError, bind, split_address
+from exporter.web.sockets import BindError, bind, from_systemd, split_address
 from exporter.web.webconfig import WebConfig
+from tests.processes import PATIENCE, get
 
 
 class Metrics:
@@ -201,3 +205,37 @@ async def test_several_addresses_are_listened_on_ipv6_too() -> None:
 async def test_an_unknown_host_is_one_line() -> None:
     with pytest.raises(BindError, match=r"cannot listen on 192\.0\.2\.1:80: cannot assign requested address"):
         bind(["127.0.0.1:0", "192.0.2.1:80"])
+
+
+async def test_sockets_of_systemd_are_listened_on(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    """systemd-socket-activate does what a socket unit does: it listens, and starts the program at the first visit."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    text = "targets:\n  - name: shop\n    endpoint: http://127.0.0.1:9\n    queries: [{name: account}]\n"
+    (tmp_path / "config.yaml").write_text(text)
+    program = (sys.executable, "-m", "exporter", "--config.file", tmp_path / "config.yaml", "--web.systemd-socket")
+    process = await asyncio.create_subprocess_exec(
+        *(tool("systemd-socket-activate"), "--listen", address, *program), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        await process.stderr.readline()  # it listens now
+        assert (await get(f"http://{address}/-/healthy"))[0] == 200
+    finally:
+        process.terminate()
+        _, errors = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0
+    assert f"addresses={address}".encode() in errors
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({}, id="none"),
+        pytest.param({"LISTEN_PID": "1", "LISTEN_FDS": "1"}, id="another-process"),
+        pytest.param({"LISTEN_PID": "7", "LISTEN_FDS": "x"}, id="no-number"),
+    ],
+)
+def test_sockets_that_systemd_did_not_pass_are_an_error(environment: dict[str, str]) -> None:
+    with pytest.raises(BindError, match="systemd passed no socket; start the service through its socket unit"):
+        from_systemd(environment, 7)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.watch import changes
+from exporter.watch import changes, digests
 from tests.clock import ScriptedClock
 
 
@@ -30,7 +30,7 @@ class Looks:
 
 
 def watching(looks: Looks) -> AsyncIterator[None]:
-    return changes(looks, ScriptedClock(skip_sleeps=True))
+    return changes(looks, digests(looks.paths), ScriptedClock(skip_sleeps=True))
 
 
 def _write(path: Path) -> None:

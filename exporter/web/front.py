@@ -11,7 +11,7 @@ import structlog
 
 from exporter.checking import ConfigError
 from exporter.clock import Clock
-from exporter.watch import changes
+from exporter.watch import changes, digests
 from exporter.web import sockets, webconfig
 from exporter.web.security import Security
 from exporter.web.server import Listening, Routes, make_app, serve
@@ -41,6 +41,7 @@ class Front:
         self._clock = clock
         self._log = structlog.get_logger()
         file = options.config_file
+        self._known = digests(webconfig.files(file)) if file is not None else {}
         self._security = Security(webconfig.read(file) if file is not None else WebConfig(), clock)
 
     @asynccontextmanager
@@ -59,7 +60,7 @@ class Front:
         file = self._options.config_file
         if file is None:
             return
-        async for _ in changes(partial(webconfig.files, file), self._clock):
+        async for _ in changes(partial(webconfig.files, file), self._known, self._clock):
             await self._follow(file, self._listening)
 
     async def _follow(self, file: Path, listening: Listening) -> None:

@@ -5,6 +5,7 @@ costs as much as one who does.
 """
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import os
@@ -12,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import aiohttp
 import bcrypt
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -148,14 +148,23 @@ class Security:
         return any(value in allowed for _, value in certificate.get("subjectAltName", ()))
 
     async def _knows_password(self, request: web.Request) -> bool:
+        given = _credentials(request.headers.get("Authorization", ""))
         try:
-            given = aiohttp.BasicAuth.decode(request.headers.get("Authorization", ""), "utf-8")
-        except ValueError:
-            return False
-        try:
-            return await self._passwords.right(given.login, given.password)
+            return given is not None and await self._passwords.right(*given)
         except Busy:
             raise web.HTTPServiceUnavailable from None
+
+
+def _credentials(header: str) -> tuple[str, str] | None:
+    """Return user and password of an Authorization header, None where it has none (RFC 7617)."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return (user, password) if colon else None
 
 
 def _refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
