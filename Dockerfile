@@ -3,7 +3,7 @@ FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 RUN python3 -m venv /opt/exporter
 COPY requirements.txt .
-RUN /opt/exporter/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt
+RUN /opt/exporter/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 RUN /opt/exporter/bin/pip install --no-cache-dir --no-deps . && /opt/exporter/bin/pip uninstall --yes pip
