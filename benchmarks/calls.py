@@ -33,6 +33,7 @@ from yarl import URL
 from benchmarks.measure import Figure, cpu_of
 from exporter import config, plan
 from exporter.clock import SystemClock
+from exporter.crosscheck import Crosscheck
 from exporter.directmail import signing
 from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
@@ -135,7 +136,7 @@ async def bare(url: str) -> None:
 
 
 async def polled(url: str) -> None:
-    """Do what the exporter does for a cell: client, parsing, store, rendering."""
+    """Do what the exporter does for a cell: client, parsing, cross-check, store, rendering."""
     senders = ", ".join(f"s{number}@example.com" for number in range(50))
     settings, _ = config.parse(
         f"targets: [{{name: shop, region: us-east-1, queries: [{{name: q, account_name: [{senders}]}}]}}]"
@@ -148,9 +149,10 @@ async def polled(url: str) -> None:
     async with open_session() as session:
         limiter = Limiter(10_000_000, clock)
         client = Client(session, url, Keys(), limiter, clock, timeout=10, page_size=100, observe=lambda *seen: None)
-        today = plan.today(clock.time(), each.target.timezone)
+        today, check = plan.today(clock.time(), each.target.timezone), Crosscheck()
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
             answer = await client.track(combination.filters, DAY)
+            check.look(combination.filters, DAY, answer.rows)
             cell = Cell(answer.totals._replace(opens=number), None, clock.time())
             store.put(combination.key, today, cell, day_start=0.0)
             store.succeeded(combination.key, clock.time())

@@ -18,6 +18,7 @@ The map, in the direction the data flows; imports point the other way only:
     store        what is known; state: the same on disk
     exposition   the rendered snapshot; checksum: CRC-32 from pieces
     connection   a target's client and limiter
+    crosscheck   whether what the API says agrees with itself
     config       as run; written: as written, with scalars, regions and yamlfile below it
     directmail   the API client
     clock        the time

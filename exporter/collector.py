@@ -8,18 +8,19 @@ leaves the TaskGroup and ends the process.
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import structlog
 
 from exporter.clock import Clock
+from exporter.crosscheck import Crosscheck
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import RateSums
 from exporter.plan import OLDEST_AGE, Combination, TargetPlan, day_start, describe, duration
 from exporter.schedule import Schedule, Slot
-from exporter.store import Cell, Store
+from exporter.store import KEEP_DAYS, Cell, Store
 
 MAX_IN_FLIGHT = 64
 """Reads at the same time; far more than a healthy API needs at any sensible rate."""
@@ -57,6 +58,8 @@ class Collector:
         self._random = rng or random.Random()
         self._log = structlog.get_logger().bind(target=plan.target.name)
         self._schedule = Schedule(plan, self._read_at, clock.time())
+        self.crosscheck = Crosscheck()
+        """Whether what is read agrees with itself."""
         self._failures: dict[Slot, int] = {}
         self._pages = plan.pages_per_cell
         self._in_flight = 0
@@ -72,6 +75,11 @@ class Collector:
     def limiter(self) -> Limiter:
         """What every request of the target passes."""
         return self._limiter
+
+    @property
+    def credentials_expire_at(self) -> float | None:
+        """When the target's credentials expire, in seconds since the epoch; None where nobody knows."""
+        return self._client.credentials_expire_at
 
     def backlog(self) -> int:
         """Return how many cells are due and not yet read."""
@@ -137,6 +145,7 @@ class Collector:
         await _in_steps(self._schedule.roll(now))
         if self._schedule.today != before:
             self._store.prune(self.plan.target.name, self._schedule.today)
+            self.crosscheck.forget(self._schedule.today - timedelta(days=KEEP_DAYS))
 
     async def _nap(self, seconds: float) -> None:
         """Sleep so long, or until a read comes back."""
@@ -174,6 +183,7 @@ class Collector:
             day_start=day_start(slot.day, zone),
         )
         schedule.done(slot, asked_at)
+        self._compare(slot, answer)
         if of_today:
             record = self._store.get(key)
             if record.last_attempt_ok is False:
@@ -185,6 +195,18 @@ class Collector:
             self._store.succeeded(key, asked_at)
         self._learn_pages(answer.pages)
         self._changed(slot.combination)
+
+    def _compare(self, slot: Slot, answer: Answer) -> None:
+        """Hold the answer against itself; the first time that something does not fit is told."""
+        for doubt in self.crosscheck.look(slot.combination.filters, slot.day, answer.rows):
+            self._log.warning(
+                "an answer does not agree with itself",
+                **_named(slot.combination),
+                day=slot.day.isoformat(),
+                **doubt._asdict(),
+                request_id=answer.request_id,
+                advice="Trust the counts and the ratios made of them; show the RequestId to Alibaba Cloud's support.",
+            )
 
     def _failed(self, schedule: Schedule, slot: Slot, error: DirectMailError, *, of_today: bool) -> None:
         age = (schedule.today - slot.day).days

@@ -11,6 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __revision__, __version__
+from exporter.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS
 from exporter.directmail.limiter import Limiter
 from exporter.plan import TargetPlan
@@ -27,6 +28,10 @@ class TargetState(Protocol):
     def plan(self) -> TargetPlan: ...
     @property
     def limiter(self) -> Limiter: ...
+    @property
+    def credentials_expire_at(self) -> float | None: ...
+    @property
+    def crosscheck(self) -> Crosscheck: ...
     def is_up(self) -> bool: ...
     def backlog(self) -> int: ...
 
@@ -37,7 +42,7 @@ class Written(Protocol):
     writable: bool
 
 
-STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float]], ...] = (
+STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float | None]], ...] = (
     (
         "directmail_up",
         "Whether any combination of the target was read within its interval, 1 or 0.",
@@ -68,8 +73,30 @@ STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float]], ...] = (
         "Days of combinations that are due and not yet read.",
         lambda state: state.backlog(),
     ),
+    (
+        "directmail_exporter_credentials_expiry_timestamp_seconds",
+        "When the temporary credentials in use expire, in seconds since the epoch; absent where nobody knows.",
+        lambda state: state.credentials_expire_at,
+    ),
 )
+"""Name, help and value; None is no sample."""
 DECREASES = "directmail_exporter_count_decreases"
+_ONCE = "each counts once, however often it is read, and again only after it was right in between."
+CROSSCHECKS: tuple[tuple[str, str, str, Callable[[Crosscheck], Mapping[str, int]]], ...] = (
+    (
+        "directmail_exporter_reported_rate_mismatches",
+        "rate",
+        f"Days of combinations whose rate, as reported, is not count / emails in the unit of the others; {_ONCE}",
+        lambda crosscheck: crosscheck.mismatches,
+    ),
+    (
+        "directmail_exporter_implausible_counts",
+        "count",
+        f"Days of combinations with more unique opens than opens, or unique clicks than clicks; {_ONCE}",
+        lambda crosscheck: crosscheck.implausible,
+    ),
+)
+"""Name, label, help and counts."""
 
 
 class Telemetry:
@@ -165,16 +192,19 @@ class _States(Collector):
         self._decreases = decreases
 
     def describe(self) -> Iterator[Metric]:
-        yield from (*self._families(), self._writable())
+        yield from (*self._gauges(), self._decreased(), *self._crosschecked(), self._writable())
 
     def collect(self) -> Iterator[Metric]:
-        families = self._families()
+        gauges, decreases, crosschecks = self._gauges(), self._decreased(), self._crosschecked()
         for target, state in self.targets.items():
-            for family, (_, _, value) in zip(families, STATE_ROWS, strict=False):
-                family.add_sample(family.name, {"target": target}, float(value(state)))
-            families[-1].add_sample(f"{DECREASES}_total", {"target": target}, self._decreases.get(target, 0))
-        yield from families
-        yield self._writable()
+            for family, (_, _, value) in zip(gauges, STATE_ROWS, strict=True):
+                if (number := value(state)) is not None:
+                    family.add_metric([target], float(number))
+            decreases.add_metric([target], self._decreases.get(target, 0))
+            for counters, (_, _, _, counts) in zip(crosschecks, CROSSCHECKS, strict=True):
+                for name, count in counts(state.crosscheck).items():
+                    counters.add_metric([target, name], count)
+        yield from (*gauges, decreases, *crosschecks, self._writable())
 
     def _writable(self) -> Metric:
         text = "Whether the state file can be written, 1 or 0; absent where there is none."
@@ -183,10 +213,12 @@ class _States(Collector):
             family.add_metric([], float(self._state.writable))
         return family
 
-    def _families(self) -> list[Metric]:
+    def _gauges(self) -> list[GaugeMetricFamily]:
+        return [GaugeMetricFamily(name, text, labels=["target"]) for name, text, _ in STATE_ROWS]
+
+    def _decreased(self) -> CounterMetricFamily:
         text = "Counts that the API gave lower than before; they add nothing to the observed counters."
-        decreases = CounterMetricFamily(DECREASES, text, labels=["target"])
-        return [
-            *(GaugeMetricFamily(name, text, labels=["target"]) for name, text, _ in STATE_ROWS),
-            decreases,
-        ]
+        return CounterMetricFamily(DECREASES, text, labels=["target"])
+
+    def _crosschecked(self) -> list[CounterMetricFamily]:
+        return [CounterMetricFamily(name, text, labels=["target", label]) for name, label, text, _ in CROSSCHECKS]

@@ -215,6 +215,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "pages_down": ("pages", NOTE),
     "page_cap": ("page_size", NOTE),
     "rows_added": ("pages", NOTE),
+    "wrong_rates": ("rates", NOTE),
+    "more_unique": ("counts", NOTE),
 }
 """What the doctor finds where a fault of the API strikes every call."""
 ENDS_AT_ONCE = ("throttling", "connection", "access")

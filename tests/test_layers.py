@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("publisher",),
     ("collector", "metrics", "telemetry", "web", "simulator"),
     ("schedule", "state"),
-    ("plan", "store", "exposition", "connection"),
+    ("plan", "store", "exposition", "connection", "crosscheck"),
     ("config", "checksum"),
     ("written", "yamlfile", "directmail", "watch"),
     ("scalars", "regions", "checking"),

@@ -1,12 +1,13 @@
 """The exporter's own metrics."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.clock import Clock
+from exporter.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS
 from exporter.directmail.limiter import Limiter
 from exporter.plan import TargetPlan
@@ -26,6 +27,9 @@ DESIGN_NAMES = {
     "directmail_exporter_poll_interval_seconds",
     "directmail_exporter_backlog_cells",
     "directmail_exporter_count_decreases_total",
+    "directmail_exporter_reported_rate_mismatches_total",
+    "directmail_exporter_implausible_counts_total",
+    "directmail_exporter_credentials_expiry_timestamp_seconds",
     "directmail_exporter_config_last_reload_successful",
     "directmail_exporter_config_last_reload_success_timestamp_seconds",
     "process_cpu_seconds_total",
@@ -40,6 +44,8 @@ class State:
     plan: TargetPlan
     limiter: Limiter
     up: bool = True
+    credentials_expire_at: float | None = None
+    crosscheck: Crosscheck = field(default_factory=Crosscheck)
 
     def is_up(self) -> bool:
         return self.up
@@ -108,6 +114,29 @@ def test_a_targets_state_is_that_of_the_scrape() -> None:
     assert 'directmail_exporter_backlog_cells{target="shop"} 7.0' in shown
     assert 'directmail_exporter_poll_interval_seconds{target="shop"} 300.0' in shown
     assert 'directmail_exporter_count_decreases_total{target="shop"} 3.0' in shown
+
+
+def test_credentials_show_their_end_where_it_is_known_and_nothing_elsewhere() -> None:
+    registry = CollectorRegistry()
+    its = state()
+    Telemetry(registry, Counter()).add("shop", its)
+    name = "directmail_exporter_credentials_expiry_timestamp_seconds"
+    assert f"\n{name}{{" not in text(registry)
+    its.credentials_expire_at = 1776852000.0
+    assert f'{name}{{target="shop"}} 1.776852e+09' in text(registry)
+
+
+def test_every_rate_and_count_that_may_not_fit_starts_at_0() -> None:
+    registry = CollectorRegistry()
+    its = state()
+    Telemetry(registry, Counter()).add("shop", its)
+    for name in ("open", "unique_open", "click", "unique_click"):
+        line = f'directmail_exporter_reported_rate_mismatches_total{{rate="{name}",target="shop"}} 0.0'
+        assert line in text(registry)
+    for name in ("unique_opens", "unique_clicks"):
+        assert f'directmail_exporter_implausible_counts_total{{count="{name}",target="shop"}} 0.0' in text(registry)
+    its.crosscheck.mismatches["click"] = 3
+    assert 'mismatches_total{rate="click",target="shop"} 3.0' in text(registry)
 
 
 def test_a_target_that_left_leaves_nothing() -> None:

@@ -34,6 +34,8 @@ class Row(NamedTuple):
     """In the order of COUNTS."""
     rates: tuple[float | None, ...]
     """In the order of RATES and the API's own unit; None where a rate cannot be read."""
+    written: tuple[Any, ...] = ()
+    """The same as they were sent: their decimals tell how exact they are."""
 
 
 class Page(NamedTuple):
@@ -113,7 +115,8 @@ def _row(row: Any, request_id: str) -> Row:
         raise ParseError(text, request_id=request_id)
     created = row.get("CreateTime")
     written = str(created) if isinstance(created, int) else created if isinstance(created, str) else None
-    return Row(written, counts, tuple([_rate(row.get(name)) for name in RATES]))
+    rates = tuple([row.get(name) for name in RATES])
+    return Row(written, counts, tuple([_rate(rate) for rate in rates]), rates)
 
 
 def _weighed(pairs: Iterable[tuple[int, float | None]]) -> float | None:

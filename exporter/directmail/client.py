@@ -6,7 +6,7 @@ What goes wrong comes out as a DirectMailError and as nothing else; `transport` 
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ from yarl import URL
 
 from exporter.clock import Clock
 from exporter.directmail import answers, signing
+from exporter.directmail.answers import Row
 from exporter.directmail.classification import failure
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.errors import AuthError, DirectMailError, ParseError, Throttled
@@ -49,6 +50,7 @@ class Answer(NamedTuple):
     """Pages that it took, those of lists that changed meanwhile included."""
     request_id: str
     """Of the last page."""
+    rows: Sequence[Row] = ()
 
 
 class Client:
@@ -82,6 +84,11 @@ class Client:
         self._random = rng or random.Random()
         self._attempts = attempts
 
+    @property
+    def credentials_expire_at(self) -> float | None:
+        """When the credentials in use expire, in seconds since the epoch; None where nobody knows."""
+        return self._provider.expires_at
+
     async def track(self, filters: Filters, day: date) -> Answer:
         """Return the day's counts for these filters.
 
@@ -101,7 +108,7 @@ class Client:
             asked += pages.asked
             if not pages.changed:
                 totals, rates = answers.summed(pages.rows, pages.request_id)
-                return Answer(totals, rates, asked, pages.request_id)
+                return Answer(totals, rates, asked, pages.request_id, pages.rows)
         raise ParseError("rows came and went between the pages", request_id=pages.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class _Examination:
             self.findings.append(checks.timezone(zone, self._now, days, tomorrow))
         if any(each.has_mail for each in found) or whole is None:
             self.findings += [checks.freshness(found, self._clock.time()), checks.rates(found)]
+            if (odd := checks.counts(found)) is not None:
+                self.findings.append(odd)
         else:
             self.findings.append(checks.no_mail(whole))
         if days:

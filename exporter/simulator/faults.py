@@ -40,6 +40,8 @@ NAMES = {
     "pages_down": "TotalPages is always 1",
     "page_cap": "pages of 5 rows, whatever was asked for",
     "rows_added": "a row more for every page that is asked for",
+    "wrong_rates": "rates that do not fit the counts",
+    "more_unique": "more unique opens than opens, and more unique clicks than clicks",
 }
 ALIASES = {name: kind.fault for name, kind in incidents.NAMES.items() if kind.fault}
 """Incidents that are faults of the API."""
