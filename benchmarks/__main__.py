@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from benchmarks import budget, calls, load, process, scrapes
+from benchmarks import budget, calls, keys, load, process, scrapes
 
 
 async def _main() -> bool:
@@ -13,6 +13,7 @@ async def _main() -> bool:
     for figures in (
         iter([await calls.cpu_per_call(), await calls.against_the_sdk()]),
         iter([await budget.calls_per_interval()]),
+        await keys.figures(),
         await scrapes.figures(),
         await process.figures(),
         await load.figures(),

@@ -19,7 +19,7 @@ The map, in the direction the data flows; imports point the other way only:
     exposition   the rendered snapshot; checksum: CRC-32 from pieces
     connection   a target's client and limiter
     crosscheck   whether what the API says agrees with itself
-    config       as run; written: as written, with scalars, regions and yamlfile below it
+    config       as run; written and access: as written, with scalars, regions and yamlfile below them
     directmail   the API client
     clock        the time
 """

@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter import watch, written, yamlfile
+from exporter import access, watch, written, yamlfile
 from exporter.checking import ConfigError, Problem, check, join
+from exporter.directmail import ram
 from exporter.written import FILTER_KEYS
 
 __all__ = [
@@ -95,7 +96,7 @@ class Config:
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
-    """Return what is sound in the file and everything that is wrong with it, unreadable secret files included."""
+    """Return what is sound in the file and everything that is wrong with it, secret files and packages included."""
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -108,7 +109,7 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
             ),
         )
     config, problems = parse(text)
-    return config, (*problems, *(_unreadable_files(config) if config else ()))
+    return config, (*problems, *((*_missing_extras(config), *_unreadable_files(config)) if config else ()))
 
 
 def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -147,7 +148,7 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
         problems.append(Problem(place, f"{item!r} is not a target; write a block with name, region and queries"))
         return None
     settings = check(written.Target, item, place, problems, children=("credentials", "queries"))
-    secrets = check(written.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
+    secrets = check(access.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
     queries = [
         query
         for at, each in _items(item, "queries", place, problems)
@@ -202,6 +203,19 @@ def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Probl
         if isinstance(name, str) and names.setdefault(name, at) != at:
             problems.append(Problem(f"{at}.name", f"{name!r} is the name of {names[name]} too; give each its own"))
     return placed
+
+
+def _missing_extras(config: Config) -> list[Problem]:
+    targets = [target for target in config.targets if target.credentials.type in ram.TYPES]
+    if not targets or ram.is_installed():
+        return []
+    return [
+        Problem(
+            f"{target.place}.credentials.type",
+            f"{target.credentials.type} needs alibabacloud-credentials. {ram.INSTALL}",
+        )
+        for target in targets
+    ]
 
 
 def _unreadable_files(config: Config) -> list[Problem]:

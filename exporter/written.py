@@ -5,26 +5,32 @@ Messages name the offending value, except where it could be a secret.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from exporter.checking import Misfit, Written
 from exporter.regions import REGIONS
-from exporter.scalars import NAME, Duration, File, Flag, Name, Values, duration, number, values, whole
+from exporter.scalars import (
+    NAME,
+    NOT_INLINE,
+    Duration,
+    File,
+    Flag,
+    Name,
+    Values,
+    base_url,
+    duration,
+    number,
+    values,
+    whole,
+)
 
 FILTER_KEYS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
 ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
 """The mailbox providers that the API can filter by (GetTrackList's documentation)."""
 OUR_LABELS = frozenset({"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"})
-INLINE_SECRETS = ("access_key_id", "access_key_secret", "security_token")
-NOT_INLINE = {
-    key: f"secrets do not belong in the config; write {key}_file with the path of a file that holds it"
-    for key in INLINE_SECRETS
-}
-CREDENTIAL_TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 EXAMPLES = {
     "name": "a name such as `name: marketing`",
     "targets": "a list with at least one target, as in config.example.yaml",
@@ -93,81 +99,6 @@ class Top(Written):
         return self
 
 
-class Credentials(Written):
-    """Where the credentials come from."""
-
-    refused = NOT_INLINE
-
-    type: str | None = None
-    access_key_id_file: File | None = None
-    access_key_secret_file: File | None = None
-    security_token_file: File | None = None
-    role_arn: str | None = None
-    role_session_name: str | None = None
-    policy: str | None = None
-    oidc_provider_arn: str | None = None
-    oidc_token_file: str | None = None
-    role_name: str | None = None
-    credentials_uri: str | None = None
-
-    REQUIRED: ClassVar[dict[str, tuple[str, ...]]] = {
-        "files": ("access_key_id_file", "access_key_secret_file"),
-        "ram_role_arn": ("access_key_id_file", "access_key_secret_file", "role_arn"),
-        "oidc_role_arn": ("role_arn", "oidc_provider_arn", "oidc_token_file"),
-        "credentials_uri": ("credentials_uri",),
-    }
-    OPTIONAL: ClassVar[dict[str, tuple[str, ...]]] = {
-        "files": ("security_token_file",),
-        "ram_role_arn": ("security_token_file", "role_session_name", "policy"),
-        "oidc_role_arn": ("role_session_name", "policy"),
-        "ecs_ram_role": ("role_name",),
-    }
-
-    @field_validator("type", mode="before")
-    @classmethod
-    def _known_type(cls, value: object) -> object:
-        if value not in CREDENTIAL_TYPES:
-            raise ValueError(
-                f"{value!r} is not a type of credentials; write one of {', '.join(CREDENTIAL_TYPES)}, or leave it out"
-            )
-        return value
-
-    @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        given = {key for key in item if key in cls.model_fields and key != "type"}
-        kind = str(item.get("type") or ("files" if given else "environment"))
-        needed = cls.REQUIRED.get(kind, ())
-        for key in needed:
-            if key not in given:
-                yield key, f"is missing; credentials of type {kind} need {', '.join(needed)}"
-        for key in sorted(given - {*needed, *cls.OPTIONAL.get(kind, ())}):
-            yield key, f"has no meaning for credentials of type {kind}; remove it"
-
-    @property
-    def kind(self) -> str:
-        """The type, which files imply and nothing makes the environment's."""
-        if self.type is not None:
-            return self.type
-        return "files" if self.model_fields_set else "environment"
-
-    @property
-    def options(self) -> dict[str, str]:
-        """What the types of the extra `ram` were given."""
-        return {
-            key: value
-            for key in (
-                "role_arn",
-                "role_session_name",
-                "policy",
-                "oidc_provider_arn",
-                "oidc_token_file",
-                "role_name",
-                "credentials_uri",
-            )
-            if (value := getattr(self, key)) is not None
-        }
-
-
 class Target(Written):
     """A target without its queries."""
 
@@ -196,7 +127,7 @@ class Target(Written):
     @field_validator("endpoint", mode="before")
     @classmethod
     def _plain_url(cls, value: object) -> str:
-        parts = _split(value)
+        parts = base_url(value)
         if parts is None:
             raise ValueError(f"{value!r} is not an endpoint; write https://host or https://host:port")
         return parts
@@ -243,20 +174,6 @@ class Target(Written):
         if self.region is None:
             return self.endpoint or ""
         return f"https://{REGIONS[self.region].vpc if self.vpc else REGIONS[self.region].public}"
-
-
-def _split(value: object) -> str | None:
-    """Return `scheme://host[:port]`, None for anything else."""
-    try:
-        parts = urlsplit(value if isinstance(value, str) else "")
-        port = parts.port
-    except ValueError:
-        return None
-    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or re.search(r"\s", str(value)):
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 
 class Query(Written):

@@ -1,12 +1,14 @@
 """The config: one broken file per mistake, each with its place and its mend."""
 
 import re
+import sys
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import config, plan, scalars, written
+from exporter import access, config, plan, scalars, written
+from exporter.directmail import ram
 from exporter.directmail.model import Filters
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +28,9 @@ def top(line: str) -> str:
 
 def target(line: str) -> str:
     return SOUND.replace("    region: us-east-1\n", f"    region: us-east-1\n    {line}\n")
+
+
+ROLE = "acs:ram::1234567890123456:role/directmail-exporter"
 
 
 def credentials(block: str) -> str:
@@ -170,7 +175,49 @@ BROKEN = [
     pytest.param(
         credentials("{access_key_id_file: a}"), f"{T}.credentials.access_key_secret_file", "is missing", id="half-a-key"
     ),
-    pytest.param(credentials("{type: oidc_role_arn}"), f"{T}.credentials.role_arn", "is missing", id="role-missing"),
+    pytest.param(credentials("{type: ram_role_arn}"), f"{T}.credentials.role_arn", "is missing", id="role-missing"),
+    pytest.param(
+        credentials(f"{{type: ram_role_arn, role_arn: '{ROLE}', access_key_id_file: a}}"),
+        f"{T}.credentials.access_key_secret_file",
+        "is missing",
+        id="a-role-with-half-a-key",
+    ),
+    pytest.param(
+        credentials("{type: oidc_role_arn, role_arn: directmail-exporter}"),
+        f"{T}.credentials.role_arn",
+        "acs:ram::",
+        id="a-role-by-its-name",
+    ),
+    pytest.param(
+        credentials(f"{{type: oidc_role_arn, oidc_provider_arn: '{ROLE}'}}"),
+        f"{T}.credentials.oidc_provider_arn",
+        "oidc-provider/",
+        id="a-role-for-a-provider",
+    ),
+    pytest.param(
+        credentials("{type: oidc_role_arn, session_duration: 5m}"),
+        f"{T}.credentials.session_duration",
+        "write 15m to 12h",
+        id="a-session-too-short",
+    ),
+    pytest.param(
+        credentials("{type: oidc_role_arn, sts_endpoint: sts.example.com/path}"),
+        f"{T}.credentials.sts_endpoint",
+        "write a host such as",
+        id="sts-with-a-path",
+    ),
+    pytest.param(
+        credentials("{type: ecs_ram_role, sts_endpoint: sts.example.com}"),
+        f"{T}.credentials.sts_endpoint",
+        "has no meaning",
+        id="sts-for-a-type-that-asks-none",
+    ),
+    pytest.param(
+        credentials("{type: credentials_uri, credentials_uri: 'localhost:9000'}"),
+        f"{T}.credentials.credentials_uri",
+        "write one such as http://",
+        id="a-uri-without-http",
+    ),
     pytest.param(
         credentials("{type: default, role_arn: x}"), f"{T}.credentials.role_arn", "has no meaning", id="role-too-many"
     ),
@@ -219,7 +266,7 @@ targets:
     }
 
 
-@pytest.mark.parametrize("key", written.INLINE_SECRETS)
+@pytest.mark.parametrize("key", scalars.NOT_INLINE)
 def test_a_secret_in_the_config_is_refused_and_not_repeated(key: str) -> None:
     _, problems = config.parse(credentials(f"{{{key}: Canary123}}"))
     (problem,) = [problem for problem in problems if problem.place.endswith(key)]
@@ -341,7 +388,7 @@ class TestExample:
         sorted(
             {
                 key
-                for model in (written.Top, written.Refresh, written.Target, written.Credentials, written.Query)
+                for model in (written.Top, written.Refresh, written.Target, access.Credentials, written.Query)
                 for key in model.model_fields
             }
         ),
@@ -371,3 +418,61 @@ class TestExample:
 def test_the_configs_filters_are_the_clients() -> None:
     """They do not import each other."""
     assert Filters._fields == written.FILTER_KEYS
+
+
+@pytest.mark.parametrize(
+    ("block", "options"),
+    [
+        pytest.param("{type: oidc_role_arn}", {}, id="rrsa-has-it-all-in-the-environment"),
+        pytest.param(
+            f"{{type: ram_role_arn, role_arn: '{ROLE}', external_id: x, session_duration: 1h30m}}",
+            {"role_arn": ROLE, "external_id": "x", "session_duration": "5400"},
+            id="a-role-of-another-account",
+        ),
+        pytest.param(
+            "{type: oidc_role_arn, sts_endpoint: sts-vpc.ap-southeast-1.aliyuncs.com}",
+            {"sts_endpoint": "https://sts-vpc.ap-southeast-1.aliyuncs.com"},
+            id="sts-inside-a-vpc",
+        ),
+        pytest.param(
+            "{type: oidc_role_arn, sts_endpoint: 'http://127.0.0.1:8080/'}",
+            {"sts_endpoint": "http://127.0.0.1:8080"},
+            id="sts-with-its-scheme",
+        ),
+        pytest.param(
+            "{type: credentials_uri, credentials_uri: 'http://127.0.0.1:9000/credentials?a=b'}",
+            {"credentials_uri": "http://127.0.0.1:9000/credentials?a=b"},
+            id="a-uri",
+        ),
+    ],
+)
+def test_roles_are_taken_as_written(block: str, options: dict[str, str]) -> None:
+    sound, problems = config.parse(credentials(block))
+    assert problems == ()
+    assert sound is not None
+    assert dict(sound.targets[0].credentials.options) == options
+
+
+def test_an_address_that_is_no_uri_is_not_repeated_since_it_may_hold_a_token() -> None:
+    _, problems = config.parse(credentials("{type: credentials_uri, credentials_uri: 'host/?token=Canary123'}"))
+    assert len(problems) == 1
+    assert "Canary123" not in str(problems[0])
+
+
+@pytest.mark.parametrize("kind", access.TYPES)
+def test_a_type_whose_package_is_missing_is_one_line_with_the_command(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = {"ram_role_arn": f", role_arn: '{ROLE}'", "credentials_uri": ", credentials_uri: 'http://127.0.0.1:9'"}
+    (tmp_path / "config.yaml").write_text(credentials(f"{{type: {kind}{needs.get(kind, '')}}}"))
+    assert config.read(tmp_path / "config.yaml")[1] == ()
+    monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
+    (problem,) = config.read(tmp_path / "config.yaml")[1]
+    assert str(problem) == (
+        f"{T}.credentials.type: {kind} needs alibabacloud-credentials. "
+        "Install it: pip install 'directmail-exporter[ram]'."
+    )
+
+
+def test_the_types_that_may_be_written_are_those_that_exist() -> None:
+    assert tuple(ram.TYPES) == access.TYPES

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("schedule", "state"),
     ("plan", "store", "exposition", "connection", "crosscheck"),
     ("config", "checksum"),
-    ("written", "yamlfile", "directmail", "watch"),
+    ("written", "access", "yamlfile", "directmail", "watch"),
     ("scalars", "regions", "checking"),
     ("clock",),
 )
