@@ -3,10 +3,8 @@
 The API is a server in another process, so that its own work is not counted.
 """
 
-import asyncio
 import json
 import ssl
-import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator
@@ -30,7 +28,7 @@ from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from benchmarks.measure import Figure, cpu_of
+from benchmarks.measure import Figure, cpu_of, served
 from exporter import config, plan
 from exporter.clock import SystemClock
 from exporter.crosscheck import Crosscheck
@@ -100,16 +98,8 @@ class Keys:
 async def api(certificate: Path | None = None) -> AsyncIterator[str]:
     """Run the server in a process of its own, with TLS where it gets a certificate, and yield its URL."""
     arguments = [str(certificate)] if certificate else []
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SERVER, *arguments), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    port = int(await process.stdout.readline())
-    try:
+    async with served(SERVER, *arguments) as port:
         yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        await process.wait()
 
 
 async def bare(url: str) -> None:

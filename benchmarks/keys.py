@@ -1,12 +1,10 @@
 """How long the event loop is held up while twenty callers wait for new temporary credentials."""
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, served
 from exporter.clock import SystemClock
 from exporter.directmail.ram import FromRam, is_installed
 
@@ -45,11 +43,10 @@ asyncio.run(main())
 async def figures() -> Iterator[Figure]:
     """Return the longest hold of the loop by a fetch beside one that is made on the loop itself."""
     is_installed()  # as the config is read before the loop runs
-    async with _server() as url:
-        holds = [
-            await _longest_hold(FromRam("credentials_uri", {"credentials_uri": url}, SystemClock()).get)
-            for _ in range(RUNS)
-        ]
+    async with served(SERVER, str(TAKES)) as port:
+        options = {"credentials_uri": f"http://127.0.0.1:{port}/"}
+        sources = [FromRam("credentials_uri", options, SystemClock()) for _ in range(RUNS)]
+        holds = [await _longest_hold(source.get) for source in sources]
     blocked = await _longest_hold(_blocking)
     held = min(holds)
     return iter(
@@ -80,17 +77,3 @@ async def _longest_hold(get: Callable[[], Awaitable[object]]) -> float:
         longest, before = max(longest, now - before), now
     await fetching
     return longest
-
-
-@asynccontextmanager
-async def _server() -> AsyncIterator[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, str(TAKES), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    port = int(await process.stdout.readline())
-    try:
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.kill()
-        await process.wait()
