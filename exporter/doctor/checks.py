@@ -71,9 +71,9 @@ def freshness(answers: Sequence[Answer], now: float) -> Finding:
         return Finding("freshness", NOTE, "Cannot tell: no record has a CreateTime that can be read.")
     newest = max(times)
     if newest > now + CLOCK_NOTE:
-        text = f"The newest record is of {_utc(newest)}, which is {_seconds(newest - now)} from now: not UTC, it seems."
+        text = f"The newest record is of {utc(newest)}, which is {_seconds(newest - now)} from now: not UTC, it seems."
         return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
-    text = f"The newest record is of {_utc(newest)}, {_seconds(now - newest)} ago."
+    text = f"The newest record is of {utc(newest)}, {_seconds(now - newest)} ago."
     if any(len(rows) == 1 and moment(rows[0].created) == newest for rows in _rows_of_days(answers)):
         text += " It is its day's only one, so its CreateTime may be the day's beginning and not its age."
     if now - newest < 2 * 86_400:
@@ -160,7 +160,9 @@ def rates(answers: Iterable[Answer]) -> Finding:
                 elif units == ():
                     odd.setdefault(name, each)
     unit = unit_of(votes[PERCENT], votes[FRACTION])
-    mend = "Leave reported_rates off and use the ratios, which are made of the counts."
+    mend = (
+        "Use the ratios, which are made of the counts; directmail_exporter_reported_rate_mismatches_total tells more."
+    )
     if odd:
         text = f"{', '.join(odd)} cannot be derived from the counts, neither as percent nor as fraction."
         return Finding("rates", NOTE, text, mend, next(iter(odd.values())).request_id)
@@ -179,7 +181,7 @@ def counts(answers: Iterable[Answer]) -> Finding | None:
         for row in each.page.rows:
             for is_odd, (name, unique, total) in zip(implausible(row.counts), _uniques(row), strict=True):
                 if is_odd:
-                    text = f"The API counts {unique} unique {name} of {total} {name}, from {each.question.start} on."
+                    text = f"The API counts {unique} unique {name} of {total} {name}, asked for {each.question.days}."
                     mend = "Show the RequestId to Alibaba Cloud's support. The exporter passes the numbers on."
                     return Finding("counts", NOTE, text, mend, each.request_id)
     return None
@@ -284,7 +286,8 @@ def _small(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _utc(at: float) -> str:
+def utc(at: float) -> str:
+    """Return seconds since the epoch as people read them."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 

@@ -127,8 +127,13 @@ class _Examination:
             mend = "Set timezone to where Direct Mail's day begins, or this machine's clock."
             self._find("timezone", PROBLEM, text, mend, answer.request_id)
         if answer is not None:
-            self._find("access", OK, f"The key is accepted and may call {TRACK}.")
+            self._find("access", OK, f"The key is accepted and may call {TRACK}.{self._end_of_key()}")
         return answer if isinstance(answer, Answer) else None
+
+    def _end_of_key(self) -> str:
+        """Return, for temporary credentials, until when they last."""
+        at = self._client.credentials_expire_at
+        return "" if at is None else f" It is a temporary one, renewed before {checks.utc(at)}."
 
     async def _week(self) -> Answer | None:
         """Ask for a week, and go on with yesterday where the API takes no week."""
@@ -140,7 +145,7 @@ class _Examination:
             self._span = (self._today - timedelta(days=1),) * 2
             return None
         if answer is not None:
-            self._find("span", OK, f"A question from {start} to {end} answers.")
+            self._find("span", OK, f"A question about {WEEK} days answers, {start} to {end}: the longest documented.")
         self._asked[Filters()] = answer
         return answer
 

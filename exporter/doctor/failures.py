@@ -54,9 +54,17 @@ def explain(error: DirectMailError, target: Target, question: Question, failure:
     if isinstance(error, InvalidRequest):
         return _question(error, target, question.filters)
     if isinstance(error, ServerError):
-        return _finding("api", f"The API failed{_said(error)}; asked for {_asked(question)}.", error.advice, error)
+        return _finding("api", f"The API failed{_said(error)}; asked for {_asked(question)}.", _again(error), error)
     text = f"The answer for {_asked(question)} makes no sense: {error.text}."
-    return _finding("api", text, error.advice, error)
+    return _finding("api", text, _again(error), error)
+
+
+def _again(error: DirectMailError) -> str:
+    if error.request_id:
+        return "Run the doctor again; if it stays, show the RequestId to Alibaba Cloud's support."
+    return (
+        "Run the doctor again; if it stays, look at proxies on the way: the answer has no RequestId, as the API's have."
+    )
 
 
 def _key(error: AuthError, target: Target) -> Finding:
@@ -127,8 +135,7 @@ def _connection(error: NetworkError, target: Target, failure: BaseException | No
 
 
 def _asked(question: Question) -> str:
-    days = f"{question.start}" if question.start == question.end else f"{question.start} to {question.end}"
-    return f"{days}, {describe(question.filters)}"
+    return f"{question.days}, {describe(question.filters) if any(question.filters) else 'the whole account'}"
 
 
 def _said(error: DirectMailError) -> str:
