@@ -223,7 +223,8 @@ class Collector:
                 self._log.warning("combination is lost", **_named(slot.combination), **_reasons(error))
             self._store.failed(slot.combination.key, error, now)
             self._changed(slot.combination)
-        elif failures == 1:
+        elif failures == 1 and self._store.get(slot.combination.key).last_attempt_ok is not False:
+            # Of a combination that is lost anyway a line for each of its days would say nothing more.
             self._log.warning(
                 "day could not be read",
                 **_named(slot.combination),

@@ -236,6 +236,25 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
     assert of_sender == {"directmail_query_success", "directmail_query_stale"}
 
 
+@pytest.mark.parametrize(
+    ("fails_on", "told"),
+    [
+        pytest.param("every-day", ["combination is lost"] * 2, id="a-key-that-is-refused-is-a-line-a-combination"),
+        pytest.param("yesterday", ["day could not be read"] * 2, id="a-day-that-fails-alone-is-told"),
+    ],
+)
+async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, told: list[str]) -> None:
+    def fails(filters: Filters, day: date) -> DirectMailError | None:
+        return AuthError("refused") if fails_on == "every-day" or day == date(2026, 4, 21) else None
+
+    clock = ScriptedClock()
+    each = world(clock, senders=2, fails=fails, head="windows: [today, 7d]")
+    with capture_logs() as lines:
+        async with running(each.collector.run()):
+            await clock.advance(HOUR)
+    assert [line["event"] for line in lines] == told
+
+
 async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         oldest = (datetime.fromtimestamp(clock.time(), UTC).date() - day).days >= 30

@@ -416,7 +416,7 @@ class TestTemporaryCredentials:
 
     async def test_a_missing_token_file_is_a_failure_to_authenticate(self, tmp_path: Path) -> None:
         options = {"role_arn": ROLE, "oidc_provider_arn": "p", "oidc_token_file": str(tmp_path / "none")}
-        with pytest.raises(AuthError, match="oidc_role_arn: FileNotFoundError") as caught:
+        with pytest.raises(AuthError, match=r"oidc_role_arn: .*/none is missing") as caught:
             await provider("oidc_role_arn", ScriptedClock(), options=options).get()
         assert "token file" in caught.value.advice
 
@@ -460,6 +460,11 @@ class TestTemporaryCredentials:
         with pytest.raises(AuthError, match="ecs_ram_role: ValueError") as caught:
             await provider("ecs_ram_role", ScriptedClock()).get()
         assert "instance" in caught.value.advice
+
+    async def test_a_server_that_is_not_there_is_told_in_plain_words(self, unused_tcp_port: int) -> None:
+        options = {"credentials_uri": f"http://127.0.0.1:{unused_tcp_port}/"}
+        with pytest.raises(AuthError, match=r"credentials_uri: nothing answers in time at the address that it asks"):
+            await FromRam("credentials_uri", options, ScriptedClock()).get()
 
     @pytest.mark.parametrize(
         "text",

@@ -45,6 +45,12 @@ OF_A_CLUSTER = {
 _READ_ONCE = ("default",)
 """Types that are not set up anew: they read the environment as it was at the start, and every set has a thread."""
 _MODULES = tuple(f"alibabacloud_credentials.{name}" for name in ("client", "models", "provider"))
+_PLAIN = {
+    "RetryError": "nothing answers in time at the address that it asks",
+    "CredentialException": "whoever was asked gave none",
+    "JSONDecodeError": "the answer is not JSON",
+}
+"""What the library's exceptions mean."""
 _CODE = re.compile(r'"Code"\s*:\s*"([\w.]{1,80})"', re.ASCII)
 _REQUEST_ID = re.compile(r'"RequestId"\s*:\s*"([\w-]{1,64})"', re.ASCII)
 
@@ -170,8 +176,10 @@ class FromRam:
 
     def _failed(self, error: Exception) -> AuthError:
         code, request_id = (found.search(str(error)) for found in (_CODE, _REQUEST_ID))
+        name = type(error).__name__
+        why = f"{error.filename} is missing" if isinstance(error, FileNotFoundError) else _PLAIN.get(name, name)
         return AuthError(
-            f"no credentials of type {self._kind}: {type(error).__name__}",
+            f"no credentials of type {self._kind}: {why}",
             code=code[1] if code else "",
             request_id=request_id[1] if request_id else "",
             advice=TYPES[self._kind],
