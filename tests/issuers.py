@@ -7,10 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
 from exporter.directmail.credentials import Credentials, FromFiles
+
+
+class Answers(Protocol):
+    """A server in one method."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse: ...
 
 
 @dataclass
@@ -77,9 +84,10 @@ class Metadata(Issuer):
 
 
 @asynccontextmanager
-async def serving(issuer: Issuer) -> AsyncIterator[str]:
+async def serving(server: Answers) -> AsyncIterator[str]:
+    """Serve on a port of the system's choice and give the URL."""
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", issuer.answer)
+    app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
