@@ -466,6 +466,17 @@ class TestTemporaryCredentials:
         with pytest.raises(AuthError, match=r"credentials_uri: nothing answers in time at the address that it asks"):
             await FromRam("credentials_uri", options, ScriptedClock()).get()
 
+    async def test_a_way_to_sts_that_a_vpc_lacks_is_named(self, unused_tcp_port: int) -> None:
+        source = provider(
+            "ram_role_arn",
+            ScriptedClock(),
+            options={"role_arn": ROLE, "sts_endpoint": f"http://127.0.0.1:{unused_tcp_port}"},
+            environment={ID: "key", SECRET: "secret"},
+        )
+        with pytest.raises(AuthError) as caught:
+            await source.get()
+        assert "set sts_endpoint to sts-vpc" in caught.value.advice
+
     @pytest.mark.parametrize(
         "text",
         [

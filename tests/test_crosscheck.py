@@ -159,3 +159,16 @@ async def test_the_loop_logs_the_first_one_and_counts_the_rest() -> None:
     assert told["advice"]
     assert len(world.api.asked) > 6
     assert mismatches(world.collector.crosscheck) == {"unique_open": 3}
+
+
+async def test_the_loop_forgets_at_midnight_what_is_too_old_to_be_asked_again() -> None:
+    clock = ScriptedClock("2026-04-22T23:50:00+00:00")
+    world = World(make_config(senders=1, head="poll_interval: 5m\nwindows: [today]"), clock)
+    world.api.__class__ = Contrary
+    old = date(2026, 3, 22)
+    world.collector.crosscheck.look(SENDER, old, [row(WRONG)])
+    async with running(world.collector.run()):
+        await clock.advance(300)
+        assert old in {day for _, day in world.collector.crosscheck._odd}
+        await clock.advance(600)
+    assert {day for _, day in world.collector.crosscheck._odd} == {DAY, DAY + timedelta(days=1)}

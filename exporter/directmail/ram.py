@@ -30,6 +30,9 @@ ASK_AGAIN = 60.0
 PAUSE = 10.0
 """Seconds between two tries where they fail or are refused."""
 
+_NO_WAY_TO_STS = (
+    "Check the network and proxies; in a VPC without internet set sts_endpoint to sts-vpc.REGION.aliyuncs.com."
+)
 INSTALL = "Install it: pip install 'directmail-exporter[ram]'."
 CONNECT_TIMEOUT, READ_TIMEOUT = 2000, 3000
 """Milliseconds. The process ends only when the thread does, and has 5 s for it."""
@@ -177,12 +180,13 @@ class FromRam:
     def _failed(self, error: Exception) -> AuthError:
         code, request_id = (found.search(str(error)) for found in (_CODE, _REQUEST_ID))
         name = type(error).__name__
+        unreachable = name == "RetryError" and self._kind in ("ram_role_arn", "oidc_role_arn")
         why = f"{error.filename} is missing" if isinstance(error, FileNotFoundError) else _PLAIN.get(name, name)
         return AuthError(
             f"no credentials of type {self._kind}: {why}",
             code=code[1] if code else "",
             request_id=request_id[1] if request_id else "",
-            advice=TYPES[self._kind],
+            advice=_NO_WAY_TO_STS if unreachable else TYPES[self._kind],
         )
 
     def _none(self) -> AuthError:
