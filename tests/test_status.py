@@ -15,8 +15,9 @@ from exporter import config as configuration
 from exporter.clock import SystemClock
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
+from exporter.web.listening import serve
 from exporter.web.security import Security
-from exporter.web.server import Routes, make_app, serve
+from exporter.web.server import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.sparkline import lines
 from exporter.web.status import About, StatusPage

@@ -13,8 +13,9 @@ from exporter.checking import ConfigError
 from exporter.clock import Clock
 from exporter.watch import changes, digests
 from exporter.web import sockets, webconfig
+from exporter.web.listening import Listening, serve
 from exporter.web.security import Security
-from exporter.web.server import Listening, Routes, make_app, serve
+from exporter.web.server import Routes, make_app
 from exporter.web.webconfig import WebConfig
 
 
