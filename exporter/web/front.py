@@ -1,5 +1,6 @@
 """The web side as a whole: sockets, server and protection, which follows its file while it runs."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -66,7 +67,7 @@ class Front:
 
     async def _follow(self, file: Path, listening: Listening) -> None:
         try:
-            settings = webconfig.read(file)
+            settings = await asyncio.to_thread(webconfig.read, file)
         except ConfigError as error:
             for problem in error.problems:
                 self._log.error("web config is refused, the old one stays", place=problem.place, problem=problem.text)
