@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from benchmarks import budget, calls, load, process, scrapes
+from benchmarks import budget, calls, health, load, process, scrapes
 
 
 async def _main() -> bool:
@@ -15,6 +15,7 @@ async def _main() -> bool:
         iter([await budget.calls_per_interval()]),
         await scrapes.figures(),
         await process.figures(),
+        await health.figures(),
         await load.figures(),
     ):
         for figure in figures:

@@ -156,6 +156,27 @@ async def test_scrapes_beyond_the_limit_are_sent_away_and_health_is_not() -> Non
             assert answer.status == 200
 
 
+async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered() -> None:
+    """Rendering and packing have threads of their own: whoever asks for health later is answered before."""
+    exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
+    lines = ("".join(f'emails{{n="{n}"}} {n}.0\n' for n in range(key, key + 100)) for key in range(0, 100_000, 100))
+    exposition.swap("shop", {number: (line.encode(),) for number, line in enumerate(lines)})
+    order = []
+    async with server(exposition=exposition) as (base, session):
+
+        async def told(name: str, path: str) -> None:
+            async with session.get(base + path, headers={"Accept-Encoding": "gzip"}) as answer:
+                await answer.read()
+            order.append(name)
+
+        scrape = asyncio.create_task(told("scrape", "/metrics"))
+        while not exposition._locks[True].locked():
+            await asyncio.sleep(0)
+        await told("health", "/-/healthy")
+        await scrape
+    assert order == ["health", "scrape"]
+
+
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     async with server(exposition=Metrics(size=50_000_000), slow_client_seconds=0.2, max_requests=1) as (base, session):
         host, port = base.removeprefix("http://").split(":")
