@@ -264,23 +264,6 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         webconfig.read(tmp_path / "web.yml")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "basic_auth_users: {alice: canary}",
-        "basic_auth_users: [canary]",
-        "basic_auth_users: {alice: [canary]}",
-        "tls_server_config: {cert_file: server.crt, key: canary}",
-        "tls_server_config: {cert_file: server.crt, key: [canary]}",
-    ],
-)
-def test_no_message_repeats_a_secret(folder: Path, text: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        read(folder, text)
-    assert "canary" not in str(caught.value)
-    assert "canary" not in repr(read(folder, f"basic_auth_users: {{alice: {HASH}}}"))
-
-
 def test_the_files_that_count_are_the_file_and_those_it_names(folder: Path) -> None:
     (folder / "web.yml").write_text(TOOLKIT)
     names = [path.name for path in webconfig.files(folder / "web.yml")]
