@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from exporter.checking import ConfigError
 from exporter.clock import Clock, SystemClock
+from exporter.web import webconfig
 from exporter.web.front import Front, Options
 from exporter.web.security import KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords, names_of
 from exporter.web.server import Routes
@@ -23,7 +24,7 @@ from tests.certificates import Authority
 from tests.clock import ScriptedClock
 from tests.processes import PATIENCE
 from tests.tasks import running
-from tests.test_server import Metrics, status
+from tests.test_server import Metrics, said, served, status
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 SLOW_HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()
@@ -143,13 +144,20 @@ class TestPasswords:
         assert re.fullmatch(BCRYPT, made_up.decode())
         assert made_up[4:6] == b"12"
 
+    async def test_a_check_that_is_under_way_when_the_users_change_is_finished(self) -> None:
+        passwords = Passwords({"alice": HASH.encode()})
+        checks = [asyncio.create_task(passwords.right("alice", word)) for word in ("wrong", "secret")]
+        await asyncio.sleep(0)
+        passwords.close()
+        assert [await check for check in checks] == [False, True]
+
     async def test_more_guesses_than_can_be_checked_are_sent_away(self) -> None:
         passwords = Passwords({"alice": SLOW_HASH.encode()})
         guesses = [asyncio.create_task(passwords.right("alice", f"{number}")) for number in range(LONGEST_QUEUE)]
         await asyncio.sleep(0)
         with pytest.raises(Busy):
             await passwords.right("alice", "one more")
-        passwords.close()
+        passwords.close(give_up=True)
         for guess in guesses:
             guess.cancel()
 
@@ -179,6 +187,13 @@ class TestTls:
             assert await ask(f"https://{address}/metrics", tls=self.client(authority)) == 200
             with pytest.raises(aiohttp.ClientError):
                 await ask(f"http://{address}/metrics")
+
+    async def test_a_client_that_does_not_shake_hands_is_hung_up_on(self, authority: Authority) -> None:
+        (authority.folder / "web.yml").write_text(self.PAIR)
+        tls = webconfig.read(authority.folder / "web.yml").tls
+        routes = Routes(Metrics(), lambda: "", status, None)
+        async with served(routes, "127.0.0.1:0", tls=tls, first_request_seconds=0.05) as (address,):
+            assert await said(address, b"", ends=False) == b""
 
     async def test_a_client_below_the_lowest_version_is_refused(self, authority: Authority) -> None:
         old = self.client(authority)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,8 +54,10 @@ class Front:
             if self._options.systemd_socket
             else sockets.bind(self._options.listen_addresses)
         )
-        async with serve(make_app(routes, self._security), listening, self._security.settings.tls) as self._listening:
-            yield self._listening.addresses
+        app = make_app(routes, self._security)
+        with closing(self._security):
+            async with serve(app, listening, self._security.settings.tls) as self._listening:
+                yield self._listening.addresses
 
     async def run(self) -> None:
         """Follow the file and those that it names, until cancelled; a bad one leaves what is in force."""

@@ -84,9 +84,9 @@ class Passwords:
             self._check(secret, _hash_of_nobody(cost))
         return same
 
-    def close(self) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def close(self, *, give_up: bool = False) -> None:
+        """Let the thread end, with what it still has to check or without."""
+        self._thread.shutdown(wait=False, cancel_futures=give_up)
 
     def _forget_one(self) -> None:
         """Forget the oldest wrong password: whoever guesses shall not drive out those who know."""
@@ -137,6 +137,10 @@ class Security:
         self._passwords.close()
         self._passwords = Passwords(settings.users)
         self._bucket = _Bucket(settings.rate_limit, self._clock) if settings.rate_limit else None
+
+    def close(self) -> None:
+        """Check no more passwords."""
+        self._passwords.close(give_up=True)
 
     @property
     def settings(self) -> WebConfig:
