@@ -170,6 +170,8 @@ class App:
                 for problem in error.problems:
                     self._log.error("config is refused, the old one stays", place=problem.place, problem=problem.text)
                 return error.problems
+            if settings.state_file != self._config.state_file:
+                self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
             await self._follow(settings)
             self._log.info("config is reloaded")
             return ()

@@ -166,12 +166,14 @@ class TestInOneProcess:
             path = write_config(tmp_path / "config.yaml", url)
             app = App(load(path), Options(("127.0.0.1:0",)), environment=KEYS, config_file=path)
             task, base = await started(app)
-            write_config(path, url, SENDERS[2])
-            os.kill(os.getpid(), signal.SIGHUP)
-            await until(f"{base}/", f"account_name={SENDERS[2]}")
+            write_config(path, url, SENDERS[2], head=f"state_file: {tmp_path / 'state.db'}")
+            with capture_logs() as lines:
+                os.kill(os.getpid(), signal.SIGHUP)
+                await until(f"{base}/metrics", f'account_name="{SENDERS[2]}"')
             assert await post(f"{base}/-/reload") == (403, "reloading is off; start with --web.enable-lifecycle\n")
             app.stop()
             await task
+        assert "state_file changes with a restart only" in [line["event"] for line in lines]
 
     async def test_no_scrape_sees_half_of_a_reload(self, tmp_path: Path) -> None:
         """One target goes and the other one changes; whoever scrapes on and on sees all of it or nothing."""
@@ -213,7 +215,7 @@ class TestInOneProcess:
             )
             task, base = await started(app)
             mount("..v2", SENDERS[2])
-            await until(f"{base}/", f"account_name={SENDERS[2]}")
+            await until(f"{base}/metrics", f'account_name="{SENDERS[2]}"')
             mount("..v3", head="max_serie: 3")
             await until(f"{base}/", "unknown key")
             text = await until(f"{base}/metrics", "config_last_reload_successful 0.0")
