@@ -5,6 +5,8 @@ export ALIBABA_CLOUD_ECS_METADATA_DISABLED = true
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# Many tests wait for real programs: four at a time keep two cores busy.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
 .PHONY: demo demo-history coverage test check lint types format bench clean
 
@@ -17,7 +19,7 @@ demo-history: $(READY)
 	$(BIN)/directmail-exporter demo --history .cache/history.om $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: lint types test
 
@@ -29,7 +31,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 coverage: $(READY)
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff format .

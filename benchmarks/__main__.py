@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from benchmarks import budget, calls, keys, load, process, scrapes
+from benchmarks import budget, calls, health, keys, load, process, scrapes
 
 
 async def _main() -> bool:
@@ -16,6 +16,7 @@ async def _main() -> bool:
         await keys.figures(),
         await scrapes.figures(),
         await process.figures(),
+        await health.figures(),
         await load.figures(),
     ):
         for figure in figures:

@@ -170,6 +170,8 @@ class App:
                 for problem in error.problems:
                     self._log.error("config is refused, the old one stays", place=problem.place, problem=problem.text)
                 return error.problems
+            if settings.state_file != self._config.state_file:
+                self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
             await self._follow(settings)
             self._log.info("config is reloaded")
             return ()
@@ -188,20 +190,21 @@ class App:
         """Poll and show what the config says. Targets that keep their account keep their budget and what is known."""
         self._config = settings
         targets = {target.name: target for target in settings.targets}
+        known = set(self._polled)
         for name, polled in tuple(self._polled.items()):
             if name not in targets or _account(targets[name]) != _account(polled.target):
                 polled.task.cancel()
                 del self._polled[name]
-            if name not in targets:
-                self._publisher.hide(name)
-                self._telemetry.remove(name)
         plans = [plan.make(settings, target) for target in settings.targets]
-        await self._publisher.show(plans)
+        gone = known - targets.keys()
+        await self._publisher.show(plans, gone)
+        for name in gone:
+            self._telemetry.remove(name)
         for index, each in enumerate(plans):
-            known = self._polled.get(each.target.name)
-            if known is not None:
-                known.target = each.target
-                await known.collector.follow(each)
+            polled_on = self._polled.get(each.target.name)
+            if polled_on is not None:
+                polled_on.target = each.target
+                await polled_on.collector.follow(each)
             else:
                 self._poll(each, phase=(index * GOLDEN) % 1)
         self._loaded_at, self._refused = self._clock.time(), ()

@@ -5,7 +5,7 @@ plan's own problems can be told in the same breath.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -44,8 +44,8 @@ class Credentials:
     access_key_id_file: Path | None
     access_key_secret_file: Path | None
     security_token_file: Path | None
-    options: Mapping[str, str]
-    """What the types of the extra `ram` need."""
+    options: Mapping[str, str] = field(repr=False)
+    """What the types of the extra `ram` need; an address among them may hold a password."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,8 @@ class Target(Written):
     def _plain_url(cls, value: object) -> str:
         parts = base_url(value)
         if parts is None:
-            raise ValueError(f"{value!r} is not an endpoint; write https://host or https://host:port")
+            shown = "an address with a user or parameters" if re.search("[@?]", str(value)) else repr(value)
+            raise ValueError(f"{shown} is not an endpoint; write https://host or https://host:port")
         return parts
 
     @field_validator("timezone", mode="before")

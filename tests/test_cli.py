@@ -69,6 +69,14 @@ def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> N
     assert all(line.startswith(f"{path}: ") for line in lines)
 
 
+def test_a_broken_web_config_is_told_in_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "web.yml"
+    path.write_text("basic_auth_users: {alice: plain}\n")
+    result = run("--config.file", EXAMPLE, "--web.config.file", str(path))
+    assert result.exit_code == 1
+    assert result.output.startswith(f"{path}: basic_auth_users.alice: is not a bcrypt hash; make one with htpasswd")
+
+
 def test_mistakes_of_the_plan_are_told_together_with_those_of_the_schema(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(

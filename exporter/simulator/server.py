@@ -166,8 +166,8 @@ class Simulator:
 
     async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
         with suppress(ConnectionResetError):  # nobody waits for the end of it
+            await response.prepare(request)
             for byte in body:
                 await response.write(bytes((byte,)))
                 await asyncio.sleep(0.05)
