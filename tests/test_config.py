@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import config, plan, scalars, written
+from exporter import config, matrix, scalars, soundness, written
 from exporter.directmail.model import Filters
 
 ROOT = Path(__file__).parent.parent
@@ -334,14 +334,21 @@ class TestExample:
     def test_it_loads_and_its_plan_fits(self) -> None:
         sound, problems = config.read(ROOT / "config.example.yaml")
         assert sound is not None
-        assert (*problems, *plan.problems(sound)) == ()
+        assert (*problems, *soundness.problems(sound)) == ()
 
     @pytest.mark.parametrize(
         "key",
         sorted(
             {
                 key
-                for model in (written.Top, written.Refresh, written.Target, written.Credentials, written.Query)
+                for model in (
+                    written.Top,
+                    written.Refresh,
+                    written.Target,
+                    written.Credentials,
+                    matrix.Query,
+                    matrix.Discover,
+                )
                 for key in model.model_fields
             }
         ),
@@ -370,4 +377,4 @@ class TestExample:
 
 def test_the_configs_filters_are_the_clients() -> None:
     """They do not import each other."""
-    assert Filters._fields == written.FILTER_KEYS
+    assert Filters._fields == matrix.FILTER_KEYS
