@@ -81,8 +81,8 @@ def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
     left_out: dict[str, int] = {}
     for index, target in enumerate(config.targets):
         known = found.get(target.name, Found())
-        most = _most(config, target, len(configured[target.name]), known)
-        chosen, left_out[target.name] = _choose(target, known, frozenset(configured[target.name]), most)
+        fitting_alone = most(config, target, len(configured[target.name]), known)
+        chosen, left_out[target.name] = _choose(target, known, frozenset(configured[target.name]), fitting_alone)
         fitting += [(age, index, combination) for age, combination in chosen]
     room = plan.room(config, sum(map(len, configured.values())))
     fitting.sort(key=itemgetter(0, 1))  # stable: within a target they stay in order
@@ -104,7 +104,7 @@ def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
     ]
 
 
-def _most(config: Config, target: Target, configured: int, known: Found) -> int:
+def most(config: Config, target: Target, configured: int, known: Found) -> int:
     """Return how many discovered combinations fit into the target's budget and, alone, under `max_series`."""
     low, high = 0, plan.room(config, configured)
     while low < high:

@@ -34,6 +34,8 @@ FIRST_PAUSE = 1.0
 """Seconds before the second attempt, about; doubled for each further one."""
 RESTARTS = 2
 """How often a cell or a list is read anew when it changes between two pages."""
+LIST_PAUSE = 1.5
+"""Slots of the limiter between two pages of a list: one of them is for whoever waits."""
 
 Observer = Callable[[str, float, str | None], None]
 """Told of every HTTP request: its action, its seconds, and the reason of its failure."""
@@ -108,7 +110,7 @@ class Client:
     async def list_values(self, operation: Operation) -> Listed:
         """Return everything that an operation lists.
 
-        Between two pages a call of others may pass, so that a long list holds up no polling. Raise DirectMailError
+        Between two pages others may have a slot, so that a long list holds up no polling. Raise DirectMailError
         unless every page arrived and made sense.
         """
         asked = 0
@@ -116,7 +118,7 @@ class Client:
             listing = Listing(operation, self._page_size)
             while listing.wanted is not None:
                 if asked:
-                    await self._clock.sleep(self._limiter.spacing)
+                    await self._clock.sleep(LIST_PAUSE * self._limiter.spacing)
                 await self._call(operation.action, listing.parameters, listing.take)
                 asked += 1
             if not listing.changed:
