@@ -181,6 +181,7 @@ class Schedule:
                     read_at = self._read_at(combination, day)
                     self._sort_in(day, place, age, end, None if read_at is None else min(read_at, now), max(now, start))
                 if place % STEP == STEP - 1:
+                    self._promote(now)  # at a cold start all is due; at once it would be felt
                     yield
 
     def _schedule(self, day: date, place: int, read_at: float) -> None:

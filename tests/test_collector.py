@@ -338,7 +338,7 @@ async def test_a_new_plan_takes_over_without_asking_again_for_what_is_fresh() ->
 
 async def test_a_new_plan_does_not_ask_again_for_what_is_on_its_way() -> None:
     clock = ScriptedClock()
-    each = world(clock, senders=3, head="windows: [today, yesterday]\npoll_interval: 5m", latency=1.5)
+    each = world(clock, senders=3, rate=600, head="windows: [today, yesterday]\npoll_interval: 5m", latency=1.5)
     async with running(each.collector.run()):
         for _ in range(20):
             await clock.advance(0.7)
