@@ -1,6 +1,7 @@
 """Discovery in the whole program, over HTTP: what is listed is polled, shown and kept, and nothing is asked twice."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from tests.processes import PATIENCE, get, started, until
 from tests.test_app import KEYS, SENDERS
+from tests.test_status import text_of
 
 TAGS = ("onboarding", "password-reset", "promo", "receipt", "signup", "weekly-newsletter")
 ALL_FIVE = """
@@ -212,3 +214,16 @@ async def test_hostile_names_are_asked_for_and_shown_as_they_are(tag: str, tmp_p
     written = tag.replace("\\", "\\\\").replace('"', '\\"')
     assert f'tag_name="{written}",target="shop",window="today"' in text
     assert status == 200
+
+
+async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
+    api = simulator(Fault("forbidden", action="DedicatedIpList"))
+    async with api.listen() as url:
+        config = write_config(tmp_path / "c.yaml", url, ALL_FIVE, head="max_series: 60")
+        async with exporter(config) as (_, base):
+            await until(f"{base}/-/ready", "OK")
+            text = text_of((await get(f"{base}/"))[1])
+    assert "Discovered, 11 combinations left out:" in text
+    assert re.search(r"tag_name: 6 values, listed \d+s ago by QueryTagByParam", text)
+    assert "dedicated_ip: 0 values, not listed yet by DedicatedIpList; the last try failed:" in text
+    assert "(Code Forbidden.RAM)" in text
