@@ -154,6 +154,12 @@ class Backfill:
         settings, targets = self._settings, self._settings.targets
         found = {each.name: Found(self._catalogue.values(each.name, each.discovered)) for each in targets}
         plans = selection.plans(settings, found)
+        for each in plans:
+            if each.left_out:
+                left_out, kept = each.left_out, len(each.combinations)
+                self._log.warning(
+                    "discovered combinations are left out", target=each.target.name, left_out=left_out, kept=kept
+                )
         if self._query is None:
             return plans
         return [

@@ -82,6 +82,8 @@ class Polling:
 
     def unready(self) -> str:
         """Return why a scrape would not have the whole picture yet, "" when it has."""
+        if not self._polled:
+            return "nothing is polled yet"
         waiting = []
         for name, polled in self._polled.items():
             for count, what in ((polled.discovery.untried(), "lists"), (polled.collector.untried(), "combinations")):

@@ -91,6 +91,16 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
             2,
             id="witnesses-disagree-and-nothing-comes",
         ),
+        pytest.param(
+            SETS,
+            [
+                indexed("ab", HasMore=True, TotalCounts=3, CurrentPage=0),
+                indexed("c", HasMore=False, TotalCounts=3, CurrentPage=1),
+            ],
+            "abc",
+            2,
+            id="pages-that-call-themselves-from-0",
+        ),
         pytest.param(SETS, [indexed([1, 22])], ["1", "22"], 2, id="numbers-as-ids"),
     ],
 )
@@ -188,6 +198,32 @@ def test_whatever_is_listed_can_be_sent_and_shown(names: list[str]) -> None:
         assert value.encode("utf-8")
         assert value.strip()
         assert "\n" not in value
+
+
+@given(
+    count=st.integers(0, 30),
+    cap=st.integers(1, 12),
+    says=st.sets(st.sampled_from(["total", "more", "number", "size"])),
+    key=st.sampled_from(sorted(OPERATIONS)),
+)
+def test_a_list_is_whole_however_little_the_server_says_of_its_pages(
+    count: int, cap: int, says: set[str], key: str
+) -> None:
+    operation = OPERATIONS[key]
+    names = [f"name-{number}" for number in range(count)]
+    pages = Listing(operation, 100)
+    while pages.wanted is not None:
+        number = int(pages.parameters[operation.page])
+        document: dict[str, Any] = {}
+        holder = document.setdefault("data", {}) if len(operation.items) > 1 else document
+        shown = names[(number - 1) * cap : number * cap]
+        holder[operation.items[-1]] = [{operation.value: name} for name in shown]
+        whole = {"total": count, "more": number * cap < count, "number": number, "size": cap}
+        fields = {"total": operation.total, "more": operation.has_more, "number": operation.number, "size": "PageSize"}
+        document |= {fields[fact]: whole[fact] for fact in says}
+        pages.take(document)
+    assert pages.names == names
+    assert pages.asked <= -(-count // cap) + 1
 
 
 class Keys:

@@ -92,6 +92,8 @@ class Listing:
         """The number of the page to ask for, None when there is nothing more to ask."""
         self._operation = operation
         self._page_size = min(page_size, LARGEST_PAGE)
+        self._first: int | None = None
+        """What the first page calls itself: 1, or 0."""
         self._total: int | None = None
         self._more: bool | None = None
         self._before: list[str] | None = None
@@ -109,13 +111,15 @@ class Listing:
     def add(self, page: Page) -> None:
         """Take in the page that was wanted. Raise ParseError where items that were promised do not come."""
         self.asked += 1
+        expected = None if self._first is None else self._first + self.asked - 1
         if self.asked == 1:
-            self._total, self._more = page.total, page.has_more or None  # an empty first page ends what it says is all
+            self._first = page.number
+            self._total, self._more = page.total, page.has_more or None
         if page.total != self._total:
             self.changed, self.wanted = True, None
         elif not page.names:
             self._end("is empty")
-        elif page.number not in (None, self.asked):
+        elif None not in (page.number, expected) and page.number != expected:
             self._end(f"came as page {page.number}")
         elif page.names == self._before:
             self._end("repeats the one before")
