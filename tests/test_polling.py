@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from exporter.clock import VirtualClock
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from tests.processes import PATIENCE, get, started, until
+from tests.tasks import running
 from tests.test_app import KEYS, SENDERS
 from tests.test_status import text_of
 
@@ -79,6 +80,13 @@ async def gone(url: str, text: str) -> str:
     return answer
 
 
+async def never_without(url: str, texts: Collection[str]) -> None:
+    """Scrape on and on; every answer has all of the texts."""
+    while True:
+        _, answer = await get(url)
+        assert [text for text in texts if text not in answer] == []
+
+
 async def test_all_five_filters_are_listed_polled_and_shown(tmp_path: Path) -> None:
     api = simulator(largest_page=2)
     async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, ALL_FIVE)) as (_, base):
@@ -121,8 +129,10 @@ async def test_values_come_and_go_and_the_others_lose_nothing(tmp_path: Path) ->
         async with exporter(config, speed=60) as (_, base):
             await until(f"{base}/-/ready", "OK")
             api.inventory.tags = [*TAGS[1:], "spring sale"]
-            await until(f"{base}/metrics", 'tag_name="spring sale",target="shop",window="today"')
-            text = await gone(f"{base}/metrics", f'tag_name="{TAGS[0]}"')
+            stay = [f'tag_name="{tag}",target="shop",window="today"' for tag in ("", *TAGS[1:])]
+            async with running(never_without(f"{base}/metrics", stay)):
+                await until(f"{base}/metrics", 'tag_name="spring sale",target="shop",window="today"')
+                text = await gone(f"{base}/metrics", f'tag_name="{TAGS[0]}"')
     assert text.count("directmail_track_emails{") == 1 + len(TAGS)
     assert set(cells(api).values()) == {1}
     assert asked(api)["QueryTagByParam"] >= 3
