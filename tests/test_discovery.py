@@ -2,16 +2,20 @@
 
 import itertools
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from exporter import config
 from exporter.catalogue import Catalogue
 from exporter.directmail.errors import DirectMailError, PermissionDenied
-from exporter.directmail.listing import Listed, Operation
+from exporter.directmail.listing import LONGEST_VALUE, OPERATIONS, Listed, Operation
 from exporter.discovery import FIRST_BACKOFF, Discovery
+from exporter.matrix import Discover
 from tests.clock import ScriptedClock
 from tests.tasks import running
 
@@ -199,3 +203,24 @@ class TestReload:
             world.discovery.follow(("tag_name",), MINUTE)
             await world.clock.advance(1.2 * MINUTE)
         assert len(world.times()) == 2
+
+
+class TestDocument:
+    """docs/discovery.md is held against what it speaks of."""
+
+    TEXT = (Path(__file__).parent.parent / "docs" / "discovery.md").read_text()
+
+    def test_it_names_the_operation_of_each_filter(self) -> None:
+        table = dict(re.findall(r"\| `(\w+)` \| `(\w+)` \|", self.TEXT))
+        assert table == {key: operation.action for key, operation in OPERATIONS.items()}
+
+    def test_its_config_works(self) -> None:
+        (block,) = re.findall(r"```yaml\n(.*?)```", self.TEXT, re.DOTALL)
+        sound, problems = config.parse(block)
+        assert problems == ()
+        assert sound is not None
+        assert sound.targets[0].discovered == ("account_name", "tag_name")
+
+    def test_its_numbers_are_those_of_the_program(self) -> None:
+        assert f"longer than {LONGEST_VALUE} characters" in self.TEXT
+        assert f"`limit` (default {Discover(discover=True).limit})" in self.TEXT
