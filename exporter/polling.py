@@ -69,6 +69,7 @@ class Polling:
         self._log = structlog.get_logger()
         self._polled: dict[str, _Polled] = {}
         self._following = asyncio.Lock()
+        self._is_followed = False
 
     def open(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
         """Take the session for the calls and the group that owns the tasks; before anything is followed."""
@@ -82,8 +83,8 @@ class Polling:
 
     def unready(self) -> str:
         """Return why a scrape would not have the whole picture yet, "" when it has."""
-        if not self._polled:
-            return "nothing is polled yet"
+        if not self._is_followed:
+            return "no target is polled yet"
         waiting = []
         for name, polled in self._polled.items():
             for count, what in ((polled.discovery.untried(), "lists"), (polled.collector.untried(), "combinations")):
@@ -115,6 +116,7 @@ class Polling:
                 self._telemetry.add(each.target.name, known.collector)
                 self._tell_of_left_out(each)
                 known.discovery.follow(each.target.discovered, settings.discovery_interval)
+            self._is_followed = True
 
     async def drain(self) -> None:
         """Start no new calls and wait for the reads in flight, but not for long; then end everything."""
