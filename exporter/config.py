@@ -4,6 +4,7 @@
 plan's own problems can be told in the same breath.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +12,17 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter import access, watch, written, yamlfile
+from exporter import access, matrix, watch, written, yamlfile
 from exporter.checking import ConfigError, Problem, check, join
 from exporter.directmail import ram
-from exporter.written import FILTER_KEYS
+from exporter.matrix import FILTER_KEYS
 
 __all__ = [
     "FILTER_KEYS",
     "Config",
     "ConfigError",
     "Credentials",
+    "Discover",
     "Problem",
     "Query",
     "Refresh",
@@ -49,12 +51,30 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Discover:
+    """Which of the values that the API lists are meant. Expressions are held against the whole value."""
+
+    include: tuple[re.Pattern[str], ...]
+    """At least one matches, where there are any."""
+    exclude: tuple[re.Pattern[str], ...]
+    limit: int
+    """The most values, those known longest first."""
+
+    def means(self, value: str) -> bool:
+        """Return whether the expressions let a value through."""
+        wanted = not self.include or any(each.fullmatch(value) for each in self.include)
+        return wanted and not any(each.fullmatch(value) for each in self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A matrix of filter values."""
 
     place: str
     name: str
     filters: Mapping[str, tuple[str, ...]]
+    discovered: Mapping[str, Discover]
+    """The filters whose values the API lists."""
     exclude: tuple[Mapping[str, str], ...]
 
 
@@ -76,6 +96,11 @@ class Target:
     credentials: Credentials
     queries: tuple[Query, ...]
 
+    @property
+    def discovered(self) -> tuple[str, ...]:
+        """The filters that some query wants discovered, each once."""
+        return tuple(dict.fromkeys(key for query in self.queries for key in query.discovered))
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -89,6 +114,8 @@ class Config:
     """None is the default, which depends on the poll interval."""
     state_file: Path | None
     max_series: int
+    discovery_interval: float
+    """Seconds between two lists of the same values."""
     reported_rates: bool
     targets: tuple[Target, ...]
     digest: str
@@ -136,6 +163,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
         stale_after=top.stale_after,
         state_file=top.state_file,
         max_series=top.max_series,
+        discovery_interval=top.discovery_interval,
         reported_rates=top.reported_rates,
         targets=tuple(targets),
         digest=watch.digest(text.encode()),
@@ -178,13 +206,15 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
 
 
 def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
-    settings = check(written.Query, item, place, problems)
+    settings = matrix.checked(item, place, problems)
     if settings is None:
         return None
+    discovered = {key: Discover(each.include, each.exclude, each.limit) for key, each in settings.discovered.items()}
     return Query(
         place,
         settings.name,
         MappingProxyType(settings.filters),
+        MappingProxyType(discovered),
         tuple(MappingProxyType(entry) for entry in settings.exclude),
     )
 

@@ -77,6 +77,16 @@ def number(low: float, high: float) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def pattern(value: object) -> re.Pattern[str]:
+    """Return a regular expression, which the caller holds against the whole of a value."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a regular expression; quote it: {str(value)!r}")
+    try:
+        return re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}; write one such as news.*") from None
+
+
 def values(value: object) -> tuple[str, ...]:
     """Return the values of one filter, a lone one as a list of one."""
     items = value if isinstance(value, list) else [value]
@@ -113,4 +123,5 @@ Duration = Annotated[float, BeforeValidator(duration)]
 Name = Annotated[str, BeforeValidator(name)]
 File = Annotated[Path, BeforeValidator(path)]
 Flag = Annotated[bool, BeforeValidator(flag)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(pattern)]
 Values = Annotated[tuple[str, ...], BeforeValidator(values)]

@@ -123,6 +123,8 @@ class Schedule:
     def done(self, slot: Slot, read_at: float) -> None:
         """Give back a cell that was read completely at that time."""
         place = self._give_back(slot)
+        if place is None:
+            return
         if slot.day == self.today:
             self._blocked.pop(place, None)
         self._schedule(slot.day, place, read_at)
@@ -130,6 +132,8 @@ class Schedule:
     def failed(self, slot: Slot, again_at: float) -> None:
         """Give back a cell that could not be read: it waits until then, and for today's its combination with it."""
         place = self._give_back(slot)
+        if place is None:
+            return
         age = (self.today - slot.day).days
         if age == 0:
             self._blocked[place] = again_at
@@ -140,9 +144,24 @@ class Schedule:
         """Give back a cell that is not to be asked for any more."""
         self._give_back(slot)
 
-    def _give_back(self, slot: Slot) -> int:
-        place = self._place[slot.combination]
-        self._taken.discard((slot.day, place))
+    def take_over(self, asked: Iterable[Slot], returned: Iterable[Slot]) -> None:
+        """Know, once filled, of the cells that are being asked for, and of those that came back while it was filled."""
+        for slot in returned:
+            read_at = self._read_at(slot.combination, slot.day)
+            if slot.combination in self._place and read_at is not None:
+                self._schedule(slot.day, self._place[slot.combination], read_at)
+        for slot in asked:
+            if slot.combination in self._place:
+                place = self._place[slot.combination]
+                self._taken.add((slot.day, place))
+                self._due[slot.day].pop(place, None)
+                self._ready_places[slot.day].discard(place)
+
+    def _give_back(self, slot: Slot) -> int | None:
+        """Return the place of the cell's combination, None where the plan has it no more."""
+        place = self._place.get(slot.combination)
+        if place is not None:
+            self._taken.discard((slot.day, place))
         return place
 
     def _count_ready(self) -> int:
@@ -167,6 +186,7 @@ class Schedule:
                     read_at = self._read_at(combination, day)
                     self._sort_in(day, place, age, end, None if read_at is None else min(read_at, now), max(now, start))
                 if place % STEP == STEP - 1:
+                    self._promote(now)  # at a cold start all is due; at once it would be felt
                     yield
 
     def _schedule(self, day: date, place: int, read_at: float) -> None:

@@ -11,12 +11,26 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __revision__, __version__
+from exporter.catalogue import Catalogue, Entry
 from exporter.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import OPERATIONS
+from exporter.directmail.policy import TRACK
 from exporter.plan import TargetPlan
 
-ACTIONS = ("GetTrackList",)
+DISCOVERY_ROWS: tuple[tuple[str, str, Callable[[Entry], float | None]], ...] = (
+    (
+        "directmail_exporter_discovery_success",
+        "Whether the last attempt to list the values of a discovered filter worked, 1 or 0; absent before the first.",
+        lambda entry: entry.last_attempt_ok,
+    ),
+    (
+        "directmail_exporter_discovered_values",
+        "Values known of a discovered filter, before include, exclude and limit; absent before the first list.",
+        lambda entry: len(entry.values) if entry.values or entry.last_success_at is not None else None,
+    ),
+)
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds; a call over the open internet takes some tenths, the default timeout is 10."""
 
@@ -69,6 +83,11 @@ STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float | None]], ...] =
         lambda state: state.plan.poll_interval,
     ),
     (
+        "directmail_exporter_combinations_dropped",
+        "Combinations of discovered values that are not polled, for the filter's limit, max_series or the call budget.",
+        lambda state: state.plan.left_out,
+    ),
+    (
         "directmail_exporter_backlog_cells",
         "Days of combinations that are due and not yet read.",
         lambda state: state.backlog(),
@@ -102,8 +121,17 @@ CROSSCHECKS: tuple[tuple[str, str, str, Callable[[Crosscheck], Mapping[str, int]
 class Telemetry:
     """The own metrics of one process, on the registry that is passed in."""
 
-    def __init__(self, registry: CollectorRegistry, decreases: Mapping[str, int], state: Written | None = None) -> None:
-        """`decreases` are the counts that went down, by target, as they are at each scrape; `state` the state file."""
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        decreases: Mapping[str, int],
+        state: Written | None = None,
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        """`decreases` are the counts that went down, by target, as they are at each scrape; `state` the state file.
+
+        `catalogue` is what discovery has found.
+        """
         self._requests = Counter(
             "directmail_exporter_api_requests",
             "HTTP requests to the API, pages and retries included.",
@@ -140,14 +168,17 @@ class Telemetry:
             registry=registry,
         )
         build.labels(__version__, __revision__, platform.python_version()).set(1)
-        self._states = _States(decreases, state)
+        self._states = _States(decreases, state, catalogue or Catalogue())
         registry.register(self._states)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
     def add(self, target: str, state: TargetState) -> None:
-        """Show a target: its counters start at 0, its state is asked for at every scrape."""
-        for action in ACTIONS:
+        """Show a target: its counters start at 0, its state is asked for at every scrape.
+
+        One that is shown already keeps its counters, and gets those of operations that are new to it.
+        """
+        for action in (TRACK, *(OPERATIONS[key].action for key in state.plan.target.discovered)):
             self._requests.labels(target, action)
             self._durations.labels(target, action)
             for reason in REASONS:
@@ -186,13 +217,14 @@ class Telemetry:
 class _States(Collector):
     """The targets' states, read when scraped."""
 
-    def __init__(self, decreases: Mapping[str, int], state: Written | None) -> None:
+    def __init__(self, decreases: Mapping[str, int], state: Written | None, catalogue: Catalogue) -> None:
         self._state = state
+        self._catalogue = catalogue
         self.targets: dict[str, TargetState] = {}
         self._decreases = decreases
 
     def describe(self) -> Iterator[Metric]:
-        yield from (*self._gauges(), self._decreased(), *self._crosschecked(), self._writable())
+        yield from (*self._gauges(), self._decreased(), *self._crosschecked(), *self._discovery(), self._writable())
 
     def collect(self) -> Iterator[Metric]:
         gauges, decreases, crosschecks = self._gauges(), self._decreased(), self._crosschecked()
@@ -204,7 +236,16 @@ class _States(Collector):
             for counters, (_, _, _, counts) in zip(crosschecks, CROSSCHECKS, strict=True):
                 for name, count in counts(state.crosscheck).items():
                     counters.add_metric([target, name], count)
-        yield from (*gauges, decreases, *crosschecks, self._writable())
+        yield from (*gauges, decreases, *crosschecks, *self._discovery(), self._writable())
+
+    def _discovery(self) -> Iterator[Metric]:
+        for name, text, value in DISCOVERY_ROWS:
+            family = GaugeMetricFamily(name, text, labels=["target", "action"])
+            for target, state in self.targets.items():
+                for key, entry in self._catalogue.entries(target, state.plan.target.discovered):
+                    if (number := value(entry)) is not None:
+                        family.add_metric([target, OPERATIONS[key].action], float(number))
+            yield family
 
     def _writable(self) -> Metric:
         text = "Whether the state file can be written, 1 or 0; absent where there is none."

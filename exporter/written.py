@@ -11,39 +11,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from exporter.checking import Misfit, Written
+from exporter.matrix import FILTER_KEYS
 from exporter.regions import REGIONS
-from exporter.scalars import (
-    NAME,
-    NOT_INLINE,
-    Duration,
-    File,
-    Flag,
-    Name,
-    Values,
-    base_url,
-    duration,
-    number,
-    values,
-    whole,
-)
+from exporter.scalars import NAME, NOT_INLINE, Duration, File, Flag, Name, base_url, duration, number, values, whole
 
-FILTER_KEYS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
-ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
-"""The mailbox providers that the API can filter by (GetTrackList's documentation)."""
 OUR_LABELS = frozenset({"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"})
 EXAMPLES = {
     "name": "a name such as `name: marketing`",
     "targets": "a list with at least one target, as in config.example.yaml",
     "queries": "a list with at least one query, such as `queries: [{name: account}]`",
 }
-
-
-def _esp(value: str) -> str:
-    if value.lower() in ESPS:
-        return value.lower()
-    raise ValueError(
-        f"{value!r} is not a mailbox provider that Direct Mail tells apart; write one of {', '.join(ESPS)}"
-    )
 
 
 class Refresh(Written):
@@ -62,6 +39,7 @@ class Top(Written):
     stale_after: Duration | None = None
     state_file: File | None = None
     max_series: Annotated[int, whole(1, 10_000_000)] = 100_000
+    discovery_interval: Duration = 3600.0
     reported_rates: Flag = False
 
     @field_validator("poll_interval", mode="before")
@@ -87,6 +65,13 @@ class Top(Written):
                     f"{window!r} is not a window; write today, yesterday, or 1d to 30d for the last closed days"
                 )
         return windows
+
+    @field_validator("discovery_interval", mode="after")
+    @classmethod
+    def _a_minute(cls, value: float) -> float:
+        if value < 60:
+            raise ValueError(f"{value:g}s is too short for lists that hardly change; write 1m or more, such as 1h")
+        return value
 
     @model_validator(mode="after")
     def _stale_after_a_poll(self) -> Self:
@@ -175,74 +160,3 @@ class Target(Written):
         if self.region is None:
             return self.endpoint or ""
         return f"https://{REGIONS[self.region].vpc if self.vpc else REGIONS[self.region].public}"
-
-
-class Query(Written):
-    """A query: values of some filters, and what to leave out of their product."""
-
-    examples = EXAMPLES
-
-    name: Name
-    account_name: Values | None = None
-    tag_name: Values | None = None
-    esp: Values | None = None
-    dedicated_ip: Values | None = None
-    dedicated_ip_pool_id: Values | None = None
-    config_set_id: Values | None = None
-    exclude: list[dict[str, str]] = Field(default_factory=list)
-
-    @field_validator("esp", mode="after")
-    @classmethod
-    def _known_esps(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return value and values([_esp(item) for item in value])
-
-    @field_validator("exclude", mode="before")
-    @classmethod
-    def _plain_entries(cls, value: object) -> object:
-        for entry in value if isinstance(value, list) else [value]:
-            if not isinstance(value, list) or not isinstance(entry, dict) or not entry:
-                raise ValueError(
-                    f"{entry!r} does not say what to leave out; write a list such as [{{tag_name: promo}}]"
-                )
-            if unknown := [key for key in entry if key not in FILTER_KEYS]:
-                raise ValueError(f"{unknown[0]!r} is not a filter; use {', '.join(FILTER_KEYS)}")
-            for item in entry.values():
-                if not isinstance(item, str):
-                    raise ValueError(f"{item!r} is not one value; write an entry for each, quoted if it is a number")
-        return value
-
-    @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        if "tag_name" in item and "account_name" not in item:
-            text = "needs account_name: the API tells tags apart within a sender only; add account_name"
-            yield "tag_name", f"{item['tag_name']!r} {text}"
-
-    @model_validator(mode="after")
-    def _sound_matrix(self) -> Self:
-        filters = self.filters
-        for index, entry in enumerate(self.exclude):
-            for key, value in entry.items():
-                sent = value.lower() if key == "esp" else value
-                if sent not in filters.get(key, ()):
-                    raise Misfit(
-                        f"exclude[{index}].{key}",
-                        f"{value!r} is a value that the query does not ask for; remove or correct it",
-                    )
-                entry[key] = sent
-        if self.exclude and not any(self._kept(entry_values) for entry_values in self._rows()):
-            raise Misfit("exclude", "leaves nothing of the query; remove some of its entries, or the query")
-        return self
-
-    @property
-    def filters(self) -> dict[str, tuple[str, ...]]:
-        """The filters that are given."""
-        return {key: given for key in FILTER_KEYS if (given := getattr(self, key)) is not None}
-
-    def _rows(self) -> list[dict[str, str]]:
-        rows: list[dict[str, str]] = [{}]
-        for key, given in self.filters.items():
-            rows = [{**row, key: value} for row in rows for value in given]
-        return rows
-
-    def _kept(self, row: dict[str, str]) -> bool:
-        return not any(all(row[key] == value for key, value in entry.items()) for entry in self.exclude)

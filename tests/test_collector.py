@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter import plan
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, ServerError
 from exporter.directmail.model import Filters
 from tests.clock import ScriptedClock
@@ -352,3 +353,30 @@ async def test_a_new_plan_takes_over_without_asking_again_for_what_is_fresh() ->
         await clock.advance(MINUTE)
     assert {filters.account_name for _, filters, _ in each.api.asked} == {"s2@example.com"}
     assert len(each.api.asked) == 2
+
+
+async def test_a_new_plan_does_not_ask_again_for_what_is_on_its_way() -> None:
+    clock = ScriptedClock()
+    each = world(clock, senders=3, rate=600, head="windows: [today, yesterday]\npoll_interval: 5m", latency=1.5)
+    async with running(each.collector.run()):
+        for _ in range(20):
+            await clock.advance(0.7)
+            await each.collector.follow(each.collector.plan)
+        await clock.advance(10)
+    asked = Counter((filters, day) for _, filters, day in each.api.asked)
+    assert set(asked.values()) == {1}
+    assert len(asked) == 6
+
+
+async def test_a_read_that_comes_back_after_its_combination_left_is_kept_and_asked_no_more() -> None:
+    clock = ScriptedClock()
+    each = world(clock, senders=2, head="windows: [today]\npoll_interval: 5m", latency=1.0)
+    whole = each.collector.plan
+    async with running(each.collector.run()):
+        await clock.advance(0.5)
+        await each.collector.follow(plan.make(each.config, whole.target, whole.combinations[1:]))
+        await clock.advance(20 * MINUTE)
+    asked = Counter(filters.account_name for _, filters, _ in each.api.asked)
+    assert asked["s0@example.com"] == 1
+    assert asked["s1@example.com"] >= 3
+    assert each.store.get(whole.combinations[0].key).last_success_at is not None

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import access, config, plan, scalars, written
+from exporter import access, config, matrix, scalars, soundness, written
 from exporter.directmail import ram
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 
 ROOT = Path(__file__).parent.parent
@@ -149,6 +150,67 @@ BROKEN = [
         query("exclude: [{colour: red}]"), f"{Q}.exclude", "'colour' is not a filter", id="exclude-of-no-filter"
     ),
     pytest.param(query("exclude: {esp: others}"), f"{Q}.exclude", "write a list such as", id="exclude-no-list"),
+    pytest.param(
+        query("esp: {discover: true}"), f"{Q}.esp", "cannot be discovered: Direct Mail knows these", id="discovered-esp"
+    ),
+    pytest.param(
+        query("account_name: {discover: false}"),
+        f"{Q}.account_name.discover",
+        "or the values themselves",
+        id="no-discovery",
+    ),
+    pytest.param(
+        query("account_name: {include: [a]}"),
+        f"{Q}.account_name.discover",
+        "write discover: true",
+        id="discover-missing",
+    ),
+    pytest.param(
+        query("account_name: {discover: 'yes'}"),
+        f"{Q}.account_name.discover",
+        "neither true nor",
+        id="discover-in-quotes",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, includ: [a]}"),
+        f"{Q}.account_name.includ",
+        "did you mean 'include'?",
+        id="unknown-key-of-discovery",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, include: [a, '(']}"),
+        f"{Q}.account_name.include[1]",
+        "'(' is not a regular expression: missing )",
+        id="broken-expression",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, exclude: 5}"),
+        f"{Q}.account_name.exclude[0]",
+        "quote it: '5'",
+        id="expression-no-text",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, exclude: []}"),
+        f"{Q}.account_name.exclude",
+        "is an empty list",
+        id="no-expressions",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, limit: 0}"),
+        f"{Q}.account_name.limit",
+        "not a whole number from 1",
+        id="limit-of-nothing",
+    ),
+    pytest.param(
+        query("tag_name: {discover: true}"), f"{Q}.tag_name", "discovery needs account_name", id="tags-without-sender"
+    ),
+    pytest.param(
+        query("account_name: {discover: true}\n        exclude: [{esp: others}]"),
+        f"{Q}.exclude[0].esp",
+        "does not ask for",
+        id="exclude-of-nothing-beside-discovery",
+    ),
+    pytest.param(top("discovery_interval: 30s"), "discovery_interval", "write 1m or more", id="discovery-too-often"),
     pytest.param(top("windows: []"), "windows", "is an empty list", id="no-windows"),
     pytest.param(top("windows: [31d]"), "windows", "'31d' is not a window", id="window-too-long"),
     pytest.param(top("windows: [0d]"), "windows", "'0d' is not a window", id="window-of-nothing"),
@@ -345,6 +407,30 @@ def test_other_durations_are_refused(text: str) -> None:
         scalars.duration(text)
 
 
+def test_mistakes_within_and_beside_a_discovered_filter_are_told_together() -> None:
+    _, problems = config.parse(query("account_name: {discover: true, limit: 0}\n        esp: aol.com"))
+    assert {problem.place for problem in problems} == {f"{Q}.account_name.limit", f"{Q}.esp"}
+
+
+def test_a_discovered_filter_is_frozen_with_its_expressions() -> None:
+    wish = "{discover: true, include: news.*, exclude: ['.*old'], limit: 3}"
+    sound, problems = config.parse(query(f"account_name: {wish}\n        exclude: [{{account_name: unheard-of}}]"))
+    assert problems == ()
+    assert sound is not None
+    (only,) = sound.targets[0].queries
+    assert only.filters == {}
+    assert [name for name in ("news", "newsold", "old", "anews") if only.discovered["account_name"].means(name)] == [
+        "news"
+    ]
+    assert only.discovered["account_name"].limit == 3
+    assert sound.targets[0].discovered == ("account_name",)
+
+
+def test_the_filters_that_can_be_discovered_are_those_that_some_operation_lists() -> None:
+    """They do not import each other."""
+    assert set(matrix.DISCOVERABLE) == set(OPERATIONS)
+
+
 def test_the_config_is_frozen() -> None:
     sound, _ = config.parse(target("labels: {team: growth}"))
     assert sound is not None
@@ -381,14 +467,21 @@ class TestExample:
     def test_it_loads_and_its_plan_fits(self) -> None:
         sound, problems = config.read(ROOT / "config.example.yaml")
         assert sound is not None
-        assert (*problems, *plan.problems(sound)) == ()
+        assert (*problems, *soundness.problems(sound)) == ()
 
     @pytest.mark.parametrize(
         "key",
         sorted(
             {
                 key
-                for model in (written.Top, written.Refresh, written.Target, access.Credentials, written.Query)
+                for model in (
+                    written.Top,
+                    written.Refresh,
+                    written.Target,
+                    access.Credentials,
+                    matrix.Query,
+                    matrix.Discover,
+                )
                 for key in model.model_fields
             }
         ),
@@ -408,6 +501,7 @@ class TestExample:
             "stale_after",
             "state_file",
             "max_series",
+            "discovery_interval",
             "reported_rates",
         ):
             assert getattr(sound, field) == getattr(plain, field)
@@ -417,7 +511,7 @@ class TestExample:
 
 def test_the_configs_filters_are_the_clients() -> None:
     """They do not import each other."""
-    assert Filters._fields == written.FILTER_KEYS
+    assert Filters._fields == matrix.FILTER_KEYS
 
 
 @pytest.mark.parametrize(

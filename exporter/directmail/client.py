@@ -21,6 +21,7 @@ from exporter.directmail.classification import failure
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.errors import AuthError, DirectMailError, ParseError, Throttled
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import Listed, Listing, Operation
 from exporter.directmail.model import PARAMETERS, Filters, RateSums, Totals
 from exporter.directmail.paging import Pages
 from exporter.directmail.transport import environment_proxy, open_session, post
@@ -33,7 +34,9 @@ ATTEMPTS = 3
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt, about; doubled for each further one."""
 RESTARTS = 2
-"""How often a cell is read anew when its rows change between two pages."""
+"""How often a cell or a list is read anew when it changes between two pages."""
+LIST_PAUSE = 1.5
+"""Slots of the limiter between two pages of a list: one of them is for whoever waits."""
 
 Observer = Callable[[str, float, str | None], None]
 """Told of every HTTP request: its action, its seconds, and the reason of its failure."""
@@ -110,6 +113,24 @@ class Client:
                 totals, rates = answers.summed(pages.rows, pages.request_id)
                 return Answer(totals, rates, asked, pages.request_id, pages.rows)
         raise ParseError("rows came and went between the pages", request_id=pages.request_id)
+
+    async def list_values(self, operation: Operation) -> Listed:
+        """Return everything that an operation lists.
+
+        Between two pages others may have a slot, so that a long list holds up no polling. Raise DirectMailError
+        unless every page arrived and made sense.
+        """
+        asked = 0
+        for _ in range(RESTARTS + 1):
+            listing = Listing(operation, self._page_size)
+            while listing.wanted is not None:
+                if asked:
+                    await self._clock.sleep(LIST_PAUSE * self._limiter.spacing)
+                await self._call(operation.action, listing.parameters, listing.take)
+                asked += 1
+            if not listing.changed:
+                return listing.result(asked)
+        raise ParseError("items came and went between the pages", request_id=listing.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Return the answer's JSON object, its RequestId always a string.

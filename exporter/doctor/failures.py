@@ -15,6 +15,7 @@ from exporter.directmail.errors import (
     ServerError,
     Throttled,
 )
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.directmail.policy import TRACK, allowing, assuming
 from exporter.doctor.findings import PROBLEM, Finding, Question
@@ -65,6 +66,15 @@ def _again(error: DirectMailError) -> str:
     return (
         "Run the doctor again; if it stays, look at proxies on the way: the answer has no RequestId, as the API's have."
     )
+
+
+def no_list(error: DirectMailError, target: Target, action: str) -> Finding:
+    """Return what it means that an operation of discovery failed."""
+    if isinstance(error, PermissionDenied):
+        needed = allowing([TRACK, *(OPERATIONS[key].action for key in target.discovered)])
+        text = f"The key is accepted, but its RAM user or role may not call {action}{_said(error)}."
+        return _finding("discovery", text, f"Attach this policy to it (docs/ram-policy.md):\n{needed}", error)
+    return _finding("discovery", f"{action} brings no list: {error.text}{_said(error)}.", error.advice, error)
 
 
 def _key(error: AuthError, target: Target) -> Finding:

@@ -51,6 +51,9 @@ PARAMETERS = (
     *("StartTime", "EndTime", "PageNumber", "PageSize"),
 )
 
+PAGES = ("PageNumber", "PageNo", "PageIndex")
+"""What the operations call the number of the page that is asked for."""
+
 
 @dataclass(slots=True)
 class Fault:
@@ -86,7 +89,7 @@ class Fault:
             return False
         if any(parameters.get(name) != value for name, value in self.where.items()):
             return False
-        if self.name == "page_fails" and parameters.get("PageNumber", "1") == "1":
+        if self.name == "page_fails" and all(parameters.get(name, "1") == "1" for name in PAGES):
             return False
         if self.after > 0:
             self.after -= 1

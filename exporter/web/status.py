@@ -15,9 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from exporter import plan as plans
+from exporter.catalogue import Catalogue, Entry
 from exporter.clock import Clock
 from exporter.config import FILTER_KEYS
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters, Totals
 from exporter.plan import OLDEST_AGE, Combination, TargetPlan
 from exporter.schedule import Slot
@@ -102,11 +104,13 @@ class StatusPage:
         store: Store,
         clock: Clock,
         telemetry_path: str,
+        catalogue: Catalogue | None = None,
     ) -> None:
-        """`about` and `targets` are asked at every visit."""
+        """`about` and `targets` are asked at every visit; `catalogue` is what discovery has found."""
         self._about = about
         self._targets = targets
         self._store = store
+        self._catalogue = catalogue or Catalogue()
         self._clock = clock
         self._metrics = telemetry_path
         self._started = clock.monotonic()
@@ -182,6 +186,7 @@ class StatusPage:
     def _target(self, name: str, state: TargetState, seen: list[_Seen]) -> dict[str, Any]:
         own = [each for each in seen if each.combination.target == name]
         counts = Counter(each.state for each in own)
+        discovered = state.plan.target.discovered
         failed = [each for each in own if each.record.failure is not None]
         return {
             "name": name,
@@ -190,6 +195,7 @@ class StatusPage:
             "share": lambda rate: f"{min(rate / state.limiter.configured_per_minute, 1) * 100:.1f}",
             "counts": {each: counts[each] for each in STATES},
             "next": state.next_cells(),
+            "lists": [self._list(key, entry) for key, entry in self._catalogue.entries(name, discovered)],
             "failed": max(failed, key=lambda each: each.record.failed_at, default=None),
         }
 
@@ -210,6 +216,16 @@ class StatusPage:
     def _age(self, seen: _Seen) -> float | None:
         last = seen.record.last_success_at
         return None if last is None else self._clock.time() - last
+
+    def _list(self, key: str, entry: Entry) -> dict[str, Any]:
+        listed_at = entry.last_success_at
+        return {
+            "action": OPERATIONS[key].action,
+            "filter": key,
+            "known": len(entry.values),
+            "age": None if listed_at is None else self._clock.time() - listed_at,
+            "failure": entry.failure,
+        }
 
     def _row(self, seen: _Seen, plan: TargetPlan) -> dict[str, Any]:
         today = plans.today(self._clock.time(), plan.target.timezone)
