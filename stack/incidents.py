@@ -201,5 +201,5 @@ def _what(firing: Firing) -> tuple[str, frozenset[tuple[str, str]]]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory(prefix="directmail-stack-") as made:
         sys.stdout.write(markdown(asyncio.run(measure(Path(made)))))
