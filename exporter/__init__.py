@@ -4,7 +4,7 @@ The map, in the direction the data flows; imports point the other way only:
 
     config -> plan -> collector -> store -> metrics -> web
 
-    cli          flags and sub-commands
+    cli          sub-commands; flags: what several of them take
     app          composition root: opens everything, owns tasks and signals
     backfill     history for promtool; demo: exporter and simulator together
     doctor       a few real calls, and what is wrong in plain words
@@ -23,6 +23,7 @@ The map, in the direction the data flows; imports point the other way only:
     connection   a target's client and limiter
     crosscheck   whether what the API says agrees with itself
     config       as run; written, matrix and access: as written, with scalars, regions and yamlfile below them
+    shards       which of several processes polls a target
     directmail   the API client
     clock        the time
 """
