@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from exporter import __revision__, __version__, flags, logs
-from exporter.shards import Shard
+from exporter.shards import WHOLE, Shard
 
 if TYPE_CHECKING:  # the program starts without what it may not need
     from exporter.simulator.server import Habits, Simulator
@@ -95,6 +95,8 @@ def cli(
     if not telemetry_path.startswith("/"):
         raise click.BadParameter(f"{telemetry_path!r} does not start with /", param_hint="--web.telemetry-path")
     if context.invoked_subcommand is not None:
+        if shard != WHOLE:
+            raise click.UsageError(f"--shard stands before {context.invoked_subcommand}; write it after")
         return
     from exporter import app, check
     from exporter.checking import ConfigError
