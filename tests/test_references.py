@@ -21,7 +21,8 @@ TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 CHILDREN = {"Top": {"targets"}, "Target": {"credentials", "queries"}}
 """Keys whose blocks have models, and tables, of their own."""
-LEAST: dict[str, Any] = {"name": "a", "region": "us-east-1"}
+LEAST: dict[str, Any] = {"name": "a", "region": "us-east-1", "discover": True}
+"""What the models need beside the key that is looked at."""
 
 
 def schemas(parent: type[Written] = Written) -> Iterator[type[Written]]:
