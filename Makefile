@@ -9,7 +9,7 @@ WHEELS := .cache/wheels/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: demo demo-history coverage test package-test docs check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test stack-test package-test docs check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -19,8 +19,16 @@ demo-history: $(READY)
 	mkdir -p .cache
 	$(BIN)/directmail-exporter demo --history .cache/history.om $(ARGS)
 
+# The demo within Debian's Prometheus and Alertmanager: rules loaded, 30 days of history, alerts shown as they come.
+demo-stack: $(READY)
+	$(BIN)/python -m stack.demo $(ARGS)
+
 test: $(READY)
 	$(PYTEST) $(ARGS)
+
+# What needs real programs and minutes: alerts through to a webhook, every incident against every rule.
+stack-test: $(READY)
+	$(BIN)/python -m pytest -m stack $(ARGS)
 
 # Wheel and sdist as users get them, installed where nothing else is. The wheels it needs are fetched once.
 package-test: $(READY) $(WHEELS)

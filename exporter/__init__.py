@@ -7,6 +7,7 @@ The map, in the direction the data flows; imports point the other way only:
     cli          sub-commands; flags: what several of them take
     app          composition root: opens everything, owns tasks and signals
     backfill     history for promtool, with progress; check: what a config costs; demo: exporter and simulator
+    replay       the demo's past, as made-up weeks of it
     doctor       a few real calls, and what is wrong in plain words
     polling      the targets that are polled, and the plans they follow
     publisher    keeps the exposition in step with the store and the calendar
@@ -19,6 +20,7 @@ The map, in the direction the data flows; imports point the other way only:
     selection    which discovered combinations fit; soundness: what is wrong with a config's plan
     plan         what there is to ask, and its cost
     store        what is known; catalogue: of filter values; state: both on disk
+    history      samples with times as OpenMetrics
     exposition   the rendered snapshot; checksum: CRC-32 from pieces
     connection   a target's client and limiter
     crosscheck   whether what the API says agrees with itself

@@ -4,30 +4,39 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from exporter import app, config
 from exporter.app import App, Options
 from exporter.backfill import Backfill
 from exporter.clock import Clock, SystemClock, VirtualClock
+from exporter.config import Refresh
+from exporter.history import History
+from exporter.replay import moments, replay
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import Simulator
+from exporter.simulator.traffic import Traffic
 from exporter.web.sockets import cannot_listen, split_address
 
-CALLS_PER_MINUTE = 3600
-"""In real time: some 800 cells are there within 15 seconds."""
-POLL_SECONDS = 5
+CALLS_PER_MINUTE = 7200
+"""In real time: some 800 cells are there within 10 seconds."""
+POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
+"""In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
+JOB, TARGET = "directmail", "demo"
+DAY = 86_400.0
 
 
 def settings(endpoint: str, speed: float = 1.0) -> config.Config:
     """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
     senders = sorted({stream.sender for stream in STREAMS})
     tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
+    poll = min(POLL_SECONDS * speed, max(USUAL_POLL, SHORTEST_POLL * speed))
     text = f"""
-poll_interval: {POLL_SECONDS * speed:.0f}s
+poll_interval: {poll:.0f}s
 windows: [today, yesterday, 7d, 30d]
 targets:
-  - name: demo
+  - name: {TARGET}
     endpoint: {endpoint}
     timezone: Asia/Shanghai
     rate_limit_per_minute: {CALLS_PER_MINUTE / speed:g}
@@ -44,6 +53,21 @@ targets:
         for number, sender in enumerate(senders, 1)
     )
     return app.checked("the demo's config", *config.parse(text))
+
+
+def past(traffic: Traffic, until: float, instance: str, days: float = 30.0, step: float = 900.0) -> History:
+    """Return what a Prometheus would hold that scraped an exporter of this traffic at `instance` every `step` seconds.
+
+    The exporter polled every 5 minutes, but not for the window of 30 days, which alone would be half of the work.
+    Read it with `--query.lookback-delta` a little longer than the step.
+    """
+    polled = replace(
+        settings("http://127.0.0.1:1", speed=USUAL_POLL / POLL_SECONDS),
+        windows=("today", "yesterday", "7d"),
+        refresh=Refresh(recent=3 * 3600, older=DAY),
+    )
+    times = moments(until - days * DAY, until, step)
+    return replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance})
 
 
 def clock(speed: float) -> Clock:

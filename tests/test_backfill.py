@@ -37,7 +37,7 @@ def samples(output: Path) -> dict[tuple[str, str, str], dict[float, float]]:
     found: dict[tuple[str, str, str], dict[float, float]] = {}
     for family in text_string_to_metric_families(output.read_text()):
         for sample in family.samples:
-            key = (sample.name, sample.labels["account_name"], sample.labels.get("window", ""))
+            key = (sample.name, sample.labels.get("account_name", ""), sample.labels.get("window", ""))
             found.setdefault(key, {})[float(sample.timestamp)] = sample.value
     return found
 
