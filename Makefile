@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo demo-history coverage test check lint types format bench clean
+.PHONY: dashboards demo demo-history coverage test check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -34,6 +34,10 @@ coverage: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# grafana/*.json from the Python beside them.
+dashboards: $(READY)
+	$(BIN)/python -m grafana.build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
