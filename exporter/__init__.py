@@ -7,6 +7,7 @@ The map, in the direction the data flows; imports point the other way only:
     cli          flags and sub-commands
     app          composition root: opens everything, owns tasks and signals
     backfill     history for promtool; demo: exporter and simulator together
+    replay       the demo's past, as made-up weeks of it
     doctor       a few real calls, and what is wrong in plain words
     publisher    keeps the exposition in step with the store and the calendar
     collector    the loop: due cells -> client -> store
@@ -16,6 +17,7 @@ The map, in the direction the data flows; imports point the other way only:
     simulator    the API's other side
     plan         what there is to ask, and its cost
     store        what is known; state: the same on disk
+    history      samples with times as OpenMetrics
     exposition   the rendered snapshot; checksum: CRC-32 from pieces
     connection   a target's client and limiter
     config       as run; written: as written, with scalars, regions and yamlfile below it

@@ -19,9 +19,9 @@ from exporter.clock import Clock
 from exporter.config import Config
 from exporter.connection import connect
 from exporter.directmail.errors import DirectMailError, InvalidRequest
-from exporter.directmail.model import Filters
 from exporter.directmail.transport import open_session
-from exporter.exposition import OPENMETRICS, Family, head, label_text, number
+from exporter.exposition import Family
+from exporter.history import History
 from exporter.metrics import Row, Sum
 from exporter.plan import OLDEST_AGE, Combination, TargetPlan
 from exporter.state import StateFile
@@ -109,7 +109,7 @@ class Backfill:
         finally:
             if self._state is not None:
                 self._state.close()
-        write(output, self.lines())
+        self.history().write(output)
         return progress
 
     def _missing(self, each: TargetPlan) -> Iterator[_Question]:
@@ -157,36 +157,26 @@ class Backfill:
                 reads.create_task(read(combination, day))
                 await asyncio.sleep(0)
 
-    def lines(self) -> Iterator[str]:
-        """Yield the history as OpenMetrics, family by family, each series from the oldest day to the newest."""
-        for row in (*metrics.ROWS, *DAY_ROWS):
-            if row.reported and not self._settings.reported_rates:
-                continue
-            yield head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
+    def history(self) -> History:
+        """Return the past as it is known, each series from the oldest day to the newest."""
+        rows = [row for row in (*metrics.ROWS, *DAY_ROWS) if self._settings.reported_rates or not row.reported]
+        past = History([Family(row.name, row.help, "gauge") for row in rows])
+        for row in rows:
             for each in self._plans:
                 for combination in each.combinations:
-                    yield from self._series(each, combination, row)
-        yield "# EOF\n"
+                    self._add(past, each, combination, row)
+        return past
 
-    def _series(self, each: TargetPlan, combination: Combination, row: Row) -> Iterator[str]:
+    def _add(self, past: History, each: TargetPlan, combination: Combination, row: Row) -> None:
         target = each.target
         record = self.store.get(combination.key)
         today = plan.today(self._clock.time(), target.timezone)
-        labels = {**target.labels, "target": target.name, "query": combination.query}
-        labels.update(zip(Filters._fields, combination.filters, strict=True))
+        labels = metrics.labels_of(combination, target.labels)
         for window in ("",) if row in DAY_ROWS else [window for window in each.windows if window != "today"]:
-            text = label_text({**labels, "window": window} if window else labels)
+            series = past.series(row.name, {**labels, "window": window} if window else labels)
             for day in (today - timedelta(days=age) for age in reversed(self._ages)):
                 days = plan.window_days(window, day + timedelta(days=1)) if window else (day,)
                 total: Sum | None = metrics.add_up(record, days)
                 value = None if total is None else row.value(total)
                 if value is not None:
-                    yield f"{row.name}{text} {number(value)} {plan.day_end(day, target.timezone):.0f}\n"
-
-
-def write(output: Path, lines: Iterable[str]) -> None:
-    """Write a file whole or not at all."""
-    half = output.with_name(f"{output.name}.part")
-    with half.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
-    half.replace(output)
+                    series.add(plan.day_end(day, target.timezone), value)

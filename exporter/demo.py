@@ -4,19 +4,26 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from exporter import app, config
 from exporter.app import App, Options
 from exporter.backfill import Backfill
 from exporter.clock import Clock, SystemClock, VirtualClock
+from exporter.config import Refresh
+from exporter.history import History
+from exporter.replay import moments, replay
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import Simulator
+from exporter.simulator.traffic import Traffic
 from exporter.web.sockets import cannot_listen, split_address
 
 CALLS_PER_MINUTE = 3600
 """In real time: some 800 cells are there within 15 seconds."""
 POLL_SECONDS = 5
+JOB = "directmail"
+DAY = 86_400.0
 
 
 def settings(endpoint: str, speed: float = 1.0) -> config.Config:
@@ -44,6 +51,21 @@ targets:
         for number, sender in enumerate(senders, 1)
     )
     return app.checked("the demo's config", *config.parse(text))
+
+
+def past(traffic: Traffic, until: float, instance: str, days: float = 30.0, step: float = 900.0) -> History:
+    """Return what a Prometheus would hold that scraped an exporter of this traffic at `instance` every `step` seconds.
+
+    The exporter polled every 5 minutes, but not for the window of 30 days, which alone would be half of the work.
+    Read it with `--query.lookback-delta` a little longer than the step.
+    """
+    polled = replace(
+        settings("http://127.0.0.1:1", speed=300 / POLL_SECONDS),
+        windows=("today", "yesterday", "7d"),
+        refresh=Refresh(recent=3 * 3600, older=DAY),
+    )
+    times = moments(until - days * DAY, until, step)
+    return replay(polled, traffic, times, labels={"job": JOB, "instance": instance})
 
 
 def clock(speed: float) -> Clock:

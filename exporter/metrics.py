@@ -179,8 +179,7 @@ def block(
     A window has samples only when every one of its days is known. A stale combination, and one that was never read,
     has no data at all, only its health. `labels` are the target's constant ones.
     """
-    named = {**labels, "target": combination.target, "query": combination.query}
-    named.update(zip(Filters._fields, combination.filters, strict=True))
+    named = labels_of(combination, labels)
     plain = label_text(named)
     shown = record.last_success_at is not None and not stale
     sums = {
@@ -194,6 +193,13 @@ def block(
         *(_line(row.name, plain, row.value(record, stale)) for row in HEALTH),
         *(b"" for _ in BOUNDS),
     )
+
+
+def labels_of(combination: Combination, constant: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a combination's series, without `window`; `constant` are its target's own."""
+    named = {**constant, "target": combination.target, "query": combination.query}
+    named.update(zip(Filters._fields, combination.filters, strict=True))
+    return named
 
 
 def bounds_block(target: str, bounds: Mapping[str, tuple[float, float]], labels: Mapping[str, str]) -> Block:

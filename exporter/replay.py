@@ -1,0 +1,221 @@
+"""The past of an exporter that polled made-up mail: what it would have shown, moment by moment, without a call.
+
+Plan, store, the table of metrics and the telemetry are the exporter's own; only the clock is a script, and answers
+come straight from the simulator's traffic. Weeks for dashboards, rules and the demo are written in seconds.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+
+from prometheus_client import CollectorRegistry
+
+from exporter import metrics, plan
+from exporter.clock import SystemClock
+from exporter.config import Config, Target
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.model import Totals
+from exporter.exposition import Family
+from exporter.history import History, Series
+from exporter.plan import Combination, TargetPlan
+from exporter.simulator.traffic import Traffic
+from exporter.store import Cell, Store
+from exporter.telemetry import ACTIONS, Telemetry
+
+UP = Family("up", "Whether the scrape worked, 1 or 0; Prometheus makes it.", "gauge")
+FILTERS = {"account_name": "sender", "tag_name": "tag"}
+"""Filters that the traffic has another name for."""
+
+
+def moments(start: float, end: float, step: float) -> Iterator[float]:
+    """Yield the times from `start` to before `end` that are whole multiples of `step` (seconds)."""
+    now = -(-start // step) * step
+    while now < end:
+        yield now
+        now += step
+
+
+def replay(
+    settings: Config,
+    traffic: Traffic,
+    times: Iterable[float],
+    *,
+    labels: Mapping[str, str],
+    wanted: Callable[[str], bool] = lambda name: True,
+    chosen: Callable[[Combination], bool] = lambda combination: True,
+) -> History:
+    """Return what a Prometheus would have got of the config's targets, had it scraped at these times.
+
+    `labels` are what it adds itself (job, instance). `wanted` says of a metric by its name, `chosen` of a
+    combination, whether it is there.
+    """
+    store, registry = Store(), CollectorRegistry()
+    telemetry = Telemetry(registry, store.decreases)
+    own = _Own(registry, labels, wanted)
+    history = History([each for each in (*metrics.FAMILIES, *own.families, UP) if wanted(each.name)])
+    scenes = [
+        _Scene(_chosen_plan(settings, target, chosen), traffic, store, telemetry, _Shelf(history, labels, wanted))
+        for target in settings.targets
+    ]
+    up = _Shelf(history, labels, wanted).series(UP.name, {})
+    for number, now in enumerate(times):
+        if number == 0:
+            telemetry.loaded(now)
+        for scene in scenes:
+            scene.play(now)
+        own.add(history, now)
+        for series in up:
+            series.add(now, 1.0)
+    return history
+
+
+class _Shelf:
+    """Where series are put: a history, and which metrics it takes."""
+
+    def __init__(self, history: History, labels: Mapping[str, str], wanted: Callable[[str], bool]) -> None:
+        self._history = history
+        self._labels = labels
+        self._wanted = wanted
+
+    def series(self, name: str, labels: Mapping[str, str]) -> list[Series]:
+        """Return the new series, none where the metric is not wanted."""
+        return [self._history.series(name, {**labels, **self._labels})] if self._wanted(name) else []
+
+
+class _Scene:
+    """One target, polled without a call."""
+
+    def __init__(self, made: TargetPlan, traffic: Traffic, store: Store, telemetry: Telemetry, shelf: _Shelf) -> None:
+        target = made.target
+        self.plan = made
+        self.limiter = Limiter(target.rate_limit_per_minute, SystemClock())
+        self._traffic = traffic
+        self._store = store
+        self._today: date | None = None
+        self._days: list[tuple[int, date, float, float]] = []
+        """The days that a window needs: age, day, start, end."""
+        telemetry.add(target.name, self)
+        self._called = telemetry.observer(target.name)
+        self._shown = [_Shown(made, each, shelf) for each in made.combinations]
+        self._bounds = [
+            (window, row.index, series)
+            for window in made.windows
+            for row in metrics.BOUNDS
+            for series in shelf.series(row.name, {**target.labels, "target": target.name, "window": window})
+        ]
+
+    def is_up(self) -> bool:
+        return True
+
+    def backlog(self) -> int:
+        return 0
+
+    def play(self, now: float) -> None:
+        """Read what is due and show everything, at that time."""
+        zone = self.plan.target.timezone
+        today = plan.today(now, zone)
+        days = {window: plan.window_days(window, today) for window in self.plan.windows}
+        is_new = today != self._today
+        if is_new:
+            self._today = today
+            self._store.prune(self.plan.target.name, today)
+            dated = ((age, today - timedelta(days=age)) for age in self.plan.ages)
+            self._days = [(age, day, plan.day_start(day, zone), plan.day_end(day, zone)) for age, day in dated]
+        for shown in self._shown:
+            has_read_old = self._read(shown.combination, now)
+            shown.add(now, self._store, days, closed_too=is_new or has_read_old)
+        for window, index, series in self._bounds:
+            series.add(now, plan.window_bounds(window, today, zone)[index])
+
+    def _read(self, combination: Combination, now: float) -> bool:
+        """Read what is due of a combination; return whether a day before today was."""
+        cells = self._store.get(combination.key).cells
+        oldest = 0
+        for age, day, start, end in self._days:
+            cell = cells.get(day)
+            due = self.plan.next_read(age, cell.read_at if cell else None, end)
+            if due is None or due > now:
+                continue
+            totals = Totals(*self._traffic.counts(day, now, **_filters(combination)))
+            self._store.put(combination.key, day, Cell(totals, None, now), day_start=start)
+            self._called(ACTIONS[0], 0.0, None)
+            oldest = max(oldest, age)
+        self._store.succeeded(combination.key, now)
+        return oldest > 0
+
+
+class _Shown:
+    """The series of one combination."""
+
+    def __init__(self, made: TargetPlan, combination: Combination, shelf: _Shelf) -> None:
+        labels = metrics.labels_of(combination, made.target.labels)
+        self.combination = combination
+        self._windows = {
+            window: [
+                (row, series)
+                for row in metrics.ROWS
+                if not row.reported
+                for series in shelf.series(row.name, {**labels, "window": window})
+            ]
+            for window in made.windows
+        }
+        self._counters = [(row, series) for row in metrics.COUNTERS for series in shelf.series(row.name, labels)]
+        self._health = [(row, series) for row in metrics.HEALTH for series in shelf.series(row.name, labels)]
+        self._closed: list[tuple[Series, float]] = []
+        """The samples of the windows that have ended, as they were made last."""
+
+    def add(self, now: float, store: Store, days: Mapping[str, Sequence[date]], *, closed_too: bool) -> None:
+        """Add a sample to every series. `closed_too`: days before today may be other ones, or others' numbers."""
+        record = store.get(self.combination.key)
+
+        def values(windows: Iterable[str]) -> Iterator[tuple[Series, float]]:
+            for window in windows:
+                total = metrics.add_up(record, days[window])
+                for row, series in self._windows[window]:
+                    value = row.value(total) if total else None
+                    if value is not None:
+                        yield series, value
+
+        if closed_too:
+            self._closed = list(values(window for window in self._windows if window != "today"))
+        for series, value in (*self._closed, *values(window for window in self._windows if window == "today")):
+            series.add(now, value)
+        for counter, series in self._counters:
+            series.add(now, counter.value(record.observed))
+        for health, series in self._health:
+            series.add(now, float(health.value(record, False) or 0))
+
+
+class _Own:
+    """The exporter's own metrics, as its telemetry tells them.
+
+    Not the histogram: its calls were never made, and OpenMetrics wants its series moment by moment.
+    """
+
+    def __init__(self, registry: CollectorRegistry, labels: Mapping[str, str], wanted: Callable[[str], bool]) -> None:
+        self.families = [
+            Family(each.name + "_total" * (each.type == "counter"), each.documentation, each.type)
+            for each in registry.collect()
+            if each.name.startswith("directmail_") and each.type != "histogram"
+        ]
+        names = [each.name for each in self.families if wanted(each.name)]
+        self._registry = registry.restricted_registry(names)
+        self._labels = labels
+        self._series: dict[tuple[str, ...], Series] = {}
+
+    def add(self, history: History, now: float) -> None:
+        """Add a sample to every series."""
+        for sample in (sample for family in self._registry.collect() for sample in family.samples):
+            key = (sample.name, *sample.labels.values())
+            if key not in self._series:
+                self._series[key] = history.series(sample.name, {**sample.labels, **self._labels})
+            self._series[key].add(now, sample.value)
+
+
+def _chosen_plan(settings: Config, target: Target, chosen: Callable[[Combination], bool]) -> TargetPlan:
+    made = plan.make(settings, target)
+    return plan.make(settings, target, [each for each in made.combinations if chosen(each)])
+
+
+def _filters(combination: Combination) -> dict[str, str]:
+    """Return the combination's filters by the traffic's names."""
+    return {FILTERS.get(name, name): value for name, value in combination.filters._asdict().items() if value}
