@@ -26,7 +26,7 @@ from grafana.panels import (
 from grafana.selectors import (
     DATA,
     EVERY_PROVIDER,
-    JI,
+    FIRING,
     PROVIDER,
     RECORDED_PROVIDER,
     SCOPE,
@@ -73,11 +73,11 @@ WHAT_OPENS_SAY = note(
     "**An open is an image that was loaded, not a person who read:** Apple Mail loads it unasked, others block it. "
     "Compare with the same sender's past or with other providers, never with a fixed rate; link scanners click too."
 )
-FIRING = stat(
+FIRING_ALERTS = stat(
     "Firing alerts",
-    "Alerts of the Direct Mail rules that fire for the chosen exporters.",
+    "Alerts of the Direct Mail rules that fire, of every exporter.",
     "short",
-    [Query(f'count(ALERTS{{alertname=~"DirectMail.*", alertstate="firing", {JI}}}) or vector(0)', "firing")],
+    [Query(FIRING, "firing")],
     ((None, GREEN), (1, RED)),
     text="value",
 )
@@ -173,7 +173,8 @@ USUAL_STANDING = lines(
     "How a provider opens relative to all other providers of the same sender, divided by its own 13-day mean of that. "
     "1: as usual. It does not move when content, audience, season or tracking change for all; a fall at one provider "
     "is that provider's doing (spam folder). Dashed lines: 0.7 (warning) and 0.4 (critical, on 6h). The worst stands "
-    "first. Comes from the recording rules, which need 300 mails a day to the provider and know no Query.",
+    "first. Comes from the recording rules, which need 300 mails a day to the provider and know neither Instance nor "
+    "Query.",
     "none",
     [Query(f"min by (esp) ({_RELATIVE} / avg_over_time({_RELATIVE}[13d] offset 1d))", "{{esp}}")],
     steps=STANDING,
@@ -256,7 +257,7 @@ INFRASTRUCTURE = (
 )
 
 ROWS = (
-    Row("", [Line(2, [WHAT_OPENS_SAY]), Line(5, [FIRING, alerts(), TODAY, DATA_AGE], [4, 10, 6, 4])]),
+    Row("", [Line(2, [WHAT_OPENS_SAY]), Line(5, [FIRING_ALERTS, alerts(), TODAY, DATA_AGE], [4, 10, 6, 4])]),
     Row("Now ($window)", [Line(5, [EMAILS, OPENED, CLICKED, CLICKED_OF_OPENED])]),
     Row(
         "Trend",

@@ -19,7 +19,7 @@ from grafana.panels import (
     states,
     timeline,
 )
-from grafana.selectors import JI, SCOPE
+from grafana.selectors import FIRING, JI, SCOPE
 
 UID, TITLE = "directmail-exporter", "Direct Mail / Exporter"
 
@@ -117,11 +117,11 @@ STALE = stat(
     ((None, GREEN), (1, YELLOW), (10, RED)),
     decimals=0,
 )
-FIRING = stat(
+FIRING_ALERTS = stat(
     "Firing alerts",
-    "Alerts of the Direct Mail rules that fire for the chosen exporters.",
+    "Alerts of the Direct Mail rules that fire, of every exporter.",
     "short",
-    [Query(f'count(ALERTS{{alertname=~"DirectMail.*", alertstate="firing", {JI}}}) or vector(0)', "firing")],
+    [Query(FIRING, "firing")],
     ((None, GREEN), (1, RED)),
 )
 CONFIG = stat(
@@ -281,7 +281,7 @@ ROWS = (
     Row(
         "State",
         [
-            Line(4, [FIRING, UP, TARGETS, DATA_AGE, SUCCEEDED, BUDGET_USED]),
+            Line(4, [FIRING_ALERTS, UP, TARGETS, DATA_AGE, SUCCEEDED, BUDGET_USED]),
             Line(4, [THROTTLED_HOUR, STALE, COMBINATIONS, CONFIG, VERSION, alerts()], [3, 3, 3, 3, 3, 9]),
         ],
     ),

@@ -18,8 +18,10 @@ TAG = f'{DATA}, {_NAMED}, tag_name=~"$tag_name", tag_name!="", esp="", {UNROUTED
 PROVIDER = f"{DATA}, {_OF_PROVIDER}"
 EVERY_PROVIDER = PROVIDER.replace('esp=~"$esp", ', "")
 WITHOUT_ICLOUD = PROVIDER.replace('esp!=""', 'esp!="", esp!="icloud.com"')
-RECORDED_PROVIDER = f"{SCOPE}, {_OF_PROVIDER}"
-"""What recording rules made has no label `query`."""
+RECORDED_PROVIDER = f'job=~"$job", target=~"$target", {_OF_PROVIDER}'
+"""What recording rules made has neither `instance` nor `query`."""
+FIRING = 'count(ALERTS{alertname=~"DirectMail.*", alertstate="firing"}) or vector(0)'
+"""Many alerts have no `instance`, and one that says that there is no exporter has no `job`."""
 
 
 def routed(label: str) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import promql_parser
+import yaml
 
 from tests.boards import (
+    FOLDER,
     RATE_INTERVAL,
     Json,
     asked_values,
@@ -29,7 +31,27 @@ Rule = Callable[[Json], Iterator[str]]
 
 
 def findings(board: Json) -> list[str]:
-    """Return what the rules say against a dashboard."""
+    """Return what the rules say against a dashboard, without what is excepted."""
+    return [finding for finding in _everything(board) if not finding.startswith(tuple(exceptions(board)))]
+
+
+def idle_exceptions(board: Json) -> list[str]:
+    """Return the exceptions that except nothing."""
+    return [each for each in exceptions(board) if not any(finding.startswith(each) for finding in _everything(board))]
+
+
+def exceptions(board: Json) -> list[str]:
+    """Return how the findings begin that the linter's own file of exceptions, `.lint`, takes out."""
+    rules = yaml.safe_load((FOLDER / ".lint").read_text())["exclusions"]
+    return [
+        f"{rule}: {entry['panel']} "
+        for rule, given in rules.items()
+        for entry in given["entries"]
+        if entry["dashboard"] == board["title"] and entry["reason"]
+    ]
+
+
+def _everything(board: Json) -> list[str]:
     return [f"{name}: {finding}" for name, rule in RULES.items() for finding in rule(board)]
 
 

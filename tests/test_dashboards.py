@@ -17,7 +17,7 @@ from exporter.directmail.model import Filters
 from grafana import build
 from grafana.frame import INPUT
 from grafana.panels import PROVIDERS
-from tests.boardlint import RULES, findings
+from tests.boardlint import RULES, findings, idle_exceptions
 from tests.boards import FILES, FOLDER, Json, asked_values, load, matchers, panels, queries, selectors, variables
 from tests.test_docs import own_metrics
 
@@ -77,6 +77,7 @@ def test_the_files_are_what_the_program_writes() -> None:
 @BOARDS
 def test_the_linter_finds_nothing(board: Json) -> None:
     assert findings(board) == []
+    assert idle_exceptions(board) == []
 
 
 def _break_variable(name: str, key: str, value: Any) -> Callable[[Json], None]:
