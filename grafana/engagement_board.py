@@ -47,8 +47,8 @@ OPEN_RATE: Steps = ((None, RED), (0.15, YELLOW), (0.25, GREEN))
 CLICK_RATE: Steps = ((None, RED), (0.01, YELLOW), (0.02, GREEN))
 CLICK_TO_OPEN: Steps = ((None, RED), (0.05, YELLOW), (0.08, GREEN))
 AGE: Steps = ((None, GREEN), (900, YELLOW), (3600, RED))
-STANDING: Steps = ((None, RED), (0.4, ORANGE), (0.7, GREEN))
-"""Where the alerts DirectMailEspOpenRateDrop begin."""
+STANDING: Steps = ((None, GREEN), (0.4, RED), (0.7, ORANGE))
+"""Where the alerts DirectMailEspOpenRateDrop begin. Lines have the colour of their step, so the worst is below."""
 PLAIN: Steps = ((None, BLUE),)
 
 EVENTS = {"opens": "#73BF69", "unique opens": "#37872D", "clicks": "#FF9830", "unique clicks": "#C4162A"}
@@ -143,8 +143,8 @@ EVENTS_PER_HOUR = lines(
     overrides=fixed(EVENTS),
 )
 TODAY_AND_A_WEEK_AGO = lines(
-    "Unique open rate of today, and a week ago: $account_name",
-    "Ratio of the day so far, restarting at midnight of the API's day. Dashed: the same time last week.",
+    "$account_name: open rate of today, and a week ago",
+    "Unique open rate of the day so far, restarting at midnight of the API's day. Dashed: the same time last week.",
     "percentunit",
     [
         Query(ratio("unique_opens", "emails", SENDER, window="today"), "today"),
@@ -169,8 +169,9 @@ CLICK_TO_OPEN_RATES = lines(
 
 _RELATIVE = f"stream_esp:directmail_unique_opens_per_emails:relative_increase24h{{{RECORDED_PROVIDER}}}"
 USUAL_STANDING = lines(
-    "Opens at each provider against its usual standing (24h): $account_name",
-    "How a provider opens relative to all other providers of the same sender, divided by its own 13-day mean of that. "
+    "$account_name: opens against usual standing (24h)",
+    "Opens at each provider against its usual standing: how it opens relative to all other providers of the same "
+    "sender, divided by its own 13-day mean of that. "
     "1: as usual. It does not move when content, audience, season or tracking change for all; a fall at one provider "
     "is that provider's doing (spam folder). Dashed lines: 0.7 (warning) and 0.4 (critical, on 6h). The worst stands "
     "first. Comes from the recording rules, which need 300 mails a day to the provider and know neither Instance nor "

@@ -319,12 +319,15 @@ def grid(rows: Iterable[Row]) -> list[Json]:
             placed.append({"id": number, **head, "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1}})
             y += 1
         inside = placed[-1]["panels"] if row.collapsed else placed
+        below = y
         for line in row.lines:
             x = 0
             widths = line.widths or [WIDTH // len(line.panels)] * len(line.panels)
             for width, panel in zip(widths, line.panels, strict=True):
                 number += 1
-                inside.append({"id": number, **panel, "gridPos": {"x": x, "y": y, "w": width, "h": line.height}})
+                inside.append({"id": number, **panel, "gridPos": {"x": x, "y": below, "w": width, "h": line.height}})
                 x += width
-            y += line.height
+            below += line.height
+        if not row.collapsed:
+            y = below
     return placed

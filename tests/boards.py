@@ -26,6 +26,11 @@ class Asked(NamedTuple):
     legend: str
     instant: bool
 
+    @property
+    def legend_labels(self) -> list[str]:
+        """The labels that the legend shows."""
+        return re.findall(r"\{\{(\w+)\}\}", self.legend)
+
 
 def load(path: Path) -> Json:
     board: Json = json.loads(path.read_text())

@@ -160,15 +160,19 @@ def test_every_metric_exists(board: Json) -> None:
 def test_ids_and_references_are_used_once_and_no_panel_covers_another(board: Json) -> None:
     every = list(panels(board))
     assert len({panel["id"] for panel in every}) == len(every)
-    taken: dict[tuple[int, int], str] = {}
     for panel in every:
         refs = [target["refId"] for target in panel.get("targets", ())]
         assert len(set(refs)) == len(refs)
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= 24
-        for x in range(place["x"], place["x"] + place["w"]):
-            for y in range(place["y"], place["y"] + place["h"]):
-                assert taken.setdefault((x, y), panel["title"]) is panel["title"]
+    for together in (board["panels"], *(panel["panels"] for panel in every if panel.get("collapsed"))):
+        places = [panel["gridPos"] for panel in together]
+        taken = [
+            (x, y)
+            for place in places
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        ]
+        assert len(taken) == len(set(taken))
+        assert {x for x, _ in taken} == set(range(24))
 
 
 def test_a_selector_of_data_says_what_each_filter_is_and_the_query() -> None:
