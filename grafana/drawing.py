@@ -171,7 +171,8 @@ def lines(panel: Json, series: Sequence[Series], span: tuple[float, float], widt
     ticks = {
         at * step: text_of(at * step, defaults["unit"]) for at in range(int(-(-low // step)), int(high // step) + 1)
     }
-    frame = _Frame(*span, low, high, width - _legend_width(series), height)
+    below = panel["options"]["legend"]["placement"] == "bottom"
+    frame = _Frame(*span, low, high, width if below else width - _legend_width(series), height - 30 * below)
     colors = {(each.name, each.ref): _series_color(panel, each, index) for index, each in enumerate(series)}
     drawn = [frame.axes(ticks)]
     if is_bars:
@@ -187,7 +188,7 @@ def lines(panel: Json, series: Sequence[Series], span: tuple[float, float], widt
             f'<path d="M{frame.left} {y:.1f}H{frame.width - 8}" stroke="{COLORS[limit["color"]]}" class="limit"/>'
         )
     graph = f'<svg width="{frame.width:.0f}" height="{height:.0f}">{"".join(drawn)}</svg>'
-    return f'<div class="side">{graph}{_legend(panel, series, colors)}</div>'
+    return f'<div class="{"below" if below else "side"}">{graph}{_legend(panel, series, colors)}</div>'
 
 
 def _nice(step: float) -> float:
@@ -229,7 +230,7 @@ def _box(x: float, y: float, width: float, height: float, color: str, opacity: f
 
 
 def _legend_width(series: Sequence[Series]) -> float:
-    return 95 + 7.2 * max((len(each.name) for each in series), default=0)
+    return 85 + 6.4 * max((len(each.name) for each in series), default=0)
 
 
 def _legend(panel: Json, series: Sequence[Series], colors: Mapping[tuple[str, str], str]) -> str:

@@ -143,7 +143,7 @@ EVENTS_PER_HOUR = lines(
     overrides=fixed(EVENTS),
 )
 TODAY_AND_A_WEEK_AGO = lines(
-    "$account_name: open rate of today, and a week ago",
+    "$account_name: open rate today",
     "Unique open rate of the day so far, restarting at midnight of the API's day. Dashed: the same time last week.",
     "percentunit",
     [
@@ -152,6 +152,7 @@ TODAY_AND_A_WEEK_AGO = lines(
     ],
     step="10m",
     overrides=[*fixed({"today": "#5794F2", "a week ago": "#FF9830"}), dashed("B")],
+    below=True,
     repeat="account_name",
 )
 CLICK_RATES = lines(
@@ -169,7 +170,7 @@ CLICK_TO_OPEN_RATES = lines(
 
 _RELATIVE = f"stream_esp:directmail_unique_opens_per_emails:relative_increase24h{{{RECORDED_PROVIDER}}}"
 USUAL_STANDING = lines(
-    "$account_name: opens against usual standing (24h)",
+    "$account_name: opens vs usual (24h)",
     "Opens at each provider against its usual standing: how it opens relative to all other providers of the same "
     "sender, divided by its own 13-day mean of that. "
     "1: as usual. It does not move when content, audience, season or tracking change for all; a fall at one provider "

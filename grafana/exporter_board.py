@@ -288,7 +288,7 @@ ROWS = (
     Row("Budget", [Line(9, [BUDGET, BACKLOG], [14, 10])]),
     Row(
         "API",
-        [Line(8, [BY_RESULT, FAILING, THROTTLED_REQUESTS]), Line(9, [LATENCY, LATENCY_BUCKETS])],
+        [Line(8, [BY_RESULT, FAILING, THROTTLED_REQUESTS], [10, 7, 7]), Line(9, [LATENCY, LATENCY_BUCKETS])],
     ),
     Row("Polling", [Line(8, [TARGET_AGE, FAILING_COMBINATIONS]), Line(7, [TARGET_STATE, DECREASES])]),
     Row(

@@ -155,13 +155,14 @@ def lines(
     decimals: int | None = None,
     step: str = "",
     worst_first: bool = False,
+    below: bool = False,
     overrides: Sequence[Json] = (),
     repeat: str = "",
 ) -> Json:
     """Return a panel of lines without fill; thresholds are dashed lines; the legend is sorted by the last value.
 
-    `bars` stacks hours instead. `step` is the least time between two points. `repeat` makes one panel for each value
-    of a variable.
+    `bars` stacks hours instead. `step` is the least time between two points. `below` is where a short legend stands in
+    one line. `repeat` makes one panel for each value of a variable.
     """
     custom: Json = {
         "drawStyle": "bars" if bars else "line",
@@ -188,8 +189,8 @@ def lines(
         options={
             "legend": {
                 "calcs": ["lastNotNull"],
-                "displayMode": "table",
-                "placement": "right",
+                "displayMode": "list" if below else "table",
+                "placement": "bottom" if below else "right",
                 "showLegend": True,
                 "sortBy": "Last *",
                 "sortDesc": not worst_first,

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from grafana import build, drawing
 from grafana.drawing import Series
@@ -24,11 +24,17 @@ PAGE, CELL, GAP = 1600, 38, 8
 """Pixels: the page, a unit of height, and what is left free between panels."""
 POINTS = 330
 CSS = (Path(__file__).parent / "preview.css").read_text()
-UNITS = {"m": 60, "h": 3600, "d": 86_400}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Answers(Protocol):
+    """Who is asked."""
+
+    def ask(self, kind: str, **parameters: str) -> Any: ...
 
 
 class Prometheus:
-    """The one that is asked."""
+    """A running one."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -43,7 +49,7 @@ class Prometheus:
 class Preview:
     """One board at one moment."""
 
-    def __init__(self, board: Json, prometheus: Prometheus, span: tuple[float, float]) -> None:
+    def __init__(self, board: Json, prometheus: Answers, span: tuple[float, float]) -> None:
         self._board = board
         self._prometheus = prometheus
         self._span = span
@@ -124,7 +130,7 @@ class Preview:
 
     def _series(self, panel: Json, values: Mapping[str, str], width: float) -> Iterator[Series]:
         start, end = self._span
-        step = max((end - start) / min(POINTS, width), {"1h": 3600, "10m": 600}.get(panel.get("interval", ""), 60))
+        step = max((end - start) / min(POINTS, width), seconds(panel.get("interval", "15s")))
         for target in panel["targets"]:
             query = self._expanded(target["expr"], values)
             bounds = {"start": str(start // step * step + step), "end": str(end), "step": str(step)}

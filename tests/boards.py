@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +68,7 @@ def expanded(expr: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$(\w+)", lambda match: known.get(match[1], match[0]), expr)
 
 
+@cache
 def parse(expr: str) -> Any:
     """Return the tree. Raise ValueError for what is no PromQL."""
     return promql_parser.parse(expanded(expr, {}))
