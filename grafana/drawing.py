@@ -187,7 +187,7 @@ def lines(panel: Json, series: Sequence[Series], span: tuple[float, float], widt
         drawn.append(
             f'<path d="M{frame.left} {y:.1f}H{frame.width - 8}" stroke="{COLORS[limit["color"]]}" class="limit"/>'
         )
-    graph = f'<svg width="{frame.width:.0f}" height="{height:.0f}">{"".join(drawn)}</svg>'
+    graph = f'<svg width="{frame.width:.0f}" height="{frame.height:.0f}">{"".join(drawn)}</svg>'
     return f'<div class="{"below" if below else "side"}">{graph}{_legend(panel, series, colors)}</div>'
 
 

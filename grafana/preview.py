@@ -133,7 +133,7 @@ class Preview:
         step = max((end - start) / min(POINTS, width), seconds(panel.get("interval", "15s")))
         for target in panel["targets"]:
             query = self._expanded(target["expr"], values)
-            bounds = {"start": str(start // step * step + step), "end": str(end), "step": str(step)}
+            bounds = {"start": str(end - (end - start) // step * step), "end": str(end), "step": str(step)}
             for each in self._prometheus.ask("query_range", query=query, **bounds)["result"]:
                 name = re.sub(r"\{\{(\w+)\}\}", r"{\1}", target["legendFormat"]).format_map(each["metric"])
                 points = [(at, float(value)) for at, value in each["values"] if value not in ("NaN", "+Inf", "-Inf")]
