@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: dashboards demo demo-history coverage test check lint types format bench clean
+.PHONY: dashboards demo demo-history demo-stack coverage test stack-test check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -16,8 +16,16 @@ demo-history: $(READY)
 	mkdir -p .cache
 	$(BIN)/directmail-exporter demo --history .cache/history.om $(ARGS)
 
+# The demo within Debian's Prometheus and Alertmanager: rules loaded, 30 days of history, alerts shown as they come.
+demo-stack: $(READY)
+	$(BIN)/python -m stack.demo $(ARGS)
+
 test: $(READY)
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# What needs real programs and minutes: alerts through to a webhook, every incident against every rule.
+stack-test: $(READY)
+	$(BIN)/python -m pytest -m stack $(ARGS)
 
 check: lint types test
 

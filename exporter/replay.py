@@ -6,24 +6,46 @@ come straight from the simulator's traffic. Weeks for dashboards, rules and the 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry
 
 from exporter import metrics, plan
 from exporter.clock import SystemClock
 from exporter.config import Config, Target
+from exporter.directmail.client import ATTEMPTS
+from exporter.directmail.errors import (
+    AuthError,
+    DirectMailError,
+    NetworkError,
+    PermissionDenied,
+    RequestTimeout,
+    ServerError,
+    Throttled,
+)
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import Totals
 from exporter.exposition import Family
 from exporter.history import History, Series
 from exporter.plan import Combination, TargetPlan
+from exporter.simulator.draws import uniforms
+from exporter.simulator.faults import Fault
 from exporter.simulator.traffic import Traffic
-from exporter.store import Cell, Store
+from exporter.store import Cell, Record, Store
 from exporter.telemetry import ACTIONS, Telemetry
 
 UP = Family("up", "Whether the scrape worked, 1 or 0; Prometheus makes it.", "gauge")
 FILTERS = {"account_name": "sender", "tag_name": "tag"}
 """Filters that the traffic has another name for."""
+FAILURES: Mapping[str, type[DirectMailError]] = {
+    "throttle": Throttled,
+    "error": ServerError,
+    "slow": RequestTimeout,
+    "reset": NetworkError,
+    "invalid_key": AuthError,
+    "forbidden": PermissionDenied,
+}
+"""What the client makes of the simulator's faults that are incidents."""
 
 
 def moments(start: float, end: float, step: float) -> Iterator[float]:
@@ -36,24 +58,31 @@ def moments(start: float, end: float, step: float) -> Iterator[float]:
 
 def replay(
     settings: Config,
-    traffic: Traffic,
+    traffic: Mapping[str, Traffic],
     times: Iterable[float],
     *,
     labels: Mapping[str, str],
     wanted: Callable[[str], bool] = lambda name: True,
     chosen: Callable[[Combination], bool] = lambda combination: True,
+    faults: Mapping[str, Fault] = MappingProxyType({}),
 ) -> History:
     """Return what a Prometheus would have got of the config's targets, had it scraped at these times.
 
-    `labels` are what it adds itself (job, instance). `wanted` says of a metric by its name, `chosen` of a
-    combination, whether it is there.
+    `traffic` is each target's, `faults` are what goes wrong in its API, and `labels` what a Prometheus adds itself
+    (job, instance). `wanted` says of a metric by its name, `chosen` of a combination, whether it is there.
     """
     store, registry = Store(), CollectorRegistry()
     telemetry = Telemetry(registry, store.decreases)
     own = _Own(registry, labels, wanted)
     history = History([each for each in (*metrics.FAMILIES, *own.families, UP) if wanted(each.name)])
     scenes = [
-        _Scene(_chosen_plan(settings, target, chosen), traffic, store, telemetry, _Shelf(history, labels, wanted))
+        _Scene(
+            _chosen_plan(settings, target, chosen),
+            _Answers(traffic[target.name], faults.get(target.name), target.timeout),
+            store,
+            telemetry,
+            _Shelf(history, labels, wanted),
+        )
         for target in settings.targets
     ]
     up = _Shelf(history, labels, wanted).series(UP.name, {})
@@ -81,14 +110,44 @@ class _Shelf:
         return [self._history.series(name, {**labels, **self._labels})] if self._wanted(name) else []
 
 
+class _Answers:
+    """The API of one target: its traffic, and what is wrong with it."""
+
+    def __init__(self, traffic: Traffic, fault: Fault | None, timeout: float) -> None:
+        self._traffic = traffic
+        self._fault = fault if fault is None or fault.name != "slow" or fault.seconds > timeout else None
+        self._number = 0
+
+    def read(
+        self, combination: Combination, day: date, now: float, called: Callable[[str, float, str | None], None]
+    ) -> Totals:
+        """Return a day's counts; `called` hears of every try, as the client's observer does. Raise DirectMailError."""
+        for attempt in range(1, ATTEMPTS + 1):
+            failure = self._failure(now)
+            called(ACTIONS[0], 0.0, failure.reason if failure else None)
+            if failure is None:
+                break
+            if attempt == ATTEMPTS or not failure.retry:
+                raise failure
+        return Totals(*self._traffic.counts(day, now, **_filters(combination)))
+
+    def _failure(self, now: float) -> DirectMailError | None:
+        if self._fault is None:
+            return None
+        self._number += 1
+        (chance,) = uniforms(1, self._traffic.seed, "fault", self._number)
+        struck = self._fault.strikes(ACTIONS[0], {}, now, chance)
+        return FAILURES[self._fault.name]("as the incident says") if struck else None
+
+
 class _Scene:
     """One target, polled without a call."""
 
-    def __init__(self, made: TargetPlan, traffic: Traffic, store: Store, telemetry: Telemetry, shelf: _Shelf) -> None:
+    def __init__(self, made: TargetPlan, answers: _Answers, store: Store, telemetry: Telemetry, shelf: _Shelf) -> None:
         target = made.target
         self.plan = made
         self.limiter = Limiter(target.rate_limit_per_minute, SystemClock())
-        self._traffic = traffic
+        self._answers = answers
         self._store = store
         self._today: date | None = None
         self._days: list[tuple[int, date, float, float]] = []
@@ -104,7 +163,8 @@ class _Scene:
         ]
 
     def is_up(self) -> bool:
-        return True
+        """Return whether any combination was read when it was tried last."""
+        return any(self._store.get(each.key).last_attempt_ok for each in self.plan.combinations)
 
     def backlog(self) -> int:
         return 0
@@ -135,11 +195,16 @@ class _Scene:
             due = self.plan.next_read(age, cell.read_at if cell else None, end)
             if due is None or due > now:
                 continue
-            totals = Totals(*self._traffic.counts(day, now, **_filters(combination)))
+            try:
+                totals = self._answers.read(combination, day, now, self._called)
+            except DirectMailError as failure:
+                if age == 0:
+                    self._store.failed(combination.key, failure, now)
+                continue
             self._store.put(combination.key, day, Cell(totals, None, now), day_start=start)
-            self._called(ACTIONS[0], 0.0, None)
+            if age == 0:
+                self._store.succeeded(combination.key, now)
             oldest = max(oldest, age)
-        self._store.succeeded(combination.key, now)
         return oldest > 0
 
 
@@ -149,6 +214,7 @@ class _Shown:
     def __init__(self, made: TargetPlan, combination: Combination, shelf: _Shelf) -> None:
         labels = metrics.labels_of(combination, made.target.labels)
         self.combination = combination
+        self._stale_after = made.stale_after
         self._windows = {
             window: [
                 (row, series)
@@ -166,23 +232,28 @@ class _Shown:
     def add(self, now: float, store: Store, days: Mapping[str, Sequence[date]], *, closed_too: bool) -> None:
         """Add a sample to every series. `closed_too`: days before today may be other ones, or others' numbers."""
         record = store.get(self.combination.key)
-
-        def values(windows: Iterable[str]) -> Iterator[tuple[Series, float]]:
-            for window in windows:
-                total = metrics.add_up(record, days[window])
-                for row, series in self._windows[window]:
-                    value = row.value(total) if total else None
-                    if value is not None:
-                        yield series, value
-
+        last = record.last_success_at
+        stale = last is not None and last + self._stale_after < now
         if closed_too:
-            self._closed = list(values(window for window in self._windows if window != "today"))
-        for series, value in (*self._closed, *values(window for window in self._windows if window == "today")):
-            series.add(now, value)
-        for counter, series in self._counters:
-            series.add(now, counter.value(record.observed))
+            closed = (window for window in self._windows if window != "today")
+            self._closed = [each for window in closed for each in self._values(record, window, days[window])]
+        if last is not None and not stale:
+            today = self._values(record, "today", days["today"]) if "today" in days else ()
+            for series, value in (*self._closed, *today):
+                series.add(now, value)
+            for counter, series in self._counters:
+                series.add(now, counter.value(record.observed))
         for health, series in self._health:
-            series.add(now, float(health.value(record, False) or 0))
+            state = health.value(record, stale)
+            if state is not None:
+                series.add(now, float(state))
+
+    def _values(self, record: Record, window: str, days: Sequence[date]) -> Iterator[tuple[Series, float]]:
+        total = metrics.add_up(record, days)
+        for row, series in self._windows[window]:
+            value = row.value(total) if total else None
+            if value is not None:
+                yield series, value
 
 
 class _Own:

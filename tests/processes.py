@@ -48,10 +48,12 @@ class Program:
 
 
 @asynccontextmanager
-async def program(*arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
-    """Run directmail-exporter with arguments; it is ended with the block."""
+async def program(
+    *arguments: str, environment: Mapping[str, str] | None = None, module: str = "exporter"
+) -> AsyncIterator[Program]:
+    """Run directmail-exporter, or another module, with arguments; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "exporter", *arguments),
+        *(sys.executable, "-m", module, *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **(environment or {})},

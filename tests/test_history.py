@@ -42,7 +42,7 @@ def of_notify(combination: Combination) -> bool:
 
 def played(traffic: Traffic, hours: int, chosen: Callable[[Combination], bool] = of_notify) -> Samples:
     times = moments(START, START + hours * HOUR, HOUR)
-    return samples(replay(SETTINGS, traffic, times, labels=SCRAPED, chosen=chosen))
+    return samples(replay(SETTINGS, {"demo": traffic}, times, labels=SCRAPED, chosen=chosen))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,12 @@ def test_an_incident_of_the_traffic_is_in_the_past_too() -> None:
 def test_only_what_is_wanted_is_written() -> None:
     times = moments(START, START + 2 * HOUR, HOUR)
     history = replay(
-        SETTINGS, Traffic(), times, labels=SCRAPED, chosen=of_notify, wanted=lambda name: name.endswith("emails_total")
+        SETTINGS,
+        {"demo": Traffic()},
+        times,
+        labels=SCRAPED,
+        chosen=of_notify,
+        wanted=lambda name: name.endswith("emails_total"),
     )
     assert {name for name, *_ in samples(history)} == {"directmail_track_observed_emails_total"}
 
@@ -119,7 +124,7 @@ def test_only_what_is_wanted_is_written() -> None:
 def test_promtool_makes_blocks_of_it(tool: Callable[[str], Path], tmp_path: Path) -> None:
     text = tmp_path / "history.om"
     times = moments(START, START + 6 * HOUR, HOUR)
-    history = replay(SETTINGS, Traffic(), times, labels=SCRAPED, chosen=of_notify)
+    history = replay(SETTINGS, {"demo": Traffic()}, times, labels=SCRAPED, chosen=of_notify)
     history.write(text)
     command = [tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", text, tmp_path / "data"]
     made = subprocess.run(command, capture_output=True, text=True, check=False)

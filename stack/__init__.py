@@ -1,0 +1,9 @@
+"""The real stack around the exporter: Debian's Prometheus and Alertmanager, run as processes on loopback.
+
+programs    finds, starts and ends them
+prometheus  a Prometheus with a history, and what it can be asked
+rules       our rule files, as they are and with time running faster
+worlds      weeks of made-up mail, each with an incident
+verdicts    which alerts fire in them, and when
+demo        `make demo-stack`
+"""

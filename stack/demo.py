@@ -1,0 +1,135 @@
+"""`make demo-stack`: exporter, simulator, Prometheus and Alertmanager on loopback, with 30 days behind them.
+
+The story told unless incidents are named: Gmail took to foldering the transactional sender's mail ten hours ago, and
+product@'s tracking broke four hours ago; the rest of the month was quiet. Both alerts come within minutes.
+"""
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from exporter.demo import JOB
+from exporter.simulator import incidents as known
+from stack import programs, prometheus, rules
+from stack.prometheus import Stretch
+from stack.receiver import Receiver, receiver
+
+STORY = ("esp_spam:start=-10h,for=3d", "tracking_down:start=-4h,for=12h")
+DAYS, STEP = 30, 900.0
+LOOKBACK = "--query.lookback-delta=16m"
+"""The past has a sample every quarter of an hour."""
+ADDRESSES = {"exporter": "127.0.0.1:10058", "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where everything listens (`host:port`)."""
+
+    exporter: str
+    prometheus: str
+    alertmanager: str
+
+
+@asynccontextmanager
+async def running(folder: Path, incidents: Sequence[str], receiver: str, where: Stack) -> AsyncIterator[None]:
+    """Run the stack with the block, its data in `folder`; alerts go to the webhook at `receiver`.
+
+    Raise Missing and Broken.
+    """
+    now = time.time()
+    until = now // STEP * STEP
+    past = folder / "history.om"
+    await programs.run(sys.executable, "-m", "stack.past", past, f"{until:.0f}", where.exporter, *incidents)
+    await prometheus.load(folder, past)
+    past.unlink()
+    month = Stretch(until - DAYS * 86_400, until, STEP)
+    await prometheus.record(folder, rules.passes(folder), [month], LOOKBACK)
+    async with AsyncExitStack() as stack:
+        options = [option for text in incidents for option in ("--incident", text)]
+        exporter = (sys.executable, "-m", "exporter", "demo", "--listen", where.exporter, *options)
+        ready = f"http://{where.exporter}/-/healthy"
+        await stack.enter_async_context(programs.running(*exporter, log=folder / "exporter.log", ready=ready))
+        routes = rules.routes(receiver)
+        await stack.enter_async_context(prometheus.alertmanager(folder, routes, where.alertmanager))
+        config = scraping(where)
+        await stack.enter_async_context(prometheus.prometheus(folder, config, LOOKBACK, address=where.prometheus))
+        yield
+
+
+def scraping(where: Stack) -> str:
+    """Return our Prometheus' config with its addresses and paths as they are here."""
+    document = yaml.safe_load(rules.PROMETHEUS.read_text())
+    document["rule_files"] = [str(rules.FOLDER / name) for name in document["rule_files"]]
+    document["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [where.alertmanager]}]}]
+    document["scrape_configs"] = [{"job_name": JOB, "static_configs": [{"targets": [where.exporter]}]}]
+    return str(yaml.safe_dump(document))
+
+
+async def run(incidents: Sequence[str]) -> None:
+    """Run until cancelled. Raise Missing and Broken."""
+    programs.find()
+    where = Stack(**{name: programs.free_address(wished) for name, wished in ADDRESSES.items()})
+    with tempfile.TemporaryDirectory(prefix="directmail-stack-") as made:
+        async with receiver() as told:
+            click.echo(f"Writing {DAYS} days of history and evaluating the rules over them: about a minute.")
+            async with running(Path(made), incidents, told.address, where):
+                click.echo(f"Exporter:      http://{where.exporter}/")
+                click.echo(f"Prometheus:    http://{where.prometheus}/alerts")
+                click.echo(f"Alertmanager:  http://{where.alertmanager}/")
+                click.echo("Alerts are shown here as they arrive at a webhook. Ctrl-C ends everything.")
+                await _tell(told)
+
+
+async def _tell(told: Receiver) -> None:
+    shown = 0
+    while True:
+        for alert in told.alerts[shown:]:
+            click.echo(line(alert))
+        shown = len(told.alerts)
+        await told.more()
+
+
+def line(alert: dict[str, Any]) -> str:
+    """Return an alert as a line for people."""
+    labels, text = alert["labels"], alert["annotations"]["description"]
+    return (
+        f"{alert['receiver']}: {labels['alertname']} ({labels['severity']}) {alert['status']}. {' '.join(text.split())}"
+    )
+
+
+@click.command()
+@click.option("--incident", "incidents", multiple=True, default=STORY, show_default=True, help="As of the demo.")
+def main(incidents: tuple[str, ...]) -> None:
+    """Run the exporter's demo within Prometheus and Alertmanager, with 30 days of history."""
+    try:
+        for text in incidents:
+            known.parse(text, 0.0)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+    async def until_stopped() -> None:
+        task = asyncio.ensure_future(run(incidents))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    try:
+        asyncio.run(until_stopped())
+    except (programs.Missing, programs.Broken) as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(prog_name="demo-stack")

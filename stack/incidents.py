@@ -1,0 +1,201 @@
+"""Every incident of the simulator, what must come of it, and what did: judged by the real programs.
+
+`python -m stack.incidents` measures and prints the table of docs/incidents.md.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import prometheus, rules
+from stack.prometheus import Prometheus, Stretch, alertmanager
+from stack.verdicts import Firing, firings, told
+from stack.worlds import DAY, HOUR, MOMENT, Span, World, play
+
+MINUTE = 60.0
+
+
+def _world(incident: str, must: str = "", may: str = "") -> World:
+    """Return the world of an incident; alerts are written as `Name severity, Name severity`."""
+    wanted, allowed = (frozenset(filter(None, text.split(", "))) for text in (must, may))
+    return World(incident, incident, wanted, allowed)
+
+
+OPENS_FELL = "OpenRateDrop warning, OpenRateDrop info"
+MAIL = (
+    _world("esp_spam", "EspOpenRateDrop critical", f"EspOpenRateDrop warning, {OPENS_FELL}"),
+    _world("esp_partial", "EspOpenRateDrop warning", OPENS_FELL),
+    _world("esp_reject", "EspVolumeDrop warning"),
+    _world("tracking_down:start=+3h", "TrackingBroken critical", OPENS_FELL),
+    _world("clicks_down", "ClickTrackingBroken critical", "ClickRateDrop info"),
+    _world("sender_stopped:start=+3h", "SendingStopped critical"),
+    _world("flag_lost:start=+3h", "SendingStopped critical"),
+    _world("runaway", "VolumeSpike warning", f"ClickRateDrop info, {OPENS_FELL}"),
+    _world("scanner:start=-1h", "SuspectedBotClicks info"),
+    _world("bad_subject:start=-1h", "OpenRateDrop info", "OpenRateDrop warning"),
+    _world("holiday"),
+    _world("frozen", "SendingStopped critical", f"ClickRateDrop info, {OPENS_FELL}"),
+    _world("hourly"),
+    _world("restated"),
+    World("quiet"),
+)
+"""Incidents of the mail, and answers that stand still or change; the weeks of `quiet` tell what is not theirs."""
+CAMPAIGNS = (_world("campaigns_stopped", "WeeklyVolumeDrop warning"),)
+API = (
+    _world("api_throttle", "ApiThrottled warning", "PollOverrun warning"),
+    _world("api_5xx", "ApiErrors warning", "PollOverrun warning"),
+    _world("api_slow"),
+    _world("api_slow:factor=20", "ApiErrors warning, DataStale warning"),
+    _world("api_down", "ApiErrors warning, DataStale warning"),
+    _world("key_revoked", "CredentialsFailing critical"),
+    _world("ram_denied", "CredentialsFailing critical"),
+)
+QUIET = tuple(World(f"quiet-{seed}", seed=seed) for seed in range(11, 16))
+"""Five accounts, judged for four weeks each."""
+MAIL_SPAN, API_SPAN = Span(16.5 * DAY, 4 * DAY), Span(HOUR * 6, HOUR * 12, fine=5 * MINUTE)
+CAMPAIGNS_SPAN, QUIET_SPAN = Span(22 * DAY, 8.5 * DAY), Span(16.5 * DAY, 25.5 * DAY, fine=HOUR)
+PARTS: tuple[tuple[Sequence[World], Span], ...] = (
+    (MAIL, MAIL_SPAN),
+    *(((world,), QUIET_SPAN) for world in QUIET),
+    (CAMPAIGNS, CAMPAIGNS_SPAN),
+    (API, API_SPAN),
+)
+"""What is played together, the most work first."""
+RECORDED = (
+    Stretch(CAMPAIGNS_SPAN.start, MAIL_SPAN.turn - 1, 30 * MINUTE),
+    Stretch(MAIL_SPAN.turn, API_SPAN.start - 1, 15 * MINUTE),
+    Stretch(API_SPAN.start, API_SPAN.end, 5 * MINUTE),
+    Stretch(API_SPAN.end + 1, MAIL_SPAN.end, 15 * MINUTE),
+    Stretch(MAIL_SPAN.end + 1, QUIET_SPAN.end, 30 * MINUTE),
+)
+MAIL_JUDGED = Stretch(MOMENT - DAY / 2, MAIL_SPAN.end, 15 * MINUTE)
+API_JUDGED = Stretch(MOMENT - HOUR * 3, API_SPAN.end, 5 * MINUTE)
+LONG_JUDGED = Stretch(QUIET_SPAN.start + 14 * DAY, QUIET_SPAN.end, 30 * MINUTE)
+LOOKBACK = {"recording": "--query.lookback-delta=61m", "judging": "--query.lookback-delta=31m"}
+"""A little longer than the longest step between two samples that are looked at."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of an incident."""
+
+    world: World
+    told: Mapping[str, float]
+    """Seconds from the incident's start until somebody was told of an alert (`Name severity`)."""
+    silenced: frozenset[str]
+    """Alerts that fired while another one spoke for them, and only then."""
+
+    @property
+    def missing(self) -> frozenset[str]:
+        return self.world.must - frozenset(self.told)
+
+    @property
+    def unexpected(self) -> frozenset[str]:
+        return frozenset(self.told) - self.world.must - self.world.may
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was measured."""
+
+    verdicts: Sequence[Verdict]
+    quiet: Sequence[Firing]
+    """Critical alerts in quiet weeks."""
+    weeks: float
+
+
+async def measure(folder: Path) -> Findings:
+    """Play every world, load it into a Prometheus, and judge what our rules and routes make of it."""
+    await prometheus.load(folder, await _history(folder))
+    await prometheus.record(folder, rules.passes(folder), RECORDED, LOOKBACK["recording"])
+    async with (
+        prometheus.prometheus(folder, "{}", LOOKBACK["judging"]) as server,
+        alertmanager(folder, rules.routes("127.0.0.1:9")) as routed,
+    ):
+        mail = await _judged(server, routed, MAIL, MAIL_JUDGED)
+        api = await _judged(server, routed, API, API_JUDGED)
+        campaigns = await _judged(server, routed, CAMPAIGNS, LONG_JUDGED)
+        critical = [each for each in rules.alerts() if each.severity == "critical"]
+        found = await _firings(server, critical, LONG_JUDGED)
+    names = {world.name for world in QUIET}
+    quiet = [each for each in found if each.world in names]
+    return Findings([*mail, *campaigns, *api], quiet, len(QUIET) * (LONG_JUDGED.end - LONG_JUDGED.start) / DAY / 7)
+
+
+def markdown(findings: Findings) -> str:
+    """Return the table incident x alert with the delays."""
+    lines = ["| incident | fires, after | fires, but another alert speaks for it |", "| --- | --- | --- |"]
+    for each in findings.verdicts:
+        if not each.world.incident:
+            continue
+        told = [
+            f"{'**' * (title in each.world.must)}{title}{'**' * (title in each.world.must)} {delay / HOUR:.1f} h"
+            for title, delay in sorted(each.told.items(), key=lambda item: item[1])
+        ]
+        lines.append(
+            f"| `{each.world.incident}` | {', '.join(told) or 'nothing'} | {', '.join(sorted(each.silenced))} |"
+        )
+    lines.append(f"| {findings.weeks:.0f} quiet weeks | {len(findings.quiet)} critical alerts | |")
+    return "\n".join(lines) + "\n"
+
+
+async def _history(folder: Path) -> Path:
+    """Play all parts, on every processor, and return them as one file."""
+    files = [folder / f"part-{number}.om" for number in range(len(PARTS))]
+    with ProcessPoolExecutor() as pool:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(
+            *(
+                loop.run_in_executor(pool, _write, file, worlds, span)
+                for file, (worlds, span) in zip(files, PARTS, strict=True)
+            )
+        )
+    return await asyncio.to_thread(_joined, folder / "history.om", files)
+
+
+def _write(file: Path, worlds: Sequence[World], span: Span) -> None:
+    play(worlds, span, f"{worlds[0].name}:10058").write(file)
+
+
+def _joined(output: Path, files: Iterable[Path]) -> Path:
+    with output.open("w", encoding="utf-8") as joined:
+        for file in files:
+            with file.open(encoding="utf-8") as part:
+                joined.writelines(line for line in part if line != "# EOF\n")
+            file.unlink()
+        joined.write("# EOF\n")
+    return output
+
+
+async def _firings(server: Prometheus, alerts: Iterable[rules.Alert], judged: Stretch) -> list[Firing]:
+    return await firings(server, alerts, judged.start, judged.end, judged.step)
+
+
+async def _judged(server: Prometheus, routed: str, worlds: Sequence[World], judged: Stretch) -> list[Verdict]:
+    names = {world.name for world in worlds}
+    found = [each for each in await _firings(server, rules.alerts(), judged) if each.world in names]
+    heard = await told(routed, found)
+    usual = {_what(each) for each in found if each.world == "quiet"}
+    verdicts = []
+    for world in worlds:
+        begin = world.planned.start if world.planned else MOMENT
+        there = [each for each in found if each.world == world.name and each.until > begin and _what(each) not in usual]
+        delays: dict[str, float] = {}
+        for each in sorted((each for each in there if each in heard), key=heard.__getitem__):
+            delays.setdefault(each.title, heard[each] - begin)
+        verdicts.append(Verdict(world, delays, frozenset(each.title for each in there) - delays.keys()))
+    return verdicts
+
+
+def _what(firing: Firing) -> tuple[str, frozenset[tuple[str, str]]]:
+    """Return what fires, whatever world it is in."""
+    return firing.title, frozenset((name, value) for name, value in firing.labels.items() if name != "target")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made:
+        sys.stdout.write(markdown(asyncio.run(measure(Path(made)))))

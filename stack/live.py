@@ -1,0 +1,51 @@
+"""A small exporter and its simulator under one fast clock: `python -m stack.live ADDRESS SPEED INCIDENT...`.
+
+Few combinations, so that an hour of them fits into some seconds of a busy machine.
+"""
+
+import asyncio
+import sys
+import time
+from dataclasses import replace
+
+from exporter import demo, logs
+from exporter.app import App, Options
+from exporter.clock import VirtualClock
+from exporter.simulator import incidents
+from exporter.simulator.incidents import PRODUCT
+from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.traffic import Traffic
+
+WINDOWS = ("today", "yesterday")
+
+
+async def run(address: str, speed: float, written: list[str]) -> None:
+    """Run both until SIGTERM; say on stdout when the clock began, at which moment it showed our time.
+
+    Raise ValueError for an incident that is none, BindError as App.run does.
+    """
+    start = time.time()
+    clock = VirtualClock(speed, start)
+    sys.stdout.write(f"clock={start:.6f}\n")
+    sys.stdout.flush()
+    planned = [incidents.parse(text, clock.time()) for text in written]
+    simulator = Simulator(Traffic(incidents=planned), clock=clock, habits=Habits(calls_per_minute=100_000))
+    environment = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": simulator.key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": simulator.secret,
+    }
+    async with simulator.listen() as url:
+        made = demo.settings(url, speed)
+        target = made.targets[0]
+        queries = tuple(
+            replace(each, filters={**each.filters, "account_name": (PRODUCT,)})
+            for each in target.queries
+            if PRODUCT in each.filters.get("account_name", ())
+        )
+        small = replace(made, windows=WINDOWS, targets=(replace(target, queries=queries),))
+        await App(small, Options((address,)), clock=clock, environment=environment).run()
+
+
+if __name__ == "__main__":
+    logs.configure("info", "logfmt")
+    asyncio.run(run(sys.argv[1], float(sys.argv[2]), sys.argv[3:]))

@@ -1,0 +1,105 @@
+"""Finds, starts and ends programs that are not Python's. Each is ended by its pid, whatever happens."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+}
+"""The Debian package of each program."""
+PATIENCE = 60.0
+"""Seconds after which a program that should have answered is given up."""
+GRACE = 10.0
+"""Seconds that a program has to end after SIGTERM."""
+
+
+class Missing(Exception):
+    """Programs that are not installed, with the line that brings them."""
+
+
+class Broken(Exception):
+    """A program that ended, or does not answer; with what it said last."""
+
+
+def find() -> Mapping[str, Path]:
+    """Return where every program is. Raise Missing."""
+    found = {name: shutil.which(name) for name in PACKAGES}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        packages = sorted({PACKAGES[name] for name in missing})
+        raise Missing(
+            f"{', '.join(missing)}: not installed; apt-get install -y --no-install-recommends {' '.join(packages)}"
+        )
+    return {name: Path(path) for name, path in found.items() if path is not None}
+
+
+def free_address(wished: str = "") -> str:
+    """Return an address on loopback that nobody listens on, the wished one (`host:port`) where it is free."""
+    if wished:
+        host, _, port = wished.partition(":")
+        with suppress(OSError), socket.create_server((host, int(port))):
+            return wished
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def running(*command: str | Path, log: Path, ready: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program with the block, its output in `log`; enter when the URL `ready` answers 200. Raise Broken."""
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
+    try:
+        await _until_ready(process, log, ready)
+        yield process
+    finally:
+        await _end(process)
+
+
+async def run(*command: str | Path) -> str:
+    """Run a program to its end and return what it wrote to stdout. Raise Broken for a status that is not 0."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        output, errors = await process.communicate()
+    finally:
+        await _end(process)
+    if process.returncode:
+        raise Broken(f"{Path(command[0]).name} ended with {process.returncode}: {errors.decode().strip()}")
+    return output.decode()
+
+
+async def _until_ready(process: asyncio.subprocess.Process, log: Path, url: str) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+            while process.returncode is None:
+                with suppress(aiohttp.ClientError, OSError):
+                    async with session.get(url) as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+    raise Broken(f"{log.stem} is not ready at {url}:\n{_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(GRACE):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
