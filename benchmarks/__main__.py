@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from benchmarks import budget, calls, load, process, scrapes
+from benchmarks import budget, calls, health, keys, load, process, scrapes
 
 
 async def _main() -> bool:
@@ -13,8 +13,10 @@ async def _main() -> bool:
     for figures in (
         iter([await calls.cpu_per_call(), await calls.against_the_sdk()]),
         iter([await budget.calls_per_interval()]),
+        await keys.figures(),
         await scrapes.figures(),
         await process.figures(),
+        await health.figures(),
         await load.figures(),
     ):
         for figure in figures:

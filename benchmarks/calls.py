@@ -3,10 +3,8 @@
 The API is a server in another process, so that its own work is not counted.
 """
 
-import asyncio
 import json
 import ssl
-import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator
@@ -30,9 +28,10 @@ from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from benchmarks.measure import Figure, cpu_of
+from benchmarks.measure import Figure, cpu_of, served
 from exporter import config, plan
 from exporter.clock import SystemClock
+from exporter.crosscheck import Crosscheck
 from exporter.directmail import signing
 from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
@@ -99,16 +98,8 @@ class Keys:
 async def api(certificate: Path | None = None) -> AsyncIterator[str]:
     """Run the server in a process of its own, with TLS where it gets a certificate, and yield its URL."""
     arguments = [str(certificate)] if certificate else []
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SERVER, *arguments), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    port = int(await process.stdout.readline())
-    try:
+    async with served(SERVER, *arguments) as port:
         yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        await process.wait()
 
 
 async def bare(url: str) -> None:
@@ -135,7 +126,7 @@ async def bare(url: str) -> None:
 
 
 async def polled(url: str) -> None:
-    """Do what the exporter does for a cell: client, parsing, store, rendering."""
+    """Do what the exporter does for a cell: client, parsing, cross-check, store, rendering."""
     senders = ", ".join(f"s{number}@example.com" for number in range(50))
     settings, _ = config.parse(
         f"targets: [{{name: shop, region: us-east-1, queries: [{{name: q, account_name: [{senders}]}}]}}]"
@@ -148,9 +139,10 @@ async def polled(url: str) -> None:
     async with open_session() as session:
         limiter = Limiter(10_000_000, clock)
         client = Client(session, url, Keys(), limiter, clock, timeout=10, page_size=100, observe=lambda *seen: None)
-        today = plan.today(clock.time(), each.target.timezone)
+        today, check = plan.today(clock.time(), each.target.timezone), Crosscheck()
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
             answer = await client.track(combination.filters, DAY)
+            check.look(combination.filters, DAY, answer.rows)
             cell = Cell(answer.totals._replace(opens=number), None, clock.time())
             store.put(combination.key, today, cell, day_start=0.0)
             store.succeeded(combination.key, clock.time())

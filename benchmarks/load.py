@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import aiohttp
 
+from benchmarks.health import took
 from benchmarks.measure import Figure
 
 CLIENTS, PER_SECOND, SECONDS = 8, 200, 30
@@ -24,9 +25,9 @@ async def figures() -> Iterator[Figure]:
     base = url.removesuffix("/metrics")
     try:
         await asyncio.sleep(20)  # every window is filled; it polls every 5 s from now on
-        idle = await _health(base, 5)
+        idle = await took(base, 5)
         clients = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.load", url, stdout=PIPE)
-        loaded = await _health(base, SECONDS)
+        loaded = await took(base, SECONDS)
         answer, _ = await clients.communicate()
     finally:
         demo.terminate()
@@ -52,20 +53,6 @@ async def figures() -> Iterator[Figure]:
             ),
         ]
     )
-
-
-async def _health(base: str, seconds: float) -> list[float]:
-    """Return how long /-/healthy took, asked twenty times a second."""
-    took = []
-    async with aiohttp.ClientSession() as session:
-        end = time.perf_counter() + seconds
-        while (begun := time.perf_counter()) < end:
-            async with session.get(f"{base}/-/healthy") as answer:
-                answer.raise_for_status()
-                await answer.read()
-            took.append(time.perf_counter() - begun)
-            await asyncio.sleep(0.05)
-    return took
 
 
 async def _clients(url: str) -> None:

@@ -1,8 +1,11 @@
 """How a figure is measured and printed."""
 
+import asyncio
 import gc
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 
@@ -41,6 +44,20 @@ async def cpu_of(work: Callable[[], Awaitable[object]], times: int = 3) -> float
         await work()
         best = min(best, time.process_time() - begun)
     return best
+
+
+@asynccontextmanager
+async def served(source: str, *arguments: str) -> AsyncIterator[int]:
+    """Run a server's source in a process of its own, so that its work is not counted; yield the port it prints."""
+    command = sys.executable, "-c", source, *arguments
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    try:
+        yield port
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:

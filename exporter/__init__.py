@@ -9,18 +9,22 @@ The map, in the direction the data flows; imports point the other way only:
     backfill     history for promtool; demo: exporter and simulator together
     replay       the demo's past, as made-up weeks of it
     doctor       a few real calls, and what is wrong in plain words
+    polling      the targets that are polled, and the plans they follow
     publisher    keeps the exposition in step with the store and the calendar
     collector    the loop: due cells -> client -> store
+    discovery    lists the values of discovered filters
     schedule     which cell is asked next
     metrics      the table of metrics; telemetry: the exporter's own
     web          server and pages
     simulator    the API's other side
+    selection    which discovered combinations fit; soundness: what is wrong with a config's plan
     plan         what there is to ask, and its cost
-    store        what is known; state: the same on disk
+    store        what is known; catalogue: of filter values; state: both on disk
     history      samples with times as OpenMetrics
     exposition   the rendered snapshot; checksum: CRC-32 from pieces
     connection   a target's client and limiter
-    config       as run; written: as written, with scalars, regions and yamlfile below it
+    crosscheck   whether what the API says agrees with itself
+    config       as run; written, matrix and access: as written, with scalars, regions and yamlfile below them
     directmail   the API client
     clock        the time
 """

@@ -9,20 +9,19 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, config, plan
+from exporter import __version__, config, soundness
+from exporter.catalogue import Catalogue
 from exporter.clock import Clock, SystemClock
-from exporter.collector import Collector
-from exporter.config import Config, ConfigError, Target
-from exporter.connection import connect
+from exporter.config import Config, ConfigError
 from exporter.directmail.transport import open_session
 from exporter.exposition import Exposition
 from exporter.metrics import FAMILIES
+from exporter.polling import Polling
 from exporter.publisher import Publisher
 from exporter.state import StateFile
 from exporter.store import Store
@@ -34,11 +33,6 @@ from exporter.web.status import About, StatusPage
 
 __all__ = ["App", "Options", "checked", "load"]
 
-GRACE = 3.0
-"""Seconds that calls in flight get when the process is told to end; everything is over within 5."""
-GOLDEN = 0.6180339887
-"""The golden ratio spreads any number of phases over a slot."""
-
 
 def load(path: Path) -> Config:
     """Return the config in the file. Raise ConfigError with every mistake, the plan's included."""
@@ -48,19 +42,10 @@ def load(path: Path) -> Config:
 
 def checked(source: str, sound: Config | None, problems: tuple[config.Problem, ...]) -> Config:
     """Return the config when neither it nor its plan has a problem. Raise ConfigError with all of them."""
-    found = (*problems, *(plan.problems(sound) if sound else ()))
+    found = (*problems, *(soundness.problems(sound) if sound else ()))
     if found or sound is None:
         raise ConfigError(source, found)
     return sound
-
-
-@dataclass(slots=True)
-class _Polled:
-    """A target that is being polled."""
-
-    target: Target
-    collector: Collector
-    task: asyncio.Task[None]
 
 
 class App:
@@ -83,7 +68,6 @@ class App:
         self._config = settings
         self._options = options
         self._clock = clock or SystemClock()
-        self._environment = environment
         self._config_file = config_file
         self._auto_reload = auto_reload
         self._loaded_at = 0.0
@@ -93,10 +77,15 @@ class App:
         self._store = Store()
         self._exposition = Exposition(FAMILIES, registry)
         self._publisher = Publisher(self._store, self._exposition, self._clock)
-        self._state = StateFile(settings.state_file, self._store, self._clock) if settings.state_file else None
-        self._telemetry = Telemetry(registry, self._store.decreases, self._state)
+        self._catalogue = Catalogue()
+        self._state = (
+            StateFile(settings.state_file, self._store, self._clock, self._catalogue) if settings.state_file else None
+        )
+        self._telemetry = Telemetry(registry, self._store.decreases, self._state, self._catalogue)
         self._front = Front(options, self._clock)
-        self._polled: dict[str, _Polled] = {}
+        self._polling = Polling(
+            self._store, self._catalogue, self._publisher, self._telemetry, self._clock, environment
+        )
         self._reloading = asyncio.Lock()
         self._stopped = asyncio.Event()
 
@@ -111,13 +100,14 @@ class App:
         """
         routes = Routes(
             exposition=self._exposition,
-            unready=self._unready,
+            unready=self._polling.unready,
             status=StatusPage(
                 self._about,
-                lambda: {name: polled.collector for name, polled in self._polled.items()},
+                lambda: self._polling.collectors,
                 self._store,
                 self._clock,
                 self._options.telemetry_path,
+                self._catalogue,
             ).answer,
             reload=self._reload_by_web if self._options.enable_lifecycle else None,
             telemetry_path=self._options.telemetry_path,
@@ -125,10 +115,11 @@ class App:
         )
         async with (
             self._kept(),
-            open_session() as self._session,
+            open_session() as session,
             self._front.open(routes) as addresses,
             asyncio.TaskGroup() as self._tasks,
         ):
+            self._polling.open(session, self._tasks)
             with self._signals():
                 own = [
                     self._tasks.create_task(work) for work in (self._publisher.run(), self._front.run(), self._watch())
@@ -140,8 +131,8 @@ class App:
                 started(addresses)
                 await self._stopped.wait()
                 self._log.info("stopping")
-                await self._drain()
-                for task in (*own, *(polled.task for polled in self._polled.values())):
+                await self._polling.drain()
+                for task in own:
                     task.cancel()
 
     @asynccontextmanager
@@ -170,6 +161,8 @@ class App:
                 for problem in error.problems:
                     self._log.error("config is refused, the old one stays", place=problem.place, problem=problem.text)
                 return error.problems
+            if settings.state_file != self._config.state_file:
+                self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
             await self._follow(settings)
             self._log.info("config is reloaded")
             return ()
@@ -185,56 +178,10 @@ class App:
         return "\n".join(map(str, await self.reload()))
 
     async def _follow(self, settings: Config) -> None:
-        """Poll and show what the config says. Targets that keep their account keep their budget and what is known."""
         self._config = settings
-        targets = {target.name: target for target in settings.targets}
-        for name, polled in tuple(self._polled.items()):
-            if name not in targets or _account(targets[name]) != _account(polled.target):
-                polled.task.cancel()
-                del self._polled[name]
-            if name not in targets:
-                self._publisher.hide(name)
-                self._telemetry.remove(name)
-        plans = [plan.make(settings, target) for target in settings.targets]
-        await self._publisher.show(plans)
-        for index, each in enumerate(plans):
-            known = self._polled.get(each.target.name)
-            if known is not None:
-                known.target = each.target
-                await known.collector.follow(each)
-            else:
-                self._poll(each, phase=(index * GOLDEN) % 1)
+        await self._polling.follow(settings)
         self._loaded_at, self._refused = self._clock.time(), ()
         self._telemetry.loaded(self._loaded_at)
-
-    def _poll(self, its_plan: plan.TargetPlan, phase: float) -> None:
-        target = its_plan.target
-        client, limiter = connect(
-            target,
-            self._session,
-            self._clock,
-            self._environment,
-            observe=self._telemetry.observer(target.name),
-            phase=phase,
-        )
-
-        def replan(pages_per_cell: float) -> plan.TargetPlan:
-            polled = self._polled[target.name]
-            revised = plan.make(self._config, polled.target, pages_per_cell=pages_per_cell)
-            self._publisher.replan(revised)
-            return revised
-
-        collector = Collector(
-            its_plan,
-            client,
-            limiter,
-            self._store,
-            self._clock,
-            changed=self._publisher.refresh,
-            replan=replan,
-        )
-        self._telemetry.add(target.name, collector)
-        self._polled[target.name] = _Polled(target, collector, self._tasks.create_task(collector.run()))
 
     def _about(self) -> About:
         return About(
@@ -244,22 +191,6 @@ class App:
             self._loaded_at,
             tuple(map(str, self._refused)),
         )
-
-    def _unready(self) -> str:
-        """Return why a scrape would not have the whole picture yet."""
-        waiting = {name: polled.collector.untried() for name, polled in self._polled.items()}
-        return ", ".join(f"{name}: {count} combinations not tried yet" for name, count in waiting.items() if count)
-
-    async def _drain(self) -> None:
-        """Start no new reads and wait for those in flight, but not for long."""
-        for polled in self._polled.values():
-            polled.collector.stop()
-        try:
-            async with asyncio.timeout(GRACE):
-                for polled in self._polled.values():
-                    await polled.collector.finished()
-        except TimeoutError:
-            self._log.info("calls in flight are given up")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -277,15 +208,3 @@ class App:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
-
-
-def _account(target: Target) -> tuple[object, ...]:
-    """Return what makes a target the same account, asked in the same way."""
-    return (
-        target.endpoint,
-        target.credentials,
-        target.timezone,
-        target.rate_limit_per_minute,
-        target.timeout,
-        target.page_size,
-    )

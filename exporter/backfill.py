@@ -14,16 +14,21 @@ from pathlib import Path
 import aiohttp
 import structlog
 
-from exporter import metrics, plan
+from exporter import metrics, plan, selection
+from exporter.catalogue import Catalogue
 from exporter.clock import Clock
-from exporter.config import Config
+from exporter.config import Config, Target
 from exporter.connection import connect
+from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError, InvalidRequest
+from exporter.directmail.limiter import Limiter
 from exporter.directmail.transport import open_session
+from exporter.discovery import Discovery
 from exporter.exposition import Family
 from exporter.history import History
 from exporter.metrics import Row, Sum
 from exporter.plan import OLDEST_AGE, Combination, TargetPlan
+from exporter.selection import Found
 from exporter.state import StateFile
 from exporter.store import Cell, Store
 
@@ -78,15 +83,12 @@ class Backfill:
         self._environment = environment
         self._log = structlog.get_logger()
         self.store = Store()
-        self._state = StateFile(settings.state_file, self.store, clock) if settings.state_file else None
-        self._plans = [
-            plan.make(
-                settings,
-                target,
-                [each for each in plan.make(settings, target).combinations if query in (None, each.query)],
-            )
-            for target in settings.targets
-        ]
+        self._catalogue = Catalogue()
+        self._state = (
+            StateFile(settings.state_file, self.store, clock, self._catalogue) if settings.state_file else None
+        )
+        self._query = query
+        self._plans: list[TargetPlan] = []
         self._ages = range(1, days + 1)
 
     async def run(self, output: Path, told: Callable[[Progress], None], stopped: asyncio.Event) -> Progress:
@@ -94,10 +96,9 @@ class Backfill:
         if self._state is not None:
             self._state.open()
         try:
-            missing = {each.target.name: list(self._missing(each)) for each in self._plans}
-            progress = Progress(sum(map(len, missing.values())), told)
+            progress = Progress(0, told)
             async with open_session() as session, asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read_all(missing, session, progress))
+                reading = group.create_task(self._read_all(session, progress))
                 others: list[asyncio.Task[object]] = [group.create_task(stopped.wait())]
                 if self._state is not None:
                     others.append(group.create_task(self._state.run()))
@@ -106,6 +107,7 @@ class Backfill:
                     task.cancel()
             if self._state is not None:
                 await self._state.save()
+            self._plans = self._plans or self._make_plans()  # stopped while it was listing
         finally:
             if self._state is not None:
                 self._state.close()
@@ -122,17 +124,57 @@ class Backfill:
                 if cell is None or cell.read_at < plan.day_end(day, zone):
                     yield combination, day
 
-    async def _read_all(
-        self, missing: Mapping[str, Iterable[_Question]], session: aiohttp.ClientSession, progress: Progress
-    ) -> None:
+    async def _read_all(self, session: aiohttp.ClientSession, progress: Progress) -> None:
+        connections = {
+            target.name: connect(target, session, self._clock, self._environment) for target in self._settings.targets
+        }
+        async with asyncio.TaskGroup() as lists:
+            for target in self._settings.targets:
+                lists.create_task(self._discover(target, connections[target.name][0]))
+        self._plans = self._make_plans()
+        missing = {each.target.name: list(self._missing(each)) for each in self._plans}
+        progress.total = sum(map(len, missing.values()))
         async with asyncio.TaskGroup() as targets:
             for each in self._plans:
-                targets.create_task(self._read_target(each, missing[each.target.name], session, progress))
+                name = each.target.name
+                targets.create_task(self._read_target(each, missing[name], *connections[name], progress))
+
+    async def _discover(self, target: Target, client: Client) -> None:
+        """List the target's discovered values once; where that fails, those that the state file knows stand in."""
+
+        async def listed() -> None:
+            """Wait for the other lists: there is one plan, for all of them."""
+
+        discovery = Discovery(target.name, client, self._catalogue, self._clock, listed=listed)
+        discovery.follow(target.discovered, self._settings.discovery_interval)
+        await discovery.look()
+
+    def _make_plans(self) -> list[TargetPlan]:
+        """Return the plan of every target, of one query where it is named."""
+        settings, targets = self._settings, self._settings.targets
+        found = {each.name: Found(self._catalogue.values(each.name, each.discovered)) for each in targets}
+        plans = selection.plans(settings, found)
+        for each in plans:
+            if each.left_out:
+                left_out, kept = each.left_out, len(each.combinations)
+                self._log.warning(
+                    "discovered combinations are left out", target=each.target.name, left_out=left_out, kept=kept
+                )
+        if self._query is None:
+            return plans
+        return [
+            plan.make(settings, each.target, [item for item in each.combinations if item.query == self._query])
+            for each in plans
+        ]
 
     async def _read_target(
-        self, each: TargetPlan, missing: Iterable[_Question], session: aiohttp.ClientSession, progress: Progress
+        self,
+        each: TargetPlan,
+        missing: Iterable[_Question],
+        client: Client,
+        limiter: Limiter,
+        progress: Progress,
     ) -> None:
-        client, limiter = connect(each.target, session, self._clock, self._environment)
         today = plan.today(self._clock.time(), each.target.timezone)
 
         async def read(combination: Combination, day: date) -> None:

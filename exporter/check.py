@@ -1,7 +1,10 @@
 """`--config.check`: what a config will ask for, as a table to read."""
 
-from exporter import plan
-from exporter.config import Config
+import math
+
+from exporter import plan, selection
+from exporter.config import Config, Query
+from exporter.directmail.listing import OPERATIONS
 
 
 def report(config: Config) -> str:
@@ -25,6 +28,7 @@ def _target(config: Config, each: plan.TargetPlan) -> list[str]:
         ("recent days re-read", f"every {plan.duration(each.recent)}"),
         ("older days re-read", f"every {plan.duration(each.older)}"),
         ("stale after", plan.duration(each.stale_after)),
+        *_discovery(config, each),
         *((f"{window} filled after", f"about {each.minutes_to_fill(window):.1f} minutes") for window in each.windows),
     ]
     width = max(len(name) for name, _ in rows)
@@ -32,5 +36,26 @@ def _target(config: Config, each: plan.TargetPlan) -> list[str]:
     lines += [f"  {name:<{width}}  {value}" for name, value in rows]
     for query in each.target.queries:
         own = sum(combination.query == query.name for combination in each.combinations)
-        lines.append(f"  query {query.name}: {own} combination{'s' * (own != 1)}")
+        size = _bound(query) if query.discovered else f"{own} combination{'s' * (own != 1)}"
+        lines.append(f"  query {query.name}: {size}")
     return lines
+
+
+def _discovery(config: Config, each: plan.TargetPlan) -> list[tuple[str, str]]:
+    if not each.target.discovered:
+        return []
+    actions = ", ".join(OPERATIONS[key].action for key in each.target.discovered)
+    room = selection.most(config, each.target, len(each.combinations), selection.Found(list_calls=each.list_calls))
+    return [
+        ("discovery", f"{actions}, every {plan.duration(config.discovery_interval)}"),
+        ("discovered values", "not known before it runs; all of the above is without them"),
+        ("room for them", f"{room} more combinations; the rest is left out"),
+    ]
+
+
+def _bound(query: Query) -> str:
+    """Return what the limits of a query with discovered values allow at most."""
+    limits = {key: wish.limit for key, wish in query.discovered.items()}
+    most = math.prod([*limits.values(), *map(len, query.filters.values())])
+    parts = ", ".join(f"{limit} of {key}" for key, limit in limits.items())
+    return f"at most {most} combinations by its limits ({parts}); which ones, is discovered"

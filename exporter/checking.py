@@ -94,6 +94,8 @@ def _problem(model: type[Written], place: str, detail: ErrorDetails, children: t
     if kind == "value_error":
         error = detail["ctx"]["error"]
         return Problem(join(where, (error.key,)) if isinstance(error, Misfit) else where, str(error))
+    if kind in ("model_type", "dict_type"):
+        return Problem(where, "is not a block of settings; write its keys in lines of their own below it")
     shown = "the value" if any(step in model.secret for step in detail["loc"]) else repr(value)
     return Problem(where, f"{shown} is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}")
 

@@ -5,7 +5,8 @@ Wall time decides which day it is and how old a number is; monotonic time decide
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -53,3 +54,14 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._speed)
+
+
+async def nap(clock: Clock, seconds: float, woken: asyncio.Event) -> None:
+    """Sleep so long, or until the event is set."""
+    both: tuple[Coroutine[Any, Any, object], ...] = (clock.sleep(seconds), woken.wait())
+    naps = [asyncio.create_task(each) for each in both]
+    try:
+        await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in naps:
+            each.cancel()

@@ -8,11 +8,12 @@ leaves the TaskGroup and ends the process.
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import structlog
 
-from exporter.clock import Clock
+from exporter.clock import Clock, nap
+from exporter.crosscheck import Crosscheck
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiter
@@ -57,9 +58,13 @@ class Collector:
         self._random = rng or random.Random()
         self._log = structlog.get_logger().bind(target=plan.target.name)
         self._schedule = Schedule(plan, self._read_at, clock.time())
+        self.crosscheck = Crosscheck()
+        """Whether what is read agrees with itself."""
         self._failures: dict[Slot, int] = {}
         self._pages = plan.pages_per_cell
-        self._in_flight = 0
+        self._asking: set[Slot] = set()
+        self._come_back: list[Slot] | None = None
+        """Cells that came back while another schedule is filled."""
         self._stopping = False
         self._returned = asyncio.Event()
 
@@ -72,6 +77,11 @@ class Collector:
     def limiter(self) -> Limiter:
         """What every request of the target passes."""
         return self._limiter
+
+    @property
+    def credentials_expire_at(self) -> float | None:
+        """When the target's credentials expire, in seconds since the epoch; None where nobody knows."""
+        return self._client.credentials_expire_at
 
     def backlog(self) -> int:
         """Return how many cells are due and not yet read."""
@@ -93,12 +103,18 @@ class Collector:
         return sum(record.last_attempt_ok is None for record in records)
 
     async def follow(self, plan: TargetPlan) -> None:
-        """Poll by this plan from now on; reads in flight still count."""
+        """Poll by this plan from now on; reads in flight still count, and none is asked again for that."""
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
+        self._come_back = []
         await _in_steps(schedule.fill(now))
-        self._schedule = schedule
+        schedule.take_over(self._asking, self._come_back)
+        self._schedule, self._come_back = schedule, None
         self._returned.set()
+
+    def replan(self, plan: TargetPlan) -> None:
+        """Take over another plan for the same combinations and windows."""
+        self._schedule.plan = plan
 
     def stop(self) -> None:
         """Start no more reads."""
@@ -107,7 +123,7 @@ class Collector:
 
     async def finished(self) -> None:
         """Return when no read is in flight."""
-        while self._in_flight:
+        while self._asking:
             self._returned.clear()
             await self._returned.wait()
 
@@ -119,7 +135,7 @@ class Collector:
                 now = self._clock.time()
                 await self._roll(now)
                 wake_at = self._schedule.wake_at(now)
-                if wake_at > now or self._in_flight >= MAX_IN_FLIGHT:
+                if wake_at > now or len(self._asking) >= MAX_IN_FLIGHT:
                     await self._nap(wake_at - now if wake_at > now else LONGEST_NAP)
                     continue
                 await self._limiter.turn()
@@ -127,8 +143,8 @@ class Collector:
                 await self._roll(now)
                 slot = None if self._stopping else self._schedule.take(now)
                 if slot is not None:
-                    self._in_flight += 1
-                    reads.create_task(self._read(self._schedule, slot))
+                    self._asking.add(slot)
+                    reads.create_task(self._read(slot))
                     await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
 
     async def _roll(self, now: float) -> None:
@@ -137,34 +153,31 @@ class Collector:
         await _in_steps(self._schedule.roll(now))
         if self._schedule.today != before:
             self._store.prune(self.plan.target.name, self._schedule.today)
+            oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
+            self._failures = {slot: count for slot, count in self._failures.items() if slot.day >= oldest}
+            self.crosscheck.forget(oldest)
 
     async def _nap(self, seconds: float) -> None:
         """Sleep so long, or until a read comes back."""
         self._returned.clear()
-        naps = [
-            asyncio.ensure_future(self._clock.sleep(min(seconds, LONGEST_NAP))),
-            asyncio.ensure_future(self._returned.wait()),
-        ]
-        try:
-            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for nap in naps:
-                nap.cancel()
+        await nap(self._clock, min(seconds, LONGEST_NAP), self._returned)
 
-    async def _read(self, schedule: Schedule, slot: Slot) -> None:
+    async def _read(self, slot: Slot) -> None:
         asked_at = self._clock.time()
-        of_today = slot.day == schedule.today
+        of_today = slot.day == self._schedule.today
         try:
             answer = await self._client.track(slot.combination.filters, slot.day)
         except DirectMailError as error:
-            self._failed(schedule, slot, error, of_today=of_today)
+            self._failed(slot, error, of_today=of_today)
         else:
-            self._succeeded(schedule, slot, answer, asked_at, of_today=of_today)
+            self._succeeded(slot, answer, asked_at, of_today=of_today)
         finally:
-            self._in_flight -= 1
+            self._asking.discard(slot)
+            if self._come_back is not None:
+                self._come_back.append(slot)
             self._returned.set()
 
-    def _succeeded(self, schedule: Schedule, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool) -> None:
+    def _succeeded(self, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool) -> None:
         key, zone = slot.combination.key, self.plan.target.timezone
         self._failures.pop(slot, None)
         self._store.put(
@@ -173,7 +186,8 @@ class Collector:
             Cell(answer.totals, self._rates(answer), asked_at),
             day_start=day_start(slot.day, zone),
         )
-        schedule.done(slot, asked_at)
+        self._schedule.done(slot, asked_at)
+        self._compare(slot, answer)
         if of_today:
             record = self._store.get(key)
             if record.last_attempt_ok is False:
@@ -186,27 +200,40 @@ class Collector:
         self._learn_pages(answer.pages)
         self._changed(slot.combination)
 
-    def _failed(self, schedule: Schedule, slot: Slot, error: DirectMailError, *, of_today: bool) -> None:
-        age = (schedule.today - slot.day).days
+    def _compare(self, slot: Slot, answer: Answer) -> None:
+        """Hold the answer against itself; the first time that something does not fit is told."""
+        for doubt in self.crosscheck.look(slot.combination.filters, slot.day, answer.rows):
+            self._log.warning(
+                "an answer does not agree with itself",
+                **_named(slot.combination),
+                day=slot.day.isoformat(),
+                **doubt._asdict(),
+                request_id=answer.request_id,
+                advice="Trust the counts and the ratios made of them; show the RequestId to Alibaba Cloud's support.",
+            )
+
+    def _failed(self, slot: Slot, error: DirectMailError, *, of_today: bool) -> None:
+        age = (self._schedule.today - slot.day).days
         if age >= OLDEST_AGE and isinstance(error, InvalidRequest):
             # The edge: the API holds this day for too old. The windows that need it wait until tomorrow.
-            schedule.drop(slot)
+            self._schedule.drop(slot)
             self._log.debug("day is too old for the API", **_named(slot.combination), day=slot.day.isoformat())
             return
         now = self._clock.time()
         failures = self._failures[slot] = self._failures.get(slot, 0) + 1
-        schedule.failed(slot, now + self._backoff(failures))
+        self._schedule.failed(slot, now + self._backoff(failures))
         if of_today:
             if self._store.get(slot.combination.key).last_attempt_ok is not False:
-                self._log.warning("combination is lost", **_named(slot.combination), **_reasons(error))
+                self._log.warning("combination is lost", **_named(slot.combination), **error.facts())
             self._store.failed(slot.combination.key, error, now)
             self._changed(slot.combination)
-        elif failures == 1:
+        elif failures == 1 and self._store.get(slot.combination.key).last_attempt_ok is not False:
+            # Of a combination that is lost anyway a line for each of its days would say nothing more.
             self._log.warning(
                 "day could not be read",
                 **_named(slot.combination),
                 day=slot.day.isoformat(),
-                **_reasons(error),
+                **error.facts(),
             )
 
     def _backoff(self, failures: int) -> float:
@@ -237,13 +264,3 @@ async def _in_steps(work: Iterator[None]) -> None:
 
 def _named(combination: Combination) -> dict[str, str]:
     return {"query": combination.query, "combination": describe(combination.filters)}
-
-
-def _reasons(error: DirectMailError) -> dict[str, str]:
-    return {
-        "reason": error.reason,
-        "error": error.text,
-        "code": error.code,
-        "request_id": error.request_id,
-        "advice": error.advice,
-    }

@@ -4,22 +4,25 @@
 plan's own problems can be told in the same breath.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter import watch, written, yamlfile
+from exporter import access, matrix, watch, written, yamlfile
 from exporter.checking import ConfigError, Problem, check, join
-from exporter.written import FILTER_KEYS
+from exporter.directmail import ram
+from exporter.matrix import FILTER_KEYS
 
 __all__ = [
     "FILTER_KEYS",
     "Config",
     "ConfigError",
     "Credentials",
+    "Discover",
     "Problem",
     "Query",
     "Refresh",
@@ -43,8 +46,24 @@ class Credentials:
     access_key_id_file: Path | None
     access_key_secret_file: Path | None
     security_token_file: Path | None
-    options: Mapping[str, str]
-    """What the types of the extra `ram` need."""
+    options: Mapping[str, str] = field(repr=False)
+    """What the types of the extra `ram` need; an address among them may hold a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """Which of the values that the API lists are meant. Expressions are held against the whole value."""
+
+    include: tuple[re.Pattern[str], ...]
+    """At least one matches, where there are any."""
+    exclude: tuple[re.Pattern[str], ...]
+    limit: int
+    """The most values, those known longest first."""
+
+    def means(self, value: str) -> bool:
+        """Return whether the expressions let a value through."""
+        wanted = not self.include or any(each.fullmatch(value) for each in self.include)
+        return wanted and not any(each.fullmatch(value) for each in self.exclude)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +73,8 @@ class Query:
     place: str
     name: str
     filters: Mapping[str, tuple[str, ...]]
+    discovered: Mapping[str, Discover]
+    """The filters whose values the API lists."""
     exclude: tuple[Mapping[str, str], ...]
 
 
@@ -75,6 +96,11 @@ class Target:
     credentials: Credentials
     queries: tuple[Query, ...]
 
+    @property
+    def discovered(self) -> tuple[str, ...]:
+        """The filters that some query wants discovered, each once."""
+        return tuple(dict.fromkeys(key for query in self.queries for key in query.discovered))
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -88,6 +114,8 @@ class Config:
     """None is the default, which depends on the poll interval."""
     state_file: Path | None
     max_series: int
+    discovery_interval: float
+    """Seconds between two lists of the same values."""
     reported_rates: bool
     targets: tuple[Target, ...]
     digest: str
@@ -95,7 +123,7 @@ class Config:
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
-    """Return what is sound in the file and everything that is wrong with it, unreadable secret files included."""
+    """Return what is sound in the file and everything that is wrong with it, secret files and packages included."""
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -108,7 +136,7 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
             ),
         )
     config, problems = parse(text)
-    return config, (*problems, *(_unreadable_files(config) if config else ()))
+    return config, (*problems, *((*_missing_extras(config), *_unreadable_files(config)) if config else ()))
 
 
 def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -135,6 +163,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
         stale_after=top.stale_after,
         state_file=top.state_file,
         max_series=top.max_series,
+        discovery_interval=top.discovery_interval,
         reported_rates=top.reported_rates,
         targets=tuple(targets),
         digest=watch.digest(text.encode()),
@@ -147,7 +176,7 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
         problems.append(Problem(place, f"{item!r} is not a target; write a block with name, region and queries"))
         return None
     settings = check(written.Target, item, place, problems, children=("credentials", "queries"))
-    secrets = check(written.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
+    secrets = check(access.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
     queries = [
         query
         for at, each in _items(item, "queries", place, problems)
@@ -177,13 +206,15 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
 
 
 def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
-    settings = check(written.Query, item, place, problems)
+    settings = matrix.checked(item, place, problems)
     if settings is None:
         return None
+    discovered = {key: Discover(each.include, each.exclude, each.limit) for key, each in settings.discovered.items()}
     return Query(
         place,
         settings.name,
         MappingProxyType(settings.filters),
+        MappingProxyType(discovered),
         tuple(MappingProxyType(entry) for entry in settings.exclude),
     )
 
@@ -202,6 +233,19 @@ def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Probl
         if isinstance(name, str) and names.setdefault(name, at) != at:
             problems.append(Problem(f"{at}.name", f"{name!r} is the name of {names[name]} too; give each its own"))
     return placed
+
+
+def _missing_extras(config: Config) -> list[Problem]:
+    targets = [target for target in config.targets if target.credentials.type in ram.TYPES]
+    if not targets or ram.is_installed():
+        return []
+    return [
+        Problem(
+            f"{target.place}.credentials.type",
+            f"{target.credentials.type} needs alibabacloud-credentials. {ram.INSTALL}",
+        )
+        for target in targets
+    ]
 
 
 def _unreadable_files(config: Config) -> list[Problem]:

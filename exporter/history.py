@@ -42,8 +42,8 @@ class History:
         self._series: dict[str, list[Series]] = {name: [] for name in self._families}
 
     def series(self, family: str, labels: Mapping[str, str]) -> Series:
-        """Return a new series of a family."""
-        made = Series(family, label_text(labels))
+        """Return a new series of a family. Labels that are "" are left out: to Prometheus it is the same."""
+        made = Series(family, label_text({name: value for name, value in labels.items() if value}))
         self._series[family].append(made)
         return made
 

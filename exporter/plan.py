@@ -4,13 +4,14 @@ Ages count days back from today in the target's zone: 0 is today, 1 yesterday.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import product
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from exporter.config import FILTER_KEYS, Config, Problem, Query, Target
+from exporter.config import FILTER_KEYS, Config, Query, Target
 from exporter.directmail.model import Filters
 
 Key = tuple[str, Filters]
@@ -67,8 +68,12 @@ class TargetPlan:
     older: float
     stale_after: float
     pages_per_cell: float
+    list_calls: int
+    """Calls that it takes to list the discovered values once."""
+    left_out: int
+    """Combinations that discovery brought and that are not polled."""
     requests_per_minute: float
-    """What all of this asks for in the steady state, pages included."""
+    """What all of this asks for in the steady state, pages and discovery included."""
 
     @property
     def cells(self) -> int:
@@ -112,15 +117,36 @@ class TargetPlan:
         return first_pass + depth * pages / max(allowed - busy, allowed * 0.01)
 
 
+class Pace(NamedTuple):
+    """How often what is read, in seconds, and what that asks for."""
+
+    poll_interval: float
+    recent: float
+    older: float
+    stale_after: float
+    requests_per_minute: float
+
+
 def expand(target: Target, query: Query) -> tuple[Combination, ...]:
-    """Return the combinations of a query: its lists multiplied, less what `exclude` matches, in the config's order."""
+    """Return the combinations of a query: its lists multiplied, less what `exclude` matches, in the config's order.
+
+    A query with a filter that is discovered has none that are known from the config.
+    """
+    if query.discovered:
+        return ()
     keys = tuple(query.filters)
     rows = (dict(zip(keys, values, strict=True)) for values in product(*query.filters.values()))
-    return tuple(
-        Combination(target.name, query.name, Filters(**row))
-        for row in rows
-        if not any(all(row[key] == value for key, value in entry.items()) for entry in query.exclude)
-    )
+    return tuple(Combination(target.name, query.name, Filters(**row)) for row in rows if not is_excluded(query, row))
+
+
+def configured(target: Target) -> tuple[Combination, ...]:
+    """Return the combinations that the config names, those of discovered filters not among them."""
+    return tuple(item for query in target.queries for item in expand(target, query))
+
+
+def is_excluded(query: Query, row: Mapping[str, str]) -> bool:
+    """Return whether the query leaves out these filters."""
+    return any(all(row[key] == value for key, value in entry.items()) for entry in query.exclude)
 
 
 def window_ages(window: str) -> range:
@@ -163,34 +189,50 @@ def make(
     target: Target,
     combinations: Sequence[Combination] | None = None,
     pages_per_cell: float = 1.0,
+    *,
+    list_calls: int | None = None,
+    left_out: int = 0,
 ) -> TargetPlan:
     """Return how the target is polled, when a cell takes that many calls on average.
 
-    `combinations` stands in for what the target's queries expand to.
+    `combinations` stands in for what the target's queries expand to, `list_calls` for one for each discovered filter.
     """
     if combinations is None:
-        combinations = [item for query in target.queries for item in expand(target, query)]
-    ages = frozenset({0}.union(*(window_ages(window) for window in config.windows)))
-    calls = len(combinations) * pages_per_cell
-    recent, older = config.refresh.recent, config.refresh.older
-    if config.poll_interval is None:
-        share = budget(target) * AUTO_SHARE
-        poll = _shortest(lambda p: _rate(calls, ages, p, *_stretched(p, recent, older)) <= share, SHORTEST_AUTO)
-        recent, older = _stretched(poll, recent, older)
-    else:
-        poll = config.poll_interval
+        combinations = configured(target)
+    if list_calls is None:
+        list_calls = len(target.discovered)
     return TargetPlan(
         target=target,
         combinations=tuple(combinations),
         windows=config.windows,
         reported_rates=config.reported_rates,
-        ages=ages,
-        poll_interval=poll,
-        recent=recent,
-        older=older,
-        stale_after=config.stale_after or max(STALE_POLLS * poll, SHORTEST_STALE),
+        ages=_ages(config),
         pages_per_cell=pages_per_cell,
-        requests_per_minute=_rate(calls, ages, poll, recent, older),
+        list_calls=list_calls,
+        left_out=left_out,
+        **pace(config, target, len(combinations), pages_per_cell, list_calls)._asdict(),
+    )
+
+
+def pace(config: Config, target: Target, combinations: int, pages_per_cell: float, list_calls: int) -> Pace:
+    """Return how often so many combinations are read, when a cell takes that many calls on average."""
+    ages, calls = _ages(config), combinations * pages_per_cell
+    listing = listing_rate(config, list_calls)
+    recent, older = config.refresh.recent, config.refresh.older
+    if config.poll_interval is None:
+        share = budget(target) * AUTO_SHARE - listing
+        poll = shortest(lambda p: rate(calls, ages, p, *_stretched(p, recent, older)) <= share, SHORTEST_AUTO)
+        recent, older = _stretched(poll, recent, older)
+    else:
+        poll = config.poll_interval
+    stale_after = config.stale_after or max(STALE_POLLS * poll, SHORTEST_STALE)
+    return Pace(poll, recent, older, stale_after, rate(calls, ages, poll, recent, older) + listing)
+
+
+def fits(config: Config, target: Target, pace: Pace) -> bool:
+    """Return whether the budget allows the pace, and data stays fresh at it."""
+    return pace.requests_per_minute <= budget(target) and (
+        config.poll_interval is not None or config.stale_after is None or config.stale_after > pace.poll_interval
     )
 
 
@@ -207,71 +249,10 @@ def series(config: Config, combinations: int, targets: int) -> int:
     return combinations * (windows * per_window + SERIES_PER_COMBINATION) + targets * windows * SERIES_PER_TARGET_WINDOW
 
 
-def problems(config: Config) -> tuple[Problem, ...]:
-    """Return what is wrong with the config's plan: twins, too many series, more calls than the budget has."""
-    plans = [make(config, target) for target in config.targets]
-    found = [problem for target in config.targets for problem in _twins(target)]
-    exposed = series(config, sum(len(each.combinations) for each in plans), len(plans))
-    if exposed > config.max_series:
-        found.append(
-            Problem(
-                "max_series",
-                f"the queries would expose {exposed} series, more than {config.max_series}; "
-                f"name fewer filter values or windows, or raise max_series to {exposed}",
-            )
-        )
-    return (*found, *(problem for each in plans for problem in _over_budget(config, each)))
-
-
-def _twins(target: Target) -> Iterator[Problem]:
-    seen: dict[Filters, Query] = {}
-    for query in target.queries:
-        for combination in expand(target, query):
-            twin = seen.setdefault(combination.filters, query)
-            if twin is not query:
-                yield Problem(
-                    query.place,
-                    f"the combination {describe(combination.filters)} is in query {twin.name!r} too; "
-                    "a target may ask for it once: remove it here or add it to this query's exclude",
-                )
-                break
-
-
-def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
-    place, limit = plan.target.place, budget(plan.target)
-    asked = f"{plan.requests_per_minute:.1f} calls a minute"
-    ways = "name fewer filter values or windows, or raise rate_limit_per_minute if the account's quota allows"
-    if config.poll_interval is None:
-        if plan.requests_per_minute > limit:
-            yield Problem(
-                f"{place}.rate_limit_per_minute",
-                f"{limit:g} is too little for {len(plan.combinations)} combinations even at one poll a day "
-                f"({asked}); {ways}",
-            )
-        elif config.stale_after is not None and config.stale_after <= plan.poll_interval:
-            yield Problem(
-                "stale_after",
-                f"{duration(config.stale_after)} is not longer than the poll interval that "
-                f"target {plan.target.name!r} can keep; write more than {duration(plan.poll_interval)}, or nothing",
-            )
-    elif plan.requests_per_minute > limit:
-        calls = len(plan.combinations) * plan.pages_per_cell
-        refresh = config.refresh
-
-        def fits(poll: float) -> bool:
-            return _rate(calls, plan.ages, poll, refresh.recent, refresh.older) <= limit
-
-        shortest = _shortest(fits, plan.poll_interval)
-        mend = (
-            f"the shortest poll_interval that fits is {duration(shortest)}; write that, or auto, or {ways}"
-            if fits(shortest)
-            else f"no poll_interval fits with these refresh times; write auto, make refresh.recent longer, or {ways}"
-        )
-        yield Problem(
-            "poll_interval",
-            f"{duration(plan.poll_interval)} asks for {asked} of target {plan.target.name!r}, "
-            f"whose rate_limit_per_minute is {limit:g}; {mend}",
-        )
+def room(config: Config, combinations: int) -> int:
+    """Return how many combinations `max_series` allows beside so many."""
+    each = series(config, 1, 0)
+    return max(0, (config.max_series - series(config, combinations, len(config.targets))) // each)
 
 
 def describe(filters: Filters) -> str:
@@ -292,7 +273,16 @@ def duration(seconds: float) -> str:
     return "".join(parts)
 
 
-def _rate(calls: float, ages: frozenset[int], poll: float, recent: float, older: float) -> float:
+def _ages(config: Config) -> frozenset[int]:
+    return frozenset({0}.union(*(window_ages(window) for window in config.windows)))
+
+
+def listing_rate(config: Config, list_calls: int) -> float:
+    """Return the calls a minute that discovery makes."""
+    return list_calls * MINUTE / config.discovery_interval
+
+
+def rate(calls: float, ages: frozenset[int], poll: float, recent: float, older: float) -> float:
     """Return calls per minute in the steady state: today, recent days, older days, and each day's closing read."""
     recent_days = sum(age in RECENT_AGES for age in ages)
     older_days = sum(RECENT_AGES.stop <= age < OLDEST_AGE for age in ages)
@@ -303,7 +293,7 @@ def _stretched(poll: float, recent: float, older: float) -> tuple[float, float]:
     return max(recent, RECENT_POLLS * poll), max(older, OLDER_POLLS * poll)
 
 
-def _shortest(fits: Callable[[float], bool], floor: float) -> float:
+def shortest(fits: Callable[[float], bool], floor: float) -> float:
     """Return the shortest poll interval from `floor` up that fits, in whole seconds; the longest if none does."""
     if fits(floor):
         return floor

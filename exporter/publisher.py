@@ -44,8 +44,8 @@ class Publisher:
         self._clock = clock
         self._boards: dict[str, _Board] = {}
 
-    async def show(self, plans: Iterable[TargetPlan]) -> None:
-        """Show targets by these plans, in one step, in the place of whatever was shown of them."""
+    async def show(self, plans: Iterable[TargetPlan], gone: Iterable[str] = ()) -> None:
+        """Show targets by these plans, and those that are gone no more, in one step."""
         boards = [self._begin(plan) for plan in plans]
         for board in boards:
             await self._put_all(board, board.plan.combinations)
@@ -53,6 +53,8 @@ class Publisher:
             if board.pending is not None and self._is_shown(board):
                 self._exposition.swap(board.plan.target.name, board.pending)
                 board.pending = None
+        for target in gone:
+            self.hide(target)
 
     def hide(self, target: str) -> None:
         """Show a target no more."""

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from exporter import metrics, plan
 from exporter.clock import SystemClock
 from exporter.config import Config, Target
+from exporter.crosscheck import Crosscheck
 from exporter.directmail.client import ATTEMPTS
 from exporter.directmail.errors import (
     AuthError,
@@ -25,6 +26,7 @@ from exporter.directmail.errors import (
 )
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import Totals
+from exporter.directmail.policy import TRACK
 from exporter.exposition import Family
 from exporter.history import History, Series
 from exporter.plan import Combination, TargetPlan
@@ -32,7 +34,7 @@ from exporter.simulator.draws import uniforms
 from exporter.simulator.faults import Fault
 from exporter.simulator.traffic import Traffic
 from exporter.store import Cell, Record, Store
-from exporter.telemetry import ACTIONS, Telemetry
+from exporter.telemetry import Telemetry
 
 UP = Family("up", "Whether the scrape worked, 1 or 0; Prometheus makes it.", "gauge")
 FILTERS = {"account_name": "sender", "tag_name": "tag"}
@@ -124,7 +126,7 @@ class _Answers:
         """Return a day's counts; `called` hears of every try, as the client's observer does. Raise DirectMailError."""
         for attempt in range(1, ATTEMPTS + 1):
             failure = self._failure(now)
-            called(ACTIONS[0], 0.0, failure.reason if failure else None)
+            called(TRACK, 0.0, failure.reason if failure else None)
             if failure is None:
                 break
             if attempt == ATTEMPTS or not failure.retry:
@@ -136,7 +138,7 @@ class _Answers:
             return None
         self._number += 1
         (chance,) = uniforms(1, self._traffic.seed, "fault", self._number)
-        struck = self._fault.strikes(ACTIONS[0], {}, now, chance)
+        struck = self._fault.strikes(TRACK, {}, now, chance)
         return FAILURES[self._fault.name]("as the incident says") if struck else None
 
 
@@ -147,6 +149,8 @@ class _Scene:
         target = made.target
         self.plan = made
         self.limiter = Limiter(target.rate_limit_per_minute, SystemClock())
+        self.crosscheck = Crosscheck()
+        self.credentials_expire_at = None
         self._answers = answers
         self._store = store
         self._today: date | None = None

@@ -6,12 +6,18 @@ Every check raises ValueError, which pydantic turns into a mistake with its plac
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
 _UNITS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
 """Seconds of y, w, d, h, m, s and ms, in the order that Prometheus writes them."""
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+NOT_INLINE = {
+    key: f"secrets do not belong in the config; write {key}_file with the path of a file that holds it"
+    for key in ("access_key_id", "access_key_secret", "security_token")
+}
+"""Keys that no block takes, and what to write instead."""
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -71,6 +77,16 @@ def number(low: float, high: float) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def pattern(value: object) -> re.Pattern[str]:
+    """Return a regular expression, which the caller holds against the whole of a value."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a regular expression; quote it: {str(value)!r}")
+    try:
+        return re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}; write one such as news.*") from None
+
+
 def values(value: object) -> tuple[str, ...]:
     """Return the values of one filter, a lone one as a list of one."""
     items = value if isinstance(value, list) else [value]
@@ -89,8 +105,23 @@ def values(value: object) -> tuple[str, ...]:
     return tuple(items)
 
 
+def base_url(value: object) -> str | None:
+    """Return `scheme://host[:port]`, None for anything else."""
+    try:
+        parts = urlsplit(value if isinstance(value, str) else "")
+        port = parts.port
+    except ValueError:
+        return None
+    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or re.search(r"\s", str(value)):
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
+
+
 Duration = Annotated[float, BeforeValidator(duration)]
 Name = Annotated[str, BeforeValidator(name)]
 File = Annotated[Path, BeforeValidator(path)]
 Flag = Annotated[bool, BeforeValidator(flag)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(pattern)]
 Values = Annotated[tuple[str, ...], BeforeValidator(values)]

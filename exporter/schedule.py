@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 
 from exporter.plan import OLDEST_AGE, Combination, TargetPlan, day_end, day_start, today
 
@@ -27,6 +27,7 @@ BACKWARDS = 60.0
 
 ReadAt = Callable[[Combination, date], float | None]
 _Cell = tuple[date, int]
+_Waiting = tuple[float, date, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Schedule:
         self._order = round_robin(plan.combinations)
         self._place = {combination: place for place, combination in enumerate(self._order)}
         self._due: defaultdict[date, dict[int, float]] = defaultdict(dict)
-        self._waiting: list[tuple[float, date, int]] = []
+        self._waiting: list[_Waiting] = []
         self._ready: dict[date, list[tuple[float, int]]] = {}
         self._ready_places: defaultdict[date, set[int]] = defaultdict(set)
         self._taken: set[_Cell] = set()
@@ -110,14 +111,20 @@ class Schedule:
     def preview(self, now: float, count: int = 5) -> tuple[Slot, ...]:
         """Return the next few cells in about the order they will be asked, for people to look at."""
         self._promote(now)
-        due = [(float(-day.toordinal()), place, day) for day, places in self._ready_places.items() for place in places]
-        later = [(when, place, day) for when, day, place in self._waiting if self._due[day].get(place) == when]
-        chosen = heapq.nsmallest(count, due) or heapq.nsmallest(count, later)
-        return tuple(Slot(self._order[place], day) for _, place, day in chosen)
+        due = (
+            (day, place)
+            for day in sorted(self._ready_places, reverse=True)
+            for place in heapq.nsmallest(count, self._ready_places[day])
+        )
+        later = ((day, place) for when, day, place in _in_order(self._waiting) if self._due[day].get(place) == when)
+        chosen = list(islice(due, count)) or islice(later, count)
+        return tuple(Slot(self._order[place], day) for day, place in chosen)
 
     def done(self, slot: Slot, read_at: float) -> None:
         """Give back a cell that was read completely at that time."""
         place = self._give_back(slot)
+        if place is None:
+            return
         if slot.day == self.today:
             self._blocked.pop(place, None)
         self._schedule(slot.day, place, read_at)
@@ -125,6 +132,8 @@ class Schedule:
     def failed(self, slot: Slot, again_at: float) -> None:
         """Give back a cell that could not be read: it waits until then, and for today's its combination with it."""
         place = self._give_back(slot)
+        if place is None:
+            return
         age = (self.today - slot.day).days
         if age == 0:
             self._blocked[place] = again_at
@@ -135,9 +144,24 @@ class Schedule:
         """Give back a cell that is not to be asked for any more."""
         self._give_back(slot)
 
-    def _give_back(self, slot: Slot) -> int:
-        place = self._place[slot.combination]
-        self._taken.discard((slot.day, place))
+    def take_over(self, asked: Iterable[Slot], returned: Iterable[Slot]) -> None:
+        """Know, once filled, of the cells that are being asked for, and of those that came back while it was filled."""
+        for slot in returned:
+            read_at = self._read_at(slot.combination, slot.day)
+            if slot.combination in self._place and read_at is not None:
+                self._schedule(slot.day, self._place[slot.combination], read_at)
+        for slot in asked:
+            if slot.combination in self._place:
+                place = self._place[slot.combination]
+                self._taken.add((slot.day, place))
+                self._due[slot.day].pop(place, None)
+                self._ready_places[slot.day].discard(place)
+
+    def _give_back(self, slot: Slot) -> int | None:
+        """Return the place of the cell's combination, None where the plan has it no more."""
+        place = self._place.get(slot.combination)
+        if place is not None:
+            self._taken.discard((slot.day, place))
         return place
 
     def _count_ready(self) -> int:
@@ -162,6 +186,7 @@ class Schedule:
                     read_at = self._read_at(combination, day)
                     self._sort_in(day, place, age, end, None if read_at is None else min(read_at, now), max(now, start))
                 if place % STEP == STEP - 1:
+                    self._promote(now)  # at a cold start all is due; at once it would be felt
                     yield
 
     def _schedule(self, day: date, place: int, read_at: float) -> None:
@@ -232,3 +257,13 @@ def round_robin(combinations: Sequence[Combination]) -> tuple[Combination, ...]:
         queries.setdefault(combination.query, []).append(combination)
     turns = chain.from_iterable(zip_longest(*queries.values()))
     return tuple(combination for combination in turns if combination is not None)
+
+
+def _in_order(heap: list[_Waiting]) -> Iterator[_Waiting]:
+    """Yield a heap's items from the least up without taking them out; the first few cost little."""
+    ahead = [(heap[0], 0)] if heap else []
+    while ahead:
+        item, index = heapq.heappop(ahead)
+        yield item
+        for child in range(2 * index + 1, min(2 * index + 3, len(heap))):
+            heapq.heappush(ahead, (heap[child], child))

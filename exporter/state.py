@@ -8,12 +8,14 @@ everything goes on in memory.
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from exporter.catalogue import Catalogue, Place
 from exporter.clock import Clock
 from exporter.directmail.model import Filters, RateSums, Totals
 from exporter.store import Cell, Key, Record, Store
@@ -31,6 +33,7 @@ _RATES = ", ".join(RateSums._fields)
 
 _GET_COMBINATIONS = f"SELECT id, target, {_FILTERS}, first_read_at, last_success_at, {_COUNTS} FROM combination"
 _GET_CELLS = f"SELECT combination, day, read_at, has_rates, {_COUNTS}, {_RATES} FROM cell"
+_GET_DISCOVERED = "SELECT target, filter, value, first_seen FROM discovered ORDER BY target, filter, place"
 _PUT_COMBINATION = (
     f"INSERT INTO combination (target, {_FILTERS}, first_read_at, last_success_at, {_COUNTS}) "
     f"VALUES ({', '.join('?' * 14)}) ON CONFLICT (target, {_FILTERS}) DO UPDATE SET "
@@ -62,6 +65,13 @@ MIGRATIONS = (
     CREATE TABLE decreases (target TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
     """,
     "CREATE INDEX cell_day ON cell (day);",
+    """
+    CREATE TABLE discovered (
+        target TEXT NOT NULL, filter TEXT NOT NULL, place INTEGER NOT NULL,
+        value TEXT NOT NULL, first_seen REAL NOT NULL,
+        PRIMARY KEY (target, filter, place)
+    ) WITHOUT ROWID;
+    """,
 )
 """Every change of the schema, in order; the file records which it has."""
 
@@ -73,16 +83,17 @@ class StateError(Exception):
 class StateFile:
     """The open file of one process."""
 
-    def __init__(self, path: Path, store: Store, clock: Clock) -> None:
+    def __init__(self, path: Path, store: Store, clock: Clock, catalogue: Catalogue | None = None) -> None:
         self.path = path
         self.writable = True
         self._store = store
+        self._catalogue = catalogue or Catalogue()
         self._clock = clock
         self._log = structlog.get_logger().bind(state_file=str(path))
         self._database: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Open or make the file and fill the store from it.
+        """Open or make the file and fill the store and the catalogue from it.
 
         Raise StateError where another process has it or a newer version wrote it. A damaged file is set aside
         under another name; one that cannot be written is read as far as it goes.
@@ -107,13 +118,17 @@ class StateFile:
 
     async def save(self) -> None:
         """Write what has changed since the last time. What cannot be written is kept for the next."""
+        lists = self._catalogue.take_changes()
+        if lists and not await asyncio.to_thread(self._write, lambda database: _write_lists(database, lists)):
+            self._catalogue.changed |= lists.keys()
+            return
         changes = list(self._store.take_changes().items())
         for start in range(0, len(changes), BATCH):
             batch = changes[start : start + BATCH]
             # Taken here, on the loop: counters and cells of one moment.
             lines = [self._line(key, days) for key, days in batch]
             decreases = list(self._store.decreases.items())
-            if not await asyncio.to_thread(self._write, lines, decreases):
+            if not await asyncio.to_thread(self._write, partial(_write_records, lines=lines, decreases=decreases)):
                 for key, days in changes[start:]:
                     self._store.changed.setdefault(key, set()).update(days)
                 return
@@ -163,6 +178,9 @@ class StateFile:
             rates = RateSums(*rest[5:]) if has_rates else None
             self._store.get(keys[number]).cells[date.fromisoformat(day)] = Cell(Totals(*rest[:5]), rates, read_at)
         self._store.decreases.update(dict(database.execute("SELECT target, count FROM decreases")))
+        # A file that may only be read may be of an older schema.
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'discovered'").fetchone():
+            self._catalogue.restore(database.execute(_GET_DISCOVERED))
 
     def _load_read_only(self) -> None:
         try:
@@ -189,7 +207,7 @@ class StateFile:
         values = (target, *filters, record.first_read_at, record.last_success_at, *record.observed)
         return values, [(day.isoformat(), record.cells.get(day)) for day in days]
 
-    def _write(self, lines: "list[_Line]", decreases: list[tuple[str, int]]) -> bool:
+    def _write(self, write: Callable[[sqlite3.Connection], None]) -> bool:
         """Write in one transaction; return whether that worked."""
         try:
             if self._database is None:
@@ -197,12 +215,7 @@ class StateFile:
             database = self._database
             database.execute("BEGIN IMMEDIATE")
             try:
-                for values, cells in lines:
-                    _write_record(database, values, cells)
-                database.executemany(
-                    "INSERT INTO decreases VALUES (?, ?) ON CONFLICT DO UPDATE SET count = excluded.count",
-                    decreases,
-                )
+                write(database)
                 database.execute("COMMIT")
             except sqlite3.Error:
                 if database.in_transaction:
@@ -224,6 +237,21 @@ class StateFile:
 
 _Line = tuple[tuple[object, ...], list[tuple[str, Cell | None]]]
 """A combination's row, and the days of it that changed; None for one that is forgotten."""
+
+
+def _write_records(database: sqlite3.Connection, lines: Iterable[_Line], decreases: list[tuple[str, int]]) -> None:
+    for values, cells in lines:
+        _write_record(database, values, cells)
+    database.executemany(
+        "INSERT INTO decreases VALUES (?, ?) ON CONFLICT DO UPDATE SET count = excluded.count", decreases
+    )
+
+
+def _write_lists(database: sqlite3.Connection, lists: Mapping[Place, Mapping[str, float]]) -> None:
+    for place, values in lists.items():
+        database.execute("DELETE FROM discovered WHERE target = ? AND filter = ?", place)
+        rows = ((*place, number, value, first_seen) for number, (value, first_seen) in enumerate(values.items()))
+        database.executemany("INSERT INTO discovered VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def _write_record(

@@ -11,11 +11,26 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __revision__, __version__
+from exporter.catalogue import Catalogue, Entry
+from exporter.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import OPERATIONS
+from exporter.directmail.policy import TRACK
 from exporter.plan import TargetPlan
 
-ACTIONS = ("GetTrackList",)
+DISCOVERY_ROWS: tuple[tuple[str, str, Callable[[Entry], float | None]], ...] = (
+    (
+        "directmail_exporter_discovery_success",
+        "Whether the last attempt to list the values of a discovered filter worked, 1 or 0; absent before the first.",
+        lambda entry: entry.last_attempt_ok,
+    ),
+    (
+        "directmail_exporter_discovered_values",
+        "Values known of a discovered filter, before include, exclude and limit; absent before the first list.",
+        lambda entry: len(entry.values) if entry.values or entry.last_success_at is not None else None,
+    ),
+)
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds; a call over the open internet takes some tenths, the default timeout is 10."""
 
@@ -27,6 +42,10 @@ class TargetState(Protocol):
     def plan(self) -> TargetPlan: ...
     @property
     def limiter(self) -> Limiter: ...
+    @property
+    def credentials_expire_at(self) -> float | None: ...
+    @property
+    def crosscheck(self) -> Crosscheck: ...
     def is_up(self) -> bool: ...
     def backlog(self) -> int: ...
 
@@ -37,7 +56,7 @@ class Written(Protocol):
     writable: bool
 
 
-STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float]], ...] = (
+STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float | None]], ...] = (
     (
         "directmail_up",
         "Whether any combination of the target was read within its interval, 1 or 0.",
@@ -64,19 +83,55 @@ STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float]], ...] = (
         lambda state: state.plan.poll_interval,
     ),
     (
+        "directmail_exporter_combinations_dropped",
+        "Combinations of discovered values that are not polled, for the filter's limit, max_series or the call budget.",
+        lambda state: state.plan.left_out,
+    ),
+    (
         "directmail_exporter_backlog_cells",
         "Days of combinations that are due and not yet read.",
         lambda state: state.backlog(),
     ),
+    (
+        "directmail_exporter_credentials_expiry_timestamp_seconds",
+        "When the temporary credentials in use expire, in seconds since the epoch; absent where nobody knows.",
+        lambda state: state.credentials_expire_at,
+    ),
 )
+"""Name, help and value; None is no sample."""
 DECREASES = "directmail_exporter_count_decreases"
+_ONCE = "each counts once, however often it is read, and again only after it was right in between."
+CROSSCHECKS: tuple[tuple[str, str, str, Callable[[Crosscheck], Mapping[str, int]]], ...] = (
+    (
+        "directmail_exporter_reported_rate_mismatches",
+        "rate",
+        f"Days of combinations whose rate, as reported, is not count / emails in the unit of the others; {_ONCE}",
+        lambda crosscheck: crosscheck.mismatches,
+    ),
+    (
+        "directmail_exporter_implausible_counts",
+        "count",
+        f"Days of combinations with more unique opens than opens, or unique clicks than clicks; {_ONCE}",
+        lambda crosscheck: crosscheck.implausible,
+    ),
+)
+"""Name, label, help and counts."""
 
 
 class Telemetry:
     """The own metrics of one process, on the registry that is passed in."""
 
-    def __init__(self, registry: CollectorRegistry, decreases: Mapping[str, int], state: Written | None = None) -> None:
-        """`decreases` are the counts that went down, by target, as they are at each scrape; `state` the state file."""
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        decreases: Mapping[str, int],
+        state: Written | None = None,
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        """`decreases` are the counts that went down, by target, as they are at each scrape; `state` the state file.
+
+        `catalogue` is what discovery has found.
+        """
         self._requests = Counter(
             "directmail_exporter_api_requests",
             "HTTP requests to the API, pages and retries included.",
@@ -113,14 +168,17 @@ class Telemetry:
             registry=registry,
         )
         build.labels(__version__, __revision__, platform.python_version()).set(1)
-        self._states = _States(decreases, state)
+        self._states = _States(decreases, state, catalogue or Catalogue())
         registry.register(self._states)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
     def add(self, target: str, state: TargetState) -> None:
-        """Show a target: its counters start at 0, its state is asked for at every scrape."""
-        for action in ACTIONS:
+        """Show a target: its counters start at 0, its state is asked for at every scrape.
+
+        One that is shown already keeps its counters, and gets those of operations that are new to it.
+        """
+        for action in (TRACK, *(OPERATIONS[key].action for key in state.plan.target.discovered)):
             self._requests.labels(target, action)
             self._durations.labels(target, action)
             for reason in REASONS:
@@ -159,22 +217,35 @@ class Telemetry:
 class _States(Collector):
     """The targets' states, read when scraped."""
 
-    def __init__(self, decreases: Mapping[str, int], state: Written | None) -> None:
+    def __init__(self, decreases: Mapping[str, int], state: Written | None, catalogue: Catalogue) -> None:
         self._state = state
+        self._catalogue = catalogue
         self.targets: dict[str, TargetState] = {}
         self._decreases = decreases
 
     def describe(self) -> Iterator[Metric]:
-        yield from (*self._families(), self._writable())
+        yield from (*self._gauges(), self._decreased(), *self._crosschecked(), *self._discovery(), self._writable())
 
     def collect(self) -> Iterator[Metric]:
-        families = self._families()
+        gauges, decreases, crosschecks = self._gauges(), self._decreased(), self._crosschecked()
         for target, state in self.targets.items():
-            for family, (_, _, value) in zip(families, STATE_ROWS, strict=False):
-                family.add_sample(family.name, {"target": target}, float(value(state)))
-            families[-1].add_sample(f"{DECREASES}_total", {"target": target}, self._decreases.get(target, 0))
-        yield from families
-        yield self._writable()
+            for family, (_, _, value) in zip(gauges, STATE_ROWS, strict=True):
+                if (number := value(state)) is not None:
+                    family.add_metric([target], float(number))
+            decreases.add_metric([target], self._decreases.get(target, 0))
+            for counters, (_, _, _, counts) in zip(crosschecks, CROSSCHECKS, strict=True):
+                for name, count in counts(state.crosscheck).items():
+                    counters.add_metric([target, name], count)
+        yield from (*gauges, decreases, *crosschecks, *self._discovery(), self._writable())
+
+    def _discovery(self) -> Iterator[Metric]:
+        for name, text, value in DISCOVERY_ROWS:
+            family = GaugeMetricFamily(name, text, labels=["target", "action"])
+            for target, state in self.targets.items():
+                for key, entry in self._catalogue.entries(target, state.plan.target.discovered):
+                    if (number := value(entry)) is not None:
+                        family.add_metric([target, OPERATIONS[key].action], float(number))
+            yield family
 
     def _writable(self) -> Metric:
         text = "Whether the state file can be written, 1 or 0; absent where there is none."
@@ -183,10 +254,12 @@ class _States(Collector):
             family.add_metric([], float(self._state.writable))
         return family
 
-    def _families(self) -> list[Metric]:
+    def _gauges(self) -> list[GaugeMetricFamily]:
+        return [GaugeMetricFamily(name, text, labels=["target"]) for name, text, _ in STATE_ROWS]
+
+    def _decreased(self) -> CounterMetricFamily:
         text = "Counts that the API gave lower than before; they add nothing to the observed counters."
-        decreases = CounterMetricFamily(DECREASES, text, labels=["target"])
-        return [
-            *(GaugeMetricFamily(name, text, labels=["target"]) for name, text, _ in STATE_ROWS),
-            decreases,
-        ]
+        return CounterMetricFamily(DECREASES, text, labels=["target"])
+
+    def _crosschecked(self) -> list[CounterMetricFamily]:
+        return [CounterMetricFamily(name, text, labels=["target", label]) for name, label, text, _ in CROSSCHECKS]

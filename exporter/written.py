@@ -5,39 +5,22 @@ Messages name the offending value, except where it could be a secret.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from exporter.checking import Misfit, Written
+from exporter.matrix import FILTER_KEYS
 from exporter.regions import REGIONS
-from exporter.scalars import NAME, Duration, File, Flag, Name, Values, duration, number, values, whole
+from exporter.scalars import NAME, NOT_INLINE, Duration, File, Flag, Name, base_url, duration, number, values, whole
 
-FILTER_KEYS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
-ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
-"""The mailbox providers that the API can filter by (GetTrackList's documentation)."""
 OUR_LABELS = frozenset({"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"})
-INLINE_SECRETS = ("access_key_id", "access_key_secret", "security_token")
-NOT_INLINE = {
-    key: f"secrets do not belong in the config; write {key}_file with the path of a file that holds it"
-    for key in INLINE_SECRETS
-}
-CREDENTIAL_TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 EXAMPLES = {
     "name": "a name such as `name: marketing`",
     "targets": "a list with at least one target, as in config.example.yaml",
     "queries": "a list with at least one query, such as `queries: [{name: account}]`",
 }
-
-
-def _esp(value: str) -> str:
-    if value.lower() in ESPS:
-        return value.lower()
-    raise ValueError(
-        f"{value!r} is not a mailbox provider that Direct Mail tells apart; write one of {', '.join(ESPS)}"
-    )
 
 
 class Refresh(Written):
@@ -56,6 +39,7 @@ class Top(Written):
     stale_after: Duration | None = None
     state_file: File | None = None
     max_series: Annotated[int, whole(1, 10_000_000)] = 100_000
+    discovery_interval: Duration = 3600.0
     reported_rates: Flag = False
 
     @field_validator("poll_interval", mode="before")
@@ -82,6 +66,13 @@ class Top(Written):
                 )
         return windows
 
+    @field_validator("discovery_interval", mode="after")
+    @classmethod
+    def _a_minute(cls, value: float) -> float:
+        if value < 60:
+            raise ValueError(f"{value:g}s is too short for lists that hardly change; write 1m or more, such as 1h")
+        return value
+
     @model_validator(mode="after")
     def _stale_after_a_poll(self) -> Self:
         if self.stale_after is not None and self.poll_interval is not None and self.stale_after <= self.poll_interval:
@@ -91,81 +82,6 @@ class Top(Written):
                 "write three times the poll interval, or leave it out",
             )
         return self
-
-
-class Credentials(Written):
-    """Where the credentials come from."""
-
-    refused = NOT_INLINE
-
-    type: str | None = None
-    access_key_id_file: File | None = None
-    access_key_secret_file: File | None = None
-    security_token_file: File | None = None
-    role_arn: str | None = None
-    role_session_name: str | None = None
-    policy: str | None = None
-    oidc_provider_arn: str | None = None
-    oidc_token_file: str | None = None
-    role_name: str | None = None
-    credentials_uri: str | None = None
-
-    REQUIRED: ClassVar[dict[str, tuple[str, ...]]] = {
-        "files": ("access_key_id_file", "access_key_secret_file"),
-        "ram_role_arn": ("access_key_id_file", "access_key_secret_file", "role_arn"),
-        "oidc_role_arn": ("role_arn", "oidc_provider_arn", "oidc_token_file"),
-        "credentials_uri": ("credentials_uri",),
-    }
-    OPTIONAL: ClassVar[dict[str, tuple[str, ...]]] = {
-        "files": ("security_token_file",),
-        "ram_role_arn": ("security_token_file", "role_session_name", "policy"),
-        "oidc_role_arn": ("role_session_name", "policy"),
-        "ecs_ram_role": ("role_name",),
-    }
-
-    @field_validator("type", mode="before")
-    @classmethod
-    def _known_type(cls, value: object) -> object:
-        if value not in CREDENTIAL_TYPES:
-            raise ValueError(
-                f"{value!r} is not a type of credentials; write one of {', '.join(CREDENTIAL_TYPES)}, or leave it out"
-            )
-        return value
-
-    @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        given = {key for key in item if key in cls.model_fields and key != "type"}
-        kind = str(item.get("type") or ("files" if given else "environment"))
-        needed = cls.REQUIRED.get(kind, ())
-        for key in needed:
-            if key not in given:
-                yield key, f"is missing; credentials of type {kind} need {', '.join(needed)}"
-        for key in sorted(given - {*needed, *cls.OPTIONAL.get(kind, ())}):
-            yield key, f"has no meaning for credentials of type {kind}; remove it"
-
-    @property
-    def kind(self) -> str:
-        """The type, which files imply and nothing makes the environment's."""
-        if self.type is not None:
-            return self.type
-        return "files" if self.model_fields_set else "environment"
-
-    @property
-    def options(self) -> dict[str, str]:
-        """What the types of the extra `ram` were given."""
-        return {
-            key: value
-            for key in (
-                "role_arn",
-                "role_session_name",
-                "policy",
-                "oidc_provider_arn",
-                "oidc_token_file",
-                "role_name",
-                "credentials_uri",
-            )
-            if (value := getattr(self, key)) is not None
-        }
 
 
 class Target(Written):
@@ -196,9 +112,10 @@ class Target(Written):
     @field_validator("endpoint", mode="before")
     @classmethod
     def _plain_url(cls, value: object) -> str:
-        parts = _split(value)
+        parts = base_url(value)
         if parts is None:
-            raise ValueError(f"{value!r} is not an endpoint; write https://host or https://host:port")
+            shown = "an address with a user or parameters" if re.search("[@?]", str(value)) else repr(value)
+            raise ValueError(f"{shown} is not an endpoint; write https://host or https://host:port")
         return parts
 
     @field_validator("timezone", mode="before")
@@ -243,88 +160,3 @@ class Target(Written):
         if self.region is None:
             return self.endpoint or ""
         return f"https://{REGIONS[self.region].vpc if self.vpc else REGIONS[self.region].public}"
-
-
-def _split(value: object) -> str | None:
-    """Return `scheme://host[:port]`, None for anything else."""
-    try:
-        parts = urlsplit(value if isinstance(value, str) else "")
-        port = parts.port
-    except ValueError:
-        return None
-    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or re.search(r"\s", str(value)):
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
-
-
-class Query(Written):
-    """A query: values of some filters, and what to leave out of their product."""
-
-    examples = EXAMPLES
-
-    name: Name
-    account_name: Values | None = None
-    tag_name: Values | None = None
-    esp: Values | None = None
-    dedicated_ip: Values | None = None
-    dedicated_ip_pool_id: Values | None = None
-    config_set_id: Values | None = None
-    exclude: list[dict[str, str]] = Field(default_factory=list)
-
-    @field_validator("esp", mode="after")
-    @classmethod
-    def _known_esps(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return value and values([_esp(item) for item in value])
-
-    @field_validator("exclude", mode="before")
-    @classmethod
-    def _plain_entries(cls, value: object) -> object:
-        for entry in value if isinstance(value, list) else [value]:
-            if not isinstance(value, list) or not isinstance(entry, dict) or not entry:
-                raise ValueError(
-                    f"{entry!r} does not say what to leave out; write a list such as [{{tag_name: promo}}]"
-                )
-            if unknown := [key for key in entry if key not in FILTER_KEYS]:
-                raise ValueError(f"{unknown[0]!r} is not a filter; use {', '.join(FILTER_KEYS)}")
-            for item in entry.values():
-                if not isinstance(item, str):
-                    raise ValueError(f"{item!r} is not one value; write an entry for each, quoted if it is a number")
-        return value
-
-    @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        if "tag_name" in item and "account_name" not in item:
-            text = "needs account_name: the API tells tags apart within a sender only; add account_name"
-            yield "tag_name", f"{item['tag_name']!r} {text}"
-
-    @model_validator(mode="after")
-    def _sound_matrix(self) -> Self:
-        filters = self.filters
-        for index, entry in enumerate(self.exclude):
-            for key, value in entry.items():
-                sent = value.lower() if key == "esp" else value
-                if sent not in filters.get(key, ()):
-                    raise Misfit(
-                        f"exclude[{index}].{key}",
-                        f"{value!r} is a value that the query does not ask for; remove or correct it",
-                    )
-                entry[key] = sent
-        if self.exclude and not any(self._kept(entry_values) for entry_values in self._rows()):
-            raise Misfit("exclude", "leaves nothing of the query; remove some of its entries, or the query")
-        return self
-
-    @property
-    def filters(self) -> dict[str, tuple[str, ...]]:
-        """The filters that are given."""
-        return {key: given for key in FILTER_KEYS if (given := getattr(self, key)) is not None}
-
-    def _rows(self) -> list[dict[str, str]]:
-        rows: list[dict[str, str]] = [{}]
-        for key, given in self.filters.items():
-            rows = [{**row, key: value} for row in rows for value in given]
-        return rows
-
-    def _kept(self, row: dict[str, str]) -> bool:
-        return not any(all(row[key] == value for key, value in entry.items()) for entry in self.exclude)

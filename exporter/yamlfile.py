@@ -1,5 +1,6 @@
 """YAML as it is read here: safe types, text keys, each key once, mistakes with line and column."""
 
+import re
 from typing import Any
 
 import yaml
@@ -38,9 +39,9 @@ def load(text: str) -> object:
         return yaml.load(text, _Loader)  # noqa: S506  a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise NotYaml(
-            mark, f"not valid YAML: {error.problem or error.context}; check indentation, colons and quotes"
-        ) from None
+        # A password that begins with * or ! is read as an alias or a tag, and would be told by its name.
+        why = re.sub(r"\b(alias|tag) '.*", r"\1", error.problem or error.context or "")
+        raise NotYaml(mark, f"not valid YAML: {why}; check indentation, colons and quotes") from None
     except yaml.YAMLError as error:
         raise NotYaml(None, f"not valid YAML: {str(error).splitlines()[0]}") from None
     except (ValueError, RecursionError) as error:  # an impossible date such as 2026-13-45, or absurd nesting

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +19,7 @@ from stack.verdicts import Firing, firings, told
 from stack.worlds import DAY, HOUR, MOMENT, Span, World, play
 
 MINUTE = 60.0
+END = b"# EOF\n"
 
 
 def _world(incident: str, must: str = "", may: str = "") -> World:
@@ -162,12 +165,13 @@ def _write(file: Path, worlds: Sequence[World], span: Span) -> None:
 
 
 def _joined(output: Path, files: Iterable[Path]) -> Path:
-    with output.open("w", encoding="utf-8") as joined:
+    with output.open("wb") as joined:
         for file in files:
-            with file.open(encoding="utf-8") as part:
-                joined.writelines(line for line in part if line != "# EOF\n")
+            with file.open("rb") as part:
+                shutil.copyfileobj(part, joined, 1 << 20)
+            joined.truncate(joined.seek(-len(END), os.SEEK_END))
             file.unlink()
-        joined.write("# EOF\n")
+        joined.write(END)
     return output
 
 
@@ -197,5 +201,5 @@ def _what(firing: Firing) -> tuple[str, frozenset[tuple[str, str]]]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory(prefix="directmail-stack-") as made:
         sys.stdout.write(markdown(asyncio.run(measure(Path(made)))))

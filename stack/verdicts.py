@@ -84,13 +84,14 @@ async def told(alertmanager: str, found: Sequence[Firing]) -> dict[Firing, float
     posted: dict[frozenset[tuple[str, str]], tuple[float, Firing]] = {}
     for scene, (now, firing) in scenes.items():
         for each in firing:
-            labels = {**each.labels, "alertname": each.alert, "severity": each.severity, "target": scene}
-            posted[frozenset((name, value) for name, value in labels.items() if value)] = (now, each)
+            shown = {**each.labels, "alertname": each.alert, "severity": each.severity, "target": scene}
+            posted[frozenset((name, value) for name, value in shown.items() if value)] = (now, each)
     heard: dict[Firing, float] = {}
     for document in await _shown(alertmanager, [dict(labels) for labels in posted]):
-        if document["status"]["inhibitedBy"]:
+        labels = frozenset(document["labels"].items())
+        if document["status"]["inhibitedBy"] or labels not in posted:
             continue
-        now, each = posted[frozenset(document["labels"].items())]
+        now, each = posted[labels]
         heard[each] = min(heard.get(each, now), now)
     return heard
 

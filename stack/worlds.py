@@ -22,6 +22,7 @@ METRICS = frozenset(
     {
         *(f"directmail_track_observed_{field}_total" for field in ("emails", "opens", "unique_opens", "clicks")),
         *("directmail_track_observed_unique_clicks_total", "directmail_track_emails", "directmail_track_unique_opens"),
+        *("directmail_track_opens", "directmail_track_clicks"),
         *("directmail_track_unique_clicks", "directmail_query_success", "directmail_query_stale", "directmail_up"),
         *("directmail_query_last_success_timestamp_seconds", "directmail_exporter_poll_interval_seconds"),
         *("directmail_exporter_planned_requests_per_minute", "directmail_exporter_rate_limit_requests_per_minute"),

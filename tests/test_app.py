@@ -6,13 +6,14 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
 from exporter.app import App, Options, load
 from exporter.clock import VirtualClock
-from exporter.config import Problem
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.processes import get, program, started, until
@@ -144,38 +145,99 @@ class TestInOneProcess:
             app = App(load(path), options, environment=KEYS, config_file=path)
             task, base = await started(app)
             await until(f"{base}/-/ready", "OK")
-            write_config(path, url, head="max_serie: 3")
+            write_config(path, url, head="max_serie: 3\nstale_after: soon")
             with capture_logs() as lines:
-                problems = await app.reload()
-            text = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 0.0")
+                status, reasons = await post(f"{base}/-/reload")
+            refused = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 0.0")
+            write_config(path, url)
+            again = await post(f"{base}/-/reload")
+            text = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 1.0")
             app.stop()
             await task
-        assert problems == (Problem("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?"),)
-        assert [line["place"] for line in lines if line["log_level"] == "error"] == ["max_serie"]
+        assert (status, reasons.splitlines()) == (500, [f"{place}: {why}" for place, why in told(lines)])
+        assert ("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?") in told(lines)
+        assert "stale_after" in {place for place, _ in told(lines)}
+        assert again == (200, "")
+        assert 'directmail_up{target="shop"} 1.0' in refused
         assert 'directmail_up{target="shop"} 1.0' in text
 
-    async def test_with_auto_reload_new_content_is_enough(self, tmp_path: Path) -> None:
+    async def test_sighup_loads_the_config_again(self, tmp_path: Path) -> None:
+        async with simulator().listen() as url:
+            path = write_config(tmp_path / "config.yaml", url)
+            app = App(load(path), Options(("127.0.0.1:0",)), environment=KEYS, config_file=path)
+            task, base = await started(app)
+            write_config(path, url, SENDERS[2], head=f"state_file: {tmp_path / 'state.db'}")
+            with capture_logs() as lines:
+                os.kill(os.getpid(), signal.SIGHUP)
+                await until(f"{base}/metrics", f'account_name="{SENDERS[2]}"')
+            assert await post(f"{base}/-/reload") == (403, "reloading is off; start with --web.enable-lifecycle\n")
+            app.stop()
+            await task
+        assert "state_file changes with a restart only" in [line["event"] for line in lines]
+
+    async def test_no_scrape_sees_half_of_a_reload(self, tmp_path: Path) -> None:
+        """One target goes and the other one changes; whoever scrapes on and on sees all of it or nothing."""
         path = tmp_path / "config.yaml"
         async with simulator().listen() as url:
-            write_config(path, url)
-            clock = VirtualClock(100)
+            two = write_config(path, url).read_text() + path.read_text().split("targets:\n")[1].replace("shop", "fair")
+            path.write_text(two)
+            app = App(load(path), Options(("127.0.0.1:0",)), environment=KEYS, config_file=path)
+            task, base = await started(app)
+            await until(f"{base}/-/ready", "OK")
+            write_config(path, url, SENDERS[1])
+            reloading = asyncio.create_task(app.reload())
+            seen = []
+            while not reloading.done():
+                seen.append(await senders_of(base))
+            seen.append(await senders_of(base))
+            app.stop()
+            await task
+        before = {("shop", SENDERS[0]), ("shop", SENDERS[1]), ("fair", SENDERS[0]), ("fair", SENDERS[1])}
+        assert set(map(frozenset, seen)) <= {frozenset(before), frozenset({("shop", SENDERS[1])})}
+        assert seen[-1] == {("shop", SENDERS[1])}
+
+    async def test_with_auto_reload_the_swap_of_a_config_map_is_enough(self, tmp_path: Path) -> None:
+        """The kubelet links the file through a folder that it swaps as a whole; a bad one is told and not taken."""
+        path = tmp_path / "config.yaml"
+        path.symlink_to(Path("..data") / path.name)
+
+        def mount(version: str, *senders: str, head: str = "") -> None:
+            (tmp_path / version).mkdir()
+            write_config(tmp_path / version / path.name, url, *senders, head=head)
+            (tmp_path / "..new").symlink_to(version)
+            (tmp_path / "..new").replace(tmp_path / "..data")
+
+        async with simulator().listen() as url:
+            mount("..v1")
+            options = Options(("127.0.0.1:0",))
             app = App(
-                load(path),
-                Options(listen_addresses=("127.0.0.1:0",)),
-                clock=clock,
-                environment=KEYS,
-                config_file=path,
-                auto_reload=True,
+                load(path), options, clock=VirtualClock(100), environment=KEYS, config_file=path, auto_reload=True
             )
             task, base = await started(app)
-            write_config(path, url, SENDERS[2])
-            await until(f"{base}/", f"account_name={SENDERS[2]}")
-            write_config(path, url, head="max_serie: 3")
+            mount("..v2", SENDERS[2])
+            await until(f"{base}/metrics", f'account_name="{SENDERS[2]}"')
+            mount("..v3", head="max_serie: 3")
             await until(f"{base}/", "unknown key")
             text = await until(f"{base}/metrics", "config_last_reload_successful 0.0")
             app.stop()
             await task
         assert SENDERS[0] not in text
+
+
+def told(lines: list[Any]) -> list[tuple[str, str]]:
+    return [(line["place"], line["problem"]) for line in lines if line["log_level"] == "error"]
+
+
+async def post(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.post(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def senders_of(base: str) -> set[tuple[str, str]]:
+    """Return the targets and senders of which a scrape has health."""
+    _, text = await get(f"{base}/metrics")
+    lines = [line for line in text.splitlines() if line.startswith("directmail_query_success{")]
+    return {(line.split('target="')[1].split('"')[0], line.split('account_name="')[1].split('"')[0]) for line in lines}
 
 
 async def _quiet(api: Simulator) -> None:

@@ -37,7 +37,7 @@ def samples(output: Path) -> dict[tuple[str, str, str], dict[float, float]]:
     found: dict[tuple[str, str, str], dict[float, float]] = {}
     for family in text_string_to_metric_families(output.read_text()):
         for sample in family.samples:
-            key = (sample.name, sample.labels["account_name"], sample.labels.get("window", ""))
+            key = (sample.name, sample.labels.get("account_name", ""), sample.labels.get("window", ""))
             found.setdefault(key, {})[float(sample.timestamp)] = sample.value
     return found
 
@@ -168,3 +168,46 @@ async def test_a_real_prometheus_has_the_thirty_days(tool: Callable[[str], Path]
                 api.traffic.counts(today - timedelta(days=age), now, sender=sender).emails for age in range(30, 0, -1)
             ]
             assert [float(value) for _, value in series["values"]] == expected
+
+
+class TestDiscovery:
+    QUERIES = "[{name: tags, account_name: [news@mail.example.com], tag_name: {discover: true, include: 'p.*'}}]"
+
+    def config(self, path: Path, url: str) -> Path:
+        """Write a config that discovers two tags of one sender."""
+        write_config(path, url, head=f"state_file: {path.with_name('state.db')}")
+        path.write_text(path.read_text().split("    queries:")[0] + f"    queries: {self.QUERIES}\n")
+        return path
+
+    async def test_discovered_values_are_listed_once_and_backfilled(self, tmp_path: Path) -> None:
+        api, output = simulator(), tmp_path / "history.om"
+        async with api.listen() as url:
+            progress = await backfilled(self.config(tmp_path / "config.yaml", url), output, days=3)
+        assert (progress.read, progress.total) == (6, 6)
+        assert [seen.action for seen in api.requests].count("QueryTagByParam") == 1
+        for tag in ("password-reset", "promo"):
+            assert f'tag_name="{tag}"' in output.read_text()
+
+    async def test_where_the_list_fails_the_values_of_the_state_file_stand_in(self, tmp_path: Path) -> None:
+        api, output = simulator(), tmp_path / "history.om"
+        async with api.listen() as url:
+            config = self.config(tmp_path / "config.yaml", url)
+            await backfilled(config, output, days=1)
+            api.faults.append(Fault("forbidden", action="QueryTagByParam"))
+            with capture_logs() as lines:
+                progress = await backfilled(config, output, days=3)
+        assert progress.total == 4
+        assert [line["action"] for line in lines if line["log_level"] == "warning"] == ["QueryTagByParam"]
+
+    async def test_stopped_while_it_lists_it_writes_what_is_known(self, tmp_path: Path) -> None:
+        api, output = simulator(), tmp_path / "history.om"
+        async with api.listen() as url:
+            config = self.config(tmp_path / "config.yaml", url)
+            await backfilled(config, output, days=1)
+            before = output.read_text()
+            api.faults.append(Fault("hang", action="QueryTagByParam"))
+            stopped = asyncio.Event()
+            stopped.set()
+            work = Backfill(load(config), SystemClock(), days=1, environment=KEYS)
+            await work.run(output, lambda progress: None, stopped)
+        assert output.read_text() == before

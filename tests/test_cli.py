@@ -59,6 +59,24 @@ def test_a_check_prints_the_plan_and_ends_well() -> None:
         assert words in result.output
 
 
+def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "windows: [today]\nmax_series: 200\ntargets:\n  - name: a\n    region: us-east-1\n    queries:\n"
+        "      - name: account\n      - name: tags\n        account_name: {discover: true, limit: 3}\n"
+        "        tag_name: {discover: true}\n        esp: [gmail.com, others]\n"
+    )
+    result = run("--config.file", str(path), "--config.check")
+    assert result.exit_code == 0
+    for words in (
+        "QueryMailAddressByParam, QueryTagByParam, every 1h",
+        "not known before it runs",
+        "10 more combinations; the rest is left out",
+        "at most 1200 combinations by its limits (3 of account_name, 200 of tag_name)",
+    ):
+        assert words in result.output
+
+
 def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("windows: [8d, forever]\ntargets:\n  - name: a b\n    region: mars\n    queries: [{name: q}]\n")
@@ -67,6 +85,14 @@ def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> N
     lines = result.output.splitlines()
     assert [line.split(": ")[1] for line in lines] == ["windows", "targets[0].name", "targets[0].region"]
     assert all(line.startswith(f"{path}: ") for line in lines)
+
+
+def test_a_broken_web_config_is_told_in_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "web.yml"
+    path.write_text("basic_auth_users: {alice: plain}\n")
+    result = run("--config.file", EXAMPLE, "--web.config.file", str(path))
+    assert result.exit_code == 1
+    assert result.output.startswith(f"{path}: basic_auth_users.alice: is not a bcrypt hash; make one with htpasswd")
 
 
 def test_mistakes_of_the_plan_are_told_together_with_those_of_the_schema(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import Filters, Totals
 from exporter.directmail.transport import LARGEST_BODY
 from tests.clock import ScriptedClock
+from tests.issuers import serving
 
 KEY, SECRET, TOKEN = "LTAI4FAKEKEYID0001", "FakeSecretFakeSecretFakeSecret", "CAIS+FAKE/TOKEN=="
 DAY = date(2026, 4, 21)
@@ -146,20 +147,6 @@ async def calling(endpoint: str, keys: Keys | None = None, seconds: float = 5.0)
             rng=random.Random(1),
         )
         yield Called(client, clock, limiter, keys, observed)
-
-
-@asynccontextmanager
-async def serving(api: Api) -> AsyncIterator[str]:
-    """Serve on a port of the system's choice and give the endpoint."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", api.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter import plan
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, ServerError
 from exporter.directmail.model import Filters
 from tests.clock import ScriptedClock
@@ -236,6 +237,25 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
     assert of_sender == {"directmail_query_success", "directmail_query_stale"}
 
 
+@pytest.mark.parametrize(
+    ("fails_on", "told"),
+    [
+        pytest.param("every-day", ["combination is lost"] * 2, id="a-key-that-is-refused-is-a-line-a-combination"),
+        pytest.param("yesterday", ["day could not be read"] * 2, id="a-day-that-fails-alone-is-told"),
+    ],
+)
+async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, told: list[str]) -> None:
+    def fails(filters: Filters, day: date) -> DirectMailError | None:
+        return AuthError("refused") if fails_on == "every-day" or day == date(2026, 4, 21) else None
+
+    clock = ScriptedClock()
+    each = world(clock, senders=2, fails=fails, head="windows: [today, 7d]")
+    with capture_logs() as lines:
+        async with running(each.collector.run()):
+            await clock.advance(HOUR)
+    assert [line["event"] for line in lines] == told
+
+
 async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         oldest = (datetime.fromtimestamp(clock.time(), UTC).date() - day).days >= 30
@@ -333,3 +353,30 @@ async def test_a_new_plan_takes_over_without_asking_again_for_what_is_fresh() ->
         await clock.advance(MINUTE)
     assert {filters.account_name for _, filters, _ in each.api.asked} == {"s2@example.com"}
     assert len(each.api.asked) == 2
+
+
+async def test_a_new_plan_does_not_ask_again_for_what_is_on_its_way() -> None:
+    clock = ScriptedClock()
+    each = world(clock, senders=3, rate=600, head="windows: [today, yesterday]\npoll_interval: 5m", latency=1.5)
+    async with running(each.collector.run()):
+        for _ in range(20):
+            await clock.advance(0.7)
+            await each.collector.follow(each.collector.plan)
+        await clock.advance(10)
+    asked = Counter((filters, day) for _, filters, day in each.api.asked)
+    assert set(asked.values()) == {1}
+    assert len(asked) == 6
+
+
+async def test_a_read_that_comes_back_after_its_combination_left_is_kept_and_asked_no_more() -> None:
+    clock = ScriptedClock()
+    each = world(clock, senders=2, head="windows: [today]\npoll_interval: 5m", latency=1.0)
+    whole = each.collector.plan
+    async with running(each.collector.run()):
+        await clock.advance(0.5)
+        await each.collector.follow(plan.make(each.config, whole.target, whole.combinations[1:]))
+        await clock.advance(20 * MINUTE)
+    asked = Counter(filters.account_name for _, filters, _ in each.api.asked)
+    assert asked["s0@example.com"] == 1
+    assert asked["s1@example.com"] >= 3
+    assert each.store.get(whole.combinations[0].key).last_success_at is not None

@@ -1,12 +1,15 @@
 """The config: one broken file per mistake, each with its place and its mend."""
 
 import re
+import sys
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import config, plan, scalars, written
+from exporter import access, config, matrix, scalars, soundness, written
+from exporter.directmail import ram
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +29,9 @@ def top(line: str) -> str:
 
 def target(line: str) -> str:
     return SOUND.replace("    region: us-east-1\n", f"    region: us-east-1\n    {line}\n")
+
+
+ROLE = "acs:ram::1234567890123456:role/directmail-exporter"
 
 
 def credentials(block: str) -> str:
@@ -144,6 +150,67 @@ BROKEN = [
         query("exclude: [{colour: red}]"), f"{Q}.exclude", "'colour' is not a filter", id="exclude-of-no-filter"
     ),
     pytest.param(query("exclude: {esp: others}"), f"{Q}.exclude", "write a list such as", id="exclude-no-list"),
+    pytest.param(
+        query("esp: {discover: true}"), f"{Q}.esp", "cannot be discovered: Direct Mail knows these", id="discovered-esp"
+    ),
+    pytest.param(
+        query("account_name: {discover: false}"),
+        f"{Q}.account_name.discover",
+        "or the values themselves",
+        id="no-discovery",
+    ),
+    pytest.param(
+        query("account_name: {include: [a]}"),
+        f"{Q}.account_name.discover",
+        "write discover: true",
+        id="discover-missing",
+    ),
+    pytest.param(
+        query("account_name: {discover: 'yes'}"),
+        f"{Q}.account_name.discover",
+        "neither true nor",
+        id="discover-in-quotes",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, includ: [a]}"),
+        f"{Q}.account_name.includ",
+        "did you mean 'include'?",
+        id="unknown-key-of-discovery",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, include: [a, '(']}"),
+        f"{Q}.account_name.include[1]",
+        "'(' is not a regular expression: missing )",
+        id="broken-expression",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, exclude: 5}"),
+        f"{Q}.account_name.exclude[0]",
+        "quote it: '5'",
+        id="expression-no-text",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, exclude: []}"),
+        f"{Q}.account_name.exclude",
+        "is an empty list",
+        id="no-expressions",
+    ),
+    pytest.param(
+        query("account_name: {discover: true, limit: 0}"),
+        f"{Q}.account_name.limit",
+        "not a whole number from 1",
+        id="limit-of-nothing",
+    ),
+    pytest.param(
+        query("tag_name: {discover: true}"), f"{Q}.tag_name", "discovery needs account_name", id="tags-without-sender"
+    ),
+    pytest.param(
+        query("account_name: {discover: true}\n        exclude: [{esp: others}]"),
+        f"{Q}.exclude[0].esp",
+        "does not ask for",
+        id="exclude-of-nothing-beside-discovery",
+    ),
+    pytest.param(top("discovery_interval: 30s"), "discovery_interval", "write 1m or more", id="discovery-too-often"),
     pytest.param(top("windows: []"), "windows", "is an empty list", id="no-windows"),
     pytest.param(top("windows: [31d]"), "windows", "'31d' is not a window", id="window-too-long"),
     pytest.param(top("windows: [0d]"), "windows", "'0d' is not a window", id="window-of-nothing"),
@@ -170,7 +237,49 @@ BROKEN = [
     pytest.param(
         credentials("{access_key_id_file: a}"), f"{T}.credentials.access_key_secret_file", "is missing", id="half-a-key"
     ),
-    pytest.param(credentials("{type: oidc_role_arn}"), f"{T}.credentials.role_arn", "is missing", id="role-missing"),
+    pytest.param(credentials("{type: ram_role_arn}"), f"{T}.credentials.role_arn", "is missing", id="role-missing"),
+    pytest.param(
+        credentials(f"{{type: ram_role_arn, role_arn: '{ROLE}', access_key_id_file: a}}"),
+        f"{T}.credentials.access_key_secret_file",
+        "is missing",
+        id="a-role-with-half-a-key",
+    ),
+    pytest.param(
+        credentials("{type: oidc_role_arn, role_arn: directmail-exporter}"),
+        f"{T}.credentials.role_arn",
+        "acs:ram::",
+        id="a-role-by-its-name",
+    ),
+    pytest.param(
+        credentials(f"{{type: oidc_role_arn, oidc_provider_arn: '{ROLE}'}}"),
+        f"{T}.credentials.oidc_provider_arn",
+        "oidc-provider/",
+        id="a-role-for-a-provider",
+    ),
+    pytest.param(
+        credentials("{type: oidc_role_arn, session_duration: 5m}"),
+        f"{T}.credentials.session_duration",
+        "write 15m to 12h",
+        id="a-session-too-short",
+    ),
+    pytest.param(
+        credentials("{type: oidc_role_arn, sts_endpoint: sts.example.com/path}"),
+        f"{T}.credentials.sts_endpoint",
+        "write a host such as",
+        id="sts-with-a-path",
+    ),
+    pytest.param(
+        credentials("{type: ecs_ram_role, sts_endpoint: sts.example.com}"),
+        f"{T}.credentials.sts_endpoint",
+        "has no meaning",
+        id="sts-for-a-type-that-asks-none",
+    ),
+    pytest.param(
+        credentials("{type: credentials_uri, credentials_uri: 'localhost:9000'}"),
+        f"{T}.credentials.credentials_uri",
+        "write one such as http://",
+        id="a-uri-without-http",
+    ),
     pytest.param(
         credentials("{type: default, role_arn: x}"), f"{T}.credentials.role_arn", "has no meaning", id="role-too-many"
     ),
@@ -219,7 +328,7 @@ targets:
     }
 
 
-@pytest.mark.parametrize("key", written.INLINE_SECRETS)
+@pytest.mark.parametrize("key", scalars.NOT_INLINE)
 def test_a_secret_in_the_config_is_refused_and_not_repeated(key: str) -> None:
     _, problems = config.parse(credentials(f"{{{key}: Canary123}}"))
     (problem,) = [problem for problem in problems if problem.place.endswith(key)]
@@ -298,6 +407,30 @@ def test_other_durations_are_refused(text: str) -> None:
         scalars.duration(text)
 
 
+def test_mistakes_within_and_beside_a_discovered_filter_are_told_together() -> None:
+    _, problems = config.parse(query("account_name: {discover: true, limit: 0}\n        esp: aol.com"))
+    assert {problem.place for problem in problems} == {f"{Q}.account_name.limit", f"{Q}.esp"}
+
+
+def test_a_discovered_filter_is_frozen_with_its_expressions() -> None:
+    wish = "{discover: true, include: news.*, exclude: ['.*old'], limit: 3}"
+    sound, problems = config.parse(query(f"account_name: {wish}\n        exclude: [{{account_name: unheard-of}}]"))
+    assert problems == ()
+    assert sound is not None
+    (only,) = sound.targets[0].queries
+    assert only.filters == {}
+    assert [name for name in ("news", "newsold", "old", "anews") if only.discovered["account_name"].means(name)] == [
+        "news"
+    ]
+    assert only.discovered["account_name"].limit == 3
+    assert sound.targets[0].discovered == ("account_name",)
+
+
+def test_the_filters_that_can_be_discovered_are_those_that_some_operation_lists() -> None:
+    """They do not import each other."""
+    assert set(matrix.DISCOVERABLE) == set(OPERATIONS)
+
+
 def test_the_config_is_frozen() -> None:
     sound, _ = config.parse(target("labels: {team: growth}"))
     assert sound is not None
@@ -334,14 +467,21 @@ class TestExample:
     def test_it_loads_and_its_plan_fits(self) -> None:
         sound, problems = config.read(ROOT / "config.example.yaml")
         assert sound is not None
-        assert (*problems, *plan.problems(sound)) == ()
+        assert (*problems, *soundness.problems(sound)) == ()
 
     @pytest.mark.parametrize(
         "key",
         sorted(
             {
                 key
-                for model in (written.Top, written.Refresh, written.Target, written.Credentials, written.Query)
+                for model in (
+                    written.Top,
+                    written.Refresh,
+                    written.Target,
+                    access.Credentials,
+                    matrix.Query,
+                    matrix.Discover,
+                )
                 for key in model.model_fields
             }
         ),
@@ -361,6 +501,7 @@ class TestExample:
             "stale_after",
             "state_file",
             "max_series",
+            "discovery_interval",
             "reported_rates",
         ):
             assert getattr(sound, field) == getattr(plain, field)
@@ -370,4 +511,62 @@ class TestExample:
 
 def test_the_configs_filters_are_the_clients() -> None:
     """They do not import each other."""
-    assert Filters._fields == written.FILTER_KEYS
+    assert Filters._fields == matrix.FILTER_KEYS
+
+
+@pytest.mark.parametrize(
+    ("block", "options"),
+    [
+        pytest.param("{type: oidc_role_arn}", {}, id="rrsa-has-it-all-in-the-environment"),
+        pytest.param(
+            f"{{type: ram_role_arn, role_arn: '{ROLE}', external_id: x, session_duration: 1h30m}}",
+            {"role_arn": ROLE, "external_id": "x", "session_duration": "5400"},
+            id="a-role-of-another-account",
+        ),
+        pytest.param(
+            "{type: oidc_role_arn, sts_endpoint: sts-vpc.ap-southeast-1.aliyuncs.com}",
+            {"sts_endpoint": "https://sts-vpc.ap-southeast-1.aliyuncs.com"},
+            id="sts-inside-a-vpc",
+        ),
+        pytest.param(
+            "{type: oidc_role_arn, sts_endpoint: 'http://127.0.0.1:8080/'}",
+            {"sts_endpoint": "http://127.0.0.1:8080"},
+            id="sts-with-its-scheme",
+        ),
+        pytest.param(
+            "{type: credentials_uri, credentials_uri: 'http://127.0.0.1:9000/credentials?a=b'}",
+            {"credentials_uri": "http://127.0.0.1:9000/credentials?a=b"},
+            id="a-uri",
+        ),
+    ],
+)
+def test_roles_are_taken_as_written(block: str, options: dict[str, str]) -> None:
+    sound, problems = config.parse(credentials(block))
+    assert problems == ()
+    assert sound is not None
+    assert dict(sound.targets[0].credentials.options) == options
+
+
+def test_an_address_that_is_no_uri_is_not_repeated_since_it_may_hold_a_token() -> None:
+    _, problems = config.parse(credentials("{type: credentials_uri, credentials_uri: 'host/?token=Canary123'}"))
+    assert len(problems) == 1
+    assert "Canary123" not in str(problems[0])
+
+
+@pytest.mark.parametrize("kind", access.TYPES)
+def test_a_type_whose_package_is_missing_is_one_line_with_the_command(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = {"ram_role_arn": f", role_arn: '{ROLE}'", "credentials_uri": ", credentials_uri: 'http://127.0.0.1:9'"}
+    (tmp_path / "config.yaml").write_text(credentials(f"{{type: {kind}{needs.get(kind, '')}}}"))
+    assert config.read(tmp_path / "config.yaml")[1] == ()
+    monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
+    (problem,) = config.read(tmp_path / "config.yaml")[1]
+    assert str(problem) == (
+        f"{T}.credentials.type: {kind} needs alibabacloud-credentials. "
+        "Install it: pip install 'directmail-exporter[ram]'."
+    )
+
+
+def test_the_types_that_may_be_written_are_those_that_exist() -> None:
+    assert tuple(ram.TYPES) == access.TYPES

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter import config, metrics, plan, telemetry
+from exporter import config, metrics, soundness, telemetry
 from exporter.cli import cli
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +39,7 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 def test_the_readmes_config_works(block: str) -> None:
     sound, problems = config.parse(block)
     assert sound is not None
-    assert (*problems, *plan.problems(sound)) == ()
+    assert (*problems, *soundness.problems(sound)) == ()
 
 
 def test_the_readme_uses_only_flags_that_exist() -> None:

@@ -36,6 +36,7 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.clock import ScriptedClock
+from tests.issuers import Issuer, issued, serving
 
 ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
 KEYS = {
@@ -215,6 +216,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "pages_down": ("pages", NOTE),
     "page_cap": ("page_size", NOTE),
     "rows_added": ("pages", NOTE),
+    "wrong_rates": ("rates", NOTE),
+    "more_unique": ("counts", NOTE),
 }
 """What the doctor finds where a fault of the API strikes every call."""
 ENDS_AT_ONCE = ("throttling", "connection", "access")
@@ -293,6 +296,37 @@ async def test_a_clock_that_is_off_is_told_by_how_much(ahead: float, level: str,
         assert "InvalidTimeStamp" in found.one("access").text
     else:
         assert found.is_well
+
+
+async def test_a_date_that_is_refused_although_the_clock_is_right_points_to_what_stands_between() -> None:
+    access = (await visit(simulator(Fault("expired")))).one("access")
+    assert access.mend == "This machine's clock agrees with the API's: look for a proxy that holds requests back."
+
+
+@pytest.mark.parametrize(("name", "mend"), [("error", "show the RequestId"), ("html_500", "has no RequestId")])
+async def test_an_answer_that_fails_is_for_support_or_for_who_stands_between(name: str, mend: str) -> None:
+    first, _ = (await visit(simulator(Fault(name)))).of("api")
+    assert "asked for 2026-04-22, the whole account" in first.text
+    assert mend in first.mend
+
+
+async def test_a_note_for_support_shows_its_request_id() -> None:
+    found = await visit(simulator(Fault("more_unique")))
+    odd = found.one("counts")
+    assert odd.text.endswith("opens, asked for 2026-04-22.")
+    assert f"RequestId {odd.request_id}" in report.as_text([found.report])
+
+
+async def test_temporary_credentials_are_told_with_their_end() -> None:
+    api, clock = simulator(), ScriptedClock(NOW, skip_sleeps=True)
+    async with api.listen() as url, serving(Issuer()) as issuer:
+        key = issued(1)
+        api.key_id, api.secret, api.security_token = key.access_key_id, key.access_key_secret, key.security_token
+        block = f"credentials: {{type: credentials_uri, credentials_uri: '{issuer}/credentials'}}"
+        found = await examined(config_text(url, settings=block), clock, {})
+    (access,) = [each for each in found.findings if each.check == "access"]
+    assert "It is a temporary one, renewed before 20" in access.text
+    assert not any(secret in report.as_text([found]) + report.as_json([found]) for secret in key.secrets())
 
 
 async def test_slow_answers_are_told_before_they_are_timeouts() -> None:
@@ -630,6 +664,15 @@ async def test_every_target_has_its_own_calls(tmp_path: Path) -> None:
     assert [(each.target, each.requests) for each in reports] == [("shop", len(api.requests)), ("outlet", 1)]
     assert not report.is_well(reports)
     assert report.is_well(reports[:1])
+
+
+@pytest.mark.parametrize(
+    ("level", "verdict"),
+    [(OK, "All is well."), (NOTE, "Nothing has to be mended: 1 note."), (PROBLEM, "Not well: 1 problem.")],
+)
+def test_the_last_line_says_whether_something_has_to_be_done(level: str, verdict: str) -> None:
+    found = Report("shop", "https://dm.example.com", 1, (Finding("clock", level, "It ticks."),))
+    assert report.as_text([found]).splitlines()[-1] == verdict
 
 
 def test_text_beyond_ascii_is_escaped_for_a_terminal() -> None:

@@ -212,6 +212,24 @@ async def test_what_is_only_odd_is_read_right(fault: str, habits: dict[str, Any]
         assert shown[name, BAD, "", "today"] == shown[name, GOOD, "", "today"] > 0
 
 
+@pytest.mark.parametrize(
+    ("fault", "mismatches", "implausible"),
+    [
+        pytest.param("wrong_rates", {"open", "unique_click"}, set(), id="rates-that-do-not-fit"),
+        pytest.param("more_unique", set(), {"unique_opens", "unique_clicks"}, id="more-unique-than-total"),
+    ],
+)
+async def test_numbers_that_disagree_are_passed_on_and_counted_once(
+    fault: str, mismatches: set[str], implausible: set[str]
+) -> None:
+    async with bench(for_bad(fault)) as each, running(each.world.collector.run()):
+        await each.advance(1200, step=10)
+        assert await each.windows(BAD) == {"today"}
+        check = each.world.collector.crosscheck
+    assert {name for name, count in check.mismatches.items() if count == 1} >= mismatches
+    assert {name for name, count in check.implausible.items() if count == 1} == implausible
+
+
 async def test_an_empty_list_is_a_real_zero() -> None:
     async with bench(for_bad("empty")) as each, running(each.world.collector.run()):
         await each.advance(20)

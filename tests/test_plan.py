@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter import config as configuration
-from exporter import metrics, plan
+from exporter import metrics, plan, soundness
 from exporter.directmail.model import Filters
 
 HEAD = "targets:\n  - name: shop\n    region: ap-southeast-1\n    timezone: UTC\n"
@@ -192,34 +192,34 @@ class TestCost:
 class TestProblems:
     def test_the_shortest_poll_interval_that_fits_is_named_and_fits(self) -> None:
         config = by_sender(100, "poll_interval: 1m")
-        (problem,) = plan.problems(config)
+        (problem,) = soundness.problems(config)
         assert problem.place == "poll_interval"
         shortest = problem.text.split("the shortest poll_interval that fits is ")[1].split(";")[0]
-        assert plan.problems(by_sender(100, f"poll_interval: {shortest}")) == ()
+        assert soundness.problems(by_sender(100, f"poll_interval: {shortest}")) == ()
         seconds = only_plan(by_sender(100, f"poll_interval: {shortest}")).poll_interval
-        assert plan.problems(by_sender(100, f"poll_interval: {seconds - 1:.0f}s")) != ()
+        assert soundness.problems(by_sender(100, f"poll_interval: {seconds - 1:.0f}s")) != ()
 
     def test_a_combination_in_two_queries_names_both(self) -> None:
         config = load(
             f"{HEAD}    queries:\n      - name: one\n        account_name: a@x.com\n"
             "      - name: two\n        account_name: [a@x.com, b@x.com]\n"
         )
-        (problem,) = plan.problems(config)
+        (problem,) = soundness.problems(config)
         assert problem.place == "targets[0].queries[1]"
         assert "'one'" in problem.text
         assert "account_name=a@x.com" in problem.text
 
     def test_more_series_than_allowed_name_their_number(self) -> None:
-        (problem,) = plan.problems(by_sender(10, "max_series: 100"))
+        (problem,) = soundness.problems(by_sender(10, "max_series: 100"))
         assert problem.place == "max_series"
-        assert plan.problems(by_sender(10, f"max_series: {problem.text.rsplit(' ', 1)[1]}")) == ()
+        assert soundness.problems(by_sender(10, f"max_series: {problem.text.rsplit(' ', 1)[1]}")) == ()
 
     def test_a_stale_time_shorter_than_what_auto_can_keep_is_refused(self) -> None:
-        (problem,) = plan.problems(by_sender(300, "stale_after: 6m"))
+        (problem,) = soundness.problems(by_sender(300, "stale_after: 6m"))
         assert problem.place == "stale_after"
 
     def test_refresh_times_that_no_poll_interval_can_carry_say_so(self) -> None:
-        (problem,) = plan.problems(by_sender(200, "poll_interval: 5m\nrefresh: {recent: 5m}"))
+        (problem,) = soundness.problems(by_sender(200, "poll_interval: 5m\nrefresh: {recent: 5m}"))
         assert "no poll_interval fits" in problem.text
 
 

@@ -13,7 +13,18 @@ ROLE = "acs:ram::1234567890123456:role/directmail-exporter"
 
 def test_the_document_shows_each_policy_as_it_is_printed() -> None:
     blocks = re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.DOTALL)
-    assert blocks == [allowing([TRACK]), allowing([TRACK, *DISCOVERY.values()]), assuming(ROLE)]
+    assert blocks[:3] == [allowing([TRACK]), allowing([TRACK, *DISCOVERY.values()]), assuming(ROLE)]
+    for trust, principal in zip(blocks[3:], ("Federated", "Service"), strict=True):
+        (statement,) = json.loads(trust)["Statement"]
+        assert statement["Action"] == "sts:AssumeRole"
+        assert list(statement["Principal"]) == [principal]
+
+
+def test_no_policy_grants_by_a_pattern() -> None:
+    for block in re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.DOTALL):
+        for statement in json.loads(block)["Statement"]:
+            actions = statement["Action"]
+            assert not any("*" in action for action in ([actions] if isinstance(actions, str) else actions))
 
 
 def test_the_document_names_the_operation_of_each_filter() -> None:

@@ -251,6 +251,18 @@ async def test_all_targets_of_a_reload_change_in_one_step() -> None:
     assert seen[-1] == (False, False)
 
 
+@pytest.mark.usefixtures("breathless")
+async def test_what_a_reload_takes_out_goes_in_the_step_in_which_the_rest_changes() -> None:
+    shop = Shop(ScriptedClock(), two_targets())
+    await shop.publisher.show(shop.plans)
+    reloading = asyncio.ensure_future(shop.publisher.show(two_targets("windows: [today]")[:1], gone=["second"]))
+    seen = set()
+    while not reloading.done():
+        await asyncio.sleep(0)
+        seen.add((bool(await shop.yesterdays("first")), bool(await shop.yesterdays("second"))))
+    assert seen == {(True, True), (False, False)}
+
+
 async def test_a_sweep_touches_only_what_went_stale() -> None:
     shop = Shop(ScriptedClock(), two_targets(f"{WINDOWS}\nstale_after: 1h\npoll_interval: 30m")[:1])
     await shop.publisher.show(shop.plans)

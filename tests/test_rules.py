@@ -18,10 +18,7 @@ RULES = ROOT / "prometheus"
 CASES = sorted((RULES / "tests").glob("*.yml"))
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
 ALERTING = (ROOT / "docs" / "alerting.md").read_text()
-COMING = {
-    "directmail_exporter_shard_info",
-    "directmail_exporter_credentials_expiry_timestamp_seconds",
-}
+COMING = {"directmail_exporter_shard_info"}
 """Metrics that rules are ready for and the exporter is about to have."""
 
 

@@ -199,3 +199,12 @@ def test_the_preview_tells_what_is_due_and_else_what_comes_next() -> None:
     assert [slot.day for slot in each.preview(NOON)] == [TODAY, TODAY]
     drain(each, NOON)
     assert [slot.day for slot in each.preview(NOON)] == [TODAY, TODAY]
+
+
+def test_the_preview_is_in_the_order_of_the_due_times() -> None:
+    each = schedule(senders=40, head="windows: [30d]")
+    due = [slot.day for slot in each.preview(NOON, 100)]
+    assert due == [TODAY] * 40 + [TODAY - timedelta(days=1)] * 40 + [TODAY - timedelta(days=2)] * 20
+    drain(each, NOON)
+    times = [each._due[slot.day][each._place[slot.combination]] for slot in each.preview(NOON, 100)]
+    assert times == sorted(time for times in each._due.values() for time in times.values())[:100]

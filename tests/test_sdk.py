@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from alibabacloud_dm20151123 import models
 from alibabacloud_dm20151123.client import Client
 from alibabacloud_dm20151123.models import (
     ConfigSetListRequest,
@@ -20,6 +21,7 @@ from alibabacloud_dm20151123.models import (
 from alibabacloud_tea_openapi.models import Config
 from alibabacloud_tea_util.models import RuntimeOptions
 
+from exporter.directmail.listing import OPERATIONS, Listing, page
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.simulator.traffic import SHANGHAI
@@ -155,3 +157,21 @@ def test_the_sdk_understands_what_is_refused(fault: str, code: str) -> None:
     with serving(Simulator(faults=[Fault(fault)])) as simulator, pytest.raises(Exception, match=code) as caught:
         client(simulator).get_track_list_with_options(question(), ONCE)
     assert caught.value.code == code  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("key", sorted(OPERATIONS))
+def test_our_table_of_lists_has_the_names_of_the_sdks_models(key: str) -> None:
+    """What the SDK's models do not know they drop."""
+    operation = OPERATIONS[key]
+    asked = Listing(operation, 50).parameters
+    request = getattr(models, f"{operation.action}Request")().from_map(asked)
+    assert {name: str(value) for name, value in request.to_map().items()} == asked
+    document: dict[str, object] = {operation.number: 1, operation.total: 1, "RequestId": "R"}
+    if operation.has_more:
+        document[operation.has_more] = True
+    *holders, name = operation.items
+    holder: dict[str, object] = {name: [{operation.value: "value"}]}
+    document |= {holders[0]: holder} if holders else holder
+    known = getattr(models, f"{operation.action}ResponseBody")().from_map(document).to_map()
+    assert page(operation, known, "R") == page(operation, document, "R")
+    assert page(operation, known, "R").names == ["value"]

@@ -1,6 +1,5 @@
 """Canary credentials: they may stand in requests and nowhere else, whatever fails."""
 
-import asyncio
 import base64
 from pathlib import Path
 
@@ -9,15 +8,18 @@ import bcrypt
 import pytest
 
 from exporter import config
+from exporter.checking import ConfigError
 from exporter.clock import SystemClock
 from exporter.directmail.credentials import Credentials
 from exporter.simulator import faults
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from exporter.web import webconfig
-from exporter.web.security import Security
-from tests.processes import PATIENCE, get, program
+from exporter.web.security import Passwords, Security
+from tests.processes import get, program
 from tests.test_app import write_config
+from tests.test_cli import run
+from tests.test_server import said
 
 ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
 KEYS = {
@@ -29,9 +31,20 @@ KEYS = {
 PASSWORD = "CanaryPassword2c8e"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 LOGIN = {"Authorization": "Basic " + base64.b64encode(f"canary:{PASSWORD}".encode()).decode()}
-SLOW = {"hang", "slow", "slow_drip", "huge"}
-"""Faults that take long and tell nothing but that."""
-TELLTALE = tuple(name for name in faults.NAMES if name not in SLOW)
+
+
+WRONG_LOGINS = (
+    "Basic " + base64.b64encode(f"other:{PASSWORD}".encode()).decode(),
+    "Basic " + base64.b64encode(f"canary:{PASSWORD}x".encode()).decode(),
+    f"Basic {PASSWORD}",
+    f"Bearer {TOKEN}",
+    PASSWORD,
+)
+NONSENSE = (
+    f"GET / HTTP/1.1\r\nAuthorization: {PASSWORD}\0\r\n\r\n".encode(),
+    f"{PASSWORD}\r\n\r\n".encode(),
+    f"GET / HTTP/1.1\r\nAuthorization: Basic {PASSWORD * 600}\r\n\r\n".encode(),
+)
 
 
 def assert_clean(*texts: str) -> None:
@@ -39,38 +52,54 @@ def assert_clean(*texts: str) -> None:
         assert not any(canary in text for canary in (ID, SECRET, TOKEN, PASSWORD, HASH)), text
 
 
+SURVIVED = {"empty", "wrong_content_type", "slow", "page_cap", "pages_up", "pages_down", "rows_added"}
+"""Faults that leave a good answer, or one that nobody can tell from a good one."""
+
+
+def world_of_faults() -> tuple[list[Fault], str]:
+    """Return every fault, and for each a target that meets it for ever, told apart by the size of its pages."""
+    sizes = {name: 100 + number for number, name in enumerate(faults.NAMES)} | {"page_fails": 1}
+    struck = [Fault(name, where={"PageSize": str(size)}, seconds=0.1, retry_after=200) for name, size in sizes.items()]
+    targets = "".join(
+        f"  - {{name: {name}, endpoint: 'ENDPOINT', rate_limit_per_minute: 6000, timeout: 500ms, page_size: {size},"
+        " queries: [{name: account}]}\n"
+        for name, size in sizes.items()
+    )
+    return struck, targets
+
+
 @pytest.mark.parametrize("style", ["logfmt", "json"])
 async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(style: str, tmp_path: Path) -> None:
-    failures = [Fault(name, times=1, after=number) for number, name in enumerate(TELLTALE)]
-    simulator = Simulator(
-        key_id=ID, secret=SECRET, security_token=TOKEN, habits=Habits(calls_per_minute=100_000), faults=failures
-    )
-    web = tmp_path / "web.yml"
+    struck, targets = world_of_faults()
+    habits = Habits(calls_per_minute=100_000, rows="hour")
+    simulator = Simulator(key_id=ID, secret=SECRET, security_token=TOKEN, habits=habits, faults=struck)
+    path, web = tmp_path / "config.yaml", tmp_path / "web.yml"
     web.write_text(f"basic_auth_users: {{canary: {HASH}}}")
     async with simulator.listen() as url:
-        path = write_config(tmp_path / "config.yaml", url)
-        path.write_text(path.read_text().replace("poll_interval: 1h", "poll_interval: 1s"))
+        path.write_text(f"poll_interval: 1h\nwindows: [today, yesterday]\ntargets:\n{targets}".replace("ENDPOINT", url))
         flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0", "--log.level", "debug")
-        flags = (*flags, "--web.config.file", str(web), "--web.enable-lifecycle")
-        async with program(*flags, "--log.format", style, environment=KEYS) as exporter:
+        flags = (*flags, "--web.config.file", str(web), "--web.enable-lifecycle", "--log.format", style)
+        async with program(*flags, environment=KEYS) as exporter:
             address = await exporter.line_with("127.0.0.1:")
             base = "http://127.0.0.1:" + address.split("127.0.0.1:")[1].split('"')[0].split()[0]
-            async with asyncio.timeout(PATIENCE):
-                while not {seen.outcome for seen in simulator.requests} >= set(TELLTALE) - {"page_fails"}:
-                    await asyncio.sleep(0.05)
+            web.write_text(f"basic_auth_users: {{canary: {PASSWORD}}}")  # refused; the old one stays
+            for name in faults.NAMES.keys() - SURVIVED:
+                await exporter.line_with(f'"target": "{name}"' if style == "json" else f"target={name}")
+            assert {seen.outcome for seen in simulator.requests} >= set(faults.NAMES)
             paths = ("/metrics", "/", "/-/ready", "/-/healthy", "/nowhere")
-            pages = [
-                text for path in paths for _, text in (await get(f"{base}{path}", **LOGIN), await get(base + path))
-            ]
+            for wrong in WRONG_LOGINS:
+                assert (await get(f"{base}/", Authorization=wrong))[0] == 401
+            pages = [text for each in paths for _, text in (await get(base + each, **LOGIN), await get(base + each))]
             path.write_text("targets: [{name: shop, access_key_secret: " + SECRET + "}]")
-            web.write_text(f"basic_auth_users: {{canary: {PASSWORD}}}")
             async with aiohttp.ClientSession(headers=LOGIN) as session, session.post(f"{base}/-/reload") as refused:
                 pages.append(await refused.text())
             pages.append((await get(f"{base}/", **LOGIN))[1])
+            pages += [(await said(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
             await exporter.line_with("web config is refused")
             await exporter.end()
-    assert "secrets do not belong in the config" in pages[-1]
-    assert 'directmail_up{target="shop"}' in pages[0]
+    assert sum("secrets do not belong in the config" in page for page in pages) == 2, "the answer and the page tell it"
+    for name in faults.NAMES.keys() - SURVIVED:
+        assert f'directmail_up{{target="{name}"}}' in pages[0]
     assert_clean(*pages, *exporter.lines)
 
 
@@ -84,6 +113,55 @@ async def test_a_key_that_the_api_refuses_is_not_repeated(tmp_path: Path) -> Non
     assert_clean(*exporter.lines)
 
 
+TARGET = "targets:\n  - name: shop\n    region: us-east-1\n    queries: [{name: account}]\n"
+CONFIGS = [
+    pytest.param(f"access_key_secret: {SECRET}\n{TARGET}", id="at-the-top"),
+    pytest.param(f"{TARGET}    access_key_secret: {SECRET}\n", id="in-the-target"),
+    pytest.param(f"{TARGET}    credentials: {SECRET}\n", id="as-the-credentials"),
+    pytest.param(f"{TARGET}    credentials: [{ID}, {SECRET}]\n", id="as-a-list"),
+    pytest.param(f"{TARGET}    credentials: {{access_key_id: {ID}, access_key_secret: {SECRET}}}\n", id="inline"),
+    pytest.param(f"{TARGET}    credentials: {{security_token: {TOKEN}}}\n", id="token"),
+    pytest.param(f"{TARGET}    credentials: {{secret: {SECRET}}}\n", id="unknown-key"),
+    pytest.param(f"{TARGET}    credentials: {{secret: {SECRET}: x}}\n", id="colon"),
+    pytest.param(f"{TARGET}    credentials: {{secret: '{SECRET}}}\n", id="open-quote"),
+    pytest.param(f"{TARGET}    credentials: {{secret: *{SECRET}}}\n", id="asterisk"),
+    pytest.param(f"{TARGET}    credentials: {{secret: !{SECRET} x}}\n", id="exclamation-mark"),
+    pytest.param(TARGET.replace("region: us-east-1", f"endpoint: 'https://{ID}:{SECRET}@dm.example.com'"), id="url"),
+    pytest.param(TARGET.replace("region: us-east-1", f"endpoint: 'https://dm.example.com/?k={SECRET}'"), id="query"),
+]
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+def test_a_refused_config_is_told_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    result = run("--config.file", str(tmp_path / "config.yaml"), "--config.check")
+    assert result.exit_code == 1
+    assert_clean(result.output, repr(result.exception))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"basic_auth_users: {{alice: {PASSWORD}}}", id="plain"),
+        pytest.param(f"basic_auth_users: {PASSWORD}", id="no-users"),
+        pytest.param(f"basic_auth_users: [alice, {PASSWORD}]", id="list"),
+        pytest.param(f"basic_auth_users: {{alice: [{PASSWORD}]}}", id="list-of-one"),
+        pytest.param(f"basic_auth_users: {{alice: *{PASSWORD}}}", id="asterisk"),
+        pytest.param(f"basic_auth_users: {{alice: !{PASSWORD} x}}", id="exclamation-mark"),
+        pytest.param(f"basic_auth_users: {{alice: {PASSWORD}: x}}", id="colon"),
+        pytest.param(f"basic_auth_users: {{alice: {HASH[:-1]}}}", id="hash-cut-short"),
+        pytest.param(f"tls_server_config: {{cert_file: server.crt, key: {SECRET}}}", id="key"),
+        pytest.param(f"tls_server_config: {{cert: x, key: [{SECRET}]}}", id="key-in-a-list"),
+        pytest.param(f"tls_server_config: {SECRET}", id="key-for-the-block"),
+    ],
+)
+def test_a_refused_web_config_is_told_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
+    (tmp_path / "web.yml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        webconfig.read(tmp_path / "web.yml")
+    assert_clean(str(caught.value), repr(caught.value), *map(repr, caught.value.problems))
+
+
 def test_no_repr_has_a_secret(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in ("id", "secret")}
     files["id"].write_text(ID)
@@ -94,5 +172,9 @@ def test_no_repr_has_a_secret(tmp_path: Path) -> None:
     assert problems == ()
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{canary: {HASH}}}")
     web = webconfig.read(tmp_path / "web.yml")
-    assert_clean(repr(web), repr(Security(web, SystemClock())))
+    assert_clean(repr(web), repr(Security(web, SystemClock())), repr(Passwords(web.users)))
+    uri = f"{{type: credentials_uri, credentials_uri: 'http://{ID}:{SECRET}@127.0.0.1/?token={TOKEN}'}}"
+    other, problems = config.parse(text.replace("    timeout", f"    credentials: {uri}\n    timeout"))
+    assert problems == ()
+    assert_clean(repr(other))
     assert_clean(repr(sound), repr(Credentials(ID, SECRET, TOKEN)), str(Credentials(ID, SECRET, TOKEN)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,14 +15,16 @@ from structlog.testing import capture_logs
 
 from exporter.checking import ConfigError
 from exporter.clock import Clock, SystemClock
+from exporter.web import webconfig
 from exporter.web.front import Front, Options
-from exporter.web.security import KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords
+from exporter.web.security import KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords, names_of
 from exporter.web.server import Routes
+from exporter.web.webconfig import BCRYPT
 from tests.certificates import Authority
 from tests.clock import ScriptedClock
 from tests.processes import PATIENCE
 from tests.tasks import running
-from tests.test_server import Metrics, status
+from tests.test_server import Metrics, said, served, status
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 SLOW_HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()
@@ -82,6 +85,7 @@ class TestPasswords:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
     async def test_health_is_answered_while_a_password_is_checked(self, tmp_path: Path) -> None:
+        """The health that was asked for after the password is answered before it."""
         order = []
         async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {SLOW_HASH}}}") as address:
 
@@ -114,10 +118,38 @@ class TestPasswords:
         assert await passwords.right("alice", "secret")
         assert len(passwords._verdicts) == KEPT_VERDICTS
 
-    async def test_an_unknown_user_costs_as_much_as_a_known_one(self) -> None:
-        passwords = Passwords({"alice": HASH.encode(), "carol": SLOW_HASH.encode()})
-        assert passwords._nobody[4:6] == b"12"
-        assert not await passwords.right("nobody", "secret")
+    @pytest.mark.parametrize(
+        ("user", "password"),
+        [
+            pytest.param("cheap", "secret", id="right"),
+            pytest.param("cheap", "wrong", id="wrong"),
+            pytest.param("dear", "wrong", id="dear-hash"),
+            pytest.param("nobody", "secret", id="unknown-user"),
+        ],
+    )
+    async def test_whoever_is_named_the_rounds_are_the_same(self, user: str, password: str) -> None:
+        rounds = []
+
+        def check(secret: bytes, hashed: bytes) -> bool:
+            rounds.append(2 ** int(hashed[4:6]))
+            return bcrypt.checkpw(secret, hashed)
+
+        dear = bcrypt.hashpw(b"other", bcrypt.gensalt(7))
+        passwords = Passwords({"cheap": HASH.encode(), "dear": dear}, check)
+        assert await passwords.right(user, password) == ((user, password) == ("cheap", "secret"))
+        assert sum(rounds) == 2**7
+
+    def test_nobody_has_the_made_up_hash(self) -> None:
+        made_up = Passwords({"alice": SLOW_HASH.encode()})._nobody
+        assert re.fullmatch(BCRYPT, made_up.decode())
+        assert made_up[4:6] == b"12"
+
+    async def test_a_check_that_is_under_way_when_the_users_change_is_finished(self) -> None:
+        passwords = Passwords({"alice": HASH.encode()})
+        checks = [asyncio.create_task(passwords.right("alice", word)) for word in ("wrong", "secret")]
+        await asyncio.sleep(0)
+        passwords.close()
+        assert [await check for check in checks] == [False, True]
 
     async def test_more_guesses_than_can_be_checked_are_sent_away(self) -> None:
         passwords = Passwords({"alice": SLOW_HASH.encode()})
@@ -125,7 +157,7 @@ class TestPasswords:
         await asyncio.sleep(0)
         with pytest.raises(Busy):
             await passwords.right("alice", "one more")
-        passwords.close()
+        passwords.close(give_up=True)
         for guess in guesses:
             guess.cancel()
 
@@ -156,6 +188,13 @@ class TestTls:
             with pytest.raises(aiohttp.ClientError):
                 await ask(f"http://{address}/metrics")
 
+    async def test_a_client_that_does_not_shake_hands_is_hung_up_on(self, authority: Authority) -> None:
+        (authority.folder / "web.yml").write_text(self.PAIR)
+        tls = webconfig.read(authority.folder / "web.yml").tls
+        routes = Routes(Metrics(), lambda: "", status, None)
+        async with served(routes, "127.0.0.1:0", tls=tls, first_request_seconds=0.05) as (address,):
+            assert await said(address, b"", ends=False) == b""
+
     async def test_a_client_below_the_lowest_version_is_refused(self, authority: Authority) -> None:
         old = self.client(authority)
         old.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -184,6 +223,20 @@ class TestTls:
         async with front(authority.folder / "web.yml", text) as address:
             assert await ask(f"https://{address}/metrics", tls=good) == 200
             assert await ask(f"https://{address}/metrics", tls=other) == 403
+
+    def test_names_are_compared_as_go_writes_them(self) -> None:
+        names = (
+            ("DNS", "prometheus.example.com"),
+            ("IP Address", "2001:DB8:0:0:0:0:0:1"),
+            ("IP Address", "192.0.2.1"),
+            ("email", "ops@example.com"),
+            ("URI", "spiffe://example.com/prometheus"),
+            ("DirName", ((("commonName", "x"),),)),
+        )
+        assert names_of({"subjectAltName": names}) == {
+            *("prometheus.example.com", "2001:db8::1", "192.0.2.1", "ops@example.com"),
+            "spiffe://example.com/prometheus",
+        }
 
     async def test_a_new_certificate_is_served_without_a_restart(self, authority: Authority) -> None:
         clock = ScriptedClock(skip_sleeps=True)

@@ -13,11 +13,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from exporter.clock import SystemClock
 from exporter.exposition import Exposition, Family, Page
+from exporter.web.listening import serve
 from exporter.web.security import Security
-from exporter.web.server import Routes, make_app, serve
+from exporter.web.server import Routes, make_app
 from exporter.web.sockets import BindError, bind, from_systemd, split_address
 from exporter.web.webconfig import WebConfig
 from tests.processes import PATIENCE, get
@@ -44,9 +46,9 @@ async def status(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def served(routes: Routes, *addresses: str) -> AsyncIterator[list[str]]:
+async def served(routes: Routes, *addresses: str, **options: Any) -> AsyncIterator[list[str]]:
     app = make_app(routes, Security(WebConfig(), SystemClock()))
-    async with serve(app, bind(addresses)) as listening:
+    async with serve(app, bind(addresses), **options) as listening:
         yield listening.addresses
 
 
@@ -154,6 +156,27 @@ async def test_scrapes_beyond_the_limit_are_sent_away_and_health_is_not() -> Non
             assert answer.status == 200
 
 
+async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered() -> None:
+    """Rendering and packing have threads of their own: whoever asks for health later is answered before."""
+    exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
+    lines = ("".join(f'emails{{n="{n}"}} {n}.0\n' for n in range(key, key + 100)) for key in range(0, 100_000, 100))
+    exposition.swap("shop", {number: (line.encode(),) for number, line in enumerate(lines)})
+    order = []
+    async with server(exposition=exposition) as (base, session):
+
+        async def told(name: str, path: str) -> None:
+            async with session.get(base + path, headers={"Accept-Encoding": "gzip"}) as answer:
+                await answer.read()
+            order.append(name)
+
+        scrape = asyncio.create_task(told("scrape", "/metrics"))
+        while not exposition._locks[True].locked():
+            await asyncio.sleep(0)
+        await told("health", "/-/healthy")
+        await scrape
+    assert order == ["health", "scrape"]
+
+
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     async with server(exposition=Metrics(size=50_000_000), slow_client_seconds=0.2, max_requests=1) as (base, session):
         host, port = base.removeprefix("http://").split(":")
@@ -171,13 +194,74 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         assert reader
 
 
-async def test_headers_without_end_are_refused() -> None:
-    async with server() as (base, _):
-        host, port = base.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n")
-        assert b" 400 " in await reader.readline()
-        writer.close()
+async def said(address: str, request: bytes, *, ends: bool = True) -> bytes:
+    """Return everything that is answered to these bytes until the server hangs up."""
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request)
+    if ends:
+        writer.write_eof()
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+CLOSE = b"Connection: close\r\n\r\n"
+NONSENSE = [
+    pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 9000 + b"\r\n\r\n", 400, id="long-header"),
+    pytest.param(b"GET /" + b"y" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400, id="long-address"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 400, id="many-headers"),
+    pytest.param(b"GET / HTTP/1.1\r\nAuthorization: Canary\x00\r\n\r\n", 400, id="nul-in-a-header"),
+    pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03Canary", 400, id="tls-where-there-is-none"),
+    pytest.param(b"Canary\r\n\r\n", 400, id="no-http"),
+    pytest.param(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n" + CLOSE, 413, id="long-body"),
+    pytest.param(b"PATCH /metrics HTTP/1.1\r\nHost: x\r\n" + CLOSE, 405, id="other-method"),
+]
+
+
+@pytest.mark.parametrize(("request_", "status"), NONSENSE)
+async def test_nonsense_is_refused_without_a_word_of_it_and_without_a_banner(request_: bytes, status: int) -> None:
+    with capture_logs() as lines:
+        async with server() as (base, _):
+            answer = await said(base, request_, ends=False)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1] == b"%d" % status
+    assert b"\r\nServer: directmail-exporter\r\n" in head + b"\r\n"
+    assert b"nosniff" in head
+    assert body.startswith(b"%d " % status)
+    for word in ("aiohttp", "Python", "Canary"):
+        assert word not in answer.decode() + str(lines)
+
+
+async def test_a_page_with_a_bug_is_500_and_told_in_the_log_alone() -> None:
+    async def broken(request: web.Request) -> web.Response:
+        raise ZeroDivisionError("Canary")
+
+    with capture_logs() as lines:
+        async with server(status=broken) as (base, session), session.get(base) as answer:
+            assert (answer.status, await answer.text()) == (500, "500 Internal Server Error\n")
+            assert answer.headers["Server"] == "directmail-exporter"
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert [(line["event"], line["log_level"]) for line in lines] == [("a page failed; please report this", "error")]
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "], ids=["silent", "half-a-header"])
+async def test_a_client_that_does_not_come_to_the_point_is_hung_up_on(begun: bytes) -> None:
+    routes = Routes(Metrics(), lambda: "", status, None)
+    async with served(routes, "127.0.0.1:0", first_request_seconds=0.05) as (address,):
+        assert await said(address, begun, ends=False) == b""
+
+
+async def test_a_scrape_may_take_longer_than_a_request() -> None:
+    metrics = Metrics()
+    metrics.free.clear()
+    routes = Routes(metrics, lambda: "", status, None)
+    async with served(routes, "127.0.0.1:0", first_request_seconds=0.05) as (address,):
+        scrape = asyncio.create_task(get(f"http://{address}/metrics"))
+        assert await said(address, b"", ends=False) == b""  # who came later is hung up on by now
+        metrics.free.set()
+        assert await scrape == (200, "x")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from structlog.testing import capture_logs
 
 from exporter import state
 from exporter.app import App, Options, load
+from exporter.catalogue import Catalogue
+from exporter.directmail.listing import Listed
 from exporter.directmail.model import Filters, RateSums, Totals
 from exporter.simulator.server import Habits, Simulator
 from exporter.state import StateError, StateFile
@@ -25,6 +27,19 @@ KEY = ("shop", Filters(account_name="a@example.com", esp="gmail.com"))
 OTHER = ("shop", Filters())
 DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)
 RATES = RateSums(1.5, None, 0.0, 3.25)
+
+
+class ReadOnly(StateFile):
+    """A file on a disk that takes nothing."""
+
+    def _connect(self) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+
+def listed(values: str) -> Catalogue:
+    catalogue = Catalogue()
+    catalogue.succeeded("shop", "tag_name", Listed(tuple(values), 0, 1, ""), 1000.0)
+    return catalogue
 
 
 def known() -> Store:
@@ -154,6 +169,46 @@ async def test_an_older_schema_is_migrated(tmp_path: Path, monkeypatch: pytest.M
     assert done == len(state.MIGRATIONS) > 1
 
 
+class TestDiscoveredValues:
+    async def test_they_are_known_again_in_their_order(self, tmp_path: Path) -> None:
+        path = tmp_path / "state.db"
+        before, after = listed("zma"), Catalogue()
+        file = StateFile(path, Store(), ScriptedClock(), before)
+        file.open()
+        await file.save()
+        before.succeeded("shop", "tag_name", Listed(("b", "m"), 0, 1, ""), 2000.0)
+        before.succeeded("shop", "tag_name", Listed(("b", "m"), 0, 1, ""), 3000.0)
+        await file.save()
+        file.close()
+        StateFile(path, Store(), ScriptedClock(), after).open()
+        values = after.values("shop", ["tag_name"])["tag_name"]
+        assert list(values.items()) == [("m", 1000.0), ("b", 2000.0)]
+        assert after.take_changes() == {}
+
+    async def test_what_cannot_be_written_is_written_later(self, tmp_path: Path) -> None:
+        path, after = tmp_path / "later" / "state.db", Catalogue()
+        with capture_logs():
+            file = StateFile(path, Store(), ScriptedClock(), listed("ab"))
+            file.open()
+            await file.save()
+            path.parent.mkdir()
+            await file.save()
+            file.close()
+        StateFile(path, Store(), ScriptedClock(), after).open()
+        assert list(after.get("shop", "tag_name").values) == ["a", "b"]
+
+    async def test_an_older_file_that_may_only_be_read_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, store = tmp_path / "state.db", Store()
+        with monkeypatch.context() as patch:
+            patch.setattr(state, "MIGRATIONS", state.MIGRATIONS[:2])
+            await saved(path, known())
+        with capture_logs():
+            ReadOnly(path, store, ScriptedClock()).open()
+        assert same(store, known())
+
+
 async def test_a_file_that_cannot_be_written_is_told_of_once_and_nothing_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "later" / "state.db"
     store = known()
@@ -198,10 +253,6 @@ async def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_may_only_be_read_is_read(tmp_path: Path) -> None:
-    class ReadOnly(StateFile):
-        def _connect(self) -> sqlite3.Connection:
-            raise sqlite3.OperationalError("attempt to write a readonly database")
-
     path, store = tmp_path / "state.db", Store()
     await saved(path, known())
     with capture_logs():

@@ -1,14 +1,20 @@
 """The exporter's own metrics."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from exporter.catalogue import Catalogue
 from exporter.clock import Clock
-from exporter.directmail.errors import REASONS
+from exporter.config import Discover, Query
+from exporter.crosscheck import Crosscheck
+from exporter.directmail.errors import REASONS, ServerError
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import Listed
 from exporter.plan import TargetPlan
 from exporter.telemetry import Telemetry
 from tests.clock import ScriptedClock
@@ -25,7 +31,13 @@ DESIGN_NAMES = {
     "directmail_exporter_planned_requests_per_minute",
     "directmail_exporter_poll_interval_seconds",
     "directmail_exporter_backlog_cells",
+    "directmail_exporter_combinations_dropped",
+    "directmail_exporter_discovery_success",
+    "directmail_exporter_discovered_values",
     "directmail_exporter_count_decreases_total",
+    "directmail_exporter_reported_rate_mismatches_total",
+    "directmail_exporter_implausible_counts_total",
+    "directmail_exporter_credentials_expiry_timestamp_seconds",
     "directmail_exporter_config_last_reload_successful",
     "directmail_exporter_config_last_reload_success_timestamp_seconds",
     "process_cpu_seconds_total",
@@ -40,6 +52,8 @@ class State:
     plan: TargetPlan
     limiter: Limiter
     up: bool = True
+    credentials_expire_at: float | None = None
+    crosscheck: Crosscheck = field(default_factory=Crosscheck)
 
     def is_up(self) -> bool:
         return self.up
@@ -110,6 +124,29 @@ def test_a_targets_state_is_that_of_the_scrape() -> None:
     assert 'directmail_exporter_count_decreases_total{target="shop"} 3.0' in shown
 
 
+def test_credentials_show_their_end_where_it_is_known_and_nothing_elsewhere() -> None:
+    registry = CollectorRegistry()
+    its = state()
+    Telemetry(registry, Counter()).add("shop", its)
+    name = "directmail_exporter_credentials_expiry_timestamp_seconds"
+    assert f"\n{name}{{" not in text(registry)
+    its.credentials_expire_at = 1776852000.0
+    assert f'{name}{{target="shop"}} 1.776852e+09' in text(registry)
+
+
+def test_every_rate_and_count_that_may_not_fit_starts_at_0() -> None:
+    registry = CollectorRegistry()
+    its = state()
+    Telemetry(registry, Counter()).add("shop", its)
+    for name in ("open", "unique_open", "click", "unique_click"):
+        line = f'directmail_exporter_reported_rate_mismatches_total{{rate="{name}",target="shop"}} 0.0'
+        assert line in text(registry)
+    for name in ("unique_opens", "unique_clicks"):
+        assert f'directmail_exporter_implausible_counts_total{{count="{name}",target="shop"}} 0.0' in text(registry)
+    its.crosscheck.mismatches["click"] = 3
+    assert 'mismatches_total{rate="click",target="shop"} 3.0' in text(registry)
+
+
 def test_a_target_that_left_leaves_nothing() -> None:
     registry = CollectorRegistry()
     telemetry = Telemetry(registry, Counter())
@@ -149,6 +186,63 @@ def test_a_target_that_comes_back_starts_anew() -> None:
     telemetry.remove("shop")
     telemetry.add("shop", state())
     assert 'api_requests_total{action="GetTrackList",target="shop"} 0.0' in text(registry)
+
+
+class TestDiscovery:
+    """Of a target that has one sender and discovers its tags."""
+
+    @pytest.fixture
+    def shown(self) -> tuple[Callable[[], str], Catalogue, Telemetry, State]:
+        registry, catalogue = CollectorRegistry(), Catalogue()
+        telemetry = Telemetry(registry, Counter(), None, catalogue)
+        its = state()
+        query = Query("", "tags", {"account_name": ("a",)}, {"tag_name": Discover((), (), 200)}, ())
+        its.plan = replace(its.plan, target=replace(its.plan.target, queries=(query,)), left_out=3)
+        return lambda: text(registry), catalogue, telemetry, its
+
+    def test_its_calls_start_at_0_and_only_its(self, shown: Any) -> None:
+        page, _, telemetry, its = shown
+        telemetry.add("shop", its)
+        assert 'api_requests_total{action="QueryTagByParam",target="shop"} 0.0' in page()
+        assert 'errors_total{action="QueryTagByParam",reason="permission",target="shop"} 0.0' in page()
+        assert "QueryMailAddressByParam" not in page()
+
+    def test_counters_go_on_when_a_reload_adds_operations(self, shown: Any) -> None:
+        page, _, telemetry, its = shown
+        telemetry.add("shop", state())
+        telemetry.observer("shop")("GetTrackList", 0.2, None)
+        telemetry.add("shop", its)
+        assert 'api_requests_total{action="GetTrackList",target="shop"} 1.0' in page()
+        assert 'api_requests_total{action="QueryTagByParam",target="shop"} 0.0' in page()
+
+    def test_nothing_is_said_before_the_first_try(self, shown: Any) -> None:
+        page, _, telemetry, its = shown
+        telemetry.add("shop", its)
+        assert "discovery_success{" not in page()
+        assert "discovered_values{" not in page()
+
+    def test_a_first_failure_is_told_and_no_number_is(self, shown: Any) -> None:
+        page, catalogue, telemetry, its = shown
+        telemetry.add("shop", its)
+        catalogue.failed("shop", "tag_name", ServerError("the API failed"), 1.0)
+        assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
+        assert "discovered_values{" not in page()
+
+    def test_a_list_tells_its_values_and_a_later_failure_keeps_them(self, shown: Any) -> None:
+        page, catalogue, telemetry, its = shown
+        telemetry.add("shop", its)
+        catalogue.succeeded("shop", "tag_name", Listed(("a", "b"), 0, 1, ""), 1.0)
+        assert 'discovery_success{action="QueryTagByParam",target="shop"} 1.0' in page()
+        catalogue.failed("shop", "tag_name", ServerError("the API failed"), 2.0)
+        assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
+        assert 'discovered_values{action="QueryTagByParam",target="shop"} 2.0' in page()
+        assert 'combinations_dropped{target="shop"} 3.0' in page()
+
+    def test_an_empty_list_is_a_real_0(self, shown: Any) -> None:
+        page, catalogue, telemetry, its = shown
+        telemetry.add("shop", its)
+        catalogue.succeeded("shop", "tag_name", Listed((), 0, 1, ""), 1.0)
+        assert 'discovered_values{action="QueryTagByParam",target="shop"} 0.0' in page()
 
 
 def test_a_second_set_on_one_registry_is_refused() -> None:

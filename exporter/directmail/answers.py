@@ -34,6 +34,8 @@ class Row(NamedTuple):
     """In the order of COUNTS."""
     rates: tuple[float | None, ...]
     """In the order of RATES and the API's own unit; None where a rate cannot be read."""
+    written: tuple[Any, ...] = ()
+    """The same as they were sent: their decimals tell how exact they are."""
 
 
 class Page(NamedTuple):
@@ -74,7 +76,7 @@ def page(document: Mapping[str, Any], request_id: str) -> Page:
     rows = data.get("stat") if isinstance(data, dict) else None
     if not isinstance(rows, list):
         raise ParseError("the answer has no data.stat", request_id=request_id)
-    numbers = (_number(document.get(name)) for name in ("PageNo", "PageSize", "Total", "TotalPages"))
+    numbers = (number(document.get(name)) for name in ("PageNo", "PageSize", "Total", "TotalPages"))
     return Page([_row(row, request_id) for row in rows], *numbers)
 
 
@@ -113,7 +115,8 @@ def _row(row: Any, request_id: str) -> Row:
         raise ParseError(text, request_id=request_id)
     created = row.get("CreateTime")
     written = str(created) if isinstance(created, int) else created if isinstance(created, str) else None
-    return Row(written, counts, tuple([_rate(row.get(name)) for name in RATES]))
+    rates = tuple([row.get(name) for name in RATES])
+    return Row(written, counts, tuple([_rate(rate) for rate in rates]), rates)
 
 
 def _weighed(pairs: Iterable[tuple[int, float | None]]) -> float | None:
@@ -136,13 +139,13 @@ def _count(name: str, value: Any, request_id: str) -> int:
         return int(value)  # as documented, and worth a short cut: a page has hundreds
     if _is_blank(value):
         return 0
-    count = _number(value)
+    count = number(value)
     if count is None:
         raise ParseError(f"{name} is no count: {_shown(value)}", request_id=request_id)
     return count
 
 
-def _number(value: Any) -> int | None:
+def number(value: Any) -> int | None:
     """Return a whole number from 0 to LARGEST, however it is written; None for anything else."""
     if isinstance(value, str):
         text = value.strip()

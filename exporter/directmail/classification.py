@@ -25,6 +25,8 @@ from exporter.directmail.signing import encode
 LONGEST_WAIT = 300.0
 """Seconds that an `x-acs-retry-after` is believed."""
 LONGEST_MESSAGE = 200
+LARGEST_SKEW = 840.0
+"""Seconds that a clock may be off without a doubt: the API refuses more than 900, and an answer takes its time."""
 
 _FAMILIES: dict[str, type[DirectMailError]] = {
     "SignatureNonceUsed": NonceUsed,
@@ -125,8 +127,11 @@ def _advice(kind: type[DirectMailError], action: str, code: str, headers: Mappin
 
 def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
     if family in ("InvalidTimeStamp", "IllegalTimestamp"):
-        off = _clock_error(headers, now)
-        return f"Set this machine's clock{off}; the API refuses dates more than 15 minutes off."
+        off = _seconds_ahead(headers, now)
+        if off is not None and abs(off) < LARGEST_SKEW:
+            return "This machine's clock agrees with the API's: look for a proxy that holds requests back."
+        by = "" if off is None else f": it is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the API's"
+        return f"Set this machine's clock{by}; the API refuses dates more than 15 minutes off."
     if family == "InvalidAccessKeyId":
         return "Check that the access key exists, is enabled, and is of this account."
     if family in ("InvalidSecurityToken", "MissingSecurityToken"):
@@ -134,14 +139,13 @@ def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
     return "Check that the secret belongs to the access key, without stray characters."
 
 
-def _clock_error(headers: Mapping[str, str], now: float) -> str:
-    """Return by how much the clock is off, "" where the Date header does not tell."""
+def _seconds_ahead(headers: Mapping[str, str], now: float) -> float | None:
+    """Return by how much the clock is ahead of the API's, None where the Date header does not tell."""
     try:
         remote = parsedate_to_datetime(headers.get("Date", ""))
-        off = now - (remote if remote.tzinfo else remote.replace(tzinfo=UTC)).timestamp()
+        return now - (remote if remote.tzinfo else remote.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        return ""
-    return f": it is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the API's"
+        return None
 
 
 def _question_advice(code: str) -> str:

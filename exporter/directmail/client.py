@@ -6,7 +6,7 @@ What goes wrong comes out as a DirectMailError and as nothing else; `transport` 
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
@@ -16,10 +16,12 @@ from yarl import URL
 
 from exporter.clock import Clock
 from exporter.directmail import answers, signing
+from exporter.directmail.answers import Row
 from exporter.directmail.classification import failure
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.errors import AuthError, DirectMailError, ParseError, Throttled
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import Listed, Listing, Operation
 from exporter.directmail.model import PARAMETERS, Filters, RateSums, Totals
 from exporter.directmail.paging import Pages
 from exporter.directmail.transport import environment_proxy, open_session, post
@@ -32,7 +34,9 @@ ATTEMPTS = 3
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt, about; doubled for each further one."""
 RESTARTS = 2
-"""How often a cell is read anew when its rows change between two pages."""
+"""How often a cell or a list is read anew when it changes between two pages."""
+LIST_PAUSE = 1.5
+"""Slots of the limiter between two pages of a list: one of them is for whoever waits."""
 
 Observer = Callable[[str, float, str | None], None]
 """Told of every HTTP request: its action, its seconds, and the reason of its failure."""
@@ -49,6 +53,7 @@ class Answer(NamedTuple):
     """Pages that it took, those of lists that changed meanwhile included."""
     request_id: str
     """Of the last page."""
+    rows: Sequence[Row] = ()
 
 
 class Client:
@@ -82,6 +87,11 @@ class Client:
         self._random = rng or random.Random()
         self._attempts = attempts
 
+    @property
+    def credentials_expire_at(self) -> float | None:
+        """When the credentials in use expire, in seconds since the epoch; None where nobody knows."""
+        return self._provider.expires_at
+
     async def track(self, filters: Filters, day: date) -> Answer:
         """Return the day's counts for these filters.
 
@@ -101,8 +111,26 @@ class Client:
             asked += pages.asked
             if not pages.changed:
                 totals, rates = answers.summed(pages.rows, pages.request_id)
-                return Answer(totals, rates, asked, pages.request_id)
+                return Answer(totals, rates, asked, pages.request_id, pages.rows)
         raise ParseError("rows came and went between the pages", request_id=pages.request_id)
+
+    async def list_values(self, operation: Operation) -> Listed:
+        """Return everything that an operation lists.
+
+        Between two pages others may have a slot, so that a long list holds up no polling. Raise DirectMailError
+        unless every page arrived and made sense.
+        """
+        asked = 0
+        for _ in range(RESTARTS + 1):
+            listing = Listing(operation, self._page_size)
+            while listing.wanted is not None:
+                if asked:
+                    await self._clock.sleep(LIST_PAUSE * self._limiter.spacing)
+                await self._call(operation.action, listing.parameters, listing.take)
+                asked += 1
+            if not listing.changed:
+                return listing.result(asked)
+        raise ParseError("items came and went between the pages", request_id=listing.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Return the answer's JSON object, its RequestId always a string.

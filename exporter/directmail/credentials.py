@@ -1,7 +1,7 @@
 """Where the access key comes from: the environment or mounted files, read again when they change."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -55,7 +55,7 @@ class FromEnvironment:
                 f"no credentials: {VARIABLES[0]} and {VARIABLES[1]} are not both set",
                 advice="Set both variables, or name files in the target's credentials.",
             )
-        _check(parts)
+        _check(parts.items())
         return Credentials(key_id, secret, token)
 
     def refused(self) -> None:
@@ -76,9 +76,9 @@ class FromFiles:
         # Before the files are read: what is written meanwhile is seen as a change the next time.
         seen = [_stamp(path) for path in self._files]
         if self._held is None or seen != self._seen:
-            parts = {str(path): _read(path) for path in self._files}
+            parts = [(str(path), _read(path)) for path in self._files]
             _check(parts)
-            self._held, self._seen = Credentials(*parts.values()), seen
+            self._held, self._seen = Credentials(*(part for _, part in parts)), seen
         return self._held
 
     def refused(self) -> None:
@@ -112,9 +112,9 @@ def _unreadable(path: Path, why: str | None) -> AuthError:
     )
 
 
-def _check(parts: Mapping[str, str]) -> None:
+def _check(parts: Iterable[tuple[str, str]]) -> None:
     """Raise AuthError for a key that cannot stand in a header; it is named by its place, never shown."""
-    for place, part in parts.items():
+    for place, part in parts:
         if not (part.isascii() and part.isprintable()) or " " in part:
             raise AuthError(
                 f"no credentials: {place} holds characters that no key has",

@@ -75,6 +75,16 @@ class DirectMailError(Exception):
         ]
         return f"{self.text} ({', '.join(facts)})" if facts else self.text
 
+    def facts(self) -> dict[str, str]:
+        """Return what the log tells of it."""
+        return {
+            "reason": self.reason,
+            "error": self.text,
+            "code": self.code,
+            "request_id": self.request_id,
+            "advice": self.advice,
+        }
+
 
 class Refused(DirectMailError):
     """The API understood the call and said no."""

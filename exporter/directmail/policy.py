@@ -6,14 +6,10 @@ Direct Mail authorises by operation, so `*` is the narrowest resource (its RAM d
 import json
 from collections.abc import Iterable
 
+from exporter.directmail.listing import OPERATIONS
+
 TRACK = "GetTrackList"
-DISCOVERY = {
-    "account_name": "QueryMailAddressByParam",
-    "tag_name": "QueryTagByParam",
-    "config_set_id": "ConfigSetList",
-    "dedicated_ip": "DedicatedIpList",
-    "dedicated_ip_pool_id": "DedicatedIpPoolList",
-}
+DISCOVERY = {key: operation.action for key, operation in OPERATIONS.items()}
 """The operation that lists the values of a filter."""
 
 

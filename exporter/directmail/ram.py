@@ -30,10 +30,30 @@ ASK_AGAIN = 60.0
 PAUSE = 10.0
 """Seconds between two tries where they fail or are refused."""
 
-_OPTIONS = {"oidc_token_file": "oidc_token_file_path"}
+_NO_WAY_TO_STS = (
+    "Check the network and proxies; in a VPC without internet set sts_endpoint to sts-vpc.REGION.aliyuncs.com."
+)
+INSTALL = "Install it: pip install 'directmail-exporter[ram]'."
+CONNECT_TIMEOUT, READ_TIMEOUT = 2000, 3000
+"""Milliseconds. The process ends only when the thread does, and has 5 s for it."""
+
+_NAMES = {"oidc_token_file": "oidc_token_file_path", "session_duration": "role_session_expiration"}
 """Options that the library calls otherwise."""
-_RENEWABLE = ("ram_role_arn", "oidc_role_arn", "credentials_uri")
-"""Types that fetch anew when they are set up anew; the others read what they read at the start of the process."""
+OF_A_CLUSTER = {
+    "role_arn": "ALIBABA_CLOUD_ROLE_ARN",
+    "oidc_provider_arn": "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+    "oidc_token_file": "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+}
+"""What `oidc_role_arn` needs, and where the environment has it in a cluster with RRSA."""
+_READ_ONCE = ("default",)
+"""Types that are not set up anew: they read the environment as it was at the start, and every set has a thread."""
+_MODULES = tuple(f"alibabacloud_credentials.{name}" for name in ("client", "models", "provider"))
+_PLAIN = {
+    "RetryError": "nothing answers in time at the address that it asks",
+    "CredentialException": "whoever was asked gave none",
+    "JSONDecodeError": "the answer is not JSON",
+}
+"""What the library's exceptions mean."""
 _CODE = re.compile(r'"Code"\s*:\s*"([\w.]{1,80})"', re.ASCII)
 _REQUEST_ID = re.compile(r'"RequestId"\s*:\s*"([\w-]{1,64})"', re.ASCII)
 
@@ -41,6 +61,15 @@ _REQUEST_ID = re.compile(r'"RequestId"\s*:\s*"([\w-]{1,64})"', re.ASCII)
 class _Fetched(NamedTuple):
     credentials: Credentials
     expires_at: float | None
+
+
+def is_installed() -> bool:
+    """Return whether the extra `ram` is there. Its import takes half a second: better before the loop runs."""
+    try:
+        _library()
+    except ImportError:
+        return False
+    return True
 
 
 class FromRam:
@@ -51,7 +80,7 @@ class FromRam:
     def __init__(self, kind: str, options: Mapping[str, str], clock: Clock, base: Provider | None = None) -> None:
         """`options` are the config's; `base` has the access key that assumes the role (`ram_role_arn`)."""
         self._kind = kind
-        self._options = {_OPTIONS.get(name, name): value for name, value in options.items()}
+        self._options = options
         self._clock = clock
         self._base = base
         self._lock = asyncio.Lock()
@@ -59,7 +88,7 @@ class FromRam:
         self._key: Credentials | None = None
         self._held: Credentials | None = None
         self._failure: AuthError | None = None
-        self._asked_at = self._ask_at = -math.inf
+        self._renewed_at = self._ask_at = -math.inf
 
     async def get(self) -> Credentials:
         if self._held is None or self._is_due():
@@ -71,9 +100,10 @@ class FromRam:
         return self._held
 
     def refused(self) -> None:
-        if self._clock.monotonic() - self._asked_at >= PAUSE:
-            self._ask_at = -math.inf
-            if self._kind in _RENEWABLE:
+        now = self._clock.monotonic()
+        if now - self._renewed_at >= PAUSE:
+            self._renewed_at = self._ask_at = now
+            if self._kind not in _READ_ONCE:
                 self._library = None
 
     def _is_due(self) -> bool:
@@ -91,51 +121,72 @@ class FromRam:
             self._failure = None
         except AuthError as error:
             self._failure = error
-        self._asked_at = self._clock.monotonic()
-        self._ask_at = self._asked_at + (PAUSE if self._failure else ASK_AGAIN)
+        self._ask_at = self._clock.monotonic() + (PAUSE if self._failure else ASK_AGAIN)
 
     def _fetch(self) -> _Fetched:
         """Ask the library, in a thread. Raise AuthError, with nothing of what a server said but its Code."""
         try:
-            client, models = (import_module(f"alibabacloud_credentials.{name}") for name in ("client", "models"))
+            client, models, providers = _library()
         except ImportError:
             raise AuthError(
                 f"credentials of type {self._kind} need alibabacloud-credentials",
-                advice="Install it: pip install 'directmail-exporter[ram]'.",
+                advice=INSTALL,
             ) from None
-        _silence()
         try:
             library = self._library
             if library is None:
-                settings = None if self._kind == "default" else models.Config(type=self._kind, **self._settings())
-                library = self._library = client.Client(settings)
-            found = library.get_credential()
-            credentials = Credentials(found.access_key_id, found.access_key_secret, found.security_token or "")
-            # get_credential leaves the expiry out. Its provider has it, and answers from its cache.
-            expires_at = library.cloud_credential.provider.get_credentials().get_expiration()
+                library = self._library = self._set_up(client.Client, models.Config, providers)
+            # What get_credential calls too; it leaves the expiry out, and a second call may be a second request.
+            found = library.cloud_credential.provider.get_credentials()
+            key_id, secret, token = found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token()
+            expires_at = found.get_expiration()
+        except AuthError:
+            raise
         except Exception as error:  # noqa: BLE001 - the library lets everything through: HTTP, JSON, files, its own
             raise self._failed(error) from None
-        if not (credentials.access_key_id and credentials.access_key_secret):
+        if not (key_id and secret):
             raise AuthError(f"no credentials of type {self._kind}", advice=TYPES[self._kind])
-        return _Fetched(credentials, expires_at)
+        return _Fetched(Credentials(key_id, secret, token or ""), expires_at)
 
-    def _settings(self) -> dict[str, str]:
-        settings = {"role_session_name": "directmail-exporter", **self._options}
+    def _set_up(self, client: Any, config: Any, providers: Any) -> Any:
+        """Return the library's client for the type and its options."""
+        if self._kind == "default":
+            return client()
+        for name, variable in OF_A_CLUSTER.items() if self._kind == "oidc_role_arn" else ():
+            if name not in self._options:
+                raise AuthError(
+                    f"credentials of type {self._kind} need {name}",
+                    advice=f"Name it in the target's credentials; a cluster with RRSA sets {variable}.",
+                )
+        if self._kind == "ecs_ram_role":  # by itself it would start a thread that asks on every minute
+            role = self._options.get("role_name")
+            return client(provider=providers.EcsRamRoleCredentialsProvider(role_name=role, async_update_enabled=False))
+        settings: dict[str, str | int] = {
+            "role_session_name": "directmail-exporter",
+            **{_NAMES.get(name, name): value for name, value in self._options.items()},
+            "connect_timeout": CONNECT_TIMEOUT,
+            "timeout": READ_TIMEOUT,
+        }
+        if "session_duration" in self._options:
+            settings["role_session_expiration"] = int(self._options["session_duration"])
         if self._key is not None:
             settings |= {
                 "access_key_id": self._key.access_key_id,
                 "access_key_secret": self._key.access_key_secret,
                 "security_token": self._key.security_token,
             }
-        return settings
+        return client(config(type=self._kind, **settings))
 
     def _failed(self, error: Exception) -> AuthError:
         code, request_id = (found.search(str(error)) for found in (_CODE, _REQUEST_ID))
+        name = type(error).__name__
+        unreachable = name == "RetryError" and self._kind in ("ram_role_arn", "oidc_role_arn")
+        why = f"{error.filename} is missing" if isinstance(error, FileNotFoundError) else _PLAIN.get(name, name)
         return AuthError(
-            f"no credentials of type {self._kind}: {type(error).__name__}",
+            f"no credentials of type {self._kind}: {why}",
             code=code[1] if code else "",
             request_id=request_id[1] if request_id else "",
-            advice=TYPES[self._kind],
+            advice=_NO_WAY_TO_STS if unreachable else TYPES[self._kind],
         )
 
     def _none(self) -> AuthError:
@@ -144,9 +195,12 @@ class FromRam:
         return AuthError(held.text, code=held.code, request_id=held.request_id, advice=held.advice)
 
 
-def _silence() -> None:
-    """Take away the handlers that the library gives its loggers: they print answers, secrets included."""
+def _library() -> list[Any]:
+    """Return the library's modules client, models and provider. Raise ImportError."""
+    modules = [import_module(name) for name in _MODULES]
+    # It gives its loggers handlers, and prints answers with them, secrets included.
     for name in ("credentials", "alibabacloud-tea"):
         logger = logging.getLogger(name)
         logger.handlers = [logging.NullHandler()]
         logger.propagate = False
+    return modules

@@ -1,11 +1,11 @@
 """What good answers tell of the account and of what the API's documentation leaves open. Pure functions."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.directmail.answers import RATES, Page, Row
+from exporter.directmail.rates import FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
 from exporter.plan import describe, duration
 
@@ -13,10 +13,6 @@ CLOCK_NOTE, CLOCK_PROBLEM = 60.0, 900.0
 """Seconds. The API refuses requests that are more than 15 minutes off."""
 ENOUGH_MAIL = 100
 """Mails of which some must pass a filter that works."""
-SMALLEST_SHARE = 0.01
-"""Below it a rate in percent and one as a fraction are too close together to be told apart."""
-_RATE_COUNTS = dict(zip(RATES, (1, 2, 3, 4), strict=True))
-"""The place in Row.counts that a rate is of."""
 _WESTMOST, _EASTMOST = -12.0, 14.25
 """Hours from UTC between which the zones are, the last exclusive."""
 
@@ -75,9 +71,9 @@ def freshness(answers: Sequence[Answer], now: float) -> Finding:
         return Finding("freshness", NOTE, "Cannot tell: no record has a CreateTime that can be read.")
     newest = max(times)
     if newest > now + CLOCK_NOTE:
-        text = f"The newest record is of {_utc(newest)}, which is {_seconds(newest - now)} from now: not UTC, it seems."
+        text = f"The newest record is of {utc(newest)}, which is {_seconds(newest - now)} from now: not UTC, it seems."
         return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
-    text = f"The newest record is of {_utc(newest)}, {_seconds(now - newest)} ago."
+    text = f"The newest record is of {utc(newest)}, {_seconds(now - newest)} ago."
     if any(len(rows) == 1 and moment(rows[0].created) == newest for rows in _rows_of_days(answers)):
         text += " It is its day's only one, so its CreateTime may be the day's beginning and not its age."
     if now - newest < 2 * 86_400:
@@ -154,19 +150,41 @@ def pages(answers: Iterable[Answer], first: Answer, second: Answer | None) -> Fi
 
 def rates(answers: Iterable[Answer]) -> Finding:
     """Return the unit of the API's own rates: percent or fraction of TotalNumber."""
-    rows = [row for each in answers for row in each.page.rows]
-    seen = {name: units for name in RATES if (units := {unit for row in rows if (unit := _unit(row, name))})}
-    kinds = {unit for units in seen.values() for unit in units}
-    if not seen:
+    votes, odd = dict.fromkeys(UNITS, 0), dict[str, Answer]()
+    for each in answers:
+        for row in each.page.rows:
+            for place, name in enumerate(RATES):
+                units = fitting(row, place)
+                if units is not None and len(units) == 1:
+                    votes[units[0]] += 1
+                elif units == ():
+                    odd.setdefault(name, each)
+    unit = unit_of(votes[PERCENT], votes[FRACTION])
+    mend = (
+        "Use the ratios, which are made of the counts; directmail_exporter_reported_rate_mismatches_total tells more."
+    )
+    if odd:
+        text = f"{', '.join(odd)} cannot be derived from the counts, neither as percent nor as fraction."
+        return Finding("rates", NOTE, text, mend, next(iter(odd.values())).request_id)
+    if all(votes.values()):
+        text = "Some of the API's own rates are percent, others fractions: they cannot be added up in one unit."
+        return Finding("rates", NOTE, text, mend)
+    if unit is None:
         return Finding("rates", NOTE, "Cannot tell the unit of the API's rates: there are too few opens and clicks.")
-    if kinds == {"percent"}:
-        return Finding("rates", OK, "The API's own rates are percent: 100 x count / TotalNumber.")
-    if kinds == {"fraction"}:
-        return Finding("rates", OK, "The API's own rates are fractions: count / TotalNumber.")
-    odd = [name for name, units in seen.items() if units & {"neither"}] or list(seen)
-    text = f"{', '.join(odd)} cannot be derived from the counts in one unit."
-    mend = "Leave reported_rates off and use the ratios, which are made of the counts."
-    return Finding("rates", NOTE, text, mend)
+    meaning = {PERCENT: "percent: 100 x count / TotalNumber", FRACTION: "fractions: count / TotalNumber"}[unit]
+    return Finding("rates", OK, f"The API's own rates are {meaning}.")
+
+
+def counts(answers: Iterable[Answer]) -> Finding | None:
+    """Return where there is more of something unique than of all, None for nowhere."""
+    for each in answers:
+        for row in each.page.rows:
+            for is_odd, (name, unique, total) in zip(implausible(row.counts), _uniques(row), strict=True):
+                if is_odd:
+                    text = f"The API counts {unique} unique {name} of {total} {name}, asked for {each.question.days}."
+                    mend = "Show the RequestId to Alibaba Cloud's support. The exporter passes the numbers on."
+                    return Finding("counts", NOTE, text, mend, each.request_id)
+    return None
 
 
 def filtered(part: Answer, whole: Answer | None) -> Finding:
@@ -243,15 +261,9 @@ def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
             yield each.page.rows
 
 
-def _unit(row: Row, name: str) -> str:
-    """Return `percent`, `fraction` or `neither`, "" where the row does not tell."""
-    emails, count, rate = row.counts[0], row.counts[_RATE_COUNTS[name]], row.rates[RATES.index(name)]
-    if rate is None or not emails or count / emails < SMALLEST_SHARE:
-        return ""
-    share = count / emails
-    if math.isclose(rate, 100 * share, rel_tol=0.01, abs_tol=0.06):
-        return "percent"
-    return "fraction" if math.isclose(rate, share, rel_tol=0.01, abs_tol=0.0006) else "neither"
+def _uniques(row: Row) -> tuple[tuple[str, int, int], ...]:
+    _, opens, unique_opens, clicks, unique_clicks = row.counts
+    return ("opens", unique_opens, opens), ("clicks", unique_clicks, clicks)
 
 
 def _expected_pages(page: Page) -> int | None:
@@ -274,7 +286,8 @@ def _small(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _utc(at: float) -> str:
+def utc(at: float) -> str:
+    """Return seconds since the epoch as people read them."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 

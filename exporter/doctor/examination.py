@@ -9,14 +9,15 @@ from exporter import plan
 from exporter.clock import Clock
 from exporter.config import Config, Target
 from exporter.connection import connect
-from exporter.directmail import answers
+from exporter.directmail import answers, listing
 from exporter.directmail.client import Client
-from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, ServerError
+from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, Refused, ServerError
+from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.directmail.model import PARAMETERS, Filters
 from exporter.directmail.policy import TRACK
 from exporter.directmail.transport import open_session
 from exporter.doctor import checks
-from exporter.doctor.failures import explain
+from exporter.doctor.failures import explain, no_list
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
 from exporter.doctor.report import Report
 from exporter.doctor.wire import Wire
@@ -89,6 +90,7 @@ class _Examination:
         if whole is not None:
             closed = checks.newest_closed_day(whole, self._today, zone)
         day = await self._ask(Question(closed, closed))
+        await self._lists()
         for filters in self._shapes():
             await self._ask_part(filters, spare=3)  # the three questions below
         tomorrow = await self._tomorrow()
@@ -106,6 +108,8 @@ class _Examination:
             self.findings.append(checks.timezone(zone, self._now, days, tomorrow))
         if any(each.has_mail for each in found) or whole is None:
             self.findings += [checks.freshness(found, self._clock.time()), checks.rates(found)]
+            if (odd := checks.counts(found)) is not None:
+                self.findings.append(odd)
         else:
             self.findings.append(checks.no_mail(whole))
         if days:
@@ -125,8 +129,13 @@ class _Examination:
             mend = "Set timezone to where Direct Mail's day begins, or this machine's clock."
             self._find("timezone", PROBLEM, text, mend, answer.request_id)
         if answer is not None:
-            self._find("access", OK, f"The key is accepted and may call {TRACK}.")
+            self._find("access", OK, f"The key is accepted and may call {TRACK}.{self._end_of_key()}")
         return answer if isinstance(answer, Answer) else None
+
+    def _end_of_key(self) -> str:
+        """Return, for temporary credentials, until when they last."""
+        at = self._client.credentials_expire_at
+        return "" if at is None else f" It is a temporary one, renewed before {checks.utc(at)}."
 
     async def _week(self) -> Answer | None:
         """Ask for a week, and go on with yesterday where the API takes no week."""
@@ -138,9 +147,24 @@ class _Examination:
             self._span = (self._today - timedelta(days=1),) * 2
             return None
         if answer is not None:
-            self._find("span", OK, f"A question from {start} to {end} answers.")
+            self._find("span", OK, f"A question about {WEEK} days answers, {start} to {end}: the longest documented.")
         self._asked[Filters()] = answer
         return answer
+
+    async def _lists(self) -> None:
+        """Ask every operation that discovery needs for one page: each has a permission of its own."""
+        for key in self._target.discovered[: self._left]:
+            operation = OPERATIONS[key]
+            try:
+                document = await self._client.call(operation.action, Listing(operation, LARGEST_PAGE).parameters)
+                found = listing.page(operation, document, str(document["RequestId"]))
+            except DirectMailError as error:
+                self.findings.append(no_list(error, self._target, operation.action))
+                if not isinstance(error, Refused | ServerError | ParseError):
+                    raise _Enough from None
+            else:
+                count = len(found.names) if found.total is None else found.total
+                self._find("discovery", OK, f"{operation.action} answers: {count} values for {key}.")
 
     async def _tomorrow(self) -> Answer | None:
         day = self._today + timedelta(days=1)

@@ -15,6 +15,7 @@ from exporter.directmail.errors import (
     ServerError,
     Throttled,
 )
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.directmail.policy import TRACK, allowing, assuming
 from exporter.doctor.findings import PROBLEM, Finding, Question
@@ -54,9 +55,26 @@ def explain(error: DirectMailError, target: Target, question: Question, failure:
     if isinstance(error, InvalidRequest):
         return _question(error, target, question.filters)
     if isinstance(error, ServerError):
-        return _finding("api", f"The API failed{_said(error)}; asked for {_asked(question)}.", error.advice, error)
+        return _finding("api", f"The API failed{_said(error)}; asked for {_asked(question)}.", _again(error), error)
     text = f"The answer for {_asked(question)} makes no sense: {error.text}."
-    return _finding("api", text, error.advice, error)
+    return _finding("api", text, _again(error), error)
+
+
+def _again(error: DirectMailError) -> str:
+    if error.request_id:
+        return "Run the doctor again; if it stays, show the RequestId to Alibaba Cloud's support."
+    return (
+        "Run the doctor again; if it stays, look at proxies on the way: the answer has no RequestId, as the API's have."
+    )
+
+
+def no_list(error: DirectMailError, target: Target, action: str) -> Finding:
+    """Return what it means that an operation of discovery failed."""
+    if isinstance(error, PermissionDenied):
+        needed = allowing([TRACK, *(OPERATIONS[key].action for key in target.discovered)])
+        text = f"The key is accepted, but its RAM user or role may not call {action}{_said(error)}."
+        return _finding("discovery", text, f"Attach this policy to it (docs/ram-policy.md):\n{needed}", error)
+    return _finding("discovery", f"{action} brings no list: {error.text}{_said(error)}.", error.advice, error)
 
 
 def _key(error: AuthError, target: Target) -> Finding:
@@ -127,8 +145,7 @@ def _connection(error: NetworkError, target: Target, failure: BaseException | No
 
 
 def _asked(question: Question) -> str:
-    days = f"{question.start}" if question.start == question.end else f"{question.start} to {question.end}"
-    return f"{days}, {describe(question.filters)}"
+    return f"{question.days}, {describe(question.filters) if any(question.filters) else 'the whole account'}"
 
 
 def _said(error: DirectMailError) -> str:

@@ -29,6 +29,11 @@ class Question(NamedTuple):
     end: date
     filters: Filters = Filters()
 
+    @property
+    def days(self) -> str:
+        """The day or the days, for people."""
+        return f"{self.start}" if self.start == self.end else f"{self.start} to {self.end}"
+
 
 class Answer(NamedTuple):
     """One page that a question brought."""

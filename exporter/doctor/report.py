@@ -44,7 +44,8 @@ def as_text(reports: Sequence[Report]) -> str:
     levels = [each.level for report in reports for each in report.findings]
     counts = {level: levels.count(level) for level in (PROBLEM, NOTE)}
     counted = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
-    lines.append(f"{'All is well' if is_well(reports) else 'Not well'}{': ' if counted else ''}{counted}.")
+    verdict = "Not well" if not is_well(reports) else "Nothing has to be mended" if counted else "All is well"
+    lines.append(f"{verdict}{': ' if counted else ''}{counted}.")
     return "\n".join(lines).encode("ascii", "backslashreplace").decode()
 
 
@@ -56,6 +57,6 @@ def _finding(finding: Finding, width: int) -> list[str]:
     if mend:
         lines += textwrap.wrap(mend, _WIDTH, initial_indent=f"{indent}-> ", subsequent_indent=f"{indent}   ")
     lines += [f"{indent}   {line}" for line in block]
-    if finding.level == PROBLEM and finding.request_id:
+    if finding.request_id and (finding.level == PROBLEM or "RequestId" in finding.mend):
         lines.append(f"{indent}   RequestId {finding.request_id}")
     return lines

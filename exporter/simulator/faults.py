@@ -40,6 +40,8 @@ NAMES = {
     "pages_down": "TotalPages is always 1",
     "page_cap": "pages of 5 rows, whatever was asked for",
     "rows_added": "a row more for every page that is asked for",
+    "wrong_rates": "rates that do not fit the counts",
+    "more_unique": "more unique opens than opens, and more unique clicks than clicks",
 }
 ALIASES = {name: kind.fault for name, kind in incidents.NAMES.items() if kind.fault}
 """Incidents that are faults of the API."""
@@ -48,6 +50,9 @@ PARAMETERS = (
     *("AccountName", "TagName", "Esp", "DedicatedIp", "DedicatedIpPoolId", "ConfigSetId"),
     *("StartTime", "EndTime", "PageNumber", "PageSize"),
 )
+
+PAGES = ("PageNumber", "PageNo", "PageIndex")
+"""What the operations call the number of the page that is asked for."""
 
 
 @dataclass(slots=True)
@@ -84,7 +89,7 @@ class Fault:
             return False
         if any(parameters.get(name) != value for name, value in self.where.items()):
             return False
-        if self.name == "page_fails" and parameters.get("PageNumber", "1") == "1":
+        if self.name == "page_fails" and all(parameters.get(name, "1") == "1" for name in PAGES):
             return False
         if self.after > 0:
             self.after -= 1

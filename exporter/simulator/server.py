@@ -54,6 +54,7 @@ class Simulator:
     signing_time: Callable[[], float] | None = None
     """The clock that dates are checked against, where the traffic's is another one."""
     senders: Sequence[str] = field(default_factory=lambda: sorted({stream.sender for stream in STREAMS}))
+    inventory: lists.Inventory = field(default_factory=lists.Inventory)
 
     def __post_init__(self) -> None:
         self.requests: deque[Seen] = deque(maxlen=200_000)
@@ -136,7 +137,8 @@ class Simulator:
 
     def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
         if action != "GetTrackList":
-            listed = lists.answer(action, parameters, self.senders)
+            largest, name = self.habits.largest_page, fault.name if fault else ""
+            listed = lists.answer(action, parameters, self.senders, self.inventory, largest, name)
             if listed is None:
                 raise Refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
             return listed
@@ -166,8 +168,8 @@ class Simulator:
 
     async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
         with suppress(ConnectionResetError):  # nobody waits for the end of it
+            await response.prepare(request)
             for byte in body:
                 await response.write(bytes((byte,)))
                 await asyncio.sleep(0.05)

@@ -1,7 +1,7 @@
 """GetTrackList: its rules, its rows and its pages."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -21,6 +21,16 @@ FILTERS = {
 }
 ROWS = ("day", "hour", "sum")
 RATE_FORMATS = ("31.42", "31.42%", "0.3142")
+_SPOILT: dict[str, Callable[[dict[str, str]], dict[str, str]]] = {
+    "negative": lambda row: {"RcptOpenCount": "-5"},
+    "non_numeric": lambda row: {"RcptOpenCount": "many"},
+    "wrong_rates": lambda row: {"RcptOpenRate": "271.83", "RcptUniqueClickRate": "314.16"},
+    "more_unique": lambda row: {
+        "RcptUniqueOpenCount": str(int(row["RcptOpenCount"]) + 1),
+        "RcptUniqueClickCount": str(int(row["RcptClickCount"]) + 1),
+    },
+}
+"""What a fault makes of the first row of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,8 @@ def page(
     if fault == "empty":
         found = []
     shown = found[(number - 1) * size : number * size]
-    if shown and fault in ("negative", "non_numeric"):
-        shown[0] = {**shown[0], "RcptOpenCount": "-5" if fault == "negative" else "many"}
+    if shown and fault in _SPOILT:
+        shown[0] = {**shown[0], **_SPOILT[fault](shown[0])}
     pages = -(-len(found) // size)
     document: dict[str, Any] = {
         "PageNo": number,

@@ -1,8 +1,9 @@
 """The web side as a whole: sockets, server and protection, which follows its file while it runs."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,9 @@ from exporter.checking import ConfigError
 from exporter.clock import Clock
 from exporter.watch import changes, digests
 from exporter.web import sockets, webconfig
+from exporter.web.listening import Listening, serve
 from exporter.web.security import Security
-from exporter.web.server import Listening, Routes, make_app, serve
+from exporter.web.server import Routes, make_app
 from exporter.web.webconfig import WebConfig
 
 
@@ -52,8 +54,10 @@ class Front:
             if self._options.systemd_socket
             else sockets.bind(self._options.listen_addresses)
         )
-        async with serve(make_app(routes, self._security), listening, self._security.settings.tls) as self._listening:
-            yield self._listening.addresses
+        app = make_app(routes, self._security)
+        with closing(self._security):
+            async with serve(app, listening, self._security.settings.tls) as self._listening:
+                yield self._listening.addresses
 
     async def run(self) -> None:
         """Follow the file and those that it names, until cancelled; a bad one leaves what is in force."""
@@ -65,7 +69,7 @@ class Front:
 
     async def _follow(self, file: Path, listening: Listening) -> None:
         try:
-            settings = webconfig.read(file)
+            settings = await asyncio.to_thread(webconfig.read, file)
         except ConfigError as error:
             for problem in error.problems:
                 self._log.error("web config is refused, the old one stays", place=problem.place, problem=problem.text)

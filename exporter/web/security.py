@@ -1,7 +1,7 @@
 """Who may ask: passwords, client certificates, the rate limit; and the headers that answers carry.
 
-bcrypt is slow on purpose: it runs in one thread beside the loop, and its verdicts are kept. A user who does not exist
-costs as much as one who does.
+bcrypt is slow on purpose: it runs in one thread beside the loop, and its verdicts are kept. Every first try of a
+password takes the same number of rounds, whoever it is said to be of: how long it takes tells nobody who exists.
 """
 
 import asyncio
@@ -10,8 +10,10 @@ import hashlib
 import hmac
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from typing import Any
 
 import bcrypt
 from aiohttp import web
@@ -34,14 +36,23 @@ class Busy(Exception):
     """Too many passwords are being checked."""
 
 
+Check = Callable[[bytes, bytes], bool]
+"""Tells whether a password is that of a bcrypt hash."""
+
+
+def _same(secret: bytes, hashed: bytes) -> bool:
+    return b"\0" not in secret and bcrypt.checkpw(secret, hashed)
+
+
 class Passwords:
     """The users' passwords; closed when they are replaced."""
 
-    def __init__(self, users: Mapping[str, bytes]) -> None:
+    def __init__(self, users: Mapping[str, bytes], check: Check = _same) -> None:
         """`users` are bcrypt hashes by name."""
         self._users = users
-        cost = max((int(hashed[4:6]) for hashed in users.values()), default=4)
-        self._nobody = bcrypt.hashpw(os.urandom(16).hex().encode(), bcrypt.gensalt(cost)) if users else b""
+        self._check = check
+        self._cost = max(map(_cost, users.values()), default=0)
+        self._nobody = _hash_of_nobody(self._cost)
         self._key = os.urandom(32)
         self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, "passwords")
@@ -58,7 +69,7 @@ class Passwords:
                 raise Busy
             self._waiting += 1
             try:
-                same = await asyncio.get_running_loop().run_in_executor(self._thread, _same, secret, hashed)
+                same = await asyncio.get_running_loop().run_in_executor(self._thread, self._compare, secret, hashed)
             finally:
                 self._waiting -= 1
             verdict = self._verdicts[digest] = same and user in self._users
@@ -66,9 +77,16 @@ class Passwords:
                 self._forget_one()
         return verdict
 
-    def close(self) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def _compare(self, secret: bytes, hashed: bytes) -> bool:
+        """Check, and top up the rounds to those of the dearest hash: 2^c + 2^c + 2^(c+1) + ... + 2^(m-1) = 2^m."""
+        same = self._check(secret, hashed)
+        for cost in range(_cost(hashed), self._cost):
+            self._check(secret, _hash_of_nobody(cost))
+        return same
+
+    def close(self, *, give_up: bool = False) -> None:
+        """Let the thread end, with what it still has to check or without."""
+        self._thread.shutdown(wait=False, cancel_futures=give_up)
 
     def _forget_one(self) -> None:
         """Forget the oldest wrong password: whoever guesses shall not drive out those who know."""
@@ -76,8 +94,14 @@ class Passwords:
         del self._verdicts[oldest]
 
 
-def _same(secret: bytes, hashed: bytes) -> bool:
-    return b"\0" not in secret and bcrypt.checkpw(secret, hashed)
+def _cost(hashed: bytes) -> int:
+    """Return the binary logarithm of a hash's rounds."""
+    return int(hashed[4:6])
+
+
+def _hash_of_nobody(cost: int) -> bytes:
+    """Return a hash that no password has: made up, not computed, which would hold the loop."""
+    return b"$2b$%02d$" % cost + bcrypt.gensalt()[7:] + base64.b64encode(os.urandom(30), b"./")[:31]
 
 
 class _Bucket:
@@ -114,6 +138,10 @@ class Security:
         self._passwords = Passwords(settings.users)
         self._bucket = _Bucket(settings.rate_limit, self._clock) if settings.rate_limit else None
 
+    def close(self) -> None:
+        """Check no more passwords."""
+        self._passwords.close(give_up=True)
+
     @property
     def settings(self) -> WebConfig:
         """What is in force."""
@@ -128,8 +156,11 @@ class Security:
             return await handler(request)
         if self._bucket is not None and not self._bucket.take():
             return _refusal(429, "too many requests; try again\n", {"Retry-After": "1"})
-        if self._settings.users and not await self._knows_password(request):
-            return _refusal(401, "a user and a password are needed\n", {"WWW-Authenticate": REALM})
+        try:
+            if self._settings.users and not await self._knows_password(request):
+                return _refusal(401, "a user and a password are needed\n", {"WWW-Authenticate": REALM})
+        except Busy:
+            return _refusal(503, "too many passwords are being checked; try again\n", {"Retry-After": "1"})
         return await handler(request)
 
     async def set_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -144,15 +175,20 @@ class Security:
         allowed = self._settings.allowed_sans
         if not allowed:
             return True
-        certificate = request.get_extra_info("peercert") or {}
-        return any(value in allowed for _, value in certificate.get("subjectAltName", ()))
+        return not allowed.isdisjoint(names_of(request.get_extra_info("peercert") or {}))
 
     async def _knows_password(self, request: web.Request) -> bool:
         given = _credentials(request.headers.get("Authorization", ""))
-        try:
-            return given is not None and await self._passwords.right(*given)
-        except Busy:
-            raise web.HTTPServiceUnavailable from None
+        return given is not None and await self._passwords.right(*given)
+
+
+def names_of(certificate: Mapping[str, Any]) -> set[str]:
+    """Return a certificate's names for its subject, addresses as Go writes them: short and in small letters."""
+    return {
+        str(ip_address(value)) if kind == "IP Address" else value
+        for kind, value in certificate.get("subjectAltName", ())
+        if isinstance(value, str)
+    }
 
 
 def _credentials(header: str) -> tuple[str, str] | None:

@@ -1,10 +1,7 @@
-"""The HTTP server: /metrics, health, the status page; hardened, and closed in good order."""
+"""What is served under which path, and how every answer is made safe: /metrics, health, reload, the status page."""
 
 import asyncio
-import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +10,6 @@ from aiohttp.typedefs import Handler
 
 from exporter.exposition import Page
 from exporter.web.security import Security
-from exporter.web.sockets import shown
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -24,8 +20,8 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Server": "directmail-exporter",
 }
-SHUTDOWN_SECONDS = 2.0
-"""How long scrapes may take to finish when the server closes."""
+LARGEST_BODY = 64 * 1024
+"""Bytes of a request's body; no request needs one."""
 SLOW_CLIENT_SECONDS = 30.0
 """How long a client may take to take in an answer."""
 
@@ -55,7 +51,7 @@ class Routes:
 
 def make_app(routes: Routes, security: Security) -> web.Application:
     """Return the application; `security` stands before every handler."""
-    app = web.Application(middlewares=[_uniform, security.middleware], client_max_size=64 * 1024)
+    app = web.Application(middlewares=[_uniform, security.middleware], client_max_size=LARGEST_BODY)
     handlers = _Handlers(routes)
     app.router.add_get("/", routes.status)
     app.router.add_get(routes.telemetry_path, handlers.metrics)
@@ -65,50 +61,6 @@ def make_app(routes: Routes, security: Security) -> web.Application:
     app.router.add_route("PUT", "/-/reload", handlers.reload)
     app.on_response_prepare.extend((_secure, security.set_headers))
     return app
-
-
-class Listening:
-    """A server that listens. Its TLS context can be replaced while it runs."""
-
-    def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
-        self._runner = runner
-        self._sockets = sockets
-        self._sites: list[web.SockSite] = []
-        self.addresses = [shown(each) for each in sockets]
-
-    async def use(self, tls: ssl.SSLContext | None) -> None:
-        """Take new connections with this context, None for plain HTTP; those that are open stay as they are."""
-        before, self._sites = self._sites, []
-        for each in self._sockets:
-            site = web.SockSite(self._runner, each.dup(), ssl_context=tls)
-            await site.start()
-            self._sites.append(site)
-        for site in before:
-            await site.stop()
-
-
-@asynccontextmanager
-async def serve(
-    app: web.Application, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Listening]:
-    """Answer on these sockets, which are closed in the end."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-        keepalive_timeout=75,
-        max_line_size=8190,
-        max_field_size=8190,
-        lingering_time=1.0,
-    )
-    async with AsyncExitStack() as stack:
-        for each in sockets:
-            stack.enter_context(each)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        listening = Listening(runner, sockets)
-        await listening.use(tls)
-        yield listening
 
 
 class _Handlers:
@@ -168,6 +120,8 @@ def _accepts_gzip(header: str) -> bool:
 @web.middleware
 async def _uniform(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer errors in plain text; leave nothing of aiohttp's own pages."""
+    if (request.content_length or 0) > LARGEST_BODY:
+        return web.Response(status=413, text="413 the body is too large\n")
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -15,9 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from exporter import plan as plans
+from exporter.catalogue import Catalogue, Entry
 from exporter.clock import Clock
+from exporter.config import FILTER_KEYS
 from exporter.directmail.limiter import Limiter
-from exporter.directmail.model import Totals
+from exporter.directmail.listing import OPERATIONS
+from exporter.directmail.model import Filters, Totals
 from exporter.plan import OLDEST_AGE, Combination, TargetPlan
 from exporter.schedule import Slot
 from exporter.store import Record, Store
@@ -101,11 +104,13 @@ class StatusPage:
         store: Store,
         clock: Clock,
         telemetry_path: str,
+        catalogue: Catalogue | None = None,
     ) -> None:
-        """`about` and `targets` are asked at every visit."""
+        """`about` and `targets` are asked at every visit; `catalogue` is what discovery has found."""
         self._about = about
         self._targets = targets
         self._store = store
+        self._catalogue = catalogue or Catalogue()
         self._clock = clock
         self._metrics = telemetry_path
         self._started = clock.monotonic()
@@ -117,13 +122,21 @@ class StatusPage:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(duration=plans.duration, describe=plans.describe, moment=_moment, count=_count)
+        environment.filters.update(
+            duration=plans.duration,
+            describe=plans.describe,
+            pairs=_pairs,
+            moment=_moment,
+            count=_count,
+            rate=_rate,
+        )
         self._template = environment.get_template("status.html")
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer a visit."""
         choice = _Choice.of(request)
-        seen = await self._seen()
+        targets = dict(self._targets())  # a reload may come between
+        seen = await self._seen(targets)
         chosen = [
             each
             for each in seen
@@ -133,17 +146,18 @@ class StatusPage:
         ]
         pages = max(1, -(-len(chosen) // PAGE_ROWS))
         page = min(choice.page, pages)
-        rows = [self._row(each) for each in chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
+        shown = chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
         text = self._template.render(
             about=self._about(),
             uptime=self._clock.monotonic() - self._started,
             metrics=self._metrics,
-            targets=[self._target(name, state, seen) for name, state in self._targets().items()],
-            names=list(self._targets()),
-            queries=list(dict.fromkeys(each.combination.query for each in seen)),
+            targets=[self._target(name, state, seen) for name, state in targets.items()],
+            names=list(targets),
+            queries=self._queries(seen),
+            query_names=list(dict.fromkeys(each.combination.query for each in seen)),
             states=STATES,
             choice=choice,
-            rows=rows,
+            rows=[self._row(each, targets[each.combination.target].plan) for each in shown],
             found=len(chosen),
             page=page,
             pages=pages,
@@ -152,9 +166,9 @@ class StatusPage:
         )
         return web.Response(text=text, content_type="text/html")
 
-    async def _seen(self) -> list[_Seen]:
+    async def _seen(self, targets: Mapping[str, TargetState]) -> list[_Seen]:
         found: list[_Seen] = []
-        for state in tuple(self._targets().values()):
+        for state in targets.values():
             for combination in state.plan.combinations:
                 record = self._store.get(combination.key)
                 found.append(_Seen(combination, record, self._state(record, state.plan.stale_after)))
@@ -172,27 +186,57 @@ class StatusPage:
     def _target(self, name: str, state: TargetState, seen: list[_Seen]) -> dict[str, Any]:
         own = [each for each in seen if each.combination.target == name]
         counts = Counter(each.state for each in own)
+        discovered = state.plan.target.discovered
         failed = [each for each in own if each.record.failure is not None]
         return {
             "name": name,
             "state": state,
+            "up": state.is_up(),
+            "share": lambda rate: f"{min(rate / state.limiter.configured_per_minute, 1) * 100:.1f}",
             "counts": {each: counts[each] for each in STATES},
             "next": state.next_cells(),
+            "lists": [self._list(key, entry) for key, entry in self._catalogue.entries(name, discovered)],
             "failed": max(failed, key=lambda each: each.record.failed_at, default=None),
         }
 
-    def _row(self, seen: _Seen) -> dict[str, Any]:
-        plan = self._targets()[seen.combination.target].plan
+    def _queries(self, seen: list[_Seen]) -> list[dict[str, Any]]:
+        found: dict[tuple[str, str], list[_Seen]] = {}
+        for each in seen:
+            found.setdefault((each.combination.target, each.combination.query), []).append(each)
+        return [
+            {
+                "target": target,
+                "name": name,
+                "counts": Counter(each.state for each in own),
+                "oldest": max(filter(None, map(self._age, own)), default=None),
+            }
+            for (target, name), own in found.items()
+        ]
+
+    def _age(self, seen: _Seen) -> float | None:
+        last = seen.record.last_success_at
+        return None if last is None else self._clock.time() - last
+
+    def _list(self, key: str, entry: Entry) -> dict[str, Any]:
+        listed_at = entry.last_success_at
+        return {
+            "action": OPERATIONS[key].action,
+            "filter": key,
+            "known": len(entry.values),
+            "age": None if listed_at is None else self._clock.time() - listed_at,
+            "failure": entry.failure,
+        }
+
+    def _row(self, seen: _Seen, plan: TargetPlan) -> dict[str, Any]:
         today = plans.today(self._clock.time(), plan.target.timezone)
         cells = [seen.record.cells.get(today - timedelta(days=age)) for age in range(OLDEST_AGE - 1, -1, -1)]
         totals: list[Totals | None] = [cell.totals if cell else None for cell in cells]
         known = [each for each in totals if each is not None]
         top = max((each.opens for each in known), default=0)
-        last = seen.record.last_success_at
         return {
             "combination": seen.combination,
             "state": seen.state,
-            "age": None if last is None else self._clock.time() - last,
+            "age": self._age(seen),
             "failure": seen.record.failure,
             "today": totals[-1],
             "days": len(known),
@@ -211,6 +255,14 @@ def _visible(value: object) -> object:
 
 def _moment(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _pairs(filters: Filters) -> list[tuple[str, str]]:
+    return [(key, value) for key, value in zip(FILTER_KEYS, filters, strict=True) if value]
+
+
+def _rate(per_minute: float) -> str:
+    return _count(round(per_minute)) if per_minute >= 100 else f"{per_minute:.3g}"
 
 
 def _count(number: int) -> str:

@@ -146,13 +146,13 @@ def _ask_clients(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) 
     policy = CLIENT_AUTH[settings.client_auth_type]
     key = "client_ca" if settings.client_ca else "client_ca_file"
     has_authority = bool(settings.client_ca or settings.client_ca_file)
+    if settings.client_allowed_sans and policy != ssl.CERT_REQUIRED:
+        raise Misfit("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; write that too")
     if policy == ssl.CERT_NONE:
         if has_authority:
             raise Misfit(
                 key, "is given, but no certificate is asked for; write client_auth_type: RequireAndVerifyClientCert"
             )
-        if settings.client_allowed_sans:
-            raise Misfit("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; write that too")
         return
     made.verify_mode = policy
     if not has_authority:

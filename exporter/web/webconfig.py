@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from exporter import yamlfile
 from exporter.checking import ConfigError, Misfit, Problem, Written, check
-from exporter.scalars import Flag, duration, whole
+from exporter.scalars import Flag, whole
 from exporter.web import tls
 from exporter.web.tls import TlsServerConfig
 
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
 HEADERS = {
     "Strict-Transport-Security": None,
     "X-Content-Type-Options": ("nosniff",),
@@ -61,6 +63,7 @@ class _HttpServerConfig(Written):
     def _allowed_headers(cls, value: object) -> object:
         if not isinstance(value, dict):
             raise ValueError(f"{value!r} is not a set of headers; write a line such as X-Frame-Options: deny")
+        value = {name: str(text) if type(text) is int else text for name, text in value.items()}
         for name, text in value.items():
             if name not in HEADERS:
                 raise ValueError(f"{name!r} cannot be set here; the headers are {', '.join(HEADERS)}")
@@ -79,7 +82,7 @@ class _RateLimit(Written):
     @field_validator("interval", mode="before")
     @classmethod
     def _off_or_time(cls, value: object) -> float:
-        return 0.0 if value in (0, "0", "0s") else duration(value)
+        return 0.0 if value in (0, "0", "0s") else _go_duration(value)
 
 
 class _Document(Written):
@@ -119,8 +122,7 @@ def read(path: Path) -> WebConfig:
     problems: list[Problem] = []
     written = None
     if isinstance(document, dict) or document is None:
-        document = {key: value for key, value in (document or {}).items() if value is not None}
-        written = check(_Document, document, "", problems)
+        written = check(_Document, _given(document or {}), "", problems)
     else:
         problems.append(Problem("file", "holds no settings; write tls_server_config or basic_auth_users"))
     if written is None:
@@ -140,6 +142,24 @@ def read(path: Path) -> WebConfig:
         MappingProxyType(written.http_server_config.headers),
         RateLimit(limit.interval, limit.burst) if limit.interval else None,
     )
+
+
+def _given(block: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
+    """Return a block without the keys that stand there empty, as the toolkit reads them; users must have a hash."""
+    return {
+        key: _given(value, whole=key == "basic_auth_users") if isinstance(value, dict) else value
+        for key, value in block.items()
+        if whole or value is not None
+    }
+
+
+def _go_duration(value: object) -> float:
+    """Return a duration as Go writes it, such as 1m30s or 1.5s, in seconds. Raise ValueError with the mend."""
+    parts = GO_DURATION.findall(value) if isinstance(value, str) else []
+    seconds = sum(float(number) * GO_UNITS[unit] for number, unit in parts)
+    if seconds <= 0 or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError(f"{value!r} is not a duration; write one such as 500ms, 1s or 1m30s")
+    return seconds
 
 
 def files(path: Path) -> tuple[Path, ...]:

@@ -1,0 +1,103 @@
+"""What discovery has found: each target's values of each filter, since when they are known, how the last list went.
+
+A value that is listed no more is kept until the next list confirms it: a list that lost some of its items once takes
+no series away.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from exporter.directmail.errors import DirectMailError
+from exporter.directmail.listing import Listed
+
+Place = tuple[str, str]
+"""(target, filter)."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """The values of one filter of one target. Times are seconds since the epoch."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    """When each was first listed; the oldest first, and those of one list in the API's order."""
+    missing: set[str] = field(default_factory=set)
+    """Values that the last list did not have, to be dropped when the next does not have them either."""
+    unusable: int = 0
+    """Names in the last list that no filter can take."""
+    pages: int = 1
+    """Calls that the last list took."""
+    last_attempt_ok: bool | None = None
+    """None until a list was tried for the first time."""
+    last_success_at: float | None = None
+    failure: DirectMailError | None = None
+    """Why the last attempt failed, None when it worked."""
+    failed_at: float = 0.0
+    """When it failed; means nothing where it worked."""
+
+
+class Change(NamedTuple):
+    """How many values a list brought and took."""
+
+    appeared: int
+    vanished: int
+
+
+class Catalogue:
+    """What is known of all targets."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Place, Entry] = {}
+        self.changed: set[Place] = set()
+        """Entries whose values changed since `take_changes`; the state file's list of work."""
+
+    def get(self, target: str, key: str) -> Entry:
+        """Return what is known of a filter, an empty entry that is not kept where nothing is."""
+        return self._entries.get((target, key)) or Entry()
+
+    def values(self, target: str, keys: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return a copy of the known values by filter, each with when it was first listed, the oldest first."""
+        return {key: dict(self.get(target, key).values) for key in keys}
+
+    def pages(self, target: str, keys: Iterable[str]) -> int:
+        """Return how many calls the last lists of these filters took."""
+        return sum(self.get(target, key).pages for key in keys)
+
+    def restore(self, rows: Iterable[tuple[str, str, str, float]]) -> None:
+        """Take in what was known before this process: target, filter, value, since when; the oldest first."""
+        for target, key, value, first_seen in rows:
+            self._entries.setdefault((target, key), Entry()).values[value] = first_seen
+
+    def take_changes(self) -> dict[Place, Mapping[str, float]]:
+        """Return the values of the entries that changed since the last call, and begin anew."""
+        changes, self.changed = self.changed, set()
+        return {place: dict(self._entries[place].values) for place in changes}
+
+    def succeeded(self, target: str, key: str, listed: Listed, at: float) -> Change:
+        """Take in a whole list that was asked for at that time; return what changed with it."""
+        entry = self._entries.setdefault((target, key), Entry())
+        is_listed = frozenset(listed.values)
+        gone = entry.missing - is_listed
+        for value in gone:
+            del entry.values[value]
+        entry.missing = entry.values.keys() - is_listed
+        # A clock that was set back makes no value older than one that was known before it.
+        first_seen = max(at, max(entry.values.values(), default=at))
+        before = len(entry.values)
+        for value in listed.values:
+            entry.values.setdefault(value, first_seen)
+        entry.unusable, entry.pages = listed.unusable, listed.pages
+        entry.last_attempt_ok, entry.last_success_at, entry.failure = True, at, None
+        change = Change(len(entry.values) - before, len(gone))
+        if any(change):
+            self.changed.add((target, key))
+        return change
+
+    def failed(self, target: str, key: str, failure: DirectMailError, at: float) -> None:
+        """Note that a list did not come at that time; what is known stays."""
+        entry = self._entries.setdefault((target, key), Entry())
+        entry.last_attempt_ok, entry.failure, entry.failed_at = False, failure, at
+
+    def entries(self, target: str, keys: Iterable[str]) -> Iterator[tuple[str, Entry]]:
+        """Return the filters with what is known of them."""
+        return ((key, self.get(target, key)) for key in keys)

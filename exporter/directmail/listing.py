@@ -1,0 +1,197 @@
+"""The operations that list what an account has: the table of them, and how one's pages become a list.
+
+Each has its own style of paging. As with GetTrackList the answer is believed: its count of items and, where there is
+one, its HasMore are witnesses. Where they agree the list is whole; where they do not, and where there are none, pages
+are asked for until one is empty or repeats the one before. A list counts only whole.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from exporter.directmail import answers
+from exporter.directmail.errors import ParseError
+
+LARGEST_PAGE = 100
+MOST_PAGES = 1000
+LONGEST_VALUE = 256
+"""Characters of a name that can be asked for; a longer one is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How one operation is asked and where its answer has what (the official SDK's models of 2015-11-23)."""
+
+    action: str
+    page: str
+    """The parameter that takes the number of the page, from 1."""
+    items: tuple[str, ...]
+    """The path to the items."""
+    value: str
+    """The field of an item that a filter of GetTrackList takes."""
+    number: str
+    """The page's own number in the answer."""
+    total: str
+    has_more: str = ""
+    """"" where the answer has none."""
+
+
+def _numbered(action: str, items: str, value: str) -> Operation:
+    return Operation(action, "PageNo", ("data", items), value, "PageNumber", "TotalCount")
+
+
+def _indexed(action: str, items: str, value: str) -> Operation:
+    return Operation(action, "PageIndex", (items,), value, "CurrentPage", "TotalCounts", "HasMore")
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "account_name": _numbered("QueryMailAddressByParam", "mailAddress", "AccountName"),
+    "tag_name": _numbered("QueryTagByParam", "tag", "TagName"),
+    "config_set_id": _indexed("ConfigSetList", "ConfigSets", "Id"),
+    "dedicated_ip": _indexed("DedicatedIpList", "Ips", "Ip"),
+    "dedicated_ip_pool_id": _indexed("DedicatedIpPoolList", "IpPools", "Id"),
+}
+"""The operation that lists the values of a filter."""
+
+
+class Listed(NamedTuple):
+    """A whole list."""
+
+    values: tuple[str, ...]
+    """Each once, in the API's order."""
+    unusable: int
+    """Names that no filter can take: empty, endless, or with control characters."""
+    pages: int
+    """Pages that it took, those of lists that changed meanwhile included."""
+    request_id: str
+    """Of the last page."""
+
+
+class Page(NamedTuple):
+    """One page; what the answer does not say is None."""
+
+    names: list[str]
+    number: int | None
+    size: int | None
+    total: int | None
+    has_more: bool | None
+
+
+class Listing:
+    """The pages of one list."""
+
+    def __init__(self, operation: Operation, page_size: int) -> None:
+        self.names: list[str] = []
+        self.asked = 0
+        self.request_id = ""
+        """Of the last page."""
+        self.changed = False
+        """Whether the list changed while it was read: then what came is worth nothing."""
+        self.wanted: int | None = 1
+        """The number of the page to ask for, None when there is nothing more to ask."""
+        self._operation = operation
+        self._page_size = min(page_size, LARGEST_PAGE)
+        self._first: int | None = None
+        """What the first page calls itself: 1, or 0."""
+        self._total: int | None = None
+        self._more: bool | None = None
+        self._before: list[str] | None = None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the request for the wanted page says."""
+        return {self._operation.page: str(self.wanted), "PageSize": str(self._page_size)}
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
+        self.request_id = str(document.get("RequestId", ""))
+        self.add(page(self._operation, document, self.request_id))
+
+    def add(self, page: Page) -> None:
+        """Take in the page that was wanted. Raise ParseError where items that were promised do not come."""
+        self.asked += 1
+        expected = None if self._first is None else self._first + self.asked - 1
+        if self.asked == 1:
+            self._first = page.number
+            self._total, self._more = page.total, page.has_more or None
+        if page.total != self._total:
+            self.changed, self.wanted = True, None
+        elif not page.names:
+            self._end("is empty")
+        elif None not in (page.number, expected) and page.number != expected:
+            self._end(f"came as page {page.number}")
+        elif page.names == self._before:
+            self._end("repeats the one before")
+        else:
+            self.names += page.names
+            self._before, self._more = page.names, page.has_more
+            self._go_on(page)
+
+    def _go_on(self, page: Page) -> None:
+        witnesses = self._witnesses()
+        short = page.size is not None and len(page.names) < page.size
+        if not any(witnesses) if witnesses else short:
+            self.wanted = None
+        elif self.asked >= MOST_PAGES:
+            raise ParseError(f"more than {MOST_PAGES} pages", request_id=self.request_id)
+        else:
+            self.wanted = self.asked + 1
+
+    def _end(self, what: str) -> None:
+        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised items."""
+        witnesses = self._witnesses()
+        if witnesses and all(witnesses):
+            text = f"page {self.asked} {what}, although {len(self.names)} of {self._total} items have come"
+            raise ParseError(text, request_id=self.request_id)
+        self.wanted = None
+
+    def _witnesses(self) -> list[bool]:
+        """Return what each witness says of whether there is more after what has come."""
+        total = None if self._total is None else len(self.names) < self._total
+        return [said for said in (total, self._more) if said is not None]
+
+    def result(self, pages: int) -> Listed:
+        """Return the whole list, which took so many pages."""
+        names = [name for name in self.names if is_usable(name)]
+        return Listed(tuple(dict.fromkeys(names)), len(self.names) - len(names), pages, self.request_id)
+
+
+def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> Page:
+    """Return the page that a 200 holds.
+
+    Raise ParseError for an item without a name, and where there are no items at all: missing is never an empty list.
+    """
+    items: Any = document
+    for step in operation.items:
+        items = items.get(step) if isinstance(items, Mapping) else None
+    if not isinstance(items, list):
+        raise ParseError(f"the answer has no {'.'.join(operation.items)}", request_id=request_id)
+    names = [_name(operation, item, request_id) for item in items]
+    number, size, total = (
+        answers.number(document.get(name)) for name in (operation.number, "PageSize", operation.total)
+    )
+    return Page(names, number, size, total, _flag(document.get(operation.has_more)))
+
+
+def is_usable(name: str) -> bool:
+    """Return whether a name can be asked for and shown: neither blank nor endless, nothing that is no character."""
+    return 0 < len(name.strip()) <= len(name) <= LONGEST_VALUE and (
+        name.isprintable() or not any(unicodedata.category(each) in ("Cc", "Cs") for each in name)
+    )
+
+
+def _name(operation: Operation, item: Any, request_id: str) -> str:
+    value = item.get(operation.value) if isinstance(item, Mapping) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        text = f"an item of {'.'.join(operation.items)} has no {operation.value}"
+        raise ParseError(text, request_id=request_id)
+    return value
+
+
+def _flag(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.lower())
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,239 @@
+"""Discovery in the whole program, over HTTP: what is listed is polled, shown and kept, and nothing is asked twice."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.app import App, Options, load
+from exporter.clock import VirtualClock
+from exporter.simulator.faults import Fault
+from exporter.simulator.server import Habits, Simulator
+from tests.processes import PATIENCE, get, started, until
+from tests.tasks import running
+from tests.test_app import KEYS, SENDERS
+from tests.test_status import text_of
+
+TAGS = ("onboarding", "password-reset", "promo", "receipt", "signup", "weekly-newsletter")
+ALL_FIVE = """
+      - {name: account}
+      - {name: senders, account_name: {discover: true}}
+      - {name: tags, account_name: [news@mail.example.com], tag_name: {discover: true}}
+      - {name: sets, config_set_id: {discover: true}}
+      - {name: ips, dedicated_ip: {discover: true}}
+      - {name: pools, dedicated_ip_pool_id: {discover: true}}
+"""
+OF_TAGS = """
+      - {name: account}
+      - {name: tags, account_name: [news@mail.example.com], tag_name: {discover: true}}
+"""
+
+
+def simulator(*faults: Fault, largest_page: int = 1000) -> Simulator:
+    return Simulator(habits=Habits(calls_per_minute=1_000_000, largest_page=largest_page), faults=list(faults))
+
+
+def write_config(path: Path, endpoint: str, queries: str, head: str = "") -> Path:
+    path.write_text(
+        f"{head}\npoll_interval: 12h\nwindows: [today]\ntargets:\n  - name: shop\n    endpoint: {endpoint}\n"
+        f"    rate_limit_per_minute: 6000\n    timeout: 5s\n    queries: {queries}"
+    )
+    return path
+
+
+@asynccontextmanager
+async def exporter(config: Path, speed: float = 1.0) -> AsyncIterator[tuple[App, str]]:
+    """Run the program on a clock that is so fast; yield it and its URL."""
+    options = Options(listen_addresses=("127.0.0.1:0",))
+    clock = VirtualClock(speed)
+    app = App(load(config), options, clock=clock, environment=KEYS, config_file=config)
+    task, base = await started(app)
+    try:
+        yield app, base
+    finally:
+        app.stop()
+        await task
+
+
+def asked(api: Simulator) -> Counter[str]:
+    return Counter(seen.action for seen in api.requests)
+
+
+def cells(api: Simulator) -> Counter[tuple[str, ...]]:
+    """Return how often each cell was asked for."""
+    names = ("AccountName", "TagName", "ConfigSetId", "DedicatedIp", "DedicatedIpPoolId", "StartTime")
+    return Counter(
+        tuple(seen.parameters.get(name, "") for name in names) for seen in api.requests if seen.action == "GetTrackList"
+    )
+
+
+async def gone(url: str, text: str) -> str:
+    """Return what a URL answers as soon as the text is not in it any more."""
+    async with asyncio.timeout(PATIENCE):
+        while text in (answer := (await get(url))[1]):
+            await asyncio.sleep(0.05)
+    return answer
+
+
+async def never_without(url: str, texts: Collection[str]) -> None:
+    """Scrape on and on; every answer has all of the texts."""
+    while True:
+        _, answer = await get(url)
+        assert [text for text in texts if text not in answer] == []
+
+
+async def test_all_five_filters_are_listed_polled_and_shown(tmp_path: Path) -> None:
+    api = simulator(largest_page=2)
+    async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, ALL_FIVE)) as (_, base):
+        status, text = await get(f"{base}/-/ready")
+        assert (status, "lists not tried yet" in text) == (503, True)
+        await until(f"{base}/-/ready", "OK")
+        _, text = await get(f"{base}/metrics")
+    assert set(cells(api).values()) == {1}, "no cell is asked for twice, whatever plan was followed meanwhile"
+    shown = [line for line in text.splitlines() if line.startswith("directmail_track_emails{")]
+    assert len(shown) == 1 + len(SENDERS) + len(TAGS) + 2 + 2 + 2
+    for name in ('account_name="product@mail.example.com"', 'tag_name="promo"', 'config_set_id="set-system"'):
+        assert any(name in line for line in shown)
+    for action, values, calls in (
+        ("QueryMailAddressByParam", 3, 2),
+        ("QueryTagByParam", 6, 3),
+        ("ConfigSetList", 2, 1),
+        ("DedicatedIpList", 2, 1),
+        ("DedicatedIpPoolList", 2, 1),
+    ):
+        assert asked(api)[action] == calls
+        assert f'discovery_success{{action="{action}",target="shop"}} 1.0' in text
+        assert f'discovered_values{{action="{action}",target="shop"}} {values}.0' in text
+        assert f'api_requests_total{{action="{action}",target="shop"}} {calls}.0' in text
+    assert 'combinations_dropped{target="shop"} 0.0' in text
+
+
+async def test_what_needs_no_discovery_is_polled_while_it_hangs(tmp_path: Path) -> None:
+    api = simulator(Fault("hang", action="QueryTagByParam"))
+    async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_TAGS)) as (_, base):
+        text = await until(f"{base}/metrics", 'directmail_track_emails{account_name=""')
+        assert (await get(f"{base}/-/ready")) == (503, "shop: 1 lists not tried yet\n")
+        assert "discovery_success{" not in text
+        assert "discovered_values{" not in text
+
+
+async def test_values_come_and_go_and_the_others_lose_nothing(tmp_path: Path) -> None:
+    api = simulator()
+    async with api.listen() as url:
+        config = write_config(tmp_path / "c.yaml", url, OF_TAGS, head="discovery_interval: 1m")
+        async with exporter(config, speed=60) as (_, base):
+            await until(f"{base}/-/ready", "OK")
+            api.inventory.tags = [*TAGS[1:], "spring sale"]
+            stay = [f'tag_name="{tag}",target="shop",window="today"' for tag in ("", *TAGS[1:])]
+            async with running(never_without(f"{base}/metrics", stay)):
+                await until(f"{base}/metrics", 'tag_name="spring sale",target="shop",window="today"')
+                text = await gone(f"{base}/metrics", f'tag_name="{TAGS[0]}"')
+    assert text.count("directmail_track_emails{") == 1 + len(TAGS)
+    assert set(cells(api).values()) == {1}
+    assert asked(api)["QueryTagByParam"] >= 3
+
+
+async def test_a_list_that_fails_keeps_the_last_one_and_says_so(tmp_path: Path) -> None:
+    api = simulator()
+    async with api.listen() as url:
+        config = write_config(tmp_path / "c.yaml", url, OF_TAGS, head="discovery_interval: 1m")
+        async with exporter(config, speed=60) as (_, base):
+            await until(f"{base}/-/ready", "OK")
+            api.faults.append(Fault("forbidden", action="QueryTagByParam"))
+            text = await until(f"{base}/metrics", 'discovery_success{action="QueryTagByParam",target="shop"} 0.0')
+            assert 'discovered_values{action="QueryTagByParam",target="shop"} 6.0' in text
+            assert text.count("directmail_track_emails{") == 1 + len(TAGS)
+            assert 'errors_total{action="QueryTagByParam",reason="permission",target="shop"}' in text
+
+
+async def test_after_a_restart_what_was_known_is_polled_although_no_list_comes(tmp_path: Path) -> None:
+    api = simulator()
+    async with api.listen() as url:
+        head = f"state_file: {tmp_path / 'state.db'}\nmax_series: 60"
+        config = write_config(tmp_path / "c.yaml", url, OF_TAGS, head=head)
+        async with exporter(config) as (_, base):
+            await until(f"{base}/-/ready", "OK")
+        api.requests.clear()
+        api.faults.append(Fault("error", action="QueryTagByParam"))
+        # Sorted before the others, and yet younger than they are.
+        api.inventory.tags = ["a-new-one", *TAGS]
+        with capture_logs() as lines:
+            async with exporter(config) as (_, base):
+                _, text = await get(f"{base}/metrics")
+                api.faults.clear()
+                await until(f"{base}/metrics", 'discovered_values{action="QueryTagByParam",target="shop"} 7.0')
+                _, later = await get(f"{base}/metrics")
+    for page in (text, later):
+        assert [f'tag_name="{tag}"' in page for tag in TAGS] == [True] * 2 + [False] * 4
+        assert "a-new-one" not in page
+    assert 'combinations_dropped{target="shop"} 4.0' in text
+    assert 'combinations_dropped{target="shop"} 5.0' in later
+    assert cells(api) == {}
+    left_out = [line["left_out"] for line in lines if "are left out" in line["event"]]
+    assert left_out == [4, 5]
+
+
+class TestReload:
+    async def test_discovery_that_is_taken_out_of_the_config_takes_its_combinations_with_it(
+        self, tmp_path: Path
+    ) -> None:
+        api = simulator()
+        async with api.listen() as url:
+            config = write_config(tmp_path / "c.yaml", url, OF_TAGS)
+            async with exporter(config) as (app, base):
+                await until(f"{base}/-/ready", "OK")
+                write_config(config, url, " [{name: account}]")
+                assert await app.reload() == ()
+                text = await gone(f"{base}/metrics", 'tag_name="promo"')
+                assert "discovery_success{" not in text
+                write_config(config, url, OF_TAGS)
+                assert await app.reload() == ()
+                await until(f"{base}/metrics", 'tag_name="promo"')
+        assert set(cells(api).values()) == {1}
+
+    async def test_a_reload_while_a_list_is_on_its_way_is_followed_and_so_is_the_list(self, tmp_path: Path) -> None:
+        api = simulator(Fault("slow", seconds=0.5, action="QueryTagByParam"))
+        async with api.listen() as url:
+            config = write_config(tmp_path / "c.yaml", url, OF_TAGS)
+            async with exporter(config) as (app, base):
+                while not asked(api)["QueryTagByParam"]:
+                    await asyncio.sleep(0.01)
+                write_config(config, url, OF_TAGS + "      - {name: one, account_name: product@mail.example.com}\n")
+                assert await app.reload() == ()
+                await until(f"{base}/-/ready", "OK")
+                _, text = await get(f"{base}/metrics")
+        assert text.count("directmail_track_emails{") == 2 + len(TAGS)
+        assert set(cells(api).values()) == {1}
+        assert asked(api)["QueryTagByParam"] == 1
+
+
+@pytest.mark.parametrize("tag", ['quo"te', "back\\slash", "标签/x&y", "{a='b'}", "+%20 *~", "\u202eevil", "x" * 256])
+async def test_hostile_names_are_asked_for_and_shown_as_they_are(tag: str, tmp_path: Path) -> None:
+    api = simulator()
+    api.inventory.tags = [tag, "a\nb", ""]
+    async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_TAGS)) as (_, base):
+        await until(f"{base}/-/ready", "OK")
+        _, text = await get(f"{base}/metrics")
+        status, _ = await get(f"{base}/")
+    assert {name for _, name, *_ in cells(api)} == {"", tag}
+    written = tag.replace("\\", "\\\\").replace('"', '\\"')
+    assert f'tag_name="{written}",target="shop",window="today"' in text
+    assert status == 200
+
+
+async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
+    api = simulator(Fault("forbidden", action="DedicatedIpList"))
+    async with api.listen() as url:
+        config = write_config(tmp_path / "c.yaml", url, ALL_FIVE, head="max_series: 60")
+        async with exporter(config) as (_, base):
+            await until(f"{base}/-/ready", "OK")
+            text = text_of((await get(f"{base}/"))[1])
+    assert "Discovered, 11 combinations left out:" in text
+    assert re.search(r"tag_name: 6 values, listed \d+s ago by QueryTagByParam", text)
+    assert "dedicated_ip: 0 values, not listed yet by DedicatedIpList; the last try failed:" in text
+    assert "(Code Forbidden.RAM)" in text
