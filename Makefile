@@ -9,7 +9,7 @@ WHEELS := .cache/wheels/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: demo demo-history demo-stack coverage test stack-test package-test docs check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test stack-test package-test docs dashboards check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -53,6 +53,10 @@ format: $(READY)
 # The references in docs/, from the config's schema and the tables of metrics.
 docs: $(READY)
 	$(BIN)/python -m docs.references
+
+# grafana/*.json from the Python beside them.
+dashboards: $(READY)
+	$(BIN)/python -m grafana.build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
