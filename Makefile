@@ -5,10 +5,11 @@ export ALIBABA_CLOUD_ECS_METADATA_DISABLED = true
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+WHEELS := .cache/wheels/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: demo demo-history demo-stack coverage test stack-test check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test stack-test package-test docs dashboards check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -29,6 +30,10 @@ test: $(READY)
 stack-test: $(READY)
 	$(BIN)/python -m pytest -m stack $(ARGS)
 
+# Wheel and sdist as users get them, installed where nothing else is. The wheels it needs are fetched once.
+package-test: $(READY) $(WHEELS)
+	$(BIN)/python -m pytest -m package tests/test_package.py $(ARGS)
+
 check: lint types test
 
 lint: $(READY)
@@ -45,6 +50,14 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The references in docs/, from the config's schema and the tables of metrics.
+docs: $(READY)
+	$(BIN)/python -m docs.references
+
+# grafana/*.json from the Python beside them.
+dashboards: $(READY)
+	$(BIN)/python -m grafana.build
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
@@ -55,4 +68,9 @@ $(READY): pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(WHEELS): requirements.txt | $(READY)
+	rm -rf $(@D)
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --require-hashes --no-deps --wheel-dir $(@D) --requirement requirements.txt
 	touch $@

@@ -4,9 +4,9 @@ The map, in the direction the data flows; imports point the other way only:
 
     config -> plan -> collector -> store -> metrics -> web
 
-    cli          flags and sub-commands
+    cli          sub-commands; flags: what several of them take
     app          composition root: opens everything, owns tasks and signals
-    backfill     history for promtool; demo: exporter and simulator together
+    backfill     history for promtool, with progress; check: what a config costs; demo: exporter and simulator
     replay       the demo's past, as made-up weeks of it
     doctor       a few real calls, and what is wrong in plain words
     polling      the targets that are polled, and the plans they follow
@@ -24,9 +24,10 @@ The map, in the direction the data flows; imports point the other way only:
     exposition   the rendered snapshot; checksum: CRC-32 from pieces
     connection   a target's client and limiter
     crosscheck   whether what the API says agrees with itself
-    config       as run; written, matrix and access: as written, with scalars, regions and yamlfile below them
+    config       as run; written, matrix and access: as written, with checking, scalars, regions, yamlfile below
+    shards       which of several processes polls a target
     directmail   the API client
-    clock        the time
+    clock        the time; logs: the log; watch: files that change
 """
 
 import os

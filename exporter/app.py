@@ -23,6 +23,7 @@ from exporter.exposition import Exposition
 from exporter.metrics import FAMILIES
 from exporter.polling import Polling
 from exporter.publisher import Publisher
+from exporter.shards import WHOLE, Shard
 from exporter.state import StateFile
 from exporter.store import Store
 from exporter.telemetry import Telemetry
@@ -34,15 +35,15 @@ from exporter.web.status import About, StatusPage
 __all__ = ["App", "Options", "checked", "load"]
 
 
-def load(path: Path) -> Config:
-    """Return the config in the file. Raise ConfigError with every mistake, the plan's included."""
+def load(path: Path, shard: Shard = WHOLE) -> Config:
+    """Return the config in the file, whole. Raise ConfigError with every mistake of any shard, the plan's included."""
     sound, problems = config.read(path)
-    return checked(str(path), sound, problems)
+    return checked(str(path), sound, problems, shard.count)
 
 
-def checked(source: str, sound: Config | None, problems: tuple[config.Problem, ...]) -> Config:
+def checked(source: str, sound: Config | None, problems: tuple[config.Problem, ...], shards: int = 1) -> Config:
     """Return the config when neither it nor its plan has a problem. Raise ConfigError with all of them."""
-    found = (*problems, *(soundness.problems(sound) if sound else ()))
+    found = (*problems, *(soundness.problems(sound, shards) if sound else ()))
     if found or sound is None:
         raise ConfigError(source, found)
     return sound
@@ -60,8 +61,11 @@ class App:
         environment: Mapping[str, str] = os.environ,
         config_file: Path | None = None,
         auto_reload: bool = False,
+        shard: Shard = WHOLE,
     ) -> None:
         """`environment` may hold the credentials; `config_file` is what a reload reads, by itself with `auto_reload`.
+
+        Of the config, which is the whole one, it runs the part of `shard`.
 
         Raise ConfigError for a web configuration that cannot be used.
         """
@@ -70,6 +74,7 @@ class App:
         self._clock = clock or SystemClock()
         self._config_file = config_file
         self._auto_reload = auto_reload
+        self._shard = shard
         self._loaded_at = 0.0
         self._refused: tuple[config.Problem, ...] = ()
         self._log = structlog.get_logger()
@@ -81,7 +86,7 @@ class App:
         self._state = (
             StateFile(settings.state_file, self._store, self._clock, self._catalogue) if settings.state_file else None
         )
-        self._telemetry = Telemetry(registry, self._store.decreases, self._state, self._catalogue)
+        self._telemetry = Telemetry(registry, self._store.decreases, self._state, self._catalogue, shard)
         self._front = Front(options, self._clock)
         self._polling = Polling(
             self._store, self._catalogue, self._publisher, self._telemetry, self._clock, environment
@@ -127,7 +132,7 @@ class App:
                 if self._state is not None:
                     own.append(self._tasks.create_task(self._state.run()))
                 await self._follow(self._config)
-                self._log.info("listening", addresses=",".join(addresses), version=__version__)
+                self._log.info("listening", addresses=",".join(addresses), version=__version__, shard=str(self._shard))
                 started(addresses)
                 await self._stopped.wait()
                 self._log.info("stopping")
@@ -154,7 +159,7 @@ class App:
             return ()
         async with self._reloading:
             try:
-                settings = await asyncio.to_thread(load, self._config_file)
+                settings = await asyncio.to_thread(load, self._config_file, self._shard)
             except ConfigError as error:
                 self._refused = error.problems
                 self._telemetry.load_failed()
@@ -179,7 +184,7 @@ class App:
 
     async def _follow(self, settings: Config) -> None:
         self._config = settings
-        await self._polling.follow(settings)
+        await self._polling.follow(settings.of(self._shard))
         self._loaded_at, self._refused = self._clock.time(), ()
         self._telemetry.loaded(self._loaded_at)
 
@@ -190,6 +195,8 @@ class App:
             self._config.digest,
             self._loaded_at,
             tuple(map(str, self._refused)),
+            self._shard,
+            len(self._config.targets),
         )
 
     @contextmanager

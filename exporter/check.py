@@ -1,15 +1,43 @@
 """`--config.check`: what a config will ask for, as a table to read."""
 
 import math
+from collections.abc import Sequence
 
 from exporter import plan, selection
-from exporter.config import Config, Query
+from exporter.config import Config, Query, Target
 from exporter.directmail.listing import OPERATIONS
+from exporter.shards import WHOLE, Shard, divide
 
 
-def report(config: Config) -> str:
-    """Return the plan of every target: sizes, calls, poll interval, and when each window is filled."""
-    return "\n".join("\n".join(_target(config, plan.make(config, target))) for target in config.targets)
+def report(config: Config, shard: Shard = WHOLE) -> str:
+    """Return the plan of every target of the shard: sizes, calls, poll interval, and when each window is filled.
+
+    Where there are several shards, a table of what each has comes first.
+    """
+    lines = _shards(config, shard) if shard.count > 1 else []
+    for target in config.of(shard).targets:
+        lines += _target(config, plan.make(config, target))
+    return "\n".join(lines)
+
+
+def _shards(config: Config, shard: Shard) -> list[str]:
+    parts = divide(config.targets, shard.count)
+    rows = [(f"shard {Shard(index, shard.count)}", *_sizes(config, part)) for index, part in enumerate(parts)]
+    rows[shard.index] += ("<- this one",)
+    rows += [("all shards", *_sizes(config, config.targets))]
+    head = ("", "targets", "combinations", "series", "calls a minute")
+    width = max(len(row[0]) for row in rows)
+    lines = ["  ".join([f"{name:<{width}}", *(f"{cell:>8}" for cell in cells)]) for name, *cells in (head, *rows)]
+    if not parts[shard.index]:
+        lines.append("No target falls to this shard: it runs, is healthy, and shows its own metrics only.")
+    return lines
+
+
+def _sizes(config: Config, targets: Sequence[Target]) -> tuple[str, ...]:
+    plans = [plan.make(config, target) for target in targets]
+    combinations = sum(len(each.combinations) for each in plans)
+    calls = sum(each.requests_per_minute for each in plans)
+    return str(len(plans)), f"{combinations:>12}", str(plan.exposed_by(config, targets)), f"{calls:>14.1f}"
 
 
 def _target(config: Config, each: plan.TargetPlan) -> list[str]:

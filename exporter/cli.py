@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from exporter import __revision__, __version__, logs
+from exporter import __revision__, __version__, flags, logs
+from exporter.shards import WHOLE, Shard
 
 if TYPE_CHECKING:  # the program starts without what it may not need
     from exporter.simulator.server import Habits, Simulator
@@ -25,14 +26,8 @@ DEMO_ADDRESS = "127.0.0.1:10058"
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--config.file",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default="config.yaml",
-    show_default=True,
-    help="The config.",
-)
+@flags.config_file
+@flags.shard
 @click.option("--config.check", "config_check", is_flag=True, help="Validate the config, print its plan, and exit.")
 @click.option(
     "--config.enable-auto-reload",
@@ -83,6 +78,7 @@ DEMO_ADDRESS = "127.0.0.1:10058"
 def cli(
     context: click.Context,
     config_file: Path,
+    shard: Shard,
     config_check: bool,
     auto_reload: bool,
     listen_addresses: tuple[str, ...],
@@ -99,6 +95,8 @@ def cli(
     if not telemetry_path.startswith("/"):
         raise click.BadParameter(f"{telemetry_path!r} does not start with /", param_hint="--web.telemetry-path")
     if context.invoked_subcommand is not None:
+        if shard != WHOLE:
+            raise click.UsageError(f"--shard stands before {context.invoked_subcommand}; write it after")
         return
     from exporter import app, check
     from exporter.checking import ConfigError
@@ -107,17 +105,18 @@ def cli(
         listen_addresses, telemetry_path, max_requests, enable_lifecycle, web_config_file, systemd_socket
     )
     try:
-        settings = app.load(config_file)
+        settings = app.load(config_file, shard)
         program = app.App(
             settings,
             options,
             config_file=config_file,
             auto_reload=auto_reload,
+            shard=shard,
         )
     except ConfigError as error:
         _fail(str(error))
     if config_check:
-        click.echo(check.report(settings))
+        click.echo(check.report(settings, shard))
         return
     _run(program.run())
 
@@ -244,14 +243,8 @@ def simulate(
 
 
 @cli.command()
-@click.option(
-    "--config.file",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default="config.yaml",
-    show_default=True,
-    help="The config.",
-)
+@flags.config_file
+@flags.shard
 @click.option("--days", type=click.IntRange(1, 30), default=30, show_default=True, help="Closed days to go back.")
 @click.option("--query", help="Only this query.  [default: all]")
 @click.option(
@@ -260,13 +253,13 @@ def simulate(
     required=True,
     help="File to write, such as history.om.",
 )
-def backfill(config_file: Path, days: int, query: str | None, output: Path) -> None:
+def backfill(config_file: Path, shard: Shard, days: int, query: str | None, output: Path) -> None:
     """Write the past as OpenMetrics, for promtool tsdb create-blocks-from."""
     from exporter import app, progress
     from exporter.config import ConfigError
 
     try:
-        settings = app.load(config_file)
+        settings = app.load(config_file, shard)
     except ConfigError as error:
         _fail(str(error))
     names = {each.name for target in settings.targets for each in target.queries}
@@ -274,18 +267,12 @@ def backfill(config_file: Path, days: int, query: str | None, output: Path) -> N
         raise click.BadParameter(f"{query!r} is no query of the config; name one of {', '.join(sorted(names))}")
     if not output.parent.is_dir():
         raise click.BadParameter(f"{output.parent} is no directory", param_hint="--output")
-    _run(progress.backfill(settings, days, query, output))
+    _run(progress.backfill(settings.of(shard), days, query, output))
 
 
 @cli.command()
-@click.option(
-    "--config.file",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default="config.yaml",
-    show_default=True,
-    help="The config.",
-)
+@flags.config_file
+@flags.shard
 @click.option(
     "--format",
     "style",
@@ -294,7 +281,7 @@ def backfill(config_file: Path, days: int, query: str | None, output: Path) -> N
     show_default=True,
     help="json: for tickets.",
 )
-def doctor(config_file: Path, style: str) -> None:
+def doctor(config_file: Path, shard: Shard, style: str) -> None:
     """Ask each target at most ten real questions, and tell what is wrong and what mends it."""
     from exporter import app
     from exporter.clock import SystemClock
@@ -303,7 +290,7 @@ def doctor(config_file: Path, style: str) -> None:
     from exporter.doctor.examination import examine, longest
 
     try:
-        settings = app.load(config_file)
+        settings = app.load(config_file, shard).of(shard)
     except ConfigError as error:
         _fail(str(error))
     click.echo(longest(settings), err=True)

@@ -6,16 +6,17 @@ plan's own problems can be told in the same breath.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from exporter import access, matrix, watch, written, yamlfile
 from exporter.checking import ConfigError, Problem, check, join
 from exporter.directmail import ram
 from exporter.matrix import FILTER_KEYS
+from exporter.shards import Shard
 
 __all__ = [
     "FILTER_KEYS",
@@ -120,6 +121,10 @@ class Config:
     targets: tuple[Target, ...]
     digest: str
     """SHA-256 of the text that this was read from."""
+
+    def of(self, shard: Shard) -> Self:
+        """Return the part that a shard runs: everything, with its own targets only, which may be none."""
+        return replace(self, targets=shard.part(self.targets))
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:

@@ -249,6 +249,11 @@ def series(config: Config, combinations: int, targets: int) -> int:
     return combinations * (windows * per_window + SERIES_PER_COMBINATION) + targets * windows * SERIES_PER_TARGET_WINDOW
 
 
+def exposed_by(config: Config, targets: Sequence[Target]) -> int:
+    """Return how many data and query series the targets expose by what the config names, every window filled."""
+    return series(config, sum(len(configured(target)) for target in targets), len(targets))
+
+
 def room(config: Config, combinations: int) -> int:
     """Return how many combinations `max_series` allows beside so many."""
     each = series(config, 1, 0)

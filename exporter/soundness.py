@@ -7,23 +7,31 @@ from collections.abc import Iterator
 
 from exporter.config import Config, Problem, Query, Target
 from exporter.directmail.model import Filters
-from exporter.plan import TargetPlan, budget, describe, duration, expand, listing_rate, make, rate, series, shortest
+from exporter.plan import TargetPlan, budget, describe, duration, expand, exposed_by, listing_rate, make, rate, shortest
+from exporter.shards import Shard, divide
 
 
-def problems(config: Config) -> tuple[Problem, ...]:
-    """Return what is wrong with the config's plan: twins, too many series, more calls than the budget has."""
-    plans = [make(config, target) for target in config.targets]
+def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
+    """Return what is wrong with the config's plan: twins, too many series, more calls than the budget has.
+
+    `max_series` is what one process may expose; every one of the shards is looked at, so that all refuse together.
+    """
     found = [problem for target in config.targets for problem in _twins(target)]
-    exposed = series(config, sum(len(each.combinations) for each in plans), len(plans))
-    if exposed > config.max_series:
-        found.append(
-            Problem(
-                "max_series",
-                f"the queries would expose {exposed} series, more than {config.max_series}; "
-                f"name fewer filter values or windows, or raise max_series to {exposed}",
-            )
-        )
+    found += _too_many_series(config, shards)
+    plans = [make(config, target) for target in config.targets]
     return (*found, *(problem for each in plans for problem in _over_budget(config, each)))
+
+
+def _too_many_series(config: Config, shards: int) -> Iterator[Problem]:
+    parts = divide(config.targets, shards)
+    exposed, index = max((exposed_by(config, part), index) for index, part in enumerate(parts))
+    if exposed > config.max_series:
+        whose = f" of shard {Shard(index, shards)}" if shards > 1 else ""
+        yield Problem(
+            "max_series",
+            f"the queries{whose} would expose {exposed} series, more than {config.max_series}; "
+            f"name fewer filter values or windows, or raise max_series to {exposed}",
+        )
 
 
 def _twins(target: Target) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.policy import TRACK
 from exporter.plan import TargetPlan
+from exporter.shards import WHOLE, Shard
 
 DISCOVERY_ROWS: tuple[tuple[str, str, Callable[[Entry], float | None]], ...] = (
     (
@@ -127,6 +128,7 @@ class Telemetry:
         decreases: Mapping[str, int],
         state: Written | None = None,
         catalogue: Catalogue | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
         """`decreases` are the counts that went down, by target, as they are at each scrape; `state` the state file.
 
@@ -168,6 +170,13 @@ class Telemetry:
             registry=registry,
         )
         build.labels(__version__, __revision__, platform.python_version()).set(1)
+        share = Gauge(
+            "directmail_exporter_shard_info",
+            "Always 1; the shard's number from 0, and how many share the config's targets: 0 of 1 polls all.",
+            ["shard", "shards"],
+            registry=registry,
+        )
+        share.labels(str(shard.index), str(shard.count)).set(1)
         self._states = _States(decreases, state, catalogue or Catalogue())
         registry.register(self._states)
         ProcessCollector(registry=registry)

@@ -56,12 +56,6 @@ def test_the_readme_uses_only_flags_that_exist() -> None:
     assert shown - docker <= known
 
 
-def test_every_file_that_the_readme_links_exists() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_the_constraints_have_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text()

@@ -63,7 +63,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    *faults: Fault, head: str = "windows: [today]\npoll_interval: 5m", **habits: Any
+    *faults: Fault, head: str = "windows: [today]\npoll_interval: 5m", patience: float = 10.0, **habits: Any
 ) -> AsyncIterator[Bench]:
     clock = ScriptedClock("2026-04-22T09:00:00+00:00")
     habits = {"calls_per_minute": 100_000, **habits}
@@ -87,7 +87,7 @@ async def bench(
             made.open_calls += 1
 
         limiter.acquire = acquire_and_count  # type: ignore[method-assign]
-        client = Client(session, url, FixedKeys(), limiter, clock, timeout=0.3, page_size=100, observe=observe)
+        client = Client(session, url, FixedKeys(), limiter, clock, timeout=patience, page_size=100, observe=observe)
         world.limiter = limiter
         world.collector = Collector(
             world.collector.plan,
@@ -140,7 +140,11 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
     struck = for_bad(fault)
     struck.probability = 0.0
     with capture_logs() as lines:
-        async with bench(struck) as each, running(each.world.collector.run(), each.world.publisher.run()):
+        patience = 0.3 if reason == "timeout" else 10.0  # real seconds, spent where nothing answers
+        async with (
+            bench(struck, patience=patience) as each,
+            running(each.world.collector.run(), each.world.publisher.run()),
+        ):
             await each.advance(20)
             assert await each.windows(BAD) == {"today"}
             asked_before = each.requests(BAD)

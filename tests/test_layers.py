@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("progress", "demo"),
+    ("progress", "demo", "flags"),
     ("app", "backfill", "replay", "check", "doctor", "logs"),
     ("polling",),
     ("publisher",),
@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan", "store", "catalogue", "exposition", "connection", "crosscheck"),
     ("config", "checksum"),
     ("written", "access", "yamlfile", "directmail", "watch"),
-    ("matrix",),
+    ("matrix", "shards"),
     ("scalars", "regions", "checking"),
     ("clock",),
 )

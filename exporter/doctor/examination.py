@@ -31,6 +31,8 @@ WEEK = 7
 
 def longest(settings: Config) -> str:
     """Return, for people who wait, how many calls are made and about how long they take."""
+    if not settings.targets:
+        return "No target of the config falls to this shard: there is nothing to ask."
     slowest = min(target.rate_limit_per_minute for target in settings.targets)
     takes = plan.duration(MOST_CALLS * plan.MINUTE / slowest)
     return f"At most {MOST_CALLS} calls a target; at {slowest:g} a minute they take about {takes}."

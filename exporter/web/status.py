@@ -23,6 +23,7 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters, Totals
 from exporter.plan import OLDEST_AGE, Combination, TargetPlan
 from exporter.schedule import Slot
+from exporter.shards import WHOLE, Shard
 from exporter.store import Record, Store
 from exporter.web import sparkline
 
@@ -49,6 +50,9 @@ class About:
     """When the config in force was loaded, seconds since the epoch."""
     refused: tuple[str, ...]
     """Why the config that was loaded last is not the one in force."""
+    shard: Shard = WHOLE
+    targets: int = 1
+    """How many the whole config has, those of other shards included."""
 
 
 class TargetState(Protocol):

@@ -1,0 +1,1 @@
+"""The Grafana dashboards: `python -m grafana.build` writes the JSON files beside this one."""
