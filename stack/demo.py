@@ -1,7 +1,7 @@
 """`make demo-stack`: exporter, simulator, Prometheus and Alertmanager on loopback, with 30 days behind them.
 
-The story told unless incidents are named: Gmail took to foldering the transactional sender's mail ten hours ago, and
-product@'s tracking broke four hours ago; the rest of the month was quiet. Both alerts come within minutes.
+The story told unless incidents are named: Gmail took to foldering the transactional sender's mail twelve hours ago,
+and product@'s tracking broke six hours ago; the rest of the month was quiet. Both alerts come within minutes.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from stack import programs, prometheus, rules
 from stack.prometheus import Stretch
 from stack.receiver import Receiver, receiver
 
-STORY = ("esp_spam:start=-10h,for=3d", "tracking_down:start=-4h,for=12h")
+STORY = ("esp_spam:start=-12h,for=3d", "tracking_down:start=-6h,for=14h")
 DAYS, STEP = 30, 900.0
 HELD = 12 * 3600.0
 """Seconds that are looked back for alerts that hold already."""
