@@ -39,6 +39,8 @@ from exporter.telemetry import Telemetry
 UP = Family("up", "Whether the scrape worked, 1 or 0; Prometheus makes it.", "gauge")
 FILTERS = {"account_name": "sender", "tag_name": "tag"}
 """Filters that the traffic has another name for."""
+Wanted = Callable[[str, Mapping[str, str]], bool]
+"""Whether a series is there, by the metric's name and the labels."""
 FAILURES: Mapping[str, type[DirectMailError]] = {
     "throttle": Throttled,
     "error": ServerError,
@@ -64,19 +66,19 @@ def replay(
     times: Iterable[float],
     *,
     labels: Mapping[str, str],
-    wanted: Callable[[str], bool] = lambda name: True,
+    wanted: Wanted = lambda name, labels: True,
     chosen: Callable[[Combination], bool] = lambda combination: True,
     faults: Mapping[str, Fault] = MappingProxyType({}),
 ) -> History:
     """Return what a Prometheus would have got of the config's targets, had it scraped at these times.
 
     `traffic` is each target's, `faults` are what goes wrong in its API, and `labels` what a Prometheus adds itself
-    (job, instance). `wanted` says of a metric by its name, `chosen` of a combination, whether it is there.
+    (job, instance). `wanted` says of a series, `chosen` of a combination, whether it is there.
     """
     store, registry = Store(), CollectorRegistry()
     telemetry = Telemetry(registry, store.decreases)
     own = _Own(registry, labels, wanted)
-    history = History([each for each in (*metrics.FAMILIES, *own.families, UP) if wanted(each.name)])
+    history = History([*metrics.FAMILIES, *own.families, UP])
     scenes = [
         _Scene(
             _chosen_plan(settings, target, chosen),
@@ -102,14 +104,14 @@ def replay(
 class _Shelf:
     """Where series are put: a history, and which metrics it takes."""
 
-    def __init__(self, history: History, labels: Mapping[str, str], wanted: Callable[[str], bool]) -> None:
+    def __init__(self, history: History, labels: Mapping[str, str], wanted: Wanted) -> None:
         self._history = history
         self._labels = labels
         self._wanted = wanted
 
     def series(self, name: str, labels: Mapping[str, str]) -> list[Series]:
-        """Return the new series, none where the metric is not wanted."""
-        return [self._history.series(name, {**labels, **self._labels})] if self._wanted(name) else []
+        """Return the new series, none where it is not wanted."""
+        return [self._history.series(name, {**labels, **self._labels})] if self._wanted(name, labels) else []
 
 
 class _Answers:
@@ -266,24 +268,25 @@ class _Own:
     Not the histogram: its calls were never made, and OpenMetrics wants its series moment by moment.
     """
 
-    def __init__(self, registry: CollectorRegistry, labels: Mapping[str, str], wanted: Callable[[str], bool]) -> None:
+    def __init__(self, registry: CollectorRegistry, labels: Mapping[str, str], wanted: Wanted) -> None:
         self.families = [
             Family(each.name + "_total" * (each.type == "counter"), each.documentation, each.type)
             for each in registry.collect()
             if each.name.startswith("directmail_") and each.type != "histogram"
         ]
-        names = [each.name for each in self.families if wanted(each.name)]
-        self._registry = registry.restricted_registry(names)
+        self._registry = registry.restricted_registry([each.name for each in self.families])
         self._labels = labels
-        self._series: dict[tuple[str, ...], Series] = {}
+        self._wanted = wanted
+        self._series: dict[tuple[str, ...], list[Series]] = {}
 
     def add(self, history: History, now: float) -> None:
         """Add a sample to every series."""
         for sample in (sample for family in self._registry.collect() for sample in family.samples):
             key = (sample.name, *sample.labels.values())
             if key not in self._series:
-                self._series[key] = history.series(sample.name, {**sample.labels, **self._labels})
-            self._series[key].add(now, sample.value)
+                self._series[key] = _Shelf(history, self._labels, self._wanted).series(sample.name, sample.labels)
+            for series in self._series[key]:
+                series.add(now, sample.value)
 
 
 def _chosen_plan(settings: Config, target: Target, chosen: Callable[[Combination], bool]) -> TargetPlan:

@@ -1,5 +1,6 @@
 """A Prometheus that holds a history and evaluates our rules, an Alertmanager, and what they can be asked."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -101,10 +102,12 @@ async def record(folder: Path, passes: Iterable[Path], stretches: Sequence[Stret
     """
     promtool = programs.find()["promtool"]
     for rules in passes:
-        async with prometheus(folder, "{}", *flags) as server:
+        async with prometheus(folder, "{}", *flags) as server, asyncio.TaskGroup() as group:
             for each in stretches:
-                await programs.run(
-                    *(promtool, "tsdb", "create-blocks-from", ONE_BLOCK, "rules", f"--start={each.start:.0f}"),
-                    *(f"--end={each.end:.0f}", f"--eval-interval={each.step:.0f}s", f"--url={server.url}"),
-                    *(f"--output-dir={folder / 'data'}", rules),
+                group.create_task(
+                    programs.run(
+                        *(promtool, "tsdb", "create-blocks-from", ONE_BLOCK, "rules", f"--start={each.start:.0f}"),
+                        *(f"--end={each.end:.0f}", f"--eval-interval={each.step:.0f}s", f"--url={server.url}"),
+                        *(f"--output-dir={folder / 'data'}", rules),
+                    )
                 )

@@ -38,9 +38,11 @@ class Firing:
 
 async def firings(server: Prometheus, alerts: Iterable[Alert], start: float, end: float, step: float) -> list[Firing]:
     """Return what fires between two moments when rules are evaluated every `step` seconds, as Prometheus does it."""
+    async with asyncio.TaskGroup() as group:
+        asked = [(alert, group.create_task(server.query_range(alert.expression, start, end, step))) for alert in alerts]
     found = []
-    for alert in alerts:
-        for series in await server.query_range(alert.expression, start, end, step):
+    for alert, answer in asked:
+        for series in answer.result():
             labels = {name: value for name, value in series["metric"].items() if name != "__name__"}
             moments = [float(at) for at, _ in series["values"]]
             for since, until in episodes(moments, step, alert.waits, alert.keeps):

@@ -63,7 +63,7 @@ async def live(folder: Path, *ahead: str) -> AsyncIterator[Live]:
 
 async def test_an_incident_fires_its_alert_at_the_webhook_and_resolves_when_it_ends(tmp_path: Path) -> None:
     """One life of an exporter: tracking breaks for its sender, its key is revoked and given back, it dies."""
-    ahead = ("tracking_down:start=+3h,for=6h", "key_revoked:start=+11h,for=2h")
+    ahead = ("tracking_down:start=+2h,for=330m", "key_revoked:start=+510m,for=90m")
     async with live(tmp_path, *ahead) as stack, asyncio.timeout(PATIENCE):
         broken = await stack.told.until("DirectMailTrackingBroken", "firing", account_name=PRODUCT, tag_name="")
         assert broken["receiver"] == "on-call"

@@ -81,7 +81,7 @@ def test_the_table_tells_what_fired_and_what_was_spoken_for() -> None:
     assert verdict.missing == frozenset()
     assert verdict.unexpected == {"B info"}
     assert markdown(Findings([verdict], [], 20)).splitlines()[2:] == [
-        "| `esp_spam` | **A critical** 2.0 h, B info 2.5 h | C warning |",
+        "| `w` | **A critical** 2.0 h, B info 2.5 h | C warning |",
         "| 20 quiet weeks | 0 critical alerts | |",
     ]
 
