@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import GRACE, App, Options, load
+from exporter.app import App, Options, load
 from exporter.clock import VirtualClock
+from exporter.polling import GRACE
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.web.listening import SHUTDOWN_SECONDS
