@@ -195,7 +195,7 @@ async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_pa
         await demo.line_with(f"promtool tsdb create-blocks-from openmetrics {history} {tmp_path / 'history'}")
         assert await demo.end() == 0
     text = history.read_text()
-    assert text.count('directmail_track_day_emails{account_name="",') == 30
+    assert text.count('directmail_track_day_emails{query="account",') == 30
     assert text.endswith("# EOF\n")
 
 
