@@ -19,6 +19,8 @@ import click
 import yaml
 
 from exporter.demo import JOB
+from exporter.exposition import Family
+from exporter.history import History
 from exporter.simulator import incidents as known
 from stack import programs, prometheus, rules
 from stack.prometheus import Stretch
@@ -26,6 +28,8 @@ from stack.receiver import Receiver, receiver
 
 STORY = ("esp_spam:start=-10h,for=3d", "tracking_down:start=-4h,for=12h")
 DAYS, STEP = 30, 900.0
+HELD = 12 * 3600.0
+"""Seconds that are looked back for alerts that hold already."""
 LOOKBACK = "--query.lookback-delta=16m"
 """The past has a sample every quarter of an hour."""
 ADDRESSES = {"exporter": "127.0.0.1:10058", "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
@@ -54,6 +58,7 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
     past.unlink()
     month = Stretch(until - DAYS * 86_400, until, STEP)
     await prometheus.record(folder, rules.passes(folder), [month], LOOKBACK)
+    await _remember(folder, until)
     async with AsyncExitStack() as stack:
         options = [option for text in incidents for option in ("--incident", text)]
         exporter = (sys.executable, "-m", "exporter", "demo", "--listen", where.exporter, *options)
@@ -64,6 +69,27 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
         config = scraping(where)
         await stack.enter_async_context(prometheus.prometheus(folder, config, LOOKBACK, address=where.prometheus))
         yield
+
+
+async def _remember(folder: Path, until: float) -> None:
+    """Add since when alerts hold, as a Prometheus does that ran all the time: the next one goes on from there."""
+    state = History([Family("ALERTS_FOR_STATE", "Since when an alert holds, in seconds since the epoch.", "gauge")])
+    last = until - STEP
+    async with prometheus.prometheus(folder, "{}", LOOKBACK) as server:
+        for alert in rules.alerts():
+            for series in await server.query_range(alert.expression, until - HELD, last, STEP):
+                moments = {float(at) for at, _ in series["values"]}
+                since = last
+                while since - STEP in moments:
+                    since -= STEP
+                if last in moments:
+                    labels = {**series["metric"], "__name__": "", "alertname": alert.name, "severity": alert.severity}
+                    state.series("ALERTS_FOR_STATE", labels).add(last, since)
+    if len(state):
+        file = folder / "state.om"
+        await asyncio.to_thread(state.write, file)
+        await prometheus.load(folder, file)
+        file.unlink()
 
 
 def scraping(where: Stack) -> str:
