@@ -1,24 +1,36 @@
-# Two stages: the first has pip, the second only what runs.
-FROM python:3.13-slim-bookworm AS build
+# Two stages: the first has pip and the build's own tools, the second only what runs. Neither needs a shell to run.
+FROM python:3.13-slim-trixie AS build
 WORKDIR /src
-RUN python3 -m venv /opt/exporter
-COPY requirements.txt .
-RUN /opt/exporter/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.txt
+COPY requirements.txt requirements-build.txt ./
+# Some packages come as source: wheels are built first, by tools that have hashes too.
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/exporter \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps --requirement requirements-build.txt \
+    && /opt/build/bin/pip wheel --no-cache-dir --require-hashes --no-deps --no-build-isolation --wheel-dir wheels --requirement requirements.txt \
+    && /opt/build/bin/pip --python /opt/exporter/bin/python install --no-cache-dir --no-index --no-deps wheels/*.whl
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
-RUN /opt/exporter/bin/pip install --no-cache-dir --no-deps . && /opt/exporter/bin/pip uninstall --yes pip
+RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/build/bin/pip --python /opt/exporter/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl \
+    && mkdir /var/lib/directmail-exporter
 
-FROM python:3.13-slim-bookworm
+FROM python:3.13-slim-trixie
+COPY --from=build /opt/exporter /opt/exporter
+# A named volume takes over this owner.
+COPY --from=build --chown=65534:65534 /var/lib/directmail-exporter /var/lib/directmail-exporter
 ARG REVISION=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="directmail-exporter" \
       org.opencontainers.image.description="Opens and clicks of Alibaba Cloud Direct Mail for Prometheus" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENV DIRECTMAIL_EXPORTER_REVISION="${REVISION}" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-COPY --from=build /opt/exporter /opt/exporter
+ENV DIRECTMAIL_EXPORTER_REVISION="${REVISION}" \
+    PATH=/opt/exporter/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
 USER 65534:65534
 EXPOSE 10058
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["/opt/exporter/bin/directmail-exporter", "healthcheck"]
-ENTRYPOINT ["/opt/exporter/bin/directmail-exporter"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["directmail-exporter", "healthcheck"]
+ENTRYPOINT ["directmail-exporter"]
 CMD ["--config.file=/etc/directmail-exporter/config.yaml"]

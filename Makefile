@@ -3,13 +3,14 @@
 export ALIBABA_CLOUD_ECS_METADATA_DISABLED = true
 
 PYTHON ?= python3
+ENGINE ?= docker
 BIN := .venv/bin
 READY := .venv/ready
 WHEELS := .cache/wheels/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: demo demo-history demo-stack coverage test stack-test package-test docs dashboards check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test image image-test stack-test package-test docs dashboards manifests check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -34,6 +35,16 @@ stack-test: $(READY)
 package-test: $(READY) $(WHEELS)
 	$(BIN)/python -m pytest -m package tests/test_package.py $(ARGS)
 
+# ENGINE=podman does as well; BUILDAH_FORMAT gives it Docker's format, which alone has health checks.
+image:
+	BUILDAH_FORMAT=docker $(ENGINE) build --tag directmail-exporter \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) .
+
+# Builds the image and runs it, with buildah and podman on a base that is made here. Needs root, debootstrap and runc.
+image-test: $(READY)
+	$(BIN)/python -m pytest -m image tests/test_image.py $(ARGS)
+
 check: lint types test
 
 lint: $(READY)
@@ -57,6 +68,10 @@ docs: $(READY)
 # grafana/*.json from the Python beside them.
 dashboards: $(READY)
 	$(BIN)/python -m grafana.build
+
+# deploy/kubernetes/monitoring/ from prometheus/*.rules.yml and grafana/*.json.
+manifests: $(READY)
+	$(BIN)/python -m deploy.manifests
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

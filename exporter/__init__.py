@@ -9,6 +9,7 @@ The map, in the direction the data flows; imports point the other way only:
     backfill     history for promtool, with progress; check: what a config costs; demo: exporter and simulator
     replay       the demo's past, as made-up weeks of it
     doctor       a few real calls, and what is wrong in plain words
+    healthcheck  asks a running exporter whether it lives
     polling      the targets that are polled, and the plans they follow
     publisher    keeps the exposition in step with the store and the calendar
     collector    the loop: due cells -> client -> store

@@ -95,6 +95,9 @@ class Backfill:
         """Read what is not known yet, until stopped, and write everything that is known. Raise StateError."""
         if self._state is not None:
             self._state.open()
+        for target in self._settings.targets:
+            if self.store.claim(target.name, target.account):
+                self._catalogue.forget(target.name)
         try:
             progress = Progress(0, told)
             async with open_session() as session, asyncio.TaskGroup() as group:

@@ -4,8 +4,6 @@ import asyncio
 import sys
 import time
 import traceback
-import urllib.error
-import urllib.request
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -35,14 +33,7 @@ DEMO_ADDRESS = "127.0.0.1:10058"
     is_flag=True,
     help="Reload the config when its content changes.",
 )
-@click.option(
-    "--web.listen-address",
-    "listen_addresses",
-    multiple=True,
-    default=[":10058"],
-    show_default=True,
-    help="Address to listen on; may be given several times.",
-)
+@flags.listen_addresses
 @click.option(
     "--web.telemetry-path",
     "telemetry_path",
@@ -302,14 +293,20 @@ def doctor(config_file: Path, shard: Shard, style: str) -> None:
 
 
 @cli.command()
-@click.option("--url", default="http://127.0.0.1:10058/-/healthy", show_default=True, help="What to ask.")
-def healthcheck(url: str) -> None:
-    """Ask a running exporter for its health; for containers without curl."""
+@flags.listen_addresses
+@click.option("--url", help="Ask this instead of the address to listen on.")
+@click.option("--insecure", is_flag=True, help="Take any certificate of --url.")
+def healthcheck(listen_addresses: tuple[str, ...], url: str | None, insecure: bool) -> None:
+    """Ask a running exporter for its health, with TLS or without; for containers without curl.
+
+    Of several addresses to listen on the first is asked.
+    """
+    from exporter.healthcheck import NotHealthy, of_listener, of_url
+
     try:
-        with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310  the operator's own URL
-            click.echo(answer.read(100).decode(errors="replace").strip())
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        _fail(f"not healthy: {getattr(error, 'reason', error)}")
+        click.echo(of_url(url, insecure=insecure) if url else of_listener(listen_addresses[0]))
+    except NotHealthy as error:
+        _fail(f"not healthy: {error}")
 
 
 def main() -> None:

@@ -98,6 +98,11 @@ class Target:
     queries: tuple[Query, ...]
 
     @property
+    def account(self) -> str:
+        """Whose numbers the target has and where their days begin: what is known of one is of no use to another."""
+        return f"{self.region or self.endpoint} {self.timezone.key}"
+
+    @property
     def discovered(self) -> tuple[str, ...]:
         """The filters that some query wants discovered, each once."""
         return tuple(dict.fromkeys(key for query in self.queries for key in query.discovered))

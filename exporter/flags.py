@@ -8,6 +8,9 @@ import click
 
 from exporter import shards
 
+LISTEN_ADDRESS = "DIRECTMAIL_EXPORTER_LISTEN_ADDRESS"
+"""The environment variable that tells the exporter where to listen, and a container's health check whom to ask."""
+
 config_file = click.option(
     "--config.file",
     "config_file",
@@ -15,6 +18,17 @@ config_file = click.option(
     default="config.yaml",
     show_default=True,
     help="The config.",
+)
+
+listen_addresses = click.option(
+    "--web.listen-address",
+    "listen_addresses",
+    multiple=True,
+    default=[":10058"],
+    envvar=LISTEN_ADDRESS,
+    show_default=True,
+    show_envvar=True,
+    help="Address to listen on; may be given several times.",
 )
 
 

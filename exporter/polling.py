@@ -102,6 +102,12 @@ class Polling:
                 if name not in targets or _account(targets[name]) != _account(polled.target):
                     polled.cancel()
                     del self._polled[name]
+            for target in settings.targets:
+                if self._store.claim(target.name, target.account):
+                    self._catalogue.forget(target.name)
+                    self._log.warning(
+                        "target is another account now; what was known of it is forgotten", target=target.name
+                    )
             plans = await self._plans()
             await self._publisher.show(plans, gone)
             for name in gone:

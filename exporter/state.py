@@ -72,6 +72,7 @@ MIGRATIONS = (
         PRIMARY KEY (target, filter, place)
     ) WITHOUT ROWID;
     """,
+    "CREATE TABLE account (target TEXT PRIMARY KEY, account TEXT NOT NULL) WITHOUT ROWID;",
 )
 """Every change of the schema, in order; the file records which it has."""
 
@@ -118,6 +119,13 @@ class StateFile:
 
     async def save(self) -> None:
         """Write what has changed since the last time. What cannot be written is kept for the next."""
+        claimed = self._store.claimed
+        if claimed:
+            self._store.claimed = set()
+            accounts = {target: self._store.accounts[target] for target in claimed}
+            if not await asyncio.to_thread(self._write, partial(_write_accounts, accounts=accounts)):
+                self._store.claimed |= claimed
+                return
         lists = self._catalogue.take_changes()
         if lists and not await asyncio.to_thread(self._write, lambda database: _write_lists(database, lists)):
             self._catalogue.changed |= lists.keys()
@@ -179,8 +187,11 @@ class StateFile:
             self._store.get(keys[number]).cells[date.fromisoformat(day)] = Cell(Totals(*rest[:5]), rates, read_at)
         self._store.decreases.update(dict(database.execute("SELECT target, count FROM decreases")))
         # A file that may only be read may be of an older schema.
-        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'discovered'").fetchone():
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        if "discovered" in tables:
             self._catalogue.restore(database.execute(_GET_DISCOVERED))
+        if "account" in tables:
+            self._store.accounts.update(dict(database.execute("SELECT target, account FROM account")))
 
     def _load_read_only(self) -> None:
         try:
@@ -245,6 +256,16 @@ def _write_records(database: sqlite3.Connection, lines: Iterable[_Line], decreas
     database.executemany(
         "INSERT INTO decreases VALUES (?, ?) ON CONFLICT DO UPDATE SET count = excluded.count", decreases
     )
+
+
+def _write_accounts(database: sqlite3.Connection, accounts: Mapping[str, str]) -> None:
+    """Note whose numbers the targets have, and delete those that are another's."""
+    for target, account in accounts.items():
+        known = database.execute("SELECT account FROM account WHERE target = ?", (target,)).fetchone()
+        if known is not None and known != (account,):
+            database.execute("DELETE FROM combination WHERE target = ?", (target,))
+            database.execute("DELETE FROM discovered WHERE target = ?", (target,))
+        database.execute("INSERT OR REPLACE INTO account VALUES (?, ?)", (target, account))
 
 
 def _write_lists(database: sqlite3.Connection, lists: Mapping[Place, Mapping[str, float]]) -> None:

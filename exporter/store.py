@@ -61,6 +61,10 @@ class Store:
         """Counts that went down between two reads, by target."""
         self.changed: dict[Key, set[date]] = {}
         """Records that changed since `take_changes`, with the days that did; the state file's list of work."""
+        self.accounts: dict[str, str] = {}
+        """Whose numbers the records of each target are (`config.Target.account`)."""
+        self.claimed: set[str] = set()
+        """Targets that were claimed for an account since the state file heard of it."""
 
     def get(self, key: Key) -> Record:
         """Return the combination's record, an empty one that is not kept where nothing is known."""
@@ -74,6 +78,19 @@ class Store:
         """Take in a record that was known before this process; a read that worked then still counts as one."""
         record.last_attempt_ok = True if record.last_success_at is not None else None
         self._records[key] = record
+
+    def claim(self, target: str, account: str) -> bool:
+        """Note whose numbers the target has from now on. Where they were another's forget them, and return True."""
+        before = self.accounts.get(target, account)
+        if self.accounts.get(target) != account:
+            self.accounts[target] = account
+            self.claimed.add(target)
+        if before == account:
+            return False
+        for key in [key for key in self._records if key[0] == target]:
+            del self._records[key]
+            self.changed.pop(key, None)
+        return True
 
     def take_changes(self) -> dict[Key, set[date]]:
         """Return what has changed since the last call, and begin anew."""

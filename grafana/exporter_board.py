@@ -215,24 +215,28 @@ TARGET_AGE = lines(
     overrides=[dashed("B")],
 )
 FAILING_COMBINATIONS = lines(
-    "Failing and stale combinations",
-    "Combinations whose last read failed, and those whose series were dropped for their age.",
+    "Failing, stale and dropped combinations",
+    "Combinations whose last read failed, those whose series were dropped for their age, and those of discovered "
+    "values that do not fit into the limits or the budget.",
     "short",
     [
         Query(f"sum by (target) (1 - directmail_query_success{{{SCOPE}}})", "{{target}} failing"),
         Query(f"sum by (target) (directmail_query_stale{{{SCOPE}}})", "{{target}} stale"),
+        Query(f"max by (target) (directmail_exporter_combinations_dropped{{{SCOPE}}})", "{{target}} dropped"),
     ],
     decimals=0,
 )
-DECREASES = lines(
-    "Counts that fell (1h)",
-    "Counts that the API gave lower than before. A few are restatements; many mean that its days begin at another hour "
-    "than `timezone` says.",
+DOUBTS = lines(
+    "Doubtful answers (1h)",
+    "Counts that the API gave lower than before: a few are restatements, many mean that its days begin at another hour "
+    "than `timezone` says. Rates that are not count / emails, and more unique events than events.",
     "short",
     [
-        Query(
-            f"sum by (target) (increase(directmail_exporter_count_decreases_total{{{SCOPE}}}[1h]))",
-            "{{target}}",
+        Query(f"sum by (target) (increase(directmail_exporter_{name}_total{{{SCOPE}}}[1h]))", f"{{{{target}}}} {what}")
+        for name, what in (
+            ("count_decreases", "fell"),
+            ("reported_rate_mismatches", "rates"),
+            ("implausible_counts", "implausible"),
         )
     ],
     decimals=0,
@@ -290,7 +294,7 @@ ROWS = (
         "API",
         [Line(8, [BY_RESULT, FAILING, THROTTLED_REQUESTS], [10, 7, 7]), Line(9, [LATENCY, LATENCY_BUCKETS])],
     ),
-    Row("Polling", [Line(8, [TARGET_AGE, FAILING_COMBINATIONS]), Line(7, [TARGET_STATE, DECREASES])]),
+    Row("Polling", [Line(8, [TARGET_AGE, FAILING_COMBINATIONS]), Line(7, [TARGET_STATE, DOUBTS])]),
     Row(
         "Process",
         [Line(7, [CPU, MEMORY, FILES]), Line(7, [SCRAPE_TIME, SCRAPE_SIZE])],

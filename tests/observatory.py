@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def settings(endpoint: str) -> config.Config:
     return app.checked("the observatory's config", *config.parse(text))
 
 
-def wanted(metric: str) -> bool:
+def wanted(metric: str, labels: Mapping[str, str]) -> bool:
     """Return whether the boards ask for a metric's past: not for ratios, which they compute themselves."""
     return not metric.endswith("_ratio") and not metric.startswith("directmail_track_window")
 

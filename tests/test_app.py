@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import GRACE, App, Options, load
+from exporter.app import App, Options, load
 from exporter.clock import VirtualClock
+from exporter.polling import GRACE
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.web.listening import SHUTDOWN_SECONDS
@@ -137,6 +138,22 @@ class TestInOneProcess:
         assert asked == {SENDERS[2]}
         assert SENDERS[0] in text
         assert SENDERS[1] not in text
+
+    async def test_a_target_that_becomes_another_account_shows_nothing_of_the_old_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        old, new = simulator(), simulator(faults=[Fault("hang")])
+        async with old.listen() as url, new.listen() as other_url:
+            write_config(path, url)
+            app = App(load(path), Options(listen_addresses=("127.0.0.1:0",)), environment=KEYS, config_file=path)
+            task, base = await started(app)
+            await until(f"{base}/metrics", "directmail_track_emails{")
+            write_config(path, other_url)
+            assert await app.reload() == ()
+            _, text = await get(f"{base}/metrics")
+            app.stop()
+            await task
+        assert "directmail_track_emails{" not in text
+        assert "directmail_query_stale{account_name=" in text
 
     async def test_a_bad_config_keeps_the_old_one_running(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"

@@ -1,6 +1,5 @@
 """Flags, sub-commands, exit statuses, and what a mistake looks like."""
 
-import asyncio
 import os
 import socket
 import subprocess
@@ -196,7 +195,7 @@ async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_pa
         await demo.line_with(f"promtool tsdb create-blocks-from openmetrics {history} {tmp_path / 'history'}")
         assert await demo.end() == 0
     text = history.read_text()
-    assert text.count('directmail_track_day_emails{account_name="",') == 30
+    assert text.count('directmail_track_day_emails{query="account",') == 30
     assert text.endswith("# EOF\n")
 
 
@@ -206,15 +205,6 @@ async def test_the_simulator_answers_until_it_is_ended() -> None:
         status, text = await get(url)
         assert (status, "IncompleteSignature" in text) == (400, True)
         assert await simulator.end() == 0
-
-
-async def test_the_health_check_needs_no_other_program() -> None:
-    async with program("demo", "--listen", "127.0.0.1:0") as demo:
-        url = f"http://{await demo.address()}/-/healthy"
-        well = await asyncio.to_thread(run, "healthcheck", "--url", url)
-        await demo.end()
-    ill = await asyncio.to_thread(run, "healthcheck", "--url", url)
-    assert (well.exit_code, ill.exit_code) == (0, 1)
 
 
 def test_starting_loads_nothing_that_it_may_not_need() -> None:

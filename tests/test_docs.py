@@ -56,13 +56,13 @@ def test_the_readme_uses_only_flags_that_exist() -> None:
     assert shown - docker <= known
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt", "requirements-dev.txt"])
 def test_the_constraints_have_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
     assert "index-url" not in text
     pins = re.findall(r"^[a-zA-Z0-9][\w.-]*==\S+ \\\n +--hash=sha256:", text, re.MULTILINE)
-    assert len(pins) == len(re.findall(r"^[a-zA-Z0-9][\w.-]*==", text, re.MULTILINE)) > 10
+    assert len(pins) == len(re.findall(r"^[a-zA-Z0-9][\w.-]*==", text, re.MULTILINE)) > 5
 
 
 def test_dependencies_are_pinned_for_what_the_project_says_it_needs() -> None:

@@ -227,7 +227,7 @@ ENDS_AT_ONCE = ("throttling", "connection", "access")
 @pytest.mark.parametrize("name", faults.NAMES)
 async def test_every_fault_is_explained(name: str) -> None:
     check, level = EXPECTED[name]
-    settings = "timeout: 1s" if name in ("hang", "slow_drip") else ""
+    settings = "timeout: 3s" if name in ("hang", "slow_drip") else ""
     found = await visit(simulator(Fault(name, seconds=0.01)), settings=settings)
     assert (check, level) in {(each.check, each.level) for each in found.report.findings}
     assert_readable(found.report)

@@ -11,7 +11,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("progress", "demo", "flags"),
-    ("app", "backfill", "replay", "check", "doctor", "logs"),
+    ("app", "backfill", "replay", "check", "doctor", "healthcheck", "logs"),
     ("polling",),
     ("publisher",),
     ("collector", "discovery", "metrics", "telemetry", "web", "simulator"),

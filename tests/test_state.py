@@ -116,6 +116,30 @@ async def test_forgotten_days_leave_the_file_and_counters_stay(tmp_path: Path) -
     assert after.get(KEY).observed.opens == 11
 
 
+@pytest.mark.parametrize(
+    ("account", "stays"),
+    [pytest.param("us-east-1 UTC", True, id="the-same"), pytest.param("eu-central-1 UTC", False, id="another")],
+)
+async def test_numbers_of_another_account_leave_the_file(account: str, stays: bool, tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = known()
+    store.claim("shop", "us-east-1 UTC")
+    await saved(path, store)
+    again = reread(path)
+    assert again.claim("shop", account) is not stays
+    await saved(path, again)
+    assert bool(list(reread(path).keys())) is stays
+    assert reread(path).accounts == {"shop": account}
+
+
+async def test_a_file_that_names_no_account_yet_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    await saved(path, known())
+    again = reread(path)
+    assert not again.claim("shop", "us-east-1 UTC")
+    assert same(again, known())
+
+
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     file = opened(tmp_path / "state.db")
     with pytest.raises(StateError, match="used by another process; give each its own"):

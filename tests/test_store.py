@@ -86,3 +86,15 @@ def test_asking_for_what_is_not_known_keeps_nothing() -> None:
     store = Store()
     assert store.get(KEY).cells == {}
     assert list(store.keys()) == []
+
+
+def test_what_is_known_of_another_account_is_forgotten() -> None:
+    store = Store()
+    assert not store.claim("shop", "ap-southeast-1 Asia/Shanghai")
+    store.put(KEY, DAY, cell(50, START), day_start=START)
+    assert not store.claim("shop", "ap-southeast-1 Asia/Shanghai")
+    assert DAY in store.get(KEY).cells
+    assert not store.claim("other", "us-east-1 UTC")
+    assert store.claim("shop", "ap-southeast-1 UTC")
+    assert list(store.keys()) == []
+    assert store.take_changes() == {}

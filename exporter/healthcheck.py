@@ -1,0 +1,89 @@
+"""Asks a running exporter for its health, for containers that have neither curl nor a shell."""
+
+import http.client
+import ipaddress
+import ssl
+from urllib.parse import urlsplit
+
+from exporter.web.sockets import BindError, split_address
+
+PATH = "/-/healthy"
+SECONDS = 3.0
+"""How long an answer may take."""
+CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, ssl.SSLEOFError)
+
+
+class NotHealthy(Exception):
+    """The exporter does not answer as it should; the text is one line for the operator."""
+
+
+def of_listener(address: str) -> str:
+    """Return what the exporter says that listens on this `host:port`, with TLS or without. Raise NotHealthy.
+
+    Its certificate is not looked at: it is the neighbour's in the same container, and nothing secret is sent. One that
+    wants a client certificate closes the connection, which only a process that lives can do.
+    """
+    place = _reachable(address)
+    for scheme in ("http", "https"):
+        try:
+            return _answer(f"{scheme}://{place}{PATH}", insecure=True)
+        except CLOSED:
+            continue
+    return "OK, and wants a client certificate"
+
+
+def of_url(url: str, *, insecure: bool = False) -> str:
+    """Return what a URL answers; `insecure` takes any certificate. Raise NotHealthy."""
+    try:
+        return _answer(url, insecure=insecure)
+    except CLOSED:
+        raise NotHealthy("the connection was closed without an answer; is it https?") from None
+
+
+def _answer(url: str, *, insecure: bool) -> str:
+    """Return the text of a 200. Raise one of CLOSED where nothing is answered, NotHealthy for all else."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise NotHealthy(str(error)) from None
+    if host is None or parts.scheme not in ("http", "https"):
+        raise NotHealthy(f"{url!r} is no URL; write one such as http://127.0.0.1:10058{PATH}")
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        trust = ssl.create_default_context()
+        if insecure:
+            trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=trust)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
+    try:
+        connection.request("GET", parts.path or "/")
+        answer = connection.getresponse()
+        text = answer.read(100).decode(errors="replace").strip()
+    except CLOSED:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise NotHealthy(str(error) or type(error).__name__) from None
+    finally:
+        connection.close()
+    if answer.status != http.HTTPStatus.OK:
+        raise NotHealthy(f"{answer.status} {text}")
+    return text
+
+
+def _reachable(address: str) -> str:
+    """Return `host:port` as a client in the same place writes it: every interface is loopback."""
+    try:
+        host, port = split_address(address)
+    except BindError as error:
+        raise NotHealthy(str(error)) from None
+    if not host:
+        return f"127.0.0.1:{port}"
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return f"{host}:{port}"
+    if ip.is_unspecified:
+        return f"127.0.0.1:{port}" if ip.version == 4 else f"[::1]:{port}"
+    return f"{host}:{port}" if ip.version == 4 else f"[{host}]:{port}"
