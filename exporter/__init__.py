@@ -4,7 +4,7 @@ The map, in the direction the data flows; imports point the other way only:
 
     config -> plan -> collector -> store -> metrics -> web
 
-    cli          sub-commands; flags: what several of them take
+    cli          sub-commands; flags: what several of them take; trial: those without an account; ending: how they end
     app          composition root: opens everything, owns tasks and signals
     backfill     history for promtool, with progress; check: what a config costs; demo: exporter and simulator
     replay       the demo's past, as made-up weeks of it

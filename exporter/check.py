@@ -64,7 +64,7 @@ def _target(config: Config, each: plan.TargetPlan) -> list[str]:
     lines += [f"  {name:<{width}}  {value}" for name, value in rows]
     for query in each.target.queries:
         own = sum(combination.query == query.name for combination in each.combinations)
-        size = _bound(query) if query.discovered else f"{own} combination{'s' * (own != 1)}"
+        size = _bound(query) if query.discovered else _combinations(own)
         lines.append(f"  query {query.name}: {size}")
     return lines
 
@@ -86,4 +86,8 @@ def _bound(query: Query) -> str:
     limits = {key: wish.limit for key, wish in query.discovered.items()}
     most = math.prod([*limits.values(), *map(len, query.filters.values())])
     parts = ", ".join(f"{limit} of {key}" for key, limit in limits.items())
-    return f"at most {most} combinations by its limits ({parts}); which ones, is discovered"
+    return f"at most {_combinations(most)} by its limits ({parts}); which ones, is discovered"
+
+
+def _combinations(count: int) -> str:
+    return f"{count} combination{'s' * (count != 1)}"

@@ -1,26 +1,12 @@
 """The command line: flags and sub-commands."""
 
-import asyncio
 import sys
-import time
-import traceback
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from exporter import __revision__, __version__, flags, logs
+from exporter import __revision__, __version__, ending, flags, logs, trial
 from exporter.shards import WHOLE, Shard
-
-if TYPE_CHECKING:  # the program starts without what it may not need
-    from exporter.simulator.server import Habits, Simulator
-    from exporter.simulator.traffic import Choices
-
-_Result = TypeVar("_Result")
-
-DEMO_ADDRESS = "127.0.0.1:10058"
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,132 +91,11 @@ def cli(
             shard=shard,
         )
     except ConfigError as error:
-        _fail(str(error))
+        ending.fail(str(error))
     if config_check:
         click.echo(check.report(settings, shard))
         return
-    _run(program.run())
-
-
-@cli.command()
-@click.option("--listen", default=DEMO_ADDRESS, show_default=True, help="Address of the exporter.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=1, max=3600),
-    default=1.0,
-    show_default=True,
-    help="How fast the demo's clock runs.",
-)
-@click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
-@click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
-@click.option(
-    "--history",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the last 30 days to this file first, for promtool.",
-)
-def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[str, ...], history: Path | None) -> None:
-    """Run exporter and simulator together; no account needed."""
-    from exporter import demo as the_demo
-    from exporter.app import Options
-    from exporter.simulator.server import Habits
-
-    simulator = _simulator(speed, incidents, faults, habits=Habits(calls_per_minute=2 * the_demo.CALLS_PER_MINUTE))
-
-    def started(addresses: list[str]) -> None:
-        click.echo(f"Metrics:  http://{addresses[0]}/metrics")
-        click.echo(f"Status:   http://{addresses[0]}/")
-        click.echo("All windows are filled within half a minute. Ctrl-C ends the demo.")
-        if history is not None:
-            data = history.with_suffix("")
-            click.echo("A Prometheus that has the last 30 days and scrapes this demo:")
-            click.echo(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
-            click.echo(
-                "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
-                f"--storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
-            )
-
-    options = Options(listen_addresses=(listen,))
-    _run(the_demo.run(simulator, options, speed, started, history))
-
-
-@cli.command()
-@click.option("--listen", default="127.0.0.1:8025", show_default=True, help="Address to listen on.")
-@click.option("--access-key-id", envvar="SIMULATOR_ACCESS_KEY_ID", help="The key that is accepted.")
-@click.option(
-    "--access-key-secret",
-    envvar="SIMULATOR_ACCESS_KEY_SECRET",
-    help="Its secret; better in SIMULATOR_ACCESS_KEY_SECRET.",
-)
-@click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another account's traffic.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=1, max=3600),
-    default=1.0,
-    show_default=True,
-    help="How fast the mail's clock runs.",
-)
-@click.option(
-    "--rate-limit",
-    type=click.IntRange(min=1),
-    default=60,
-    show_default=True,
-    help="Calls a minute before it throttles.",
-)
-@click.option("--retry-after", is_flag=True, help="Throttling tells how long to wait.")
-@click.option(
-    "--largest-page",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="Rows of the largest page.",
-)
-@click.option(
-    "--rows", type=click.Choice(["day", "hour", "sum"]), default="day", show_default=True, help="What a row is of."
-)
-@click.option("--rate-format", type=click.Choice(["31.42", "31.42%", "0.3142"]), default="31.42", show_default=True)
-@click.option(
-    "--attribution",
-    type=click.Choice(["send", "event"]),
-    default="send",
-    show_default=True,
-    help="The day that opens are booked on.",
-)
-@click.option("--timezone", default="Asia/Shanghai", show_default=True, help="Where the day begins.")
-@click.option("--hourly", is_flag=True, help="Answers are of the last full hour, 15 minutes late.")
-@click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
-@click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
-def simulate(
-    listen: str,
-    access_key_id: str | None,
-    access_key_secret: str | None,
-    seed: int,
-    speed: float,
-    rate_limit: int,
-    retry_after: bool,
-    largest_page: int,
-    rows: str,
-    rate_format: str,
-    attribution: str,
-    timezone: str,
-    hourly: bool,
-    incidents: tuple[str, ...],
-    faults: tuple[str, ...],
-) -> None:
-    """Run the simulator alone: the API's wire format on loopback."""
-    from exporter import demo as the_demo
-    from exporter.simulator.server import Habits
-    from exporter.simulator.traffic import Choices
-
-    try:
-        choices = Choices(ZoneInfo(timezone), attribution, hourly)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise click.BadParameter(f"{timezone!r} is not a time zone", param_hint="--timezone") from None
-    habits = Habits(rows, rate_format, largest_page, rate_limit, retry_after)
-    simulator = _simulator(speed, incidents, faults, seed=seed, choices=choices, habits=habits)
-    simulator.key_id = access_key_id or simulator.key_id
-    simulator.secret = access_key_secret or simulator.secret
-    simulator.signing_time = time.time  # only the mail goes faster, not who asks
-    _run(the_demo.simulate(simulator, listen, lambda url: click.echo(f"GetTrackList: {url}")))
+    ending.run(program.run())
 
 
 @cli.command()
@@ -252,13 +117,13 @@ def backfill(config_file: Path, shard: Shard, days: int, query: str | None, outp
     try:
         settings = app.load(config_file, shard)
     except ConfigError as error:
-        _fail(str(error))
+        ending.fail(str(error))
     names = {each.name for target in settings.targets for each in target.queries}
     if query is not None and query not in names:
         raise click.BadParameter(f"{query!r} is no query of the config; name one of {', '.join(sorted(names))}")
     if not output.parent.is_dir():
         raise click.BadParameter(f"{output.parent} is no directory", param_hint="--output")
-    _run(progress.backfill(settings.of(shard), days, query, output))
+    ending.run(progress.backfill(settings.of(shard), days, query, output))
 
 
 @cli.command()
@@ -283,11 +148,11 @@ def doctor(config_file: Path, shard: Shard, style: str) -> None:
     try:
         settings = app.load(config_file, shard).of(shard)
     except ConfigError as error:
-        _fail(str(error))
+        ending.fail(str(error))
     click.echo(longest(settings), err=True)
-    reports = _run(examine(settings, SystemClock()))
+    reports = ending.run(examine(settings, SystemClock()))
     if reports is None:
-        _fail("interrupted")
+        ending.fail("interrupted")
     click.echo(report.as_json(reports) if style == "json" else report.as_text(reports))
     sys.exit(0 if report.is_well(reports) else 1)
 
@@ -306,54 +171,13 @@ def healthcheck(listen_addresses: tuple[str, ...], url: str | None, insecure: bo
     try:
         click.echo(of_url(url, insecure=insecure) if url else of_listener(listen_addresses[0]))
     except NotHealthy as error:
-        _fail(f"not healthy: {error}")
+        ending.fail(f"not healthy: {error}")
+
+
+cli.add_command(trial.demo)
+cli.add_command(trial.simulate)
 
 
 def main() -> None:
     """Run the program; the exit status is 0, 1 for what cannot run, 2 for wrong flags."""
     cli(prog_name="directmail-exporter")
-
-
-def _simulator(
-    speed: float,
-    incident_texts: tuple[str, ...],
-    fault_texts: tuple[str, ...],
-    *,
-    habits: "Habits",
-    seed: int = 7,
-    choices: "Choices | None" = None,
-) -> "Simulator":
-    """Return a simulator whose mail goes `speed` times as fast. Raise BadParameter for what it does not know."""
-    from exporter.clock import SystemClock, VirtualClock
-    from exporter.simulator import faults, incidents
-    from exporter.simulator.server import Simulator
-    from exporter.simulator.traffic import Choices, Traffic
-
-    clock = SystemClock() if speed == 1 else VirtualClock(speed)
-    try:
-        planned = [incidents.parse(text, clock.time()) for text in incident_texts]
-        broken = [faults.parse(text) for text in fault_texts]
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    return Simulator(Traffic(seed, choices or Choices(), planned), clock=clock, habits=habits, faults=broken)
-
-
-def _run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
-    """Run to the end and return what comes of it, None after Ctrl-C. What can be mended is one line; a bug is loud."""
-    from exporter.state import StateError
-    from exporter.web.sockets import BindError
-
-    try:
-        return asyncio.run(work)
-    except (BindError, StateError) as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        return None
-    except Exception:  # noqa: BLE001  whatever else it is, it is a bug
-        traceback.print_exc()
-        _fail("this is a bug in directmail-exporter; please report the lines above")
-
-
-def _fail(text: str) -> NoReturn:
-    click.echo(text, err=True)
-    sys.exit(1)

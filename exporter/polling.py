@@ -5,7 +5,7 @@ change at a time: shown first, then polled.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -70,6 +70,7 @@ class Polling:
         self._polled: dict[str, _Polled] = {}
         self._following = asyncio.Lock()
         self._is_followed = False
+        self._is_draining = False
 
     def open(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
         """Take the session for the calls and the group that owns the tasks; before anything is followed."""
@@ -98,10 +99,11 @@ class Polling:
             self._settings = settings
             targets = {target.name: target for target in settings.targets}
             gone = self._polled.keys() - targets.keys()
-            for name, polled in tuple(self._polled.items()):
-                if name not in targets or _account(targets[name]) != _account(polled.target):
-                    polled.cancel()
-                    del self._polled[name]
+            await self._end(
+                polled
+                for name, polled in self._polled.items()
+                if name in gone or _account(targets[name]) != _account(polled.target)
+            )
             for target in settings.targets:
                 if self._store.claim(target.name, target.account):
                     self._catalogue.forget(target.name)
@@ -113,6 +115,8 @@ class Polling:
             for name in gone:
                 self._telemetry.remove(name)
             for index, each in enumerate(plans):
+                if self._is_draining:
+                    return
                 known = self._polled.get(each.target.name)
                 if known is not None:
                     known.target = each.target
@@ -124,18 +128,32 @@ class Polling:
                 known.discovery.follow(each.target.discovered, settings.discovery_interval)
             self._is_followed = True
 
+    async def _end(self, targets: Iterable[_Polled]) -> None:
+        """Poll these no more, and return when that is over: an answer that has come by then is still taken in."""
+        ending = tuple(targets)
+        for polled in ending:
+            polled.cancel()
+        for polled in ending:
+            await asyncio.wait(polled.tasks)
+            del self._polled[polled.target.name]
+
     async def drain(self) -> None:
-        """Start no new calls and wait for the reads in flight, but not for long; then end everything."""
-        for polled in self._polled.values():
+        """Start no new calls and wait for the reads in flight, but not for long; then end everything.
+
+        A config that is being followed meanwhile starts no target any more.
+        """
+        self._is_draining = True
+        ending = tuple(self._polled.values())
+        for polled in ending:
             polled.tasks[0].cancel()
             polled.collector.stop()
         try:
             async with asyncio.timeout(GRACE):
-                for polled in self._polled.values():
+                for polled in ending:
                     await polled.collector.finished()
         except TimeoutError:
             self._log.info("calls in flight are given up")
-        for polled in self._polled.values():
+        for polled in ending:
             polled.cancel()
 
     async def _plans(self) -> list[TargetPlan]:
@@ -223,9 +241,9 @@ class Polling:
 def _account(target: Target) -> tuple[object, ...]:
     """Return what makes a target the same account, asked in the same way."""
     return (
+        target.account,
         target.endpoint,
         target.credentials,
-        target.timezone,
         target.rate_limit_per_minute,
         target.timeout,
         target.page_size,

@@ -63,10 +63,10 @@ async def running(*command: str | Path, log: Path, ready: str) -> AsyncIterator[
         await _end(process)
 
 
-async def run(*command: str | Path) -> str:
-    """Run a program to its end and return what it wrote to stdout. Raise Broken for a status that is not 0."""
+async def run(*command: str | Path, folder: Path | None = None) -> str:
+    """Run a program in a folder, to its end, and return what it wrote to stdout. Raise Broken for a bad status."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=folder
     )
     try:
         output, errors = await process.communicate()

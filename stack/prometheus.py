@@ -98,7 +98,8 @@ async def load(folder: Path, history: Path) -> None:
 async def record(folder: Path, passes: Iterable[Path], stretches: Sequence[Stretch], *flags: str) -> None:
     """Evaluate recording rules over the past and add what they record to `folder`/data. Raise Missing and Broken.
 
-    `passes` are rule files; what one of them records, the next ones see.
+    `passes` are rule files; what one of them records, the next ones see. They are named without their folder: when
+    within an interval promtool evaluates a group depends on the path, and the same past shall give the same records.
     """
     promtool = programs.find()["promtool"]
     for rules in passes:
@@ -108,6 +109,7 @@ async def record(folder: Path, passes: Iterable[Path], stretches: Sequence[Stret
                     programs.run(
                         *(promtool, "tsdb", "create-blocks-from", ONE_BLOCK, "rules", f"--start={each.start:.0f}"),
                         *(f"--end={each.end:.0f}", f"--eval-interval={each.step:.0f}s", f"--url={server.url}"),
-                        *(f"--output-dir={folder / 'data'}", rules),
+                        *(f"--output-dir={folder / 'data'}", rules.name),
+                        folder=rules.parent,
                     )
                 )

@@ -24,6 +24,7 @@ class Alert:
     """An alert rule, durations in seconds."""
 
     name: str
+    group: str
     expression: str
     severity: str
     waits: float
@@ -34,9 +35,10 @@ class Alert:
 
 def alerts() -> Iterator[Alert]:
     """Yield our alert rules."""
-    for rule in (rule for group in _groups(ALERTS) for rule in group["rules"]):
+    for group, rule in ((each["name"], rule) for each in _groups(ALERTS) for rule in each["rules"]):
         yield Alert(
             rule["alert"],
+            group,
             rule["expr"],
             rule["labels"]["severity"],
             seconds(rule.get("for", "0s")),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.cli import demo
+from exporter.cli import cli, demo
 from exporter.simulator import incidents
 
 ROOT = Path(__file__).parent.parent
@@ -18,15 +18,28 @@ COMPOSE = ROOT / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
 
 
-def defaults(text: str) -> str:
-    """Return the text as it is without an environment: `${NAME:-default}` is the default."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+def interpolated(text: str, **environment: str) -> str:
+    """Return the text as Compose reads it: `${A:-default}`, and `${A:+text}` where A has a value."""
+
+    def value(match: re.Match[str]) -> str:
+        name, kind, text = match.groups()
+        given = environment.get(name, "")
+        return (given or text) if kind == "-" else (given and text)
+
+    return re.sub(r"\$\{(\w+):([-+])([^}]*)\}", value, text)
 
 
-def mounts(service: str) -> dict[str, str]:
+def mounts(service: str, **environment: str) -> dict[str, str]:
     """Return what a service mounts from this folder: source by the place in the container."""
-    written = [defaults(each).split(":") for each in SERVICES[service].get("volumes", [])]
-    return {place: source for source, place, *_ in written if source.startswith("./")}
+    found = {}
+    for each in SERVICES[service].get("volumes", []):
+        if isinstance(each, dict):
+            assert each["type"] == "bind"
+            found[interpolated(each["target"], **environment)] = interpolated(each["source"], **environment)
+        elif each.startswith("./"):
+            source, place, *_ = each.split(":")
+            found[place] = source
+    return found
 
 
 def test_compose_is_valid() -> None:
@@ -40,7 +53,11 @@ def test_what_a_service_mounts_exists_and_is_read_only(service: str) -> None:
     for source in mounts(service).values():
         assert (ROOT / source).exists(), source
     for written in SERVICES[service].get("volumes", []):
-        assert not written.startswith((".", "$")) or written.endswith(":ro")
+        assert (
+            written["read_only"]
+            if isinstance(written, dict)
+            else not written.startswith(".") or written.endswith(":ro")
+        )
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -71,8 +88,16 @@ def test_the_addresses_in_those_files_hold_because_the_services_share_a_network(
 
 
 def test_the_exporter_runs_the_demo_unless_it_is_told_otherwise() -> None:
-    name, *arguments = shlex.split(defaults(SERVICES["exporter"]["command"]))
+    name, *arguments = shlex.split(interpolated(SERVICES["exporter"]["command"]))
     assert name == "demo"
     given = demo.make_context(name, arguments).params
     assert given["listen"] == "0.0.0.0:10058"
     assert [incidents.parse(text, 0.0).name for text in given["incidents"]] == ["esp_spam"]
+
+
+@pytest.mark.parametrize("path", ["config.yaml", "./config.yaml", "/srv/mail/shop.yaml"])
+def test_one_variable_gives_it_a_config(path: str) -> None:
+    command = shlex.split(interpolated(SERVICES["exporter"]["command"], DIRECTMAIL_CONFIG=path))
+    given = cli.make_context("directmail-exporter", command).params
+    ((place, source),) = mounts("exporter", DIRECTMAIL_CONFIG=path).items()
+    assert (Path(place), source) == (given["config_file"], path)

@@ -564,7 +564,7 @@ def test_a_type_whose_package_is_missing_is_one_line_with_the_command(
     (problem,) = config.read(tmp_path / "config.yaml")[1]
     assert str(problem) == (
         f"{T}.credentials.type: {kind} needs alibabacloud-credentials. "
-        "Install it: pip install 'directmail-exporter[ram]'."
+        "Install it: pip install alibabacloud-credentials."
     )
 
 

@@ -495,7 +495,7 @@ class TestTemporaryCredentials:
         monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
         with pytest.raises(AuthError) as caught:
             await provider("default", ScriptedClock()).get()
-        assert caught.value.advice == "Install it: pip install 'directmail-exporter[ram]'."
+        assert caught.value.advice == "Install it: pip install alibabacloud-credentials."
         assert str(caught.value) == "credentials of type default need alibabacloud-credentials"
 
 

@@ -25,9 +25,16 @@ def own_metrics() -> set[str]:
     return names
 
 
-def test_the_readme_names_every_metric_and_no_other() -> None:
-    table = set(re.findall(r"`(directmail_\w+)`", README))
-    assert table == own_metrics() | {family.name for family in metrics.FAMILIES}
+def test_the_readme_names_the_gauges_of_a_window_and_no_metric_that_does_not_exist() -> None:
+    named = set(re.findall(r"`(directmail_\w+)`", README))
+    assert named <= own_metrics() | {family.name for family in metrics.FAMILIES}
+    assert named >= {row.name for row in metrics.ROWS if not row.reported}
+
+
+def test_every_picture_and_page_that_the_readme_shows_is_there() -> None:
+    shown = re.findall(r"\]\(([^)#]+)\)", README)
+    assert "docs/board.png" in shown
+    assert [path for path in shown if not (ROOT / path).exists()] == []
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:

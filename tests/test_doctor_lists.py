@@ -49,3 +49,20 @@ async def test_a_list_that_makes_no_sense_is_told_and_the_rest_is_asked() -> Non
     assert problem.text.startswith("QueryTagByParam brings no list: the answer has no data.tag")
     assert len(seen.of("discovery")) == len(DISCOVERY)
     assert_readable(seen.report)
+
+
+async def test_a_shape_that_discovery_brings_is_asked_with_a_value_that_is_listed() -> None:
+    """Else nobody would hear that esp brings nothing without dedicated IPs."""
+    queries = "\n      - {name: esps, account_name: {discover: true, include: [news.*]}, esp: [gmail.com, yahoo.com]}\n"
+    queries += "      - {name: account}\n"
+    seen = await visit(simulator(Fault("empty", where={"Esp": "gmail.com"})), queries=queries)
+    assert [each.level for each in seen.of("filters")] == [PROBLEM]
+    assert "esp=gmail.com: nothing, while account_name=news@mail.example.com has" in seen.one("filters").text
+    assert seen.of("coverage") == []
+
+
+async def test_of_senders_that_are_listed_one_is_enough() -> None:
+    queries = "\n      - {name: senders, account_name: {discover: true}}\n"
+    seen = await visit(simulator(), queries=queries)
+    assert len(seen.of("sender")) == 1
+    assert seen.of("coverage") == []

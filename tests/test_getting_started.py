@@ -57,7 +57,7 @@ def test_every_command_of_ours_exists_with_its_flags(line: str) -> None:
 
 def test_every_other_command_is_one_of_the_shell_or_of_this_repository() -> None:
     programs = {line.split()[0] for line in COMMANDS if line not in OURS}
-    known = {"mkdir", "(umask", "python3", ".venv/bin/pip", ".", "curl"}
+    known = {"mkdir", "(umask", "python3", ".venv/bin/pip", ".", "curl", "promtool", "prometheus"}
     assert programs == known
     made = set(re.findall(r"`make ([\w-]+)`", TEXT))
     assert made <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -100,7 +100,7 @@ def test_every_query_of_the_first_look_parses_and_asks_for_what_exists(query: st
 
 def test_every_metric_setting_and_file_that_is_named_exists() -> None:
     names = own_metrics() | {family.name for family in metrics.FAMILIES}
-    assert set(re.findall(r"`(directmail_\w+)", TEXT)) <= names
+    assert set(re.findall(r"`(directmail_\w+)`", TEXT)) <= names
     example = (ROOT / "config.example.yaml").read_text()
     settings = ("timezone", "page_size", "rate_limit_per_minute", "poll_interval", "refresh", "timeout")
     for key in settings:

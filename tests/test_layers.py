@@ -10,8 +10,9 @@ ROOT = Path(__file__).parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    ("trial",),
     ("progress", "demo", "flags"),
-    ("app", "backfill", "replay", "check", "doctor", "healthcheck", "logs"),
+    ("app", "backfill", "replay", "check", "doctor", "healthcheck", "ending", "logs"),
     ("polling",),
     ("publisher",),
     ("collector", "discovery", "metrics", "telemetry", "web", "simulator"),

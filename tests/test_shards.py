@@ -1,5 +1,8 @@
 """Shards: who polls which target, what the hostname says, and a process that has only its part."""
 
+import re
+from collections import Counter
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from exporter.app import App, Options, load
 from exporter.cli import cli
 from exporter.config import Config, ConfigError
 from exporter.shards import WHOLE, NoOrdinal, Shard, divide, owner, parse
-from tests.processes import get, started, until
+from tests.processes import get, program, started, until
 from tests.test_app import KEYS, simulator
 
 NAMES = [f"account_{number}" for number in range(1000)]
@@ -223,6 +226,27 @@ async def test_a_shard_polls_its_part_and_keeps_to_it_over_a_reload(tmp_path: Pa
         await task
     assert 'target="shop"' not in text
     assert "This is shard 1/3, of the shards 0 to 2. It polls 2 of the config's 3 targets" in page.replace("&#39;", "'")
+
+
+async def test_two_processes_share_one_config_and_ask_nothing_twice(tmp_path: Path) -> None:
+    names = ("shop", "billing", "news", "crm")
+    path = tmp_path / "config.yaml"
+    account = simulator()
+    async with account.listen() as url, AsyncExitStack() as both:
+        path.write_text(targets(*names, endpoint=url))
+        texts = []
+        for shard in ("0/2", "1/2"):
+            flags = ("--config.file", str(path), "--shard", shard, "--web.listen-address", "127.0.0.1:0")
+            address = await (await both.enter_async_context(program(*flags, environment=KEYS))).address()
+            await until(f"http://{address}/-/ready", "OK")
+            texts.append((await get(f"http://{address}/metrics"))[1])
+    polled = [set(re.findall(r'^directmail_up{target="(\w+)"} 1', text, re.MULTILINE)) for text in texts]
+    assert polled == [{each.name for each in part} for part in divide([Named(name) for name in names], 2)]
+    assert all(polled)
+    assert set.union(*polled) == set(names)
+    answered = [seen.parameters for seen in account.requests if seen.outcome == "OK"]
+    asked = Counter((parameters["AccountName"], parameters["StartTime"]) for parameters in answered)
+    assert max(asked.values()) == len(names), "each target asks a day of a sender once"
 
 
 async def test_a_shard_without_targets_is_healthy_and_says_so(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ PAUSE = 10.0
 _NO_WAY_TO_STS = (
     "Check the network and proxies; in a VPC without internet set sts_endpoint to sts-vpc.REGION.aliyuncs.com."
 )
-INSTALL = "Install it: pip install 'directmail-exporter[ram]'."
+INSTALL = "Install it: pip install alibabacloud-credentials."
 CONNECT_TIMEOUT, READ_TIMEOUT = 2000, 3000
 """Milliseconds. The process ends only when the thread does, and has 5 s for it."""
 

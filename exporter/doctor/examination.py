@@ -3,9 +3,10 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
-from exporter import plan
+from exporter import plan, selection
 from exporter.clock import Clock
 from exporter.config import Config, Target
 from exporter.connection import connect
@@ -49,7 +50,7 @@ async def _examine(settings: Config, target: Target, clock: Clock, environment: 
     wire = Wire(clock)
     async with open_session([wire.listener]) as session:
         client, _ = connect(target, session, clock, environment, attempts=1)
-        examination = _Examination(plan.make(settings, target), client, clock, wire)
+        examination = _Examination(settings, target, client, clock, wire)
         await examination.run()
     return Report(target.name, target.endpoint, wire.requests, tuple(examination.findings))
 
@@ -61,9 +62,10 @@ class _Enough(Exception):
 class _Examination:
     """One target's."""
 
-    def __init__(self, its_plan: plan.TargetPlan, client: Client, clock: Clock, wire: Wire) -> None:
-        self._plan = its_plan
-        self._target = its_plan.target
+    def __init__(self, settings: Config, target: Target, client: Client, clock: Clock, wire: Wire) -> None:
+        self._settings = replace(settings, targets=(target,))
+        self._target = target
+        self._plan = plan.make(settings, target)
         self._client = client
         self._clock = clock
         self._wire = wire
@@ -154,7 +156,11 @@ class _Examination:
         return answer
 
     async def _lists(self) -> None:
-        """Ask every operation that discovery needs for one page: each has a permission of its own."""
+        """Ask every operation that discovery needs for one page: each has a permission of its own.
+
+        What a page brings is planned with, as the exporter does: shapes that it has only then are asked too.
+        """
+        listed = {}
         for key in self._target.discovered[: self._left]:
             operation = OPERATIONS[key]
             try:
@@ -167,6 +173,8 @@ class _Examination:
             else:
                 count = len(found.names) if found.total is None else found.total
                 self._find("discovery", OK, f"{operation.action} answers: {count} values for {key}.")
+                listed[key] = {name: self._now for name in found.names if listing.is_usable(name)}
+        (self._plan,) = selection.plans(self._settings, {self._target.name: selection.Found(listed)})
 
     async def _tomorrow(self) -> Answer | None:
         day = self._today + timedelta(days=1)
@@ -226,8 +234,9 @@ class _Examination:
         return answer is not None and answer.has_mail
 
     def _senders(self) -> list[Filters]:
-        """Return the senders that were not asked for yet."""
-        named = {each.filters.account_name: None for each in self._plan.combinations if each.filters.account_name}
+        """Return the senders that the config names and that were not asked for yet."""
+        configured = plan.configured(self._target)
+        named = {each.filters.account_name: None for each in configured if each.filters.account_name}
         asked = {filters.account_name for filters in self._asked}
         return [Filters(account_name=sender) for sender in named if sender not in asked]
 

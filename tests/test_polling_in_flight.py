@@ -1,0 +1,125 @@
+"""A config that is followed, and the end of the process, while calls are in flight."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from exporter.catalogue import Catalogue
+from exporter.config import Config, parse
+from exporter.directmail import answers
+from exporter.directmail.model import Filters
+from exporter.exposition import Exposition
+from exporter.metrics import FAMILIES
+from exporter.polling import Polling
+from exporter.publisher import Publisher
+from exporter.store import Store
+from exporter.telemetry import Telemetry
+from tests.clock import ScriptedClock, settle
+from tests.test_app import KEYS
+
+
+class Line:
+    """Stands where the HTTP session stands: calls wait until the test lets their answers come."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._answers: list[asyncio.Future[bytes]] = []
+
+    @asynccontextmanager
+    async def post(self, url: object, **options: object) -> AsyncIterator["Line"]:
+        self.calls += 1
+        self._answers.append(asyncio.get_running_loop().create_future())
+        self._body = await self._answers[-1]
+        yield self
+
+    status = 200
+    headers: Mapping[str, str] = {}
+
+    @property
+    def content(self) -> "Line":
+        return self
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    def answer(self, document: Mapping[str, object]) -> None:
+        """Let the answer to every call that waits come."""
+        for each in self._answers:
+            if not each.done():
+                each.set_result(json.dumps(document).encode())
+
+
+class Office:
+    """The targets of one process, on a Line, by a script."""
+
+    def __init__(self) -> None:
+        self.clock, self.line, self.store = ScriptedClock(), Line(), Store()
+        registry = CollectorRegistry()
+        catalogue, exposition = Catalogue(), Exposition(FAMILIES, registry)
+        publisher = Publisher(self.store, exposition, self.clock)
+        telemetry = Telemetry(registry, {}, catalogue=catalogue)
+        self.polling = Polling(self.store, catalogue, publisher, telemetry, self.clock, KEYS)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Polling]:
+        """Yield the polling; end everything behind it."""
+        async with asyncio.TaskGroup() as tasks:
+            self.polling.open(self.line, tasks)  # type: ignore[arg-type]
+            yield self.polling
+            await settle()
+            await self.end()
+
+    async def end(self) -> None:
+        """Answer what is in flight, and end everything."""
+        self.line.answer(SMALL)
+        await self.polling.drain()
+
+
+def of_region(region: str, *names: str) -> Config:
+    """Return a config with a target for each name, `shop` for none."""
+    targets = "".join(
+        f"\n  - {{name: {name}, region: {region}, queries: [{{name: all}}]}}" for name in names or ["shop"]
+    )
+    config, problems = parse(f"windows: [today]\ntargets:{targets}")
+    assert config is not None, problems
+    return config
+
+
+SMALL = {"RequestId": "R", "Total": 1, "data": {"stat": [dict.fromkeys(answers.COUNTS, 1)]}}
+"""An answer of one page."""
+
+
+async def test_an_answer_that_comes_with_the_reload_is_still_taken_in() -> None:
+    office = Office()
+    async with office.open() as polling:
+        await polling.follow(of_region("us-east-1"))
+        await settle()
+        office.line.answer(SMALL)
+        await polling.follow(of_region("us-east-1", "shop", "other"))
+        assert list(office.store.keys()) == [("shop", Filters())]
+
+
+async def test_one_of_the_account_before_is_nothing_of_the_new_one() -> None:
+    office = Office()
+    async with office.open() as polling:
+        await polling.follow(of_region("us-east-1"))
+        await settle()
+        assert office.line.calls == 1
+        office.line.answer(SMALL)
+        await polling.follow(of_region("eu-central-1"))
+        assert list(office.store.keys()) == []
+
+
+async def test_nothing_is_started_by_a_reload_that_the_end_overtakes() -> None:
+    office = Office()
+    async with office.open() as polling:
+        await polling.follow(of_region("us-east-1"))
+        await settle()
+        reloading = asyncio.create_task(polling.follow(of_region("us-east-1", "shop", "other", "third")))
+        await asyncio.sleep(0)
+        await office.end()
+        await reloading
+        assert list(polling.collectors) == ["shop"]
