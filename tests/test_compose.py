@@ -87,6 +87,14 @@ def test_the_addresses_in_those_files_hold_because_the_services_share_a_network(
     assert all(SERVICES[name]["network_mode"] == "service:prometheus" for name in ("exporter", "alertmanager"))
 
 
+def test_grafana_asks_the_prometheus_beside_it_unless_it_is_told_of_another() -> None:
+    provisioned = yaml.safe_load((ROOT / "grafana/provisioning/datasources/prometheus.yml").read_text())
+    assert [source["url"] for source in provisioned["datasources"]] == ["$PROMETHEUS_URL"]
+    given = SERVICES["grafana"]["environment"]["PROMETHEUS_URL"]
+    assert given.startswith("${PROMETHEUS_URL:-")
+    assert defaults(given) == "http://prometheus:9090"
+
+
 def test_the_exporter_runs_the_demo_unless_it_is_told_otherwise() -> None:
     name, *arguments = shlex.split(interpolated(SERVICES["exporter"]["command"]))
     assert name == "demo"
