@@ -12,9 +12,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import click
 import yaml
 
@@ -53,14 +55,15 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
     now = time.time()
     until = now // STEP * STEP
     past = folder / "history.om"
-    await programs.run(sys.executable, "-m", "stack.past", past, f"{until:.0f}", where.exporter, *incidents)
+    story = [dated(text, until) for text in incidents]
+    await programs.run(sys.executable, "-m", "stack.past", past, f"{until:.0f}", where.exporter, *story)
     await prometheus.load(folder, past)
     past.unlink()
     month = Stretch(until - DAYS * 86_400, until, STEP)
     await prometheus.record(folder, rules.passes(folder), [month], LOOKBACK)
     await _remember(folder, until)
     async with AsyncExitStack() as stack:
-        options = [option for text in incidents for option in ("--incident", text)]
+        options = [option for text in story for option in ("--incident", text)]
         exporter = (sys.executable, "-m", "exporter", "demo", "--listen", where.exporter, *options)
         ready = f"http://{where.exporter}/-/healthy"
         await stack.enter_async_context(programs.running(*exporter, log=folder / "exporter.log", ready=ready))
@@ -69,6 +72,15 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
         config = scraping(where)
         await stack.enter_async_context(prometheus.prometheus(folder, config, LOOKBACK, address=where.prometheus))
         yield
+
+
+def dated(text: str, now: float) -> str:
+    """Return an incident with its start as a moment, so that it is one and the same for the past and for the demo.
+
+    Some minutes of difference would bring events back that the past has lost. Raise ValueError.
+    """
+    start = datetime.fromtimestamp(known.parse(text, now).start, UTC)
+    return f"{text}{',' if ':' in text else ':'}start={start.isoformat()}"
 
 
 async def _remember(folder: Path, until: float) -> None:
@@ -110,10 +122,17 @@ async def run(incidents: Sequence[str]) -> None:
             click.echo(f"Writing {DAYS} days of history and evaluating the rules over them: about a minute.")
             async with running(Path(made), incidents, told.address, where):
                 click.echo(f"Exporter:      http://{where.exporter}/")
-                click.echo(f"Prometheus:    http://{where.prometheus}/alerts")
+                click.echo(f"Prometheus:    {await alerts_page(f'http://{where.prometheus}')}")
                 click.echo(f"Alertmanager:  http://{where.alertmanager}/")
+                click.echo(f"  Debian's has no pages: amtool --alertmanager.url=http://{where.alertmanager} alert")
                 click.echo("Alerts are shown here as they arrive at a webhook. Ctrl-C ends everything.")
                 await _tell(told)
+
+
+async def alerts_page(prometheus: str) -> str:
+    """Return where a Prometheus shows alerts. Debian's is built without the newer pages."""
+    async with aiohttp.ClientSession() as session, session.get(f"{prometheus}/alerts") as answer:
+        return f"{prometheus}{'' if answer.ok else '/classic'}/alerts"
 
 
 async def _tell(told: Receiver) -> None:

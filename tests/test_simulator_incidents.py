@@ -49,6 +49,12 @@ def test_every_incident_begins_now_with_sensible_defaults(name: str) -> None:
             Incident("sender_stopped", NOW - 3 * DAY, NOW - 3 * DAY + 1800, factor=0.0),
             id="all-senders",
         ),
+        pytest.param(
+            "frozen:start=2026-04-24T13:06:40+08:00,for=2h",
+            Incident("frozen", NOW + 2 * HOUR, NOW + 4 * HOUR),
+            id="a-moment",
+        ),
+        pytest.param("frozen:start=-6h,for=2h,start=-1h", Incident("frozen", NOW - HOUR, NOW + HOUR), id="given-twice"),
         pytest.param("api_slow:factor=30", Incident("api_slow", NOW, NOW + DAY, factor=30.0), id="seconds-of-delay"),
     ],
 )
@@ -67,6 +73,7 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
         pytest.param(f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is no tag of {NEWS}; choose", id="not-its-tag"),
         pytest.param("runaway:tag=invoice", "'invoice' is no tag of the demo account; choose", id="tag"),
         pytest.param("frozen:start=soon", "'soon' is no time; write one such as 30m", id="start"),
+        pytest.param("frozen:start=2026-04-24T11:06:40", "'2026-04-24T11:06:40' has no time zone", id="no-zone"),
         pytest.param("frozen:for=-2h", "'-2h' is no length of time", id="negative-length"),
         pytest.param("runaway:factor=many", "'many' is no factor; write a number from 0 to 1000", id="factor"),
         pytest.param("runaway:factor=nan", "'nan' is no factor", id="not-a-number"),

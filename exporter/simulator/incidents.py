@@ -6,6 +6,7 @@ Written as `name` or `name:key=value,...`, for instance `esp_spam:esp=gmail.com,
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from exporter.simulator.account import DAY, PROVIDERS, STREAMS
 
@@ -77,8 +78,9 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7.0 * DAY}
 def parse(text: str, now: float) -> Incident:
     """Return the incident that `name[:key=value,...]` describes, with starts counted from `now`.
 
-    Keys: sender, tag, esp, factor, start (`+2h`, `-3d`), for (`12h`). A sender or tag that is given stands for
-    itself: the incident's usual ones are then left out. Raise ValueError that names the choices.
+    Keys: sender, tag, esp, factor, start (`+2h`, `-3d`, or a moment such as `2026-04-24T03:00:00Z`), for (`12h`). A
+    sender or tag that is given stands for itself: the incident's usual ones are then left out. What is given twice
+    counts as it is given last. Raise ValueError that names the choices.
     """
     name, _, rest = text.partition(":")
     if name not in NAMES:
@@ -95,7 +97,7 @@ def parse(text: str, now: float) -> Incident:
         sender, tag = kind.sender, kind.tag
     esp = given.get("esp", kind.esp).lower()
     _check_place(sender, tag, esp)
-    start = now + _seconds(given.get("start", "0s"))
+    start = _moment(given.get("start", "0s"), now)
     lasts = _seconds(given["for"]) if "for" in given else kind.lasts
     if lasts <= 0:
         raise ValueError(f"{given['for']!r} is no length of time; write one such as 12h")
@@ -138,6 +140,16 @@ def _check_place(sender: str, tag: str, esp: str) -> None:
         raise ValueError(f"{tag!r} is no tag of {sender or 'the demo account'}; choose one of {', '.join(tags)}")
     if esp and esp not in PROVIDERS:
         raise ValueError(f"{esp!r} is no provider; choose one of {', '.join(PROVIDERS)}")
+
+
+def _moment(text: str, now: float) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return now + _seconds(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write a moment such as 2026-04-24T03:00:00Z")
+    return moment.timestamp()
 
 
 def _seconds(text: str) -> float:
