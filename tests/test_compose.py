@@ -91,8 +91,8 @@ def test_grafana_asks_the_prometheus_beside_it_unless_it_is_told_of_another() ->
     provisioned = yaml.safe_load((ROOT / "grafana/provisioning/datasources/prometheus.yml").read_text())
     assert [source["url"] for source in provisioned["datasources"]] == ["$PROMETHEUS_URL"]
     given = SERVICES["grafana"]["environment"]["PROMETHEUS_URL"]
-    assert given.startswith("${PROMETHEUS_URL:-")
-    assert defaults(given) == "http://prometheus:9090"
+    assert interpolated(given) == "http://prometheus:9090"
+    assert interpolated(given, PROMETHEUS_URL="http://192.0.2.1:9090") == "http://192.0.2.1:9090"
 
 
 def test_the_exporter_runs_the_demo_unless_it_is_told_otherwise() -> None:
