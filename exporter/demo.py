@@ -14,13 +14,13 @@ from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.config import Refresh
 from exporter.history import History
 from exporter.replay import moments, replay
-from exporter.simulator.account import PROVIDERS, STREAMS
+from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
 from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from exporter.web.sockets import cannot_listen, split_address
 
 CALLS_PER_MINUTE = 7200
-"""In real time: some 800 cells are there within 10 seconds."""
+"""In real time: some 900 cells are there within 10 seconds."""
 POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
 """In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
 JOB, TARGET = "directmail", "demo"
@@ -31,10 +31,12 @@ def settings(endpoint: str, speed: float = 1.0) -> config.Config:
     """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
     senders = sorted({stream.sender for stream in STREAMS})
     tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
+    routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in Infrastructure._fields}
     poll = min(POLL_SECONDS * speed, max(USUAL_POLL, SHORTEST_POLL * speed))
     text = f"""
 poll_interval: {poll:.0f}s
 windows: [today, yesterday, 7d, 30d]
+reported_rates: true
 targets:
   - name: {TARGET}
     endpoint: {endpoint}
@@ -52,6 +54,7 @@ targets:
         f"      - name: by_tag_{number}\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
         for number, sender in enumerate(senders, 1)
     )
+    text += "".join(f"      - name: by_{key}\n        {key}: {values}\n" for key, values in routes.items())
     return app.checked("the demo's config", *config.parse(text))
 
 

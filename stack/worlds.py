@@ -126,11 +126,13 @@ def play(worlds: Sequence[World], span: Span, instance: str) -> History:
 
 
 def settings(worlds: Sequence[World]) -> Config:
-    """Return a config with the worlds as its targets, each polled every 5 minutes as the demo's is."""
+    """Return a config with the worlds as its targets, each polled every 5 minutes as the demo's is, but not by IP."""
     made = demo.settings("http://127.0.0.1:1", speed=demo.USUAL_POLL / demo.POLL_SECONDS)
+    target = made.targets[0]
+    queries = tuple(each for each in target.queries if each.filters.keys() <= {"account_name", "tag_name", "esp"})
     return replace(
         made,
         windows=("today", "yesterday"),
         refresh=Refresh(recent=HOUR, older=DAY / 2),
-        targets=tuple(replace(made.targets[0], name=world.name) for world in worlds),
+        targets=tuple(replace(target, name=world.name, queries=queries) for world in worlds),
     )
