@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.cli import cli, demo
+from exporter.cli import cli
 from exporter.simulator import incidents
+from exporter.trial import demo
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "compose.yaml"
