@@ -5,5 +5,7 @@ prometheus  a Prometheus with a history, and what it can be asked
 rules       our rule files, as they are and with time running faster
 worlds      weeks of made-up mail, each with an incident
 verdicts    which alerts fire in them, and when
-demo        `make demo-stack`
+incidents   what must fire, and the page that says what did
+live        a small exporter under a fast clock, with receiver, the webhook that is told
+demo        `make demo-stack`, with the weeks before it from past
 """
