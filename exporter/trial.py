@@ -21,7 +21,7 @@ DEMO_ADDRESS = "127.0.0.1:10058"
 @click.option("--listen", default=DEMO_ADDRESS, show_default=True, help="Address of the exporter.")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=1, max=3600),
+    type=click.FloatRange(min=1, max=1000),
     default=1.0,
     show_default=True,
     help="How fast the demo's clock runs.",

@@ -1,7 +1,8 @@
 """`make demo-stack`: exporter, simulator, Prometheus and Alertmanager on loopback, with 30 days behind them.
 
 The story told unless incidents are named: Gmail took to foldering the transactional sender's mail twelve hours ago,
-and product@'s tracking broke six hours ago; the rest of the month was quiet. Both alerts come within minutes.
+and product@'s tracking broke six hours ago; the rest of the month was quiet. Both alerts come within minutes;
+where nobody else sends that day, the second comes of product@'s IP, pool and configuration set too.
 """
 
 import asyncio

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from exporter import __version__
+from exporter import __version__, demo, trial
 from exporter.cli import cli
 from tests.processes import get, program, until
 
@@ -172,6 +173,17 @@ async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an
         assert f'query="{query}"' in text
     assert "directmail_track_reported_unique_open_rate{" in text
     assert 'directmail_up{target="demo"} 1.0' in text
+
+
+@pytest.mark.parametrize("speed", ["1", "61", "600", "1000"])
+def test_the_demo_can_go_as_fast_as_it_says(speed: str) -> None:
+    given = trial.demo.make_context("demo", ["--speed", speed]).params["speed"]
+    assert demo.settings("http://127.0.0.1:1", given).targets
+
+
+def test_the_demo_refuses_a_speed_that_its_budget_has_no_calls_for() -> None:
+    with pytest.raises(click.BadParameter, match="1<=x<=1000"):
+        trial.demo.make_context("demo", ["--speed", "1001"])
 
 
 async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:
