@@ -38,7 +38,7 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
     while pages.wanted is not None:
         pages.take(next(waiting))
     assert not pages.changed
-    return pages.names, pages.asked
+    return pages.items, pages.asked
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,8 @@ def test_pages_are_read_until_all_has_come(
         pytest.param(
             TAGS, [numbered("ab", TotalCount=5, PageNumber=1)] * 2, "came as page 1", id="page-number-ignored-and-said"
         ),
-        pytest.param(SETS, [indexed("", HasMore=True)], "is empty", id="more-is-promised-and-nothing-comes"),
+        pytest.param(TAGS, [numbered("cd", PageNumber=2)], "came as page 2", id="not-the-first-page"),
+        pytest.param(SETS, [indexed("", HasMore=True)], "promises more$", id="more-is-promised-and-nothing-comes"),
     ],
 )
 def test_a_list_counts_only_whole(operation: listing.Operation, documents: list[dict[str, Any]], says: str) -> None:
@@ -225,7 +226,7 @@ def test_a_list_is_whole_however_little_the_server_says_of_its_pages(
         fields = {"total": operation.total, "more": operation.has_more, "number": operation.number, "size": "PageSize"}
         document |= {fields[fact]: whole[fact] for fact in says}
         pages.take(document)
-    assert pages.names == names
+    assert pages.items == names
     assert pages.asked <= -(-count // cap) + 1
 
 

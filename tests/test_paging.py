@@ -82,7 +82,7 @@ def walk(answer: Server) -> Pages:
 def test_every_row_arrives_once(answer: Server, asked: int, count: int) -> None:
     pages = walk(answer)
     assert (pages.asked, pages.changed) == (asked, False)
-    assert pages.rows == rows(0, count)
+    assert pages.items == rows(0, count)
     assert pages.request_id == f"R-{asked}"
 
 
@@ -115,13 +115,19 @@ def test_rows_that_were_promised_and_do_not_come_are_an_error(answer: Server, te
     assert caught.value.request_id.startswith("R-")
 
 
+def test_pages_may_call_themselves_from_0() -> None:
+    truth = server(25, 10, total=25, pages=3)
+    pages = walk(lambda number: truth(number)._replace(number=number - 1))
+    assert pages.items == rows(0, 25)
+
+
 def test_two_hundred_pages_are_not_too_many() -> None:
     assert walk(server(2000, 10, total=2000, pages=200)).asked == 200
 
 
 def test_promised_pages_of_zeros_may_look_alike() -> None:
     pages = walk(lambda number: Page([ZERO, ZERO], number, 2, 6, 3))
-    assert pages.rows == [ZERO] * 6
+    assert pages.items == [ZERO] * 6
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_the_last_page_may_give_its_own_length_as_its_size() -> None:
     pages = walk(
         lambda number: Page(rows((number - 1) * 10, 10 if number < 3 else 5), number, [10, 10, 5][number - 1], 25, 3)
     )
-    assert pages.rows == rows(0, 25)
+    assert pages.items == rows(0, 25)
 
 
 @given(
@@ -165,7 +171,7 @@ def test_no_row_is_ever_counted_twice_or_invented(
         walked = walk(server(held, size, total=total, pages=pages, clamps=clamps, numbered=numbered))
     except ParseError:
         return
-    assert walked.rows == rows(0, len(walked.rows))
+    assert walked.items == rows(0, len(walked.items))
     understated = [said < held for said in (total, None if pages is None else pages * size) if said is not None]
     if not understated or not all(understated):
-        assert len(walked.rows) == held
+        assert len(walked.items) == held

@@ -110,8 +110,8 @@ class Client:
                 await self._call(TRACK, {**parameters, "PageNumber": str(number)}, pages.take)
             asked += pages.asked
             if not pages.changed:
-                totals, rates = answers.summed(pages.rows, pages.request_id)
-                return Answer(totals, rates, asked, pages.request_id, pages.rows)
+                totals, rates = answers.summed(pages.items, pages.request_id)
+                return Answer(totals, rates, asked, pages.request_id, pages.items)
         raise ParseError("rows came and went between the pages", request_id=pages.request_id)
 
     async def list_values(self, operation: Operation) -> Listed:

@@ -1,8 +1,6 @@
 """The operations that list what an account has: the table of them, and how one's pages become a list.
 
-Each has its own style of paging. As with GetTrackList the answer is believed: its count of items and, where there is
-one, its HasMore are witnesses. Where they agree the list is whole; where they do not, and where there are none, pages
-are asked for until one is empty or repeats the one before. A list counts only whole.
+Each has its own names for its pages; `paging` says when all have come. A list counts only whole.
 """
 
 import unicodedata
@@ -12,6 +10,7 @@ from typing import Any, NamedTuple
 
 from exporter.directmail import answers
 from exporter.directmail.errors import ParseError
+from exporter.directmail.paging import Paging, Sheet
 
 LARGEST_PAGE = 100
 MOST_PAGES = 1000
@@ -78,25 +77,13 @@ class Page(NamedTuple):
     has_more: bool | None
 
 
-class Listing:
+class Listing(Paging[str]):
     """The pages of one list."""
 
     def __init__(self, operation: Operation, page_size: int) -> None:
-        self.names: list[str] = []
-        self.asked = 0
-        self.request_id = ""
-        """Of the last page."""
-        self.changed = False
-        """Whether the list changed while it was read: then what came is worth nothing."""
-        self.wanted: int | None = 1
-        """The number of the page to ask for, None when there is nothing more to ask."""
+        super().__init__(MOST_PAGES)
         self._operation = operation
         self._page_size = min(page_size, LARGEST_PAGE)
-        self._first: int | None = None
-        """What the first page calls itself: 1, or 0."""
-        self._total: int | None = None
-        self._more: bool | None = None
-        self._before: list[str] | None = None
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -105,56 +92,15 @@ class Listing:
 
     def take(self, document: Mapping[str, Any]) -> None:
         """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
-        self.request_id = str(document.get("RequestId", ""))
-        self.add(page(self._operation, document, self.request_id))
-
-    def add(self, page: Page) -> None:
-        """Take in the page that was wanted. Raise ParseError where items that were promised do not come."""
-        self.asked += 1
-        expected = None if self._first is None else self._first + self.asked - 1
-        if self.asked == 1:
-            self._first = page.number
-            self._total, self._more = page.total, page.has_more or None
-        if page.total != self._total:
-            self.changed, self.wanted = True, None
-        elif not page.names:
-            self._end("is empty")
-        elif None not in (page.number, expected) and page.number != expected:
-            self._end(f"came as page {page.number}")
-        elif page.names == self._before:
-            self._end("repeats the one before")
-        else:
-            self.names += page.names
-            self._before, self._more = page.names, page.has_more
-            self._go_on(page)
-
-    def _go_on(self, page: Page) -> None:
-        witnesses = self._witnesses()
-        short = page.size is not None and len(page.names) < page.size
-        if not any(witnesses) if witnesses else short:
-            self.wanted = None
-        elif self.asked >= MOST_PAGES:
-            raise ParseError(f"more than {MOST_PAGES} pages", request_id=self.request_id)
-        else:
-            self.wanted = self.asked + 1
-
-    def _end(self, what: str) -> None:
-        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised items."""
-        witnesses = self._witnesses()
-        if witnesses and all(witnesses):
-            text = f"page {self.asked} {what}, although {len(self.names)} of {self._total} items have come"
-            raise ParseError(text, request_id=self.request_id)
-        self.wanted = None
-
-    def _witnesses(self) -> list[bool]:
-        """Return what each witness says of whether there is more after what has come."""
-        total = None if self._total is None else len(self.names) < self._total
-        return [said for said in (total, self._more) if said is not None]
+        request_id = str(document.get("RequestId", ""))
+        found = page(self._operation, document, request_id)
+        sheet = Sheet(found.names, found.number, found.size, found.total, found.has_more, same=(found.total,))
+        self.put(sheet, request_id)
 
     def result(self, pages: int) -> Listed:
         """Return the whole list, which took so many pages."""
-        names = [name for name in self.names if is_usable(name)]
-        return Listed(tuple(dict.fromkeys(names)), len(self.names) - len(names), pages, self.request_id)
+        names = [name for name in self.items if is_usable(name)]
+        return Listed(tuple(dict.fromkeys(names)), len(self.items) - len(names), pages, self.request_id)
 
 
 def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> Page:

@@ -1,34 +1,115 @@
 """Which page comes next and when all have arrived, whatever the server says of its own pages.
 
-TotalPages and Total are two witnesses. Where they agree they are believed. Where they do not, and where there
-are none, pages are asked for until one is empty or repeats the one before.
+A server has two witnesses of whether there is more: how many items there are in all, and whether pages follow this
+one (TotalPages, HasMore). Where they agree they are believed. Where they do not, and where there are none, pages are
+asked for until one is empty or repeats the one before.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from exporter.directmail import answers
 from exporter.directmail.answers import Page, Row
 from exporter.directmail.errors import ParseError
 
 MOST_PAGES = 200
-_NOTHING = Page([], None, None, None, None)
+
+Item = TypeVar("Item")
 
 
-class Pages:
-    """The pages of one question."""
+class Sheet(NamedTuple, Generic[Item]):
+    """A page, and what it says of itself and of its list; None where it says nothing."""
 
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
+    items: list[Item]
+    number: int | None
+    """Its own number; the first is 1, or 0."""
+    size: int | None
+    total: int | None
+    more: bool | None
+    """Whether pages follow."""
+    same: tuple[int | None, ...]
+    """What is the same on every page of one list: else items came or went while it was read."""
+    may_repeat: bool = False
+    """Whether the page before may look just like it, because nothing tells its items apart."""
+
+
+class Paging(Generic[Item]):
+    """The pages of one list."""
+
+    def __init__(self, most: int) -> None:
+        """`most` is the number of pages beyond which there is no end to it."""
+        self.items: list[Item] = []
         self.asked = 0
         self.request_id = ""
         """Of the last page."""
         self.changed = False
-        """Whether the list changed while it was read: then its rows are worth nothing."""
+        """Whether the list changed while it was read: then its items are worth nothing."""
         self.wanted: int | None = 1
         """The number of the page to ask for, None when there is nothing more to ask."""
-        self._first = _NOTHING
-        self._before: list[Row] | None = None
+        self._most = most
+        self._first = Sheet[Item]([], None, None, None, None, ())
+        self._before: list[Item] | None = None
+        self._more: bool | None = None
+        """Whether pages follow the last one that brought something, as far as it said."""
+
+    def put(self, sheet: Sheet[Item], request_id: str) -> None:
+        """Take in the page that was wanted. Raise ParseError where items that were promised do not come."""
+        self.asked += 1
+        self.request_id = request_id
+        if self.asked == 1:
+            self._first = sheet
+            self._more = sheet.more or None  # a single page is what there is of nothing, too
+        if sheet.same != self._first.same:
+            self.changed, self.wanted = True, None
+        elif not sheet.items:
+            self._end("is empty")
+        elif sheet.number not in (None, self.asked - (self._first.number == 0)):
+            self._end(f"came as page {sheet.number}")
+        elif sheet.items == self._before and not (sheet.may_repeat and self._is_promised()):
+            self._end("repeats the one before")
+        else:
+            self.items += sheet.items
+            self._before, self._more = sheet.items, sheet.more
+            self._go_on(sheet)
+
+    def _go_on(self, sheet: Sheet[Item]) -> None:
+        witnesses = self._witnesses()
+        is_short = sheet.size is not None and len(sheet.items) < sheet.size
+        if not any(witnesses) if witnesses else is_short:
+            self.wanted = None
+        elif self.asked >= self._most:
+            raise ParseError(f"more than {self._most} pages", request_id=self.request_id)
+        else:
+            self.wanted = self.asked + 1
+
+    def _end(self, what: str) -> None:
+        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised items."""
+        if self._is_promised():
+            total = self._first.total
+            come = "" if total is None else f": {len(self.items)} of {total} items have come"
+            text = f"page {self.asked} {what}, although the answer promises more{come}"
+            raise ParseError(text, request_id=self.request_id)
+        self.wanted = None
+
+    def _is_promised(self) -> bool:
+        """Whether every witness says that the page that was just asked for has items."""
+        if self.asked == 1 and self._first.items:
+            return True  # there are some, of another page
+        witnesses = self._witnesses()
+        return bool(witnesses) and all(witnesses)
+
+    def _witnesses(self) -> list[bool]:
+        """Return what each witness says of whether there is more after what has come."""
+        total = None if self._first.total is None else len(self.items) < self._first.total
+        return [said for said in (total, self._more) if said is not None]
+
+
+class Pages(Paging[Row]):
+    """The pages of one question to GetTrackList."""
+
+    def __init__(self) -> None:
+        super().__init__(MOST_PAGES)
+        self._size: int | None = None
 
     def take(self, document: Mapping[str, Any]) -> None:
         """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
@@ -37,67 +118,12 @@ class Pages:
 
     def add(self, page: Page, request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where rows that were promised do not come."""
-        self.asked += 1
-        self.request_id = request_id
-        if self.asked == 1:
-            self._first = page
+        number, size = self.asked + 1, page.size
+        if number == 1:
+            self._size = size
+        elif number == page.pages and size == len(page.rows):
+            size = self._size  # PageSize may be meant as the rows of this page: the last one's is its own length
+        more = None if page.pages is None else number < page.pages
+        same = (page.total, page.pages, size)
         is_zero = not any(any(row.counts) for row in page.rows)
-        if _differ(self._first, page, is_last=self.asked == self._first.pages):
-            self.changed, self.wanted = True, None
-        elif not page.rows:
-            self._end("is empty")
-        elif page.number not in (None, self.asked):
-            self._end(f"came as page {page.number}")
-        elif page.rows == self._before and not (is_zero and self._is_promised()):
-            self._end("repeats the one before")
-        else:
-            self.rows += page.rows
-            self._before = page.rows
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self._is_complete():
-            self.wanted = None
-        elif self.asked >= MOST_PAGES:
-            raise ParseError(f"more than {MOST_PAGES} pages", request_id=self.request_id)
-        else:
-            self.wanted = self.asked + 1
-
-    def _end(self, what: str) -> None:
-        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised rows."""
-        if self._is_promised():
-            said = f"TotalPages {self._first.pages}, Total {self._first.total}"
-            text = f"page {self.asked} {what}, although the answer says {said}"
-            raise ParseError(text, request_id=self.request_id)
-        self.wanted = None
-
-    def _is_promised(self) -> bool:
-        """Whether every witness says that the page that was just asked for has rows."""
-        first = self._first
-        if self.asked == 1:
-            # One page is what there is of nothing, too: Total goes first.
-            return bool(first.rows) or bool(first.total) or (first.total is None and (first.pages or 0) > 1)
-        pages = None if first.pages is None else self.asked <= first.pages
-        total = None if first.total is None else len(self.rows) < first.total
-        witnesses = [said for said in (pages, total) if said is not None]
-        return bool(witnesses) and all(witnesses)
-
-    def _is_complete(self) -> bool:
-        """Whether everything that the server counts has come."""
-        first = self._first
-        pages = None if first.pages is None else self.asked >= first.pages
-        total = None if first.total is None else len(self.rows) >= first.total
-        witnesses = [said for said in (pages, total) if said is not None]
-        if witnesses:
-            return all(witnesses)
-        return first.size is not None and len(self._before or ()) < first.size
-
-
-def _differ(first: Page, page: Page, *, is_last: bool) -> bool:
-    """Whether two pages are of different lists: rows came or went, or the page size changed.
-
-    PageSize may be meant as the rows of this page, so the last page's may be its own length.
-    """
-    if (page.total, page.pages) != (first.total, first.pages):
-        return True
-    return page.size != first.size and not (is_last and page.size == len(page.rows))
+        self.put(Sheet(page.rows, page.number, size, page.total, more, same, may_repeat=is_zero), request_id)
