@@ -71,13 +71,13 @@ class Catalogue:
     def take_changes(self) -> dict[Place, Mapping[str, float]]:
         """Return the values of the entries that changed since the last call, and begin anew."""
         changes, self.changed = self.changed, set()
-        return {place: dict(self._entries[place].values) for place in changes}
+        return {place: dict(self.get(*place).values) for place in changes}
 
     def forget(self, target: str) -> None:
         """Forget the target's values: they are another account's."""
         for place in [place for place in self._entries if place[0] == target]:
             del self._entries[place]
-            self.changed.discard(place)
+            self.changed.add(place)
 
     def succeeded(self, target: str, key: str, listed: Listed, at: float) -> Change:
         """Take in a whole list that was asked for at that time; return what changed with it."""

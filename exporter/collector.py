@@ -152,7 +152,8 @@ class Collector:
         before = self._schedule.today
         await _in_steps(self._schedule.roll(now))
         if self._schedule.today != before:
-            self._store.prune(self.plan.target.name, self._schedule.today)
+            polled = {combination.key for combination in self.plan.combinations}
+            self._store.prune(self.plan.target.name, self._schedule.today, polled)
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
             self._failures = {slot: count for slot, count in self._failures.items() if slot.day >= oldest}
             self.crosscheck.forget(oldest)

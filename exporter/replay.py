@@ -183,7 +183,7 @@ class _Scene:
         is_new = today != self._today
         if is_new:
             self._today = today
-            self._store.prune(self.plan.target.name, today)
+            self._store.prune(self.plan.target.name, today, {each.key for each in self.plan.combinations})
             dated = ((age, today - timedelta(days=age)) for age in self.plan.ages)
             self._days = [(age, day, plan.day_start(day, zone), plan.day_end(day, zone)) for age, day in dated]
         for shown in self._shown:

@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,13 @@ import structlog
 from exporter.catalogue import Catalogue, Place
 from exporter.clock import Clock
 from exporter.directmail.model import Filters, RateSums, Totals
-from exporter.store import Cell, Key, Record, Store
+from exporter.store import KEEP_DAYS, Cell, Key, Record, Store
 
 EVERY = 1.0
 """Seconds between two writes, when there is something to write."""
 BATCH = 200
 """Combinations in one transaction; more would hold the event loop while they are gathered."""
+DAY = 86_400.0
 AGAIN = 10.0
 """Seconds until a write that failed is tried again."""
 
@@ -34,6 +35,7 @@ _RATES = ", ".join(RateSums._fields)
 _GET_COMBINATIONS = f"SELECT id, target, {_FILTERS}, first_read_at, last_success_at, {_COUNTS} FROM combination"
 _GET_CELLS = f"SELECT combination, day, read_at, has_rates, {_COUNTS}, {_RATES} FROM cell"
 _GET_DISCOVERED = "SELECT target, filter, value, first_seen FROM discovered ORDER BY target, filter, place"
+_FORGET = f"DELETE FROM combination WHERE target = ? AND {' AND '.join(f'{name} = ?' for name in Filters._fields)}"
 _PUT_COMBINATION = (
     f"INSERT INTO combination (target, {_FILTERS}, first_read_at, last_success_at, {_COUNTS}) "
     f"VALUES ({', '.join('?' * 14)}) ON CONFLICT (target, {_FILTERS}) DO UPDATE SET "
@@ -119,17 +121,18 @@ class StateFile:
 
     async def save(self) -> None:
         """Write what has changed since the last time. What cannot be written is kept for the next."""
-        claimed = self._store.claimed
-        if claimed:
-            self._store.claimed = set()
-            accounts = {target: self._store.accounts[target] for target in claimed}
-            if not await asyncio.to_thread(self._write, partial(_write_accounts, accounts=accounts)):
-                self._store.claimed |= claimed
-                return
         lists = self._catalogue.take_changes()
         if lists and not await asyncio.to_thread(self._write, lambda database: _write_lists(database, lists)):
             self._catalogue.changed |= lists.keys()
             return
+        store = self._store
+        forgotten, claimed = store.forgotten, {target: store.accounts[target] for target in store.claimed}
+        if forgotten or claimed:
+            store.forgotten, store.claimed = set(), set()
+            if not await asyncio.to_thread(self._write, partial(_forget, keys=forgotten, accounts=claimed)):
+                store.forgotten |= forgotten
+                store.claimed |= claimed.keys()
+                return
         changes = list(self._store.take_changes().items())
         for start in range(0, len(changes), BATCH):
             batch = changes[start : start + BATCH]
@@ -156,6 +159,7 @@ class StateFile:
             database.execute("PRAGMA foreign_keys = ON")
             database.execute("BEGIN IMMEDIATE")
             self._migrate(database)
+            self._forget_old(database)
             database.execute("COMMIT")
         except (sqlite3.Error, StateError):
             database.close()
@@ -174,6 +178,15 @@ class StateFile:
             for statement in filter(str.strip, script.split(";")):
                 database.execute(statement)
             database.execute("INSERT INTO migration VALUES (?, ?)", (number, self._clock.time()))
+
+    def _forget_old(self, database: sqlite3.Connection) -> None:
+        """Delete what is of no use to any target, whether or not the config still has it."""
+        oldest = self._clock.time() - (KEEP_DAYS + 2) * DAY
+        database.execute("DELETE FROM cell WHERE day < ?", (datetime.fromtimestamp(oldest, UTC).date().isoformat(),))
+        without_cells = "id NOT IN (SELECT combination FROM cell)"
+        database.execute(
+            f"DELETE FROM combination WHERE coalesce(last_success_at, 0) < ? AND {without_cells}", (oldest,)
+        )
 
     def _load(self, database: sqlite3.Connection) -> None:
         keys: dict[int, Key] = {}
@@ -258,14 +271,10 @@ def _write_records(database: sqlite3.Connection, lines: Iterable[_Line], decreas
     )
 
 
-def _write_accounts(database: sqlite3.Connection, accounts: Mapping[str, str]) -> None:
-    """Note whose numbers the targets have, and delete those that are another's."""
-    for target, account in accounts.items():
-        known = database.execute("SELECT account FROM account WHERE target = ?", (target,)).fetchone()
-        if known is not None and known != (account,):
-            database.execute("DELETE FROM combination WHERE target = ?", (target,))
-            database.execute("DELETE FROM discovered WHERE target = ?", (target,))
-        database.execute("INSERT OR REPLACE INTO account VALUES (?, ?)", (target, account))
+def _forget(database: sqlite3.Connection, keys: Iterable[Key], accounts: Mapping[str, str]) -> None:
+    """Delete combinations, and note in the same breath whose numbers the targets have."""
+    database.executemany(_FORGET, ((target, *filters) for target, filters in keys))
+    database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts.items())
 
 
 def _write_lists(database: sqlite3.Connection, lists: Mapping[Place, Mapping[str, float]]) -> None:

@@ -9,7 +9,7 @@ A combination's health is that of its today cell: that one is always read, whate
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -61,6 +61,8 @@ class Store:
         """Counts that went down between two reads, by target."""
         self.changed: dict[Key, set[date]] = {}
         """Records that changed since `take_changes`, with the days that did; the state file's list of work."""
+        self.forgotten: set[Key] = set()
+        """Records that are gone since the state file heard of it."""
         self.accounts: dict[str, str] = {}
         """Whose numbers the records of each target are (`config.Target.account`)."""
         self.claimed: set[str] = set()
@@ -88,8 +90,7 @@ class Store:
         if before == account:
             return False
         for key in [key for key in self._records if key[0] == target]:
-            del self._records[key]
-            self.changed.pop(key, None)
+            self._forget(key)
         return True
 
     def take_changes(self) -> dict[Key, set[date]]:
@@ -135,11 +136,21 @@ class Store:
         record.last_attempt_ok = False
         record.failure = failure
 
-    def prune(self, target: str, today: date) -> None:
-        """Forget the target's days that nothing can ask for any more; counters stay."""
+    def prune(self, target: str, today: date, polled: Container[Key]) -> None:
+        """Forget the target's days that nothing can ask for any more. Counters stay while anything else is known.
+
+        `polled` are the combinations of which nothing is forgotten but days.
+        """
         oldest = today - timedelta(days=KEEP_DAYS)
-        for key, record in self._records.items():
+        for key, record in tuple(self._records.items()):
             if key[0] == target:
                 for day in [day for day in record.cells if day < oldest]:
                     del record.cells[day]
                     self.changed.setdefault(key, set()).add(day)
+                if not record.cells and key not in polled:
+                    self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        del self._records[key]
+        self.changed.pop(key, None)
+        self.forgotten.add(key)

@@ -26,6 +26,7 @@ from tests.test_app import KEYS, write_config
 KEY = ("shop", Filters(account_name="a@example.com", esp="gmail.com"))
 OTHER = ("shop", Filters())
 DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)
+NOW = ScriptedClock().time()
 RATES = RateSums(1.5, None, 0.0, 3.25)
 
 
@@ -105,8 +106,9 @@ async def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
 
 async def test_forgotten_days_leave_the_file_and_counters_stay(tmp_path: Path) -> None:
     store = known()
+    store.succeeded(KEY, NOW)
     await saved(tmp_path / "state.db", store)
-    store.prune("shop", date(2026, 6, 1))
+    store.prune("shop", date(2026, 6, 1), {KEY})
     file = opened(tmp_path / "state.db")
     file._store = store
     await file.save()
@@ -114,6 +116,19 @@ async def test_forgotten_days_leave_the_file_and_counters_stay(tmp_path: Path) -
     after = reread(tmp_path / "state.db")
     assert after.get(KEY).cells == {}
     assert after.get(KEY).observed.opens == 11
+    assert list(after.keys()) == [KEY]
+
+
+async def test_what_no_target_has_asked_for_in_a_month_leaves_the_file_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = known()
+    store.succeeded(KEY, NOW)
+    await saved(path, store)
+    assert len(list(reread(path).keys())) == 2
+    later = StateFile(path, Store(), ScriptedClock(NOW + 40 * 86_400))
+    later.open()
+    later.close()
+    assert list(reread(path).keys()) == []
 
 
 @pytest.mark.parametrize(

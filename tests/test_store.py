@@ -75,11 +75,17 @@ def test_days_that_nothing_reaches_are_forgotten_and_counters_stay() -> None:
     store.put(KEY, DAY, cell(50, START), day_start=START)
     store.put(KEY, DAY, cell(57, START), day_start=START)
     last = date.fromordinal(DAY.toordinal() + KEEP_DAYS)
-    store.prune("shop", last)
+    store.prune("shop", last, {KEY})
     assert DAY in store.get(KEY).cells
-    store.prune("shop", date.fromordinal(last.toordinal() + 1))
+    after = date.fromordinal(last.toordinal() + 1)
+    store.prune("shop", after, {KEY})
     assert DAY not in store.get(KEY).cells
     assert opens(store) == 7
+    store.prune("other", after, set())
+    assert list(store.keys()) == [KEY]
+    store.prune("shop", after, set())
+    assert list(store.keys()) == []
+    assert store.forgotten == {KEY}
 
 
 def test_asking_for_what_is_not_known_keeps_nothing() -> None:
