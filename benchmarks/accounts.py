@@ -16,11 +16,12 @@ import aiohttp
 from benchmarks.calls import KEYS, api
 from benchmarks.load import ACCEPT
 from benchmarks.measure import Figure
-from exporter import config, plan
 from exporter.clock import SystemClock
+from exporter.config import load as config
 from exporter.directmail.model import Totals
-from exporter.state import StateFile
-from exporter.store import Cell, Store
+from exporter.plan import target_plan as plan
+from exporter.store.memory import Cell, Store
+from exporter.store.sqlite import StateFile
 
 SIZES = (10, 100, 300)
 COMBINATIONS = 20

@@ -29,19 +29,20 @@ from prometheus_client import CollectorRegistry
 from yarl import URL
 
 from benchmarks.measure import Figure, cpu_of, served
-from exporter import config, plan
 from exporter.clock import SystemClock
-from exporter.crosscheck import Crosscheck
+from exporter.config import load as config
 from exporter.directmail import signing
 from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
+from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import Filters
 from exporter.directmail.transport import open_session
-from exporter.exposition import Exposition
-from exporter.metrics import FAMILIES
-from exporter.publisher import Publisher
-from exporter.store import Cell, Store
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.tables import FAMILIES
+from exporter.plan import target_plan as plan
+from exporter.store.memory import Cell, Store
 
 CALLS = 600
 KEYS = Credentials("LTAI4Benchmark", "BenchmarkSecret")

@@ -6,14 +6,15 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry
 
-from exporter import config, plan
 from exporter.clock import SystemClock
+from exporter.config import load as config
 from exporter.directmail.model import Totals
-from exporter.exposition import Exposition
-from exporter.metrics import FAMILIES
-from exporter.publisher import Publisher
-from exporter.schedule import Schedule
-from exporter.store import Cell, Store
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.tables import FAMILIES
+from exporter.plan import target_plan as plan
+from exporter.plan.schedule import Schedule
+from exporter.store.memory import Cell, Store
 
 
 @dataclass

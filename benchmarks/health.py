@@ -16,9 +16,9 @@ from benchmarks import fleet
 from benchmarks.measure import Figure
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
-from exporter.web.listening import serve
-from exporter.web.security import Security
-from exporter.web.server import Routes, make_app
+from exporter.web.authentication import Security
+from exporter.web.connections import serve
+from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.webconfig import WebConfig
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from benchmarks.measure import Figure, served
 from exporter.clock import SystemClock
-from exporter.directmail.ram import FromRam, is_installed
+from exporter.directmail.ram_credentials import FromRam, is_installed
 
 CALLERS = 20
 RUNS = 5

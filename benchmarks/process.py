@@ -12,12 +12,12 @@ import aiohttp
 
 from benchmarks import fleet
 from benchmarks.measure import Figure, wall
-from exporter.state import StateFile
+from exporter.store.sqlite import StateFile
 
 COLD = "targets: [{name: a, endpoint: 'http://127.0.0.1:9', queries: [{name: account}]}]"
 FILL = """
 import asyncio, sys
-import exporter.app, exporter.cli
+import exporter.app, exporter.commands.main
 from benchmarks import fleet
 
 async def main():
@@ -78,7 +78,7 @@ async def figures() -> Iterator[Figure]:
                 met=warm < 2,
             ),
             Figure(
-                "import of exporter.cli, the entry point",
+                "import of exporter.commands.main, the entry point",
                 f"{imported:.2f} s",
                 f"import aiohttp.web with its interpreter, {bare:.2f} s",
                 "under 0.3 s",
@@ -114,7 +114,7 @@ async def _changed_cell(series: int) -> float:
 
 def _imported() -> float:
     """Return the seconds that the imports of a start take, the interpreter's own start left out."""
-    code = "import time; begun = time.perf_counter(); import exporter.cli; print(time.perf_counter() - begun)"
+    code = "import time; begun = time.perf_counter(); import exporter.commands.main; print(time.perf_counter() - begun)"
     runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True) for _ in range(5)]
     return min(float(run.stdout) for run in runs)
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from exporter import backfill, metrics, telemetry
-from exporter.config import FILTER_KEYS
+from exporter.commands import backfill
+from exporter.config.load import FILTER_KEYS
 from exporter.directmail.answers import COUNTS, RATES
 from exporter.directmail.model import RateSums, Totals
-from exporter.metrics import Row, Sum
+from exporter.metrics import tables as metrics
+from exporter.metrics import telemetry
+from exporter.metrics.tables import Row, Sum
 
 FILE = Path(__file__).parent / "metrics.md"
 PROBE = Totals(2, 3, 5, 7, 11)
@@ -21,7 +23,7 @@ QUERY_LABELS = ("target", "query", *FILTER_KEYS)
 
 HEAD = """# Metrics
 
-<!-- Written by `make docs` from exporter/metrics.py and exporter/telemetry.py. Edit those. -->
+<!-- Written by `make docs` from exporter/metrics/tables.py and exporter/metrics/telemetry.py. Edit those. -->
 
 Every metric, with what its HELP text says. What the numbers mean, and what they do not: [semantics.md](semantics.md).
 

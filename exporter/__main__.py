@@ -1,6 +1,6 @@
 """`python -m exporter` is `directmail-exporter`."""
 
-from exporter.cli import main
+from exporter.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -14,22 +14,24 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, config, soundness
-from exporter.catalogue import Catalogue
+from exporter import __version__
 from exporter.clock import Clock, SystemClock
-from exporter.config import Config, ConfigError
+from exporter.config import load as config
+from exporter.config.load import Config, ConfigError
+from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.transport import open_session
-from exporter.exposition import Exposition
-from exporter.metrics import FAMILIES
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.tables import FAMILIES
+from exporter.metrics.telemetry import Telemetry
+from exporter.plan import validation as soundness
 from exporter.polling import Polling
-from exporter.publisher import Publisher
-from exporter.shards import WHOLE, Shard
-from exporter.state import StateFile
-from exporter.store import Store
-from exporter.telemetry import Telemetry
+from exporter.store.discovered_values import Catalogue
+from exporter.store.memory import Store
+from exporter.store.sqlite import StateFile
 from exporter.watch import changes
-from exporter.web.front import Front, Options
-from exporter.web.server import Routes
+from exporter.web.routes import Routes
+from exporter.web.server import Front, Options
 from exporter.web.status import About, StatusPage
 
 __all__ = ["App", "Options", "checked", "load"]

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 
-from exporter import plan, selection
-from exporter.catalogue import Catalogue
 from exporter.clock import Clock
-from exporter.collector import Collector
-from exporter.config import Config, Target
-from exporter.connection import connect
-from exporter.discovery import Discovery
-from exporter.plan import TargetPlan
-from exporter.publisher import Publisher
-from exporter.selection import Found
-from exporter.store import Store
-from exporter.telemetry import Telemetry
+from exporter.collector.discovery import Discovery
+from exporter.collector.loop import Collector
+from exporter.collector.target_client import connect
+from exporter.config.load import Config, Target
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.telemetry import Telemetry
+from exporter.plan import selection
+from exporter.plan import target_plan as plan
+from exporter.plan.selection import Found
+from exporter.plan.target_plan import TargetPlan
+from exporter.store.discovered_values import Catalogue
+from exporter.store.memory import Store
 
 GRACE = 3.0
 """Seconds that calls in flight get when the process is told to end; everything is over within 5."""

@@ -21,9 +21,9 @@ import aiohttp
 import click
 import yaml
 
-from exporter.demo import JOB
-from exporter.exposition import Family
-from exporter.history import History
+from exporter.commands.demo import JOB
+from exporter.metrics.exposition import Family
+from exporter.metrics.history import History
 from exporter.simulator import incidents as known
 from stack import programs, prometheus, rules
 from stack.prometheus import Stretch

@@ -8,9 +8,10 @@ import sys
 import time
 from dataclasses import replace
 
-from exporter import demo, logs
+from exporter import logs
 from exporter.app import App, Options
 from exporter.clock import VirtualClock
+from exporter.commands import demo
 from exporter.simulator import incidents
 from exporter.simulator.incidents import PRODUCT
 from exporter.simulator.server import Habits, Simulator

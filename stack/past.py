@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from exporter import demo
+from exporter.commands import demo
 from exporter.simulator import incidents
 from exporter.simulator.traffic import Traffic
 

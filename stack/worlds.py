@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from exporter import demo
-from exporter.config import Config, Refresh
-from exporter.history import History
-from exporter.plan import Combination
-from exporter.replay import moments, replay
+from exporter.commands import demo
+from exporter.commands.demo_past import moments, replay
+from exporter.config.load import Config, Refresh
+from exporter.metrics.history import History
+from exporter.plan.target_plan import Combination
 from exporter.simulator import incidents
 from exporter.simulator.faults import of_incident
 from exporter.simulator.incidents import Incident

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from exporter import app, config
+from exporter import app
 from exporter.app import App, Options
-from exporter.config import Refresh
-from exporter.replay import moments, replay
+from exporter.commands.demo_past import moments, replay
+from exporter.config import load as config
+from exporter.config.load import Refresh
 from exporter.simulator import incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator

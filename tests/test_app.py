@@ -16,7 +16,7 @@ from exporter.clock import VirtualClock
 from exporter.polling import GRACE
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
-from exporter.web.listening import SHUTDOWN_SECONDS
+from exporter.web.connections import SHUTDOWN_SECONDS
 from tests.processes import get, program, started, until
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
@@ -74,7 +74,8 @@ async def test_it_ends_within_five_seconds_while_the_api_hangs(tmp_path: Path) -
 async def test_a_bug_in_the_loop_ends_the_program_loudly(tmp_path: Path) -> None:
     """The bug: a store that cannot take in what was read."""
     broken = (
-        "from exporter.store import Store; Store.put = lambda *a, **k: 1 // 0; from exporter.cli import main; main()"
+        "from exporter.store.memory import Store; Store.put = lambda *a, **k: 1 // 0; "
+        "from exporter.commands.main import main; main()"
     )
     async with simulator().listen() as url:
         config = write_config(tmp_path / "config.yaml", url)

@@ -11,8 +11,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from exporter.app import load
-from exporter.backfill import DAY_ROWS, Backfill, Progress
 from exporter.clock import SystemClock
+from exporter.commands.backfill import DAY_ROWS, Backfill, Progress
 from exporter.directmail.model import Totals
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.catalogue import Catalogue, Change
 from exporter.directmail.errors import ServerError
 from exporter.directmail.listing import Listed
+from exporter.store.discovered_values import Catalogue, Change
 
 
 def listed(values: str, *, pages: int = 1) -> Listed:

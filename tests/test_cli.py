@@ -10,8 +10,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from exporter import __version__, demo, trial
-from exporter.cli import cli
+from exporter import __version__
+from exporter.commands import demo
+from exporter.commands import simulate as trial
+from exporter.commands.main import cli
 from tests.processes import get, program, until
 
 ROOT = Path(__file__).parent.parent
@@ -221,9 +223,8 @@ async def test_the_simulator_answers_until_it_is_ended() -> None:
 
 
 def test_starting_loads_nothing_that_it_may_not_need() -> None:
-    code = (
-        "import sys, exporter.cli, exporter.app; print([m for m in sys.modules if m.startswith('exporter.simulator')])"
-    )
+    loaded = "[m for m in sys.modules if m.startswith('exporter.simulator')]"
+    code = f"import sys, exporter.commands.main, exporter.app; print({loaded})"
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ
     )

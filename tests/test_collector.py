@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import plan
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, ServerError
 from exporter.directmail.model import Filters
+from exporter.plan import target_plan as plan
 from tests.clock import ScriptedClock
 from tests.tasks import running
 from tests.worlds import World, make_config

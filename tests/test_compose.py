@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.cli import cli
+from exporter.commands.main import cli
+from exporter.commands.simulate import demo
 from exporter.simulator import incidents
-from exporter.trial import demo
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "compose.yaml"

@@ -7,10 +7,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import access, config, matrix, scalars, soundness, written
-from exporter.directmail import ram
+from exporter.config import credentials as access
+from exporter.config import load as config
+from exporter.config import queries as matrix
+from exporter.config import scalars
+from exporter.config import schema as written
+from exporter.directmail import ram_credentials as ram
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
+from exporter.plan import validation as soundness
 
 ROOT = Path(__file__).parent.parent
 SOUND = """\

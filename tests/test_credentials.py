@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from exporter.directmail.credential_provider import provider
 from exporter.directmail.credentials import Credentials, FromEnvironment, FromFiles
 from exporter.directmail.errors import AuthError
-from exporter.directmail.providers import provider
-from exporter.directmail.ram import ASK_AGAIN, CONNECT_TIMEOUT, PAUSE, READ_TIMEOUT, TYPES, FromRam
+from exporter.directmail.ram_credentials import ASK_AGAIN, CONNECT_TIMEOUT, PAUSE, READ_TIMEOUT, TYPES, FromRam
 from tests.clock import ScriptedClock
 from tests.issuers import Issuer, Metadata, Mounted, issued, serving
 
@@ -157,7 +157,7 @@ sys.addaudithook(guard)
 from pathlib import Path
 from exporter.clock import SystemClock
 from exporter.directmail.errors import AuthError
-from exporter.directmail.providers import provider
+from exporter.directmail.credential_provider import provider
 
 kind, file, sts = sys.argv[1:]
 file = Path(file)
@@ -398,7 +398,7 @@ class TestTemporaryCredentials:
     def test_the_default_chain_finds_the_environment(self, tmp_path: Path) -> None:
         program = (  # of its own: the library reads the environment when it is imported
             "import asyncio; from exporter.clock import SystemClock\n"
-            "from exporter.directmail.providers import provider\n"
+            "from exporter.directmail.credential_provider import provider\n"
             "print(asyncio.run(provider('default', SystemClock()).get()).secrets())"
         )
         variables = {ID: "key", SECRET: "secret", "HOME": str(tmp_path), "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.crosscheck import COUNT_NAMES, RATE_NAMES, Crosscheck
 from exporter.directmail.answers import Row
 from exporter.directmail.client import Answer
+from exporter.directmail.crosscheck import COUNT_NAMES, RATE_NAMES, Crosscheck
 from exporter.directmail.model import Filters
 from tests.clock import ScriptedClock
 from tests.tasks import running

@@ -12,8 +12,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from exporter import metrics
 from exporter.directmail.model import Filters
+from exporter.metrics import tables as metrics
 from grafana import build
 from grafana.frame import INPUT
 from grafana.panels import PROVIDERS

@@ -9,8 +9,8 @@ import yaml
 
 from exporter import __version__
 from exporter.app import load
-from exporter.cli import cli
-from exporter.flags import LISTEN_ADDRESS
+from exporter.commands.flags import LISTEN_ADDRESS
+from exporter.commands.main import cli
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "deploy.md").read_text()

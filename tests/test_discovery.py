@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import config
-from exporter.catalogue import Catalogue
+from exporter.collector.discovery import FIRST_BACKOFF, Discovery
+from exporter.config import load as config
+from exporter.config.queries import Discover
 from exporter.directmail.errors import DirectMailError, PermissionDenied
 from exporter.directmail.listing import LONGEST_VALUE, OPERATIONS, Listed, Operation
-from exporter.discovery import FIRST_BACKOFF, Discovery
-from exporter.matrix import Discover
+from exporter.store.discovered_values import Catalogue
 from tests.clock import ScriptedClock
 from tests.tasks import running
 

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter import config, metrics, soundness, telemetry
-from exporter.cli import cli
+from exporter.commands.main import cli
+from exporter.config import load as config
+from exporter.metrics import tables as metrics
+from exporter.metrics import telemetry
+from exporter.plan import validation as soundness
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

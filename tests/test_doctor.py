@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from exporter import config
-from exporter.cli import cli
 from exporter.clock import Clock, SystemClock, VirtualClock
-from exporter.config import Target
+from exporter.commands.main import cli
+from exporter.config import load as config
+from exporter.config.load import Target
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, NetworkError, Throttled
 from exporter.directmail.model import Filters
-from exporter.directmail.policy import allowing, assuming
+from exporter.directmail.ram_policy import allowing, assuming
 from exporter.doctor import report
 from exporter.doctor.examination import MOST_CALLS, MOST_FAILURES, examine
 from exporter.doctor.failures import explain

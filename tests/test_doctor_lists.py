@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from exporter.directmail.policy import DISCOVERY, allowing
+from exporter.directmail.ram_policy import DISCOVERY, allowing
 from exporter.doctor.findings import OK, PROBLEM
 from exporter.simulator.faults import Fault
 from tests.test_doctor import QUERIES, assert_readable, simulator, visit

@@ -16,8 +16,18 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
-from exporter.checksum import combine, shift
-from exporter.exposition import GROUP, OPENMETRICS, TEXT, Block, Exposition, Family, label_text, negotiate, sample
+from exporter.metrics.crc32 import combine, shift
+from exporter.metrics.exposition import (
+    GROUP,
+    OPENMETRICS,
+    TEXT,
+    Block,
+    Exposition,
+    Family,
+    label_text,
+    negotiate,
+    sample,
+)
 
 FAMILIES = (
     Family("emails", 'Mails, with a "quote", a \\ and a\nnew line.', "gauge"),

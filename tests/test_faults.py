@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.collector import Collector
+from exporter.collector.loop import Collector
 from exporter.directmail.client import Client, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.limiter import Limiter

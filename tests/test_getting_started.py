@@ -10,10 +10,12 @@ import promql_parser
 import pytest
 import yaml
 
-from exporter import app, config, metrics
-from exporter.cli import cli
-from exporter.directmail.policy import TRACK, allowing
+from exporter import app
+from exporter.commands.main import cli
+from exporter.config import load as config
+from exporter.directmail.ram_policy import TRACK, allowing
 from exporter.doctor.findings import LEVELS
+from exporter.metrics import tables as metrics
 from tests.test_docs import own_metrics
 
 ROOT = Path(__file__).parent.parent

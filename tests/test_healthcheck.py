@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from exporter.cli import cli
 from exporter.clock import SystemClock
-from exporter.flags import LISTEN_ADDRESS
+from exporter.commands.flags import LISTEN_ADDRESS
+from exporter.commands.main import cli
 from exporter.web import webconfig
-from exporter.web.listening import serve
-from exporter.web.security import Security
-from exporter.web.server import Routes, make_app
+from exporter.web.authentication import Security
+from exporter.web.connections import serve
+from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from tests.certificates import Authority
 from tests.test_server import Metrics, status

@@ -118,7 +118,11 @@ def test_it_adds_less_than_60_megabytes_to_its_base(built: Engine) -> None:
             id="nothing-that-only-builds",
         ),
         pytest.param(
-            ["python", "-c", "import exporter.cli, pathlib; print(pathlib.Path(exporter.cli.__cached__).exists())"],
+            [
+                "python",
+                "-c",
+                "import exporter.app, pathlib; print(pathlib.Path(exporter.app.__cached__).exists())",
+            ],
             "True\n",
             id="compiled-because-a-read-only-root-keeps-nothing",
         ),

@@ -14,7 +14,7 @@ import yaml
 
 from deploy import manifests
 from exporter.app import load
-from exporter.cli import cli
+from exporter.commands.main import cli
 from tests.operator_schemas import SCHEMAS
 
 ROOT = Path(__file__).parent.parent

@@ -9,19 +9,15 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
-    ("cli",),
-    ("trial",),
-    ("progress", "demo", "flags"),
-    ("app", "backfill", "replay", "check", "doctor", "healthcheck", "ending", "logs"),
+    ("commands",),
+    ("app",),
     ("polling",),
-    ("publisher",),
-    ("collector", "discovery", "metrics", "telemetry", "web", "simulator"),
-    ("schedule", "state", "selection", "soundness", "history"),
-    ("plan", "store", "catalogue", "exposition", "connection", "crosscheck"),
-    ("config", "checksum"),
-    ("written", "access", "yamlfile", "directmail", "watch"),
-    ("matrix", "shards"),
-    ("scalars", "regions", "checking"),
+    ("web", "doctor", "simulator"),
+    ("metrics", "collector"),
+    ("plan",),
+    ("store", "config"),
+    ("directmail",),
+    ("watch", "logs"),
     ("clock",),
 )
 SIMULATOR_MAY = {"directmail.signing", "clock"}
@@ -85,9 +81,9 @@ def test_the_client_knows_nothing_of_prometheus() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        pytest.param("store", "from exporter.collector import Collector", id="upwards"),
-        pytest.param("plan", "from exporter import store", id="sideways"),
-        pytest.param("web.server", "def late():\n    import exporter.app", id="inside-a-function"),
+        pytest.param("store", "from exporter.collector.loop import Collector", id="upwards"),
+        pytest.param("store.memory", "from exporter.config import load", id="sideways"),
+        pytest.param("web.routes", "def late():\n    import exporter.app", id="inside-a-function"),
         pytest.param("simulator.server", "from exporter.directmail.client import Client", id="the-other-side"),
     ],
 )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import metrics
 from exporter.directmail.errors import ServerError
 from exporter.directmail.model import Filters, RateSums, Totals
-from exporter.plan import Combination
-from exporter.store import Cell, Record
+from exporter.metrics import tables as metrics
+from exporter.plan.target_plan import Combination
+from exporter.store.memory import Cell, Record
 
 DESIGN_NAMES = {
     *(f"directmail_track_{name}" for name in ("emails", "opens", "unique_opens", "clicks", "unique_clicks")),

@@ -10,8 +10,10 @@ import promql_parser
 import pytest
 import yaml
 
-from exporter import app, backfill, metrics
-from exporter.cli import cli
+from exporter import app
+from exporter.commands import backfill
+from exporter.commands.main import cli
+from exporter.metrics import tables as metrics
 from tests.test_docs import own_metrics
 
 ROOT = Path(__file__).parent.parent

@@ -5,9 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import config as configuration
-from exporter import metrics, plan, soundness
+from exporter.config import load as configuration
 from exporter.directmail.model import Filters
+from exporter.metrics import tables as metrics
+from exporter.plan import target_plan as plan
+from exporter.plan import validation as soundness
 
 HEAD = "targets:\n  - name: shop\n    region: ap-southeast-1\n    timezone: UTC\n"
 

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from exporter.config import FILTER_KEYS
-from exporter.directmail.policy import DISCOVERY, TRACK, allowing, assuming
+from exporter.config.load import FILTER_KEYS
+from exporter.directmail.ram_policy import DISCOVERY, TRACK, allowing, assuming
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "ram-policy.md").read_text()
 ROLE = "acs:ram::1234567890123456:role/directmail-exporter"

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from exporter.catalogue import Catalogue
-from exporter.config import Config, parse
+from exporter.config.load import Config, parse
 from exporter.directmail import answers
 from exporter.directmail.model import Filters
-from exporter.exposition import Exposition
-from exporter.metrics import FAMILIES
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.tables import FAMILIES
+from exporter.metrics.telemetry import Telemetry
 from exporter.polling import Polling
-from exporter.publisher import Publisher
-from exporter.store import Store
-from exporter.telemetry import Telemetry
+from exporter.store.discovered_values import Catalogue
+from exporter.store.memory import Store
 from tests.clock import ScriptedClock, settle
 from tests.test_app import KEYS
 

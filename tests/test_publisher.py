@@ -7,14 +7,15 @@ from datetime import date, datetime, time, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter import config as configuration
-from exporter import plan, publisher
+from exporter.config import load as configuration
 from exporter.directmail.model import Totals
-from exporter.exposition import Exposition
-from exporter.metrics import FAMILIES
-from exporter.plan import TargetPlan, day_start
-from exporter.publisher import Publisher
-from exporter.store import Cell, Store
+from exporter.metrics import publisher
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.tables import FAMILIES
+from exporter.plan import target_plan as plan
+from exporter.plan.target_plan import TargetPlan, day_start
+from exporter.store.memory import Cell, Store
 from tests.clock import ScriptedClock
 from tests.tasks import running
 from tests.worlds import World, make_config, make_plan

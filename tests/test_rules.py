@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from exporter import metrics
+from exporter.metrics import tables as metrics
 from tests.test_docs import own_metrics
 
 ROOT = Path(__file__).parent.parent

@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from exporter.plan import Combination, TargetPlan
-from exporter.schedule import Schedule, Slot, round_robin
+from exporter.plan.schedule import Schedule, Slot, round_robin
+from exporter.plan.target_plan import Combination, TargetPlan
 from tests.worlds import make_config, make_plan
 
 NOON = datetime.fromisoformat("2026-04-22T12:00:00+00:00").timestamp()

@@ -7,15 +7,15 @@ import aiohttp
 import bcrypt
 import pytest
 
-from exporter import config
-from exporter.checking import ConfigError
 from exporter.clock import SystemClock
+from exporter.config import load as config
+from exporter.config.checking import ConfigError
 from exporter.directmail.credentials import Credentials
 from exporter.simulator import faults
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from exporter.web import webconfig
-from exporter.web.security import Passwords, Security
+from exporter.web.authentication import Passwords, Security
 from tests.processes import get, program
 from tests.test_app import write_config
 from tests.test_cli import run

@@ -13,12 +13,12 @@ import bcrypt
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.checking import ConfigError
 from exporter.clock import Clock, SystemClock
+from exporter.config.checking import ConfigError
 from exporter.web import webconfig
-from exporter.web.front import Front, Options
-from exporter.web.security import KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords, names_of
-from exporter.web.server import Routes
+from exporter.web.authentication import KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords, names_of
+from exporter.web.routes import Routes
+from exporter.web.server import Front, Options
 from exporter.web.webconfig import BCRYPT
 from tests.certificates import Authority
 from tests.clock import ScriptedClock

@@ -9,9 +9,12 @@ import pytest
 import yaml
 
 from exporter import watch
-from exporter.web import listening, security, server, tls, webconfig
-from exporter.web.front import Options
-from exporter.web.server import Routes
+from exporter.web import authentication as security
+from exporter.web import connections as listening
+from exporter.web import routes as server
+from exporter.web import tls, webconfig
+from exporter.web.routes import Routes
+from exporter.web.server import Options
 from tests.certificates import Authority
 from tests.test_server import Metrics, status
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import config as configuration
-from exporter import plan, selection
+from exporter.config import load as configuration
 from exporter.directmail.model import Filters
-from exporter.plan import Combination, TargetPlan
-from exporter.selection import Found
+from exporter.plan import selection
+from exporter.plan import target_plan as plan
+from exporter.plan.selection import Found
+from exporter.plan.target_plan import Combination, TargetPlan
 
 DISCOVER = "{discover: true}"
 

@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from exporter.clock import SystemClock
-from exporter.exposition import Exposition, Family, Page
-from exporter.web.listening import serve
-from exporter.web.security import Security
-from exporter.web.server import Routes, make_app
+from exporter.metrics.exposition import Exposition, Family, Page
+from exporter.web.authentication import Security
+from exporter.web.connections import serve
+from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import BindError, bind, from_systemd, split_address
 from exporter.web.webconfig import WebConfig
 from tests.processes import PATIENCE, get

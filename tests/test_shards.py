@@ -11,11 +11,14 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import check, config, plan, soundness
 from exporter.app import App, Options, load
-from exporter.cli import cli
-from exporter.config import Config, ConfigError
-from exporter.shards import WHOLE, NoOrdinal, Shard, divide, owner, parse
+from exporter.commands import check
+from exporter.commands.main import cli
+from exporter.config import load as config
+from exporter.config.load import Config, ConfigError
+from exporter.config.shards import WHOLE, NoOrdinal, Shard, divide, owner, parse
+from exporter.plan import target_plan as plan
+from exporter.plan import validation as soundness
 from tests.processes import get, program, started, until
 from tests.test_app import KEYS, simulator
 

@@ -7,7 +7,7 @@ from statistics import fmean, pvariance
 
 import pytest
 
-from exporter.simulator.draws import binomial, lognormal_cdf, poisson, uniforms
+from exporter.simulator.random_numbers import binomial, lognormal_cdf, poisson, uniforms
 
 GRID = [(step + 0.5) / 4000 for step in range(4000)]
 """Evenly spread chances: whatever is drawn from them has the moments of its distribution."""

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import state
 from exporter.app import App, Options, load
-from exporter.catalogue import Catalogue
 from exporter.directmail.listing import Listed
 from exporter.directmail.model import Filters, RateSums, Totals
 from exporter.simulator.server import Habits, Simulator
-from exporter.state import StateError, StateFile
-from exporter.store import Cell, Store
+from exporter.store import sqlite as state
+from exporter.store.discovered_values import Catalogue
+from exporter.store.memory import Cell, Store
+from exporter.store.sqlite import StateError, StateFile
 from tests.clock import ScriptedClock
 from tests.processes import get, program, started, until
 from tests.test_app import KEYS, write_config

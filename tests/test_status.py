@@ -11,13 +11,13 @@ import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, async_playwright
 
-from exporter import config as configuration
 from exporter.clock import SystemClock
+from exporter.config import load as configuration
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
-from exporter.web.listening import serve
-from exporter.web.security import Security
-from exporter.web.server import Routes, make_app
+from exporter.web.authentication import Security
+from exporter.web.connections import serve
+from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.sparkline import lines
 from exporter.web.status import About, StatusPage, TargetState

@@ -4,7 +4,7 @@ from datetime import date
 
 from exporter.directmail.errors import ServerError
 from exporter.directmail.model import Filters, Totals
-from exporter.store import KEEP_DAYS, Cell, Store
+from exporter.store.memory import KEEP_DAYS, Cell, Store
 
 KEY = ("shop", Filters(account_name="a@example.com"))
 DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import cli
+from exporter.commands.main import cli
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 PROGRAM = "/opt/directmail-exporter/bin/directmail-exporter"

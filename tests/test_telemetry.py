@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.catalogue import Catalogue
 from exporter.clock import Clock
-from exporter.config import Discover, Query
-from exporter.crosscheck import Crosscheck
+from exporter.config.load import Discover, Query
+from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS, ServerError
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import Listed
-from exporter.plan import TargetPlan
-from exporter.telemetry import Telemetry
+from exporter.metrics.telemetry import Telemetry
+from exporter.plan.target_plan import TargetPlan
+from exporter.store.discovered_values import Catalogue
 from tests.clock import ScriptedClock
 from tests.worlds import make_config, make_plan
 

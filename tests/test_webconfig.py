@@ -8,7 +8,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from exporter.checking import ConfigError
+from exporter.config.checking import ConfigError
 from exporter.web import webconfig
 from tests.certificates import Authority
 

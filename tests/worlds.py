@@ -8,19 +8,19 @@ from datetime import date
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import config as configuration
-from exporter import plan
 from exporter.clock import Clock
-from exporter.collector import Collector
+from exporter.collector.loop import Collector
+from exporter.config import load as configuration
 from exporter.directmail.client import Answer
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import Filters, RateSums, Totals
-from exporter.exposition import Exposition
-from exporter.metrics import FAMILIES
-from exporter.plan import Combination, TargetPlan
-from exporter.publisher import Publisher
-from exporter.store import Store
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.tables import FAMILIES
+from exporter.plan import target_plan as plan
+from exporter.plan.target_plan import Combination, TargetPlan
+from exporter.store.memory import Store
 
 NO_RATES = RateSums(0.0, 0.0, 0.0, 0.0)
 

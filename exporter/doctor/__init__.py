@@ -1,4 +1,5 @@
-"""`doctor`: a few real calls for each target, and what is wrong in plain words with the mend.
+"""`doctor`: a few real calls for each target, and what is wrong in plain words with the fix.
 
-wire listens to the requests, examination asks, failures and checks tell what it means, report prints it.
+In come the config and the environment; out come findings for people or as JSON. `examination` makes the calls,
+`http_trace` listens to them, `failures` and `checks` explain the answers, `report` prints them.
 """

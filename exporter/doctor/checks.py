@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from exporter.directmail.answers import RATES, Page, Row
 from exporter.directmail.rates import FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
-from exporter.plan import describe, duration
+from exporter.plan.target_plan import describe, duration
 
 CLOCK_NOTE, CLOCK_PROBLEM = 60.0, 900.0
 """Seconds. The API refuses requests that are more than 15 minutes off."""

@@ -6,22 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from exporter import plan, selection
 from exporter.clock import Clock
-from exporter.config import Config, Target
-from exporter.connection import connect
+from exporter.collector.target_client import connect
+from exporter.config.load import Config, Target
 from exporter.directmail import answers, listing
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, Refused, ServerError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.directmail.model import PARAMETERS, Filters
-from exporter.directmail.policy import TRACK
+from exporter.directmail.ram_policy import TRACK
 from exporter.directmail.transport import open_session
 from exporter.doctor import checks
 from exporter.doctor.failures import explain, no_list
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
+from exporter.doctor.http_trace import Wire
 from exporter.doctor.report import Report
-from exporter.doctor.wire import Wire
+from exporter.plan import selection
+from exporter.plan import target_plan as plan
 
 MOST_CALLS = 10
 MOST_FAILURES = 2

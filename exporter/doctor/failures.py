@@ -3,7 +3,7 @@
 import aiohttp
 from yarl import URL
 
-from exporter.config import Target
+from exporter.config.load import Target
 from exporter.directmail.errors import (
     AuthError,
     DirectMailError,
@@ -17,9 +17,9 @@ from exporter.directmail.errors import (
 )
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
-from exporter.directmail.policy import TRACK, allowing, assuming
+from exporter.directmail.ram_policy import TRACK, allowing, assuming
 from exporter.doctor.findings import PROBLEM, Finding, Question
-from exporter.plan import describe, duration
+from exporter.plan.target_plan import describe, duration
 
 _KEYS = {
     "InvalidAccessKeyId": "The API does not know the access key.",

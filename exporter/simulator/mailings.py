@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from exporter.simulator import account
 from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Latency, Provider, Stream
 from exporter.simulator.batch import EDGES, Batch, running
-from exporter.simulator.draws import binomial, lognormal_cdf, normal, poisson, uniforms
 from exporter.simulator.incidents import Incident, hit_by
+from exporter.simulator.random_numbers import binomial, lognormal_cdf, normal, poisson, uniforms
 
 Place = tuple[str, str, str, float]
 """Sender, tag, provider and time of sending: what an incident hits."""

@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
-from exporter.simulator import lists, tracklist
+from exporter.simulator import list_operations as lists
+from exporter.simulator import tracklist
 from exporter.simulator.account import STREAMS
-from exporter.simulator.draws import uniforms
+from exporter.simulator.error_answers import Refusal, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
-from exporter.simulator.refusals import Refusal, of_fault, throttled
+from exporter.simulator.random_numbers import uniforms
+from exporter.simulator.signature_check import Key, Nonces, Received, check_signature
 from exporter.simulator.tracklist import Habits
 from exporter.simulator.traffic import Traffic
-from exporter.simulator.verification import Key, Nonces, Received, check_signature
 
 __all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator", "url_of"]
 

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from exporter.simulator.account import PROVIDERS
-from exporter.simulator.lists import whole
-from exporter.simulator.refusals import Refusal
+from exporter.simulator.error_answers import Refusal
+from exporter.simulator.list_operations import whole
 from exporter.simulator.traffic import NOTHING, Counts, Traffic
 
 FILTERS = {

@@ -1,136 +1,79 @@
-"""What is served under which path, and how every answer is made safe: /metrics, health, reload, the status page."""
+"""The web side as a whole: sockets, server and protection, which follows its file while it runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from pathlib import Path
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
+import structlog
 
-from exporter.exposition import Page
-from exporter.web.security import Security
-
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Server": "directmail-exporter",
-}
-LARGEST_BODY = 64 * 1024
-"""Bytes of a request's body; no request needs one."""
-SLOW_CLIENT_SECONDS = 30.0
-"""How long a client may take to take in an answer."""
-
-
-class Scraped(Protocol):
-    """What has the metrics."""
-
-    async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
-        """Return everything, in the format that an Accept header asks for."""
+from exporter.clock import Clock
+from exporter.config.checking import ConfigError
+from exporter.watch import changes, digests
+from exporter.web import sockets, webconfig
+from exporter.web.authentication import Security
+from exporter.web.connections import Listening, serve
+from exporter.web.routes import Routes, make_app
+from exporter.web.webconfig import WebConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Routes:
-    """What the server shows and does."""
+class Options:
+    """What the command line says of serving."""
 
-    exposition: Scraped
-    unready: Callable[[], str]
-    """Why the exporter is not ready, "" when it is."""
-    status: Callable[[web.Request], Awaitable[web.Response]]
-    """The page `/`."""
-    reload: Callable[[], Awaitable[str]] | None
-    """Loads the config again and returns what is wrong with it, "" for nothing; None where this is not enabled."""
+    listen_addresses: tuple[str, ...] = (":10058",)
     telemetry_path: str = "/metrics"
     max_requests: int = 40
-    slow_client_seconds: float = SLOW_CLIENT_SECONDS
+    enable_lifecycle: bool = False
+    config_file: Path | None = None
+    """TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
+    systemd_socket: bool = False
+    """Whether systemd hands over the sockets, in the place of `listen_addresses`."""
 
 
-def make_app(routes: Routes, security: Security) -> web.Application:
-    """Return the application; `security` stands before every handler."""
-    app = web.Application(middlewares=[_uniform, security.middleware], client_max_size=LARGEST_BODY)
-    handlers = _Handlers(routes)
-    app.router.add_get("/", routes.status)
-    app.router.add_get(routes.telemetry_path, handlers.metrics)
-    app.router.add_get("/-/healthy", handlers.healthy)
-    app.router.add_get("/-/ready", handlers.ready)
-    app.router.add_route("POST", "/-/reload", handlers.reload)
-    app.router.add_route("PUT", "/-/reload", handlers.reload)
-    app.on_response_prepare.extend((_secure, security.set_headers))
-    return app
+class Front:
+    """The open web side of one process."""
 
+    def __init__(self, options: Options, clock: Clock) -> None:
+        """Raise ConfigError for a web configuration that cannot be used."""
+        self._options = options
+        self._clock = clock
+        self._log = structlog.get_logger()
+        file = options.config_file
+        self._known = digests(webconfig.files(file)) if file is not None else {}
+        self._security = Security(webconfig.read(file) if file is not None else WebConfig(), clock)
 
-class _Handlers:
-    def __init__(self, routes: Routes) -> None:
-        self._routes = routes
-        self._scraping = 0
+    @asynccontextmanager
+    async def open(self, routes: Routes) -> AsyncIterator[list[str]]:
+        """Serve these routes and yield the addresses. Raise BindError."""
+        listening = (
+            sockets.from_systemd(os.environ, os.getpid())
+            if self._options.systemd_socket
+            else sockets.bind(self._options.listen_addresses)
+        )
+        app = make_app(routes, self._security)
+        with closing(self._security):
+            async with serve(app, listening, self._security.settings.tls) as self._listening:
+                yield self._listening.addresses
 
-    async def metrics(self, request: web.Request) -> web.StreamResponse:
-        if self._scraping >= self._routes.max_requests:
-            text = f"{self._scraping} scrapes are being answered; try again\n"
-            return web.Response(status=503, text=text, headers={"Retry-After": "1"})
-        self._scraping += 1
+    async def run(self) -> None:
+        """Follow the file and those that it names, until cancelled; a bad one leaves what is in force."""
+        file = self._options.config_file
+        if file is None:
+            return
+        async for _ in changes(partial(webconfig.files, file), self._known, self._clock):
+            await self._follow(file, self._listening)
+
+    async def _follow(self, file: Path, listening: Listening) -> None:
         try:
-            gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
-            page = await self._routes.exposition.scrape(request.headers.get("Accept", ""), gzip=gzip)
-            response = web.StreamResponse(
-                headers={"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
-            )
-            if page.encoding:
-                response.headers["Content-Encoding"] = page.encoding
-            response.content_length = page.length
-            async with asyncio.timeout(self._routes.slow_client_seconds):
-                await response.prepare(request)
-                if request.method != "HEAD":
-                    for part in page.parts:
-                        await response.write(part)
-                await response.write_eof()
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
-        finally:
-            self._scraping -= 1
-        return response
-
-    async def healthy(self, request: web.Request) -> web.Response:
-        return web.Response(text="OK\n")
-
-    async def ready(self, request: web.Request) -> web.Response:
-        why = self._routes.unready()
-        return web.Response(status=503 if why else 200, text=f"{why or 'OK'}\n")
-
-    async def reload(self, request: web.Request) -> web.Response:
-        if self._routes.reload is None:
-            return web.Response(status=403, text="reloading is off; start with --web.enable-lifecycle\n")
-        wrong = await self._routes.reload()
-        return web.Response(status=500 if wrong else 200, text=wrong and f"{wrong}\n")
-
-
-def _accepts_gzip(header: str) -> bool:
-    for item in header.lower().split(","):
-        coding, _, parameters = item.partition(";")
-        if coding.strip() in ("gzip", "*"):
-            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
-
-
-@web.middleware
-async def _uniform(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer errors in plain text; leave nothing of aiohttp's own pages."""
-    if (request.content_length or 0) > LARGEST_BODY:
-        return web.Response(status=413, text="413 the body is too large\n")
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return web.Response(status=error.status, text=f"{error.status} {error.reason}\n", headers=headers)
-
-
-async def _secure(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers["Server"] = SECURITY_HEADERS["Server"]
-    response.headers.setdefault("Cache-Control", "no-store")
+            settings = await asyncio.to_thread(webconfig.read, file)
+        except ConfigError as error:
+            for problem in error.problems:
+                self._log.error("web config is refused, the old one stays", place=problem.place, problem=problem.text)
+            return
+        self._security.use(settings)
+        await listening.use(settings.tls)
+        self._log.info("web config is reloaded", tls=settings.tls is not None, users=len(settings.users))

@@ -14,17 +14,17 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from exporter import plan as plans
-from exporter.catalogue import Catalogue, Entry
 from exporter.clock import Clock
-from exporter.config import FILTER_KEYS
+from exporter.config.load import FILTER_KEYS
+from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters, Totals
-from exporter.plan import OLDEST_AGE, Combination, TargetPlan
-from exporter.schedule import Slot
-from exporter.shards import WHOLE, Shard
-from exporter.store import Record, Store
+from exporter.plan import target_plan as plans
+from exporter.plan.schedule import Slot
+from exporter.plan.target_plan import OLDEST_AGE, Combination, TargetPlan
+from exporter.store.discovered_values import Catalogue, Entry
+from exporter.store.memory import Record, Store
 from exporter.web import sparkline
 
 STATES = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from exporter.checking import Misfit, Written
-from exporter.scalars import Flag
+from exporter.config.checking import Misfit, Written
+from exporter.config.scalars import Flag
 
 FILE_KEYS = ("cert_file", "key_file", "client_ca_file")
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from exporter import yamlfile
-from exporter.checking import ConfigError, Misfit, Problem, Written, check
-from exporter.scalars import Flag, whole
+from exporter.config import yamlfile
+from exporter.config.checking import ConfigError, Misfit, Problem, Written, check
+from exporter.config.scalars import Flag, whole
 from exporter.web import tls
 from exporter.web.tls import TlsServerConfig
 

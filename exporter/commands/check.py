@@ -1,0 +1,94 @@
+"""`--config.check`: what a config will ask for, as a table to read."""
+
+import math
+from collections.abc import Sequence
+
+from exporter.config.load import Config, Query, Target
+from exporter.config.shards import WHOLE, Shard, divide
+from exporter.directmail.listing import OPERATIONS
+from exporter.plan import selection
+from exporter.plan import target_plan as plan
+
+
+def report(config: Config, shard: Shard = WHOLE) -> str:
+    """Return the plan of every target of the shard: sizes, calls, poll interval, and when each window is filled.
+
+    Where there are several shards, a table of what each has comes first.
+    """
+    lines = _shards(config, shard) if shard.count > 1 else []
+    for target in config.of(shard).targets:
+        lines += _target(config, plan.make(config, target))
+    return "\n".join(lines)
+
+
+def _shards(config: Config, shard: Shard) -> list[str]:
+    parts = divide(config.targets, shard.count)
+    rows = [(f"shard {Shard(index, shard.count)}", *_sizes(config, part)) for index, part in enumerate(parts)]
+    rows[shard.index] += ("<- this one",)
+    rows += [("all shards", *_sizes(config, config.targets))]
+    head = ("", "targets", "combinations", "series", "calls a minute")
+    width = max(len(row[0]) for row in rows)
+    lines = ["  ".join([f"{name:<{width}}", *(f"{cell:>8}" for cell in cells)]) for name, *cells in (head, *rows)]
+    if not parts[shard.index]:
+        lines.append("No target falls to this shard: it runs, is healthy, and shows its own metrics only.")
+    return lines
+
+
+def _sizes(config: Config, targets: Sequence[Target]) -> tuple[str, ...]:
+    plans = [plan.make(config, target) for target in targets]
+    combinations = sum(len(each.combinations) for each in plans)
+    calls = sum(each.requests_per_minute for each in plans)
+    return str(len(plans)), f"{combinations:>12}", str(plan.exposed_by(config, targets)), f"{calls:>14.1f}"
+
+
+def _target(config: Config, each: plan.TargetPlan) -> list[str]:
+    count = len(each.combinations)
+    shared = "" if config.poll_interval is not None else " (auto)"
+    rows = [
+        ("combinations", f"{count}"),
+        ("series", f"{plan.series(config, count, 1)}"),
+        ("cells", f"{each.cells}"),
+        (
+            "calls a minute",
+            f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, when a cell takes one call",
+        ),
+        ("calls a day", f"{each.requests_per_minute * 1440:.0f}"),
+        ("poll interval", f"{plan.duration(each.poll_interval)}{shared}"),
+        ("recent days re-read", f"every {plan.duration(each.recent)}"),
+        ("older days re-read", f"every {plan.duration(each.older)}"),
+        ("stale after", plan.duration(each.stale_after)),
+        *_discovery(config, each),
+        *((f"{window} filled after", f"about {each.minutes_to_fill(window):.1f} minutes") for window in each.windows),
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"target {each.target.name}: {each.target.endpoint}, days begin in {each.target.timezone}"]
+    lines += [f"  {name:<{width}}  {value}" for name, value in rows]
+    for query in each.target.queries:
+        own = sum(combination.query == query.name for combination in each.combinations)
+        size = _bound(query) if query.discovered else _combinations(own)
+        lines.append(f"  query {query.name}: {size}")
+    return lines
+
+
+def _discovery(config: Config, each: plan.TargetPlan) -> list[tuple[str, str]]:
+    if not each.target.discovered:
+        return []
+    actions = ", ".join(OPERATIONS[key].action for key in each.target.discovered)
+    room = selection.most(config, each.target, len(each.combinations), selection.Found(list_calls=each.list_calls))
+    return [
+        ("discovery", f"{actions}, every {plan.duration(config.discovery_interval)}"),
+        ("discovered values", "not known before it runs; all of the above is without them"),
+        ("room for them", f"{room} more combinations; the rest is left out"),
+    ]
+
+
+def _bound(query: Query) -> str:
+    """Return what the limits of a query with discovered values allow at most."""
+    limits = {key: wish.limit for key, wish in query.discovered.items()}
+    most = math.prod([*limits.values(), *map(len, query.filters.values())])
+    parts = ", ".join(f"{limit} of {key}" for key, limit in limits.items())
+    return f"at most {_combinations(most)} by its limits ({parts}); which ones, is discovered"
+
+
+def _combinations(count: int) -> str:
+    return f"{count} combination{'s' * (count != 1)}"

@@ -1,0 +1,117 @@
+"""The demo: exporter and simulator on loopback, no account, no file."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from exporter import app
+from exporter.app import App, Options
+from exporter.clock import Clock, SystemClock, VirtualClock
+from exporter.commands.backfill import Backfill
+from exporter.commands.demo_past import moments, replay
+from exporter.config import load as config
+from exporter.config.load import Refresh
+from exporter.metrics.history import History
+from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
+from exporter.simulator.server import Simulator
+from exporter.simulator.traffic import Traffic
+from exporter.web.sockets import cannot_listen, split_address
+
+CALLS_PER_MINUTE = 7200
+"""In real time: some 900 cells are there within 10 seconds."""
+POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
+"""In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
+JOB, TARGET = "directmail", "demo"
+DAY = 86_400.0
+
+
+def settings(endpoint: str, speed: float = 1.0) -> config.Config:
+    """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
+    senders = sorted({stream.sender for stream in STREAMS})
+    tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
+    routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in Infrastructure._fields}
+    poll = min(POLL_SECONDS * speed, max(USUAL_POLL, SHORTEST_POLL * speed))
+    text = f"""
+poll_interval: {poll:.0f}s
+windows: [today, yesterday, 7d, 30d]
+reported_rates: true
+targets:
+  - name: {TARGET}
+    endpoint: {endpoint}
+    timezone: Asia/Shanghai
+    rate_limit_per_minute: {CALLS_PER_MINUTE / speed:g}
+    queries:
+      - name: account
+      - name: by_sender
+        account_name: {senders}
+      - name: by_esp
+        account_name: {senders}
+        esp: {list(PROVIDERS)}
+"""
+    text += "".join(
+        f"      - name: by_tag_{number}\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
+        for number, sender in enumerate(senders, 1)
+    )
+    text += "".join(f"      - name: by_{key}\n        {key}: {values}\n" for key, values in routes.items())
+    return app.checked("the demo's config", *config.parse(text))
+
+
+def past(traffic: Traffic, until: float, instance: str, days: float = 30.0, step: float = 900.0) -> History:
+    """Return what a Prometheus would hold that scraped an exporter of this traffic at `instance` every `step` seconds.
+
+    The exporter polled every 5 minutes, but not for the window of 30 days, which alone would be half of the work.
+    Read it with `--query.lookback-delta` a little longer than the step.
+    """
+    polled = replace(
+        settings("http://127.0.0.1:1", speed=USUAL_POLL / POLL_SECONDS),
+        windows=("today", "yesterday", "7d"),
+        refresh=Refresh(recent=3 * 3600, older=DAY),
+    )
+    times = moments(until - days * DAY, until, step)
+    return replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance})
+
+
+def clock(speed: float) -> Clock:
+    """Return the clock that both sides of the demo go by."""
+    return SystemClock() if speed == 1 else VirtualClock(speed)
+
+
+async def run(
+    simulator: Simulator,
+    options: Options,
+    speed: float,
+    started: Callable[[list[str]], None],
+    history: Path | None = None,
+) -> None:
+    """Run the exporter against the simulator until stopped, the past written to `history` first.
+
+    Raise BindError as App.run does.
+    """
+    environment = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": simulator.key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": simulator.secret,
+    }
+    async with simulator.listen() as url:
+        if history is not None:
+            past = Backfill(settings(url, speed), simulator.clock, environment=environment)
+            await past.run(history, lambda progress: None, asyncio.Event())
+        demo = App(settings(url, speed), options, clock=simulator.clock, environment=environment)
+        await demo.run(started)
+
+
+async def simulate(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
+    """Run the simulator alone until SIGTERM or SIGINT. Raise BindError where the address cannot be had."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    host, port = split_address(listen)
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(simulator.listen(host, port))
+        except OSError as error:
+            raise cannot_listen(listen, error) from None
+        started(url)
+        await stopped.wait()

@@ -1,0 +1,53 @@
+"""Flags that several commands have."""
+
+import os
+import socket
+from pathlib import Path
+
+import click
+
+from exporter.config import shards
+
+LISTEN_ADDRESS = "DIRECTMAIL_EXPORTER_LISTEN_ADDRESS"
+"""The environment variable that tells the exporter where to listen, and a container's health check whom to ask."""
+
+config_file = click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default="config.yaml",
+    show_default=True,
+    help="The config.",
+)
+
+listen_addresses = click.option(
+    "--web.listen-address",
+    "listen_addresses",
+    multiple=True,
+    default=[":10058"],
+    envvar=LISTEN_ADDRESS,
+    show_default=True,
+    show_envvar=True,
+    help="Address to listen on; may be given several times.",
+)
+
+
+def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> shards.Shard:
+    """Return the shard. Wrong flags are status 2, a hostname that does not fit them is status 1."""
+    if value is None:
+        return shards.WHOLE
+    try:
+        return shards.parse(value, os.environ.get("HOSTNAME") or socket.gethostname())
+    except shards.NoOrdinal as error:
+        click.echo(str(error), err=True)
+        context.exit(1)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+shard = click.option(
+    "--shard",
+    metavar="I/N",
+    callback=_shard,
+    help="Take the targets of shard I of N, from 0 to N-1; auto/N reads I from a hostname such as exporter-3.",
+)

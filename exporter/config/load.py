@@ -1,0 +1,278 @@
+"""The config: YAML as written, checked whole, to frozen values as run.
+
+`parse` and `read` collect every mistake with its place and the mend, and still return what is sound, so that the
+plan's own problems can be told in the same breath.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from exporter import watch
+from exporter.config import credentials as access
+from exporter.config import queries as matrix
+from exporter.config import schema as written
+from exporter.config import yamlfile
+from exporter.config.checking import ConfigError, Problem, check, join
+from exporter.config.queries import FILTER_KEYS
+from exporter.config.shards import Shard
+from exporter.directmail import ram_credentials as ram
+
+__all__ = [
+    "FILTER_KEYS",
+    "Config",
+    "ConfigError",
+    "Credentials",
+    "Discover",
+    "Problem",
+    "Query",
+    "Refresh",
+    "Target",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Seconds between two reads of days that have ended."""
+
+    recent: float
+    older: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where the credentials come from; never the credentials themselves."""
+
+    type: str
+    access_key_id_file: Path | None
+    access_key_secret_file: Path | None
+    security_token_file: Path | None
+    options: Mapping[str, str] = field(repr=False)
+    """What the types of the extra `ram` need; an address among them may hold a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """Which of the values that the API lists are meant. Expressions are held against the whole value."""
+
+    include: tuple[re.Pattern[str], ...]
+    """At least one matches, where there are any."""
+    exclude: tuple[re.Pattern[str], ...]
+    limit: int
+    """The most values, those known longest first."""
+
+    def means(self, value: str) -> bool:
+        """Return whether the expressions let a value through."""
+        wanted = not self.include or any(each.fullmatch(value) for each in self.include)
+        return wanted and not any(each.fullmatch(value) for each in self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A matrix of filter values."""
+
+    place: str
+    name: str
+    filters: Mapping[str, tuple[str, ...]]
+    discovered: Mapping[str, Discover]
+    """The filters whose values the API lists."""
+    exclude: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One Direct Mail account in one region."""
+
+    place: str
+    name: str
+    region: str
+    """"" where only an endpoint is given."""
+    endpoint: str
+    """`https://host[:port]`."""
+    timezone: ZoneInfo
+    rate_limit_per_minute: float
+    timeout: float
+    page_size: int
+    labels: Mapping[str, str]
+    credentials: Credentials
+    queries: tuple[Query, ...]
+
+    @property
+    def account(self) -> str:
+        """Whose numbers the target has and where their days begin: what is known of one is of no use to another."""
+        return f"{self.region or self.endpoint} {self.timezone.key}"
+
+    @property
+    def discovered(self) -> tuple[str, ...]:
+        """The filters that some query wants discovered, each once."""
+        return tuple(dict.fromkeys(key for query in self.queries for key in query.discovered))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that the config file says, durations in seconds."""
+
+    poll_interval: float | None
+    """None is `auto`."""
+    windows: tuple[str, ...]
+    refresh: Refresh
+    stale_after: float | None
+    """None is the default, which depends on the poll interval."""
+    state_file: Path | None
+    max_series: int
+    discovery_interval: float
+    """Seconds between two lists of the same values."""
+    reported_rates: bool
+    targets: tuple[Target, ...]
+    digest: str
+    """SHA-256 of the text that this was read from."""
+
+    def of(self, shard: Shard) -> Self:
+        """Return the part that a shard runs: everything, with its own targets only, which may be none."""
+        return replace(self, targets=shard.part(self.targets))
+
+
+def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
+    """Return what is sound in the file and everything that is wrong with it, secret files and packages included."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        return None, (Problem(f"byte {error.start}", "the file is not UTF-8; save it as UTF-8"),)
+    except OSError as error:
+        return None, (
+            Problem(
+                "file",
+                f"cannot be read: {error.strerror}; name one with --config.file, or start from config.example.yaml",
+            ),
+        )
+    config, problems = parse(text)
+    return config, (*problems, *((*_missing_extras(config), *_unreadable_files(config)) if config else ()))
+
+
+def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
+    """Return what is sound in the text, None where nothing is, and every mistake in it."""
+    try:
+        document = yamlfile.load(text)
+    except yamlfile.NotYaml as error:
+        return None, (Problem(error.place, error.text),)
+    if not isinstance(document, dict):
+        return None, (Problem("file", "holds no settings; start from config.example.yaml"),)
+    problems: list[Problem] = []
+    top = check(written.Top, document, "", problems, children=("targets",))
+    targets = [
+        target
+        for place, item in _items(document, "targets", "", problems)
+        if (target := _target(item, place, problems)) is not None
+    ]
+    if top is None:
+        return None, tuple(problems)
+    config = Config(
+        poll_interval=top.poll_interval,
+        windows=top.windows,
+        refresh=Refresh(top.refresh.recent, top.refresh.older),
+        stale_after=top.stale_after,
+        state_file=top.state_file,
+        max_series=top.max_series,
+        discovery_interval=top.discovery_interval,
+        reported_rates=top.reported_rates,
+        targets=tuple(targets),
+        digest=watch.digest(text.encode()),
+    )
+    return config, tuple(problems)
+
+
+def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
+    if not isinstance(item, dict):
+        problems.append(Problem(place, f"{item!r} is not a target; write a block with name, region and queries"))
+        return None
+    settings = check(written.Target, item, place, problems, children=("credentials", "queries"))
+    secrets = check(access.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
+    queries = [
+        query
+        for at, each in _items(item, "queries", place, problems)
+        if (query := _query(each, at, problems)) is not None
+    ]
+    if settings is None or secrets is None:
+        return None
+    return Target(
+        place=place,
+        name=settings.name,
+        region=settings.region or "",
+        endpoint=settings.url,
+        timezone=settings.timezone,
+        rate_limit_per_minute=settings.rate_limit_per_minute,
+        timeout=settings.timeout,
+        page_size=settings.page_size,
+        labels=MappingProxyType(dict(settings.labels)),
+        credentials=Credentials(
+            secrets.kind,
+            secrets.access_key_id_file,
+            secrets.access_key_secret_file,
+            secrets.security_token_file,
+            MappingProxyType(secrets.options),
+        ),
+        queries=tuple(queries),
+    )
+
+
+def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
+    settings = matrix.checked(item, place, problems)
+    if settings is None:
+        return None
+    discovered = {key: Discover(each.include, each.exclude, each.limit) for key, each in settings.discovered.items()}
+    return Query(
+        place,
+        settings.name,
+        MappingProxyType(settings.filters),
+        MappingProxyType(discovered),
+        tuple(MappingProxyType(entry) for entry in settings.exclude),
+    )
+
+
+def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Problem]) -> list[tuple[str, object]]:
+    where = join(place, (key,))
+    items = parent.get(key)
+    if not isinstance(items, list) or not items:
+        state = "is missing" if key not in parent else f"{items!r} is not a list with entries"
+        problems.append(Problem(where, f"{state}; write {written.EXAMPLES[key]}"))
+        return []
+    placed = [(f"{where}[{index}]", item) for index, item in enumerate(items)]
+    names: dict[object, str] = {}
+    for at, item in placed:
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and names.setdefault(name, at) != at:
+            problems.append(Problem(f"{at}.name", f"{name!r} is the name of {names[name]} too; give each its own"))
+    return placed
+
+
+def _missing_extras(config: Config) -> list[Problem]:
+    targets = [target for target in config.targets if target.credentials.type in ram.TYPES]
+    if not targets or ram.is_installed():
+        return []
+    return [
+        Problem(
+            f"{target.place}.credentials.type",
+            f"{target.credentials.type} needs alibabacloud-credentials. {ram.INSTALL}",
+        )
+        for target in targets
+    ]
+
+
+def _unreadable_files(config: Config) -> list[Problem]:
+    found = []
+    for target in config.targets:
+        for key in ("access_key_id_file", "access_key_secret_file", "security_token_file"):
+            path: Path | None = getattr(target.credentials, key)
+            if path is None:
+                continue
+            try:
+                with path.open("rb"):
+                    pass
+            except OSError as error:
+                text = f"{str(path)!r} cannot be read: {error.strerror}; name a file that this user may read"
+                found.append(Problem(f"{target.place}.credentials.{key}", text))
+    return found

@@ -1,0 +1,157 @@
+"""A query as written: values of some filters, given or to be discovered, and what to leave out of their product."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from exporter.config.checking import Misfit, Problem, Written, check, join
+from exporter.config.scalars import Flag, Name, Pattern, Values, values, whole
+
+FILTER_KEYS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
+DISCOVERABLE = tuple(key for key in FILTER_KEYS if key != "esp")
+"""The filters whose values the API can list."""
+ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
+"""The mailbox providers that the API can filter by (GetTrackList's documentation)."""
+
+
+class Discover(Written):
+    """In the place of a filter's values: those that the API lists, as far as they match."""
+
+    examples: ClassVar[dict[str, str]] = {"discover": "discover: true"}
+
+    discover: Flag
+    include: tuple[Pattern, ...] = ()
+    exclude: tuple[Pattern, ...] = ()
+    limit: Annotated[int, whole(1, 100_000)] = 200
+
+    @field_validator("discover", mode="after")
+    @classmethod
+    def _true(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError("false has no meaning; write discover: true, or the values themselves")
+        return value
+
+    @field_validator("include", "exclude", mode="before")
+    @classmethod
+    def _some(cls, value: object) -> tuple[object, ...]:
+        items = value if isinstance(value, list) else [value]
+        if not items:
+            raise ValueError("[] is an empty list; write at least one regular expression, or leave the key out")
+        return tuple(items)
+
+
+def _choice(value: object) -> object:
+    return value if isinstance(value, Discover) else values(value)
+
+
+def _esp(value: str) -> str:
+    if value.lower() in ESPS:
+        return value.lower()
+    raise ValueError(
+        f"{value!r} is not a mailbox provider that Direct Mail tells apart; write one of {', '.join(ESPS)}"
+    )
+
+
+Choice = Annotated[tuple[str, ...] | Discover, BeforeValidator(_choice)]
+
+
+class Query(Written):
+    """A query whose discovered filters are models already; `checked` makes it from what is written."""
+
+    examples: ClassVar[dict[str, str]] = {"name": "a name such as `name: by_sender`"}
+
+    name: Name
+    account_name: Choice | None = None
+    tag_name: Choice | None = None
+    esp: Values | None = None
+    dedicated_ip: Choice | None = None
+    dedicated_ip_pool_id: Choice | None = None
+    config_set_id: Choice | None = None
+    exclude: list[dict[str, str]] = Field(default_factory=list)
+
+    @field_validator("esp", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if isinstance(value, dict):
+            raise ValueError(f"cannot be discovered: Direct Mail knows these only; name some of {', '.join(ESPS)}")
+        return value
+
+    @field_validator("esp", mode="after")
+    @classmethod
+    def _known_esps(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return value and values([_esp(item) for item in value])
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _plain_entries(cls, value: object) -> object:
+        for entry in value if isinstance(value, list) else [value]:
+            if not isinstance(value, list) or not isinstance(entry, dict) or not entry:
+                raise ValueError(
+                    f"{entry!r} does not say what to leave out; write a list such as [{{tag_name: promo}}]"
+                )
+            if unknown := [key for key in entry if key not in FILTER_KEYS]:
+                raise ValueError(f"{unknown[0]!r} is not a filter; use {', '.join(FILTER_KEYS)}")
+            for item in entry.values():
+                if not isinstance(item, str):
+                    raise ValueError(f"{item!r} is not one value; write an entry for each, quoted if it is a number")
+        return value
+
+    @classmethod
+    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        if "tag_name" in item and "account_name" not in item:
+            given = "discovery" if isinstance(item["tag_name"], Discover) else repr(item["tag_name"])
+            text = "needs account_name: the API tells tags apart within a sender only; add account_name"
+            yield "tag_name", f"{given} {text}"
+
+    @model_validator(mode="after")
+    def _sound_matrix(self) -> Self:
+        filters, discovered = self.filters, self.discovered
+        for index, entry in enumerate(self.exclude):
+            for key, value in entry.items():
+                sent = value.lower() if key == "esp" else value
+                if sent not in filters.get(key, ()) and key not in discovered:
+                    raise Misfit(
+                        f"exclude[{index}].{key}",
+                        f"{value!r} is a value that the query does not ask for; remove or correct it",
+                    )
+                entry[key] = sent
+        if self.exclude and not discovered and not any(self._kept(entry_values) for entry_values in self._rows()):
+            raise Misfit("exclude", "leaves nothing of the query; remove some of its entries, or the query")
+        return self
+
+    @property
+    def filters(self) -> dict[str, tuple[str, ...]]:
+        """The filters whose values are given."""
+        return {key: given for key in FILTER_KEYS if isinstance(given := getattr(self, key), tuple)}
+
+    @property
+    def discovered(self) -> dict[str, Discover]:
+        """The filters whose values the API is to list."""
+        return {key: given for key in FILTER_KEYS if isinstance(given := getattr(self, key), Discover)}
+
+    def _rows(self) -> list[dict[str, str]]:
+        rows: list[dict[str, str]] = [{}]
+        for key, given in self.filters.items():
+            rows = [{**row, key: value} for row in rows for value in given]
+        return rows
+
+    def _kept(self, row: dict[str, str]) -> bool:
+        return not any(all(row[key] == value for key, value in entry.items()) for entry in self.exclude)
+
+
+def checked(item: object, place: str, problems: list[Problem]) -> Query | None:
+    """Return the query that is written, None where it is not sound; add what is wrong with it to `problems`."""
+    blocks = (
+        {key: item[key] for key in DISCOVERABLE if isinstance(item.get(key), dict)} if isinstance(item, dict) else {}
+    )
+    models = {key: check(Discover, block, join(place, (key,)), problems) for key, block in blocks.items()}
+    # What is wrong within a block must not hide what is wrong beside it.
+    stand_in = Discover(discover=True)
+    found = check(
+        Query,
+        {**item, **{key: model or stand_in for key, model in models.items()}} if isinstance(item, dict) else item,
+        place,
+        problems,
+    )
+    return None if None in models.values() else found

@@ -1,0 +1,164 @@
+"""Which combinations are polled: all that are configured, and of those that discovery brings the oldest that fit.
+
+What fits is bounded by each filter's `limit`, by the target's call budget, and by `max_series` over all targets. A
+combination is as old as the youngest of its discovered values; of one age the config's order and then the API's
+decide. Pure functions: no clock, nothing is asked.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from math import prod
+from operator import itemgetter
+from typing import NamedTuple
+
+from exporter.config.load import Config, Query, Target
+from exporter.directmail.model import Filters
+from exporter.plan import target_plan as plan
+from exporter.plan.target_plan import Combination, TargetPlan
+
+SINCE_EVER = 0.0
+"""The age of values that the config gives."""
+LOOKED_AT = 50_000
+"""Combinations beyond those that fit that are looked at one by one; of more, those that `exclude` takes or an
+earlier query has are counted as left out too."""
+
+_Aged = tuple[float, Combination | None]
+"""Since when a combination is known, seconds since the epoch; None where it is not to be had."""
+
+
+class Found(NamedTuple):
+    """What is known of a target that its plan depends on."""
+
+    values: Mapping[str, Mapping[str, float]] = {}
+    """By filter: the listed values and when each was first listed, the oldest first."""
+    list_calls: int = 0
+    """Calls that it takes to list them all."""
+    pages_per_cell: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    """A query with the values that it has now."""
+
+    query: Query
+    lists: Mapping[str, Sequence[tuple[str, float]]]
+    """By filter: value and age, the oldest first."""
+    members: Mapping[str, frozenset[str]]
+    left_out: int
+    """Combinations that `limit` leaves out, those that `exclude` would take included."""
+
+    @property
+    def size(self) -> int:
+        return prod(map(len, self.lists.values()))
+
+    def has(self, filters: Filters) -> bool:
+        """Whether these filters are one of the query's combinations."""
+        row = {key: value for key, value in zip(Filters._fields, filters, strict=True) if value}
+        return (
+            row.keys() == self.members.keys()
+            and all(value in self.members[key] for key, value in row.items())
+            and not plan.is_excluded(self.query, row)
+        )
+
+    def oldest_first(self) -> Iterator[tuple[float, dict[str, str]]]:
+        """Yield every row of the product, by the age of its youngest value."""
+        lists = list(self.lists.values())
+        for age in sorted({since for values in lists for _, since in values}):
+            older = [[value for value, since in values if since < age] for values in lists]
+            new = [[value for value, since in values if since == age] for values in lists]
+            for place, fresh in enumerate(new):
+                rest = ([*old, *also] for old, also in zip(older[place + 1 :], new[place + 1 :], strict=True))
+                for row in product(*older[:place], fresh, *rest):
+                    yield age, dict(zip(self.lists, row, strict=True))
+
+
+def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
+    """Return how every target is polled, by what is known of it; a target of which nothing is may be left out."""
+    configured = {target.name: plan.configured(target) for target in config.targets}
+    fitting: list[tuple[float, int, Combination]] = []
+    left_out: dict[str, int] = {}
+    for index, target in enumerate(config.targets):
+        known = found.get(target.name, Found())
+        fitting_alone = most(config, target, len(configured[target.name]), known)
+        chosen, left_out[target.name] = _choose(target, known, frozenset(configured[target.name]), fitting_alone)
+        fitting += [(age, index, combination) for age, combination in chosen]
+    room = plan.room(config, sum(map(len, configured.values())))
+    fitting.sort(key=itemgetter(0, 1))  # stable: within a target they stay in order
+    for _, _, combination in fitting[room:]:
+        left_out[combination.target] += 1
+    added: dict[str, list[Combination]] = {target.name: [] for target in config.targets}
+    for _, _, combination in fitting[:room]:
+        added[combination.target].append(combination)
+    return [
+        plan.make(
+            config,
+            target,
+            (*configured[target.name], *added[target.name]),
+            found.get(target.name, Found()).pages_per_cell,
+            list_calls=found.get(target.name, Found()).list_calls,
+            left_out=left_out[target.name],
+        )
+        for target in config.targets
+    ]
+
+
+def most(config: Config, target: Target, configured: int, known: Found) -> int:
+    """Return how many discovered combinations fit into the target's budget and, alone, under `max_series`."""
+    low, high = 0, plan.room(config, configured)
+    while low < high:
+        middle = (low + high + 1) // 2
+        pace = plan.pace(config, target, configured + middle, known.pages_per_cell, known.list_calls)
+        low, high = (middle, high) if plan.fits(config, target, pace) else (low, middle - 1)
+    return low
+
+
+def _choose(
+    target: Target, known: Found, configured: frozenset[Combination], most: int
+) -> tuple[list[tuple[float, Combination]], int]:
+    """Return at most so many combinations with their ages, the oldest first, and how many are left out."""
+    matrices = [_matrix(query, known.values) for query in target.queries if query.discovered]
+    asked = frozenset(combination.filters for combination in configured)
+    aged = [_combinations(target, matrix, matrices[:index], asked) for index, matrix in enumerate(matrices)]
+    merged = heapq.merge(*aged, key=itemgetter(0))  # of one age the earlier query's come first
+    chosen: list[tuple[float, Combination]] = []
+    rest = sum(matrix.size for matrix in matrices)
+    for age, combination in merged:
+        if combination is None:
+            rest -= 1
+        elif len(chosen) < most:
+            chosen.append((age, combination))
+            rest -= 1
+        else:
+            break
+    rest -= sum(combination is None for _, combination in islice(merged, LOOKED_AT))
+    return chosen, rest + sum(matrix.left_out for matrix in matrices)
+
+
+def _matrix(query: Query, known: Mapping[str, Mapping[str, float]]) -> _Matrix:
+    lists: dict[str, list[tuple[str, float]]] = {}
+    all_sizes = []
+    for key in Filters._fields:
+        if key in query.filters:
+            lists[key] = [(value, SINCE_EVER) for value in query.filters[key]]
+            all_sizes.append(len(lists[key]))
+        elif (wish := query.discovered.get(key)) is not None:
+            meant = [(value, since) for value, since in known.get(key, {}).items() if wish.means(value)]
+            lists[key] = meant[: wish.limit]
+            all_sizes.append(len(meant))
+    members = {key: frozenset(value for value, _ in values) for key, values in lists.items()}
+    size = prod(map(len, lists.values()))
+    return _Matrix(query, lists, members, prod(all_sizes) - size)
+
+
+def _combinations(
+    target: Target, matrix: _Matrix, earlier: Sequence[_Matrix], configured: frozenset[Filters]
+) -> Iterator[_Aged]:
+    """Yield a query's combinations with their ages, None in the place of those that another query has."""
+    for age, row in matrix.oldest_first():
+        filters = Filters(**row)
+        is_had = (
+            plan.is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
+        )
+        yield age, None if is_had else Combination(target.name, matrix.query.name, filters)

@@ -1,0 +1,96 @@
+"""What is wrong with a config's plan: twins, too many series, more calls than the budget has, each with the mend.
+
+Only what the config names can be held against it; what discovery brings is cut to what fits.
+"""
+
+from collections.abc import Iterator
+
+from exporter.config.load import Config, Problem, Query, Target
+from exporter.config.shards import Shard, divide
+from exporter.directmail.model import Filters
+from exporter.plan.target_plan import (
+    TargetPlan,
+    budget,
+    describe,
+    duration,
+    expand,
+    exposed_by,
+    listing_rate,
+    make,
+    rate,
+    shortest,
+)
+
+
+def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
+    """Return what is wrong with the config's plan: twins, too many series, more calls than the budget has.
+
+    `max_series` is what one process may expose; every one of the shards is looked at, so that all refuse together.
+    """
+    found = [problem for target in config.targets for problem in _twins(target)]
+    found += _too_many_series(config, shards)
+    plans = [make(config, target) for target in config.targets]
+    return (*found, *(problem for each in plans for problem in _over_budget(config, each)))
+
+
+def _too_many_series(config: Config, shards: int) -> Iterator[Problem]:
+    parts = divide(config.targets, shards)
+    exposed, index = max((exposed_by(config, part), index) for index, part in enumerate(parts))
+    if exposed > config.max_series:
+        whose = f" of shard {Shard(index, shards)}" if shards > 1 else ""
+        yield Problem(
+            "max_series",
+            f"the queries{whose} would expose {exposed} series, more than {config.max_series}; "
+            f"name fewer filter values or windows, or raise max_series to {exposed}",
+        )
+
+
+def _twins(target: Target) -> Iterator[Problem]:
+    seen: dict[Filters, Query] = {}
+    for query in target.queries:
+        for combination in expand(target, query):
+            twin = seen.setdefault(combination.filters, query)
+            if twin is not query:
+                yield Problem(
+                    query.place,
+                    f"the combination {describe(combination.filters)} is in query {twin.name!r} too; "
+                    "a target may ask for it once: remove it here or add it to this query's exclude",
+                )
+                break
+
+
+def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
+    place, limit = plan.target.place, budget(plan.target)
+    asked = f"{plan.requests_per_minute:.1f} calls a minute"
+    ways = "name fewer filter values or windows, or raise rate_limit_per_minute if the account's quota allows"
+    if config.poll_interval is None:
+        if plan.requests_per_minute > limit:
+            yield Problem(
+                f"{place}.rate_limit_per_minute",
+                f"{limit:g} is too little for {len(plan.combinations)} combinations even at one poll a day "
+                f"({asked}); {ways}",
+            )
+        elif config.stale_after is not None and config.stale_after <= plan.poll_interval:
+            yield Problem(
+                "stale_after",
+                f"{duration(config.stale_after)} is not longer than the poll interval that "
+                f"target {plan.target.name!r} can keep; write more than {duration(plan.poll_interval)}, or nothing",
+            )
+    elif plan.requests_per_minute > limit:
+        calls = len(plan.combinations) * plan.pages_per_cell
+        refresh, listing = config.refresh, listing_rate(config, plan.list_calls)
+
+        def enough(poll: float) -> bool:
+            return rate(calls, plan.ages, poll, refresh.recent, refresh.older) + listing <= limit
+
+        best = shortest(enough, plan.poll_interval)
+        mend = (
+            f"the shortest poll_interval that fits is {duration(best)}; write that, or auto, or {ways}"
+            if enough(best)
+            else f"no poll_interval fits with these refresh times; write auto, make refresh.recent longer, or {ways}"
+        )
+        yield Problem(
+            "poll_interval",
+            f"{duration(plan.poll_interval)} asks for {asked} of target {plan.target.name!r}, "
+            f"whose rate_limit_per_minute is {limit:g}; {mend}",
+        )
