@@ -6,9 +6,11 @@ import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -199,10 +201,11 @@ async def test_what_prometheus_asks_for_gets_openmetrics(accept: str, tmp_path: 
 async def test_the_increase_of_an_observed_counter_is_the_growth_that_the_api_had(
     tool: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """The mail's clock runs fast, so that seconds bring hundreds of opens."""
+    """The mail's clock runs fast, so that seconds bring hundreds of opens. It is late morning where they are read."""
     speed = 300
-    mail = VirtualClock(speed)
-    api = Simulator(clock=mail, signing_time=SystemClock().time, habits=Habits(calls_per_minute=1_000_000))
+    morning = datetime(2026, 4, 22, 10, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
+    watch, mail = VirtualClock(start=morning), VirtualClock(speed, morning)
+    api = Simulator(clock=mail, signing_time=watch.time, habits=Habits(calls_per_minute=1_000_000))
     poll = 1.0
     async with api.listen() as url:
         path = tmp_path / "config.yaml"
@@ -211,8 +214,8 @@ async def test_the_increase_of_an_observed_counter_is_the_growth_that_the_api_ha
             f"    rate_limit_per_minute: 6000\n    queries: [{{name: by_sender, account_name: {SENDERS[1]}}}]\n"
         )
         environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
-        app = App(load(path), Options(("127.0.0.1:0",)), environment=environment)
-        day = api.traffic.today(SystemClock().time())
+        app = App(load(path), Options(("127.0.0.1:0",)), clock=watch, environment=environment)
+        day = api.traffic.today(morning)
         task, base = await started(app)
         async with prometheus(tool, tmp_path, base.removeprefix("http://")) as server:
             await server.until("count_over_time(directmail_track_observed_opens_total[1h]) >= 15")
