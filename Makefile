@@ -33,7 +33,7 @@ stack-test: $(READY)
 
 # Wheel and sdist as users get them, installed where nothing else is. The wheels it needs are fetched once.
 package-test: $(READY) $(WHEELS)
-	$(BIN)/python -m pytest -m package tests/test_package.py $(ARGS)
+	$(BIN)/python -m pytest -m package tests/deploy/test_package.py $(ARGS)
 
 # ENGINE=podman does as well; BUILDAH_FORMAT gives it Docker's format, which alone has health checks.
 image:
@@ -43,7 +43,7 @@ image:
 
 # Builds the image and runs it, with buildah and podman on a base that is made here. Needs root, debootstrap and runc.
 image-test: $(READY)
-	$(BIN)/python -m pytest -m image tests/test_image.py $(ARGS)
+	$(BIN)/python -m pytest -m image tests/deploy/test_image.py $(ARGS)
 
 check: lint types test
 

@@ -1,9 +1,9 @@
 """Calls per combination and poll interval, beside what naive polling and a scrape-time exporter would need."""
 
 from benchmarks.measure import Figure
-from tests.clock import ScriptedClock
-from tests.tasks import running
-from tests.worlds import World, make_config
+from tests.support.clock import ScriptedClock
+from tests.support.tasks import running
+from tests.support.worlds import World, make_config
 
 DAY = 86_400.0
 SENDERS = 10

@@ -17,7 +17,7 @@ from exporter.polling import GRACE
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.web.connections import SHUTDOWN_SECONDS
-from tests.processes import get, program, started, until
+from tests.support.processes import get, program, started, until
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
 SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.clock import ScriptedClock, settle
+from tests.support.clock import ScriptedClock, settle
 
 
 async def test_sleepers_wake_in_order_and_each_at_its_own_moment() -> None:

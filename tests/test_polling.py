@@ -14,10 +14,10 @@ from exporter.app import App, Options, load
 from exporter.clock import VirtualClock
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
-from tests.processes import PATIENCE, get, started, until
-from tests.tasks import running
+from tests.support.processes import PATIENCE, get, started, until
+from tests.support.tasks import running
 from tests.test_app import KEYS, SENDERS
-from tests.test_status import text_of
+from tests.web.test_status import text_of
 
 AFTERNOON = 1_776_844_800.0
 """2026-04-22 16:00 in Shanghai, where the account's day begins."""

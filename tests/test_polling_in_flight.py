@@ -17,7 +17,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.polling import Polling
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
-from tests.clock import ScriptedClock, settle
+from tests.support.clock import ScriptedClock, settle
 from tests.test_app import KEYS
 
 

@@ -16,10 +16,10 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from exporter.web import webconfig
 from exporter.web.authentication import Passwords, Security
-from tests.processes import get, program
+from tests.commands.test_main import run
+from tests.support.processes import get, program
 from tests.test_app import write_config
-from tests.test_cli import run
-from tests.test_server import said
+from tests.web.test_routes import said
 
 ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
 KEYS = {

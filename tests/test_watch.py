@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.watch import changes, digests
-from tests.clock import ScriptedClock
+from tests.support.clock import ScriptedClock
 
 
 class Looks:

@@ -1,0 +1,208 @@
+"""The image, built and run for real: what it holds, and that the smallest rights are enough for it."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from tests.support.certificates import Authority
+from tests.support.containers import BASE, IMAGE, Engine, engine
+from tests.support.processes import get, until
+
+pytestmark = pytest.mark.image
+
+REVISION = "0123abc"
+MEGABYTE = 1_000_000
+LOCKED = (
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--cap-drop=all",
+    "--security-opt=no-new-privileges",
+    "--volume=/dev/null:/usr/bin/dash",
+    "--volume=/dev/null:/usr/bin/bash",
+)
+"""Nothing can be written, nothing is allowed, and there is no shell."""
+
+
+@pytest.fixture(scope="module")
+def built(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The image of this tree."""
+    tool: Callable[[str], Path] = request.getfixturevalue("tool")
+    with engine(tool) as each:
+        each.make_base()
+        each.build(REVISION=REVISION, VERSION=__version__)
+        yield each
+
+
+def mounted(folder: Path, url: str, *more: str) -> list[str]:
+    """Write a config that asks this URL once in an hour; return the flags that bring it into a container."""
+    folder.chmod(0o755)
+    for name, text in {
+        "access_key_id": KEY_ID,
+        "access_key_secret": SECRET,
+        "config.yaml": (
+            "poll_interval: 1h\nwindows: [today]\nstate_file: /var/lib/directmail-exporter/state.db\n"
+            f"targets:\n  - name: shop\n    endpoint: {url}\n    rate_limit_per_minute: 6000\n"
+            "    credentials:\n      access_key_id_file: /etc/directmail-exporter/access_key_id\n"
+            "      access_key_secret_file: /etc/directmail-exporter/access_key_secret\n"
+            "    queries: [{name: account}]\n"
+        ),
+    }.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
+    return [f"--volume={folder}:/etc/directmail-exporter:ro", *more]
+
+
+async def address(box: Engine, container: str) -> str:
+    """Return where the exporter in a container listens."""
+    async with asyncio.timeout(30):
+        while True:
+            log = await asyncio.to_thread(box.run, "podman", "logs", container)
+            for word in log.stderr.split():
+                if word.startswith("addresses="):
+                    return word.removeprefix("addresses=")
+            await asyncio.sleep(0.1)
+
+
+async def free_port() -> int:
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    return port
+
+
+def test_the_image_says_what_it_is_and_how_it_is_run(built: Engine) -> None:
+    image = built.inspect(IMAGE)
+    settings = image["Config"]
+    assert {key.rpartition(".")[2]: value for key, value in settings["Labels"].items() if "opencontainers" in key} == {
+        "title": "directmail-exporter",
+        "description": "Opens and clicks of Alibaba Cloud Direct Mail for Prometheus",
+        "licenses": "Apache-2.0",
+        "version": __version__,
+        "revision": REVISION,
+    }
+    assert settings["User"] == "65534:65534"
+    assert settings["StopSignal"] == "SIGTERM"
+    assert settings["Entrypoint"] == ["directmail-exporter"]
+    assert image["Healthcheck"]["Test"] == ["CMD", "directmail-exporter", "healthcheck"]
+
+
+def test_it_adds_less_than_60_megabytes_to_its_base(built: Engine) -> None:
+    assert built.size(IMAGE) - built.size(f"docker.io/library/{BASE}") < 60 * MEGABYTE
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        pytest.param(
+            ["directmail-exporter", "--version"],
+            f"directmail-exporter {__version__} (revision {REVISION})\n",
+            id="the-program-knows-its-commit",
+        ),
+        pytest.param(
+            ["python", "-c", "import alibabacloud_credentials, sys; print(*sys.version_info[:2], sep='.')"],
+            f"{BASE.partition(':')[2].partition('-')[0]}\n",
+            id="the-extra-ram-is-there-and-python-is-that-of-the-tag",
+        ),
+        pytest.param(
+            [
+                "python",
+                "-c",
+                "from importlib import util; print([n for n in ('pip', 'hatchling') if util.find_spec(n)])",
+            ],
+            "[]\n",
+            id="nothing-that-only-builds",
+        ),
+        pytest.param(
+            [
+                "python",
+                "-c",
+                "import exporter.app, pathlib; print(pathlib.Path(exporter.app.__cached__).exists())",
+            ],
+            "True\n",
+            id="compiled-because-a-read-only-root-keeps-nothing",
+        ),
+    ],
+)
+def test_what_is_inside(built: Engine, command: list[str], output: str) -> None:
+    entry, *arguments = command
+    ended = built.run("podman", "run", "--rm", *LOCKED, f"--entrypoint={entry}", IMAGE, *arguments)
+    assert ended.stdout == output
+
+
+async def test_the_smallest_rights_are_enough_and_the_state_outlives_the_container(
+    built: Engine, tmp_path: Path
+) -> None:
+    """Health turns green, numbers are scraped, SIGTERM ends with 0; the next container knows them without asking."""
+    api = Simulator(habits=Habits(calls_per_minute=100_000))
+    volume = f"directmail-exporter-test-{os.getpid()}"
+    listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{await free_port()}"
+    flags = [*LOCKED, listen, f"--volume={volume}:/var/lib/directmail-exporter"]
+    try:
+        async with api.listen() as url:
+            arguments = (*flags, *mounted(tmp_path, url))
+            with built.container(*arguments) as name:
+                where = await address(built, name)
+                await until(f"http://{where}/metrics", "directmail_track_emails{")
+                assert await health(built, name) == (0, "healthy")
+                assert await stopped(built, name) == 0
+        with built.container(*arguments) as name:
+            _, text = await get(f"http://{await address(built, name)}/metrics")
+            assert "directmail_track_emails{" in text
+            assert await stopped(built, name) == 0
+    finally:
+        built.run("podman", "volume", "rm", "--force", volume)
+
+
+async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_path: Path) -> None:
+    for secret in Authority(tmp_path).issue("server"):
+        secret.chmod(0o644)
+    web = tmp_path / "web.yml"
+    web.write_text(
+        "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+        "basic_auth_users: {alice: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}\n"
+    )
+    web.chmod(0o644)
+    listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{await free_port()}"
+    arguments = (*LOCKED, listen, "--tmpfs=/var/lib/directmail-exporter", *mounted(tmp_path, "http://127.0.0.1:1"))
+    command = (
+        "--config.file=/etc/directmail-exporter/config.yaml",
+        "--web.config.file=/etc/directmail-exporter/web.yml",
+    )
+    with built.container(*arguments, command=command) as name:
+        await address(built, name)
+        assert await health(built, name) == (0, "healthy")
+
+
+async def test_health_turns_red_where_nothing_listens(built: Engine, tmp_path: Path) -> None:
+    """The demo listens elsewhere than the health check asks."""
+    port, other = await free_port(), await free_port()
+    arguments = (
+        *LOCKED,
+        f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{other}",
+        "--health-retries=1",
+        "--health-start-period=0s",
+    )
+    with built.container(*arguments, command=("demo", f"--listen=127.0.0.1:{port}")) as name:
+        await address(built, name)
+        status, verdict = await health(built, name)
+        assert status == 1
+        assert verdict != "healthy"
+        assert await stopped(built, name) == 0
+
+
+async def health(box: Engine, container: str) -> tuple[int, str]:
+    """Run the health check as an engine does; return its status and what the engine makes of it."""
+    checked = await asyncio.to_thread(box.run, "podman", "healthcheck", "run", container, check=False)
+    known = await asyncio.to_thread(box.inspect, container)
+    return checked.returncode, known["State"]["Health"]["Status"]
+
+
+async def stopped(box: Engine, container: str) -> int:
+    """Stop a container with SIGTERM and return its exit status."""
+    await asyncio.to_thread(box.run, "podman", "stop", "--time=10", container)
+    return int((await asyncio.to_thread(box.inspect, container))["State"]["ExitCode"])

@@ -1,0 +1,147 @@
+"""What users install: wheel and sdist, in a clean environment, outside the tree. `make package-test` runs it."""
+
+import asyncio
+import re
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from tests.support.processes import get
+
+ROOT = Path(__file__).parents[2]
+WHEELS = ROOT / ".cache" / "wheels"
+"""Wheels of requirements.txt, which `make package-test` fetches."""
+PATIENCE = 60.0
+
+pytestmark = pytest.mark.package
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Return what a command prints; it has to end well."""
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Build the wheel and the sdist of the tree."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", folder, cwd=ROOT)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+@pytest.fixture(scope="session")
+def wheel_of_sdist(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel that an installer makes of the sdist."""
+    folder = tmp_path_factory.mktemp("rebuilt")
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation")
+    run(*pip, "--wheel-dir", folder, built[1], cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def installed(wheel_of_sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install it with what its metadata asks for; return the folder of the commands."""
+    folder = tmp_path_factory.mktemp("clean")
+    venv.create(folder / "venv")
+    commands = folder / "venv" / "bin"
+    pip = (sys.executable, "-m", "pip", "--python", commands / "python")
+    run(*pip, "install", "--quiet", "--no-index", "--find-links", WHEELS, wheel_of_sdist, cwd=folder)
+    run(*pip, "check", cwd=folder)
+    return commands
+
+
+def content(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def test_the_wheel_holds_the_program_and_nothing_else(built: tuple[Path, Path]) -> None:
+    found = set(content(built[0]))
+    source = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "exporter").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"exporter/py.typed", "exporter/web/status.html"} <= source
+    assert {name for name in found if ".dist-info/" not in name} == source
+
+
+def test_the_sdist_makes_the_same_wheel(built: tuple[Path, Path], wheel_of_sdist: Path) -> None:
+    assert content(built[0]) == content(wheel_of_sdist)
+
+
+def test_the_sdist_holds_what_a_clone_holds(built: tuple[Path, Path]) -> None:
+    with tarfile.open(built[1]) as file:
+        found = {name.partition("/")[2] for name in file.getnames()}
+    itself = "tests/deploy/test_package.py"
+    for name in ("Makefile", "config.example.yaml", "CHANGELOG.md", "docs/performance.md", itself):
+        assert name in found
+    assert not any(name.startswith((".venv", ".cache", ".git/", "dist/")) for name in found)
+
+
+def test_the_metadata_says_what_it_is(built: tuple[Path, Path]) -> None:
+    name = f"directmail_exporter-{__version__}.dist-info/METADATA"
+    told = HeaderParser().parsestr(content(built[0])[name].decode())
+    assert told["Name"] == "directmail-exporter"
+    assert told["Version"] == __version__
+    assert told["Requires-Python"] == ">=3.11"
+    assert told["License-Expression"] == "Apache-2.0"
+    assert "ram" in told.get_all("Provides-Extra", [])
+    assert str(told.get_payload()).startswith("# directmail-exporter")
+
+
+def test_the_command_and_the_module_tell_the_version(installed: Path, tmp_path: Path) -> None:
+    for command in ((installed / "directmail-exporter",), (installed / "python", "-m", "exporter")):
+        assert run(*command, "--version", cwd=tmp_path).startswith(f"directmail-exporter {__version__} ")
+
+
+def test_it_runs_from_where_it_is_installed(installed: Path, tmp_path: Path) -> None:
+    code = "import exporter; print(exporter.__file__)"
+    assert Path(run(installed / "python", "-c", code, cwd=tmp_path).strip()).is_relative_to(installed.parent)
+
+
+def test_the_example_of_the_sdist_passes_its_check(built: tuple[Path, Path], installed: Path, tmp_path: Path) -> None:
+    with tarfile.open(built[1]) as file:
+        example = file.extractfile(f"directmail_exporter-{__version__}/config.example.yaml")
+        assert example is not None
+        (tmp_path / "config.yaml").write_bytes(example.read())
+    assert "calls a minute" in run(installed / "directmail-exporter", "--config.check", cwd=tmp_path)
+
+
+async def test_the_demo_can_be_scraped_and_looked_at(installed: Path, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        installed / "directmail-exporter",
+        *("demo", "--listen", "127.0.0.1:0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = ""
+            while not (url := re.search(r"(http://\S+)/metrics", line)):
+                line = (await process.stdout.readline()).decode()
+            text = ""
+            while 'directmail_track_emails{account_name=""' not in text:
+                _, text = await get(f"{url[1]}/metrics")
+            status, page = await get(f"{url[1]}/")
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert f'directmail_exporter_build_info{{python_version="{sys.version.split()[0]}"' in text
+    assert (status, "<h1>directmail-exporter</h1>" in page) == (200, True)

@@ -1,0 +1,601 @@
+"""The client against small real servers: what goes over the wire, what is tried again, what comes out."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from aiohttp import web
+
+from exporter.directmail import signing
+from exporter.directmail.answers import COUNTS, RATES
+from exporter.directmail.client import Answer, Client, open_session
+from exporter.directmail.credentials import Credentials
+from exporter.directmail.errors import (
+    AuthError,
+    DirectMailError,
+    InvalidRequest,
+    NetworkError,
+    ParseError,
+    PermissionDenied,
+    RequestTimeout,
+    ServerError,
+    Throttled,
+)
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.model import Filters, Totals
+from exporter.directmail.transport import LARGEST_BODY
+from tests.support.clock import ScriptedClock
+from tests.support.issuers import serving
+
+KEY, SECRET, TOKEN = "LTAI4FAKEKEYID0001", "FakeSecretFakeSecretFakeSecret", "CAIS+FAKE/TOKEN=="
+DAY = date(2026, 4, 21)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def counts(emails: int) -> dict[str, str]:
+    return {**dict.fromkeys(COUNTS, "0"), **dict.fromkeys(RATES, "0"), "TotalNumber": str(emails)}
+
+
+def page(
+    *rows: dict[str, str], number: int = 1, pages: int = 1, total: int | None = None, **more: Any
+) -> dict[str, Any]:
+    """Return a page of GetTrackList."""
+    return {
+        "RequestId": f"PAGE-{number}",
+        "PageNo": number,
+        "PageSize": 100,
+        "Total": len(rows) if total is None else total,
+        "TotalPages": pages,
+        "data": {"stat": list(rows)},
+        **more,
+    }
+
+
+def reply(body: object, status: int = 200, **headers: str) -> Handler:
+    """Return a handler that always answers so."""
+    text = body if isinstance(body, str) else json.dumps(body)
+
+    async def handler(request: web.Request) -> web.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(body=text.encode(), status=status, headers=named)
+
+    return handler
+
+
+def refusal(code: str, status: int = 400, **headers: str) -> Handler:
+    return reply({"Code": code, "Message": "why not", "RequestId": "REFUSED-1", "HostId": "dm"}, status, **headers)
+
+
+OK = reply(page(counts(7)))
+
+
+@dataclass
+class Api:
+    """A server that answers each request with the next handler, the last one for ever."""
+
+    handlers: list[Handler]
+    seen: list[web.Request] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request)
+        return await self.handlers[min(len(self.seen), len(self.handlers)) - 1](request)
+
+    def queries(self) -> list[dict[str, str]]:
+        return [dict(parse_qsl(request.rel_url.raw_query_string)) for request in self.seen]
+
+
+@dataclass
+class Keys:
+    """A provider whose next credentials take over when the present ones are refused."""
+
+    held: list[Credentials] = field(default_factory=lambda: [Credentials(KEY, SECRET)])
+    refusals: int = 0
+    expires_at: float | None = None
+
+    async def get(self) -> Credentials:
+        return self.held[0]
+
+    def refused(self) -> None:
+        self.refusals += 1
+        if len(self.held) > 1:
+            del self.held[0]
+
+
+@dataclass
+class Called:
+    """A client and everything around it that a test looks at."""
+
+    client: Client
+    clock: ScriptedClock
+    limiter: Limiter
+    keys: Keys
+    observed: list[tuple[str, str | None]]
+
+    async def track(self, **filters: str) -> Answer:
+        return await self.client.track(Filters(**filters), DAY)
+
+    async def fails(self) -> DirectMailError:
+        with pytest.raises(DirectMailError) as caught:
+            await self.track()
+        return caught.value
+
+
+@asynccontextmanager
+async def calling(endpoint: str, keys: Keys | None = None, seconds: float = 5.0) -> AsyncIterator[Called]:
+    """A client of the endpoint whose pauses take no time."""
+    clock = ScriptedClock(skip_sleeps=True)
+    limiter, keys, observed = Limiter(600, clock), keys or Keys(), []
+    async with open_session() as session:
+        client = Client(
+            session,
+            endpoint,
+            keys,
+            limiter,
+            clock,
+            timeout=seconds,
+            page_size=100,
+            observe=lambda action, seconds, reason: observed.append((action, reason)),
+            rng=random.Random(1),
+        )
+        yield Called(client, clock, limiter, keys, observed)
+
+
+@asynccontextmanager
+async def talking(raw: Raw) -> AsyncIterator[str]:
+    """Serve whatever bytes `raw` writes once it has read a request's head."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await raw(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def asked(
+    *handlers: Handler, keys: Keys | None = None, seconds: float = 5.0
+) -> AsyncIterator[tuple[Called, Api]]:
+    """A client and the API that it calls."""
+    api = Api(list(handlers))
+    async with serving(api) as endpoint, calling(endpoint, keys, seconds) as called:
+        yield called, api
+
+
+def verify(request: web.Request, secret: str = SECRET) -> bool:
+    """Check a signature as the API does: decode what came over the wire, and encode it again."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    given = dict(part.split("=", 1) for part in headers["authorization"].split(" ", 1)[1].split(","))
+    query = signing.canonical_query(
+        dict(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, strict_parsing=True))
+    )
+    signed = given["SignedHeaders"].split(";")
+    return given["Signature"] == signing.signature(secret, request.method, query, headers, signed)
+
+
+class TestTheWire:
+    async def test_a_question_is_a_signed_post_with_everything_in_the_query(self) -> None:
+        async with asked(OK) as (called, api):
+            answer = await called.track(account_name="test+a b*~@example.com", tag_name="标签/x&y", esp="gmail.com")
+        assert answer.totals == Totals(7, 0, 0, 0, 0)
+        assert (answer.pages, answer.request_id) == (1, "PAGE-1")
+        (request,) = api.seen
+        assert (request.method, request.path, await request.read()) == ("POST", "/", b"")
+        assert api.queries() == [
+            {
+                "AccountName": "test+a b*~@example.com",
+                "EndTime": "2026-04-21",
+                "Esp": "gmail.com",
+                "PageNumber": "1",
+                "PageSize": "100",
+                "StartTime": "2026-04-21",
+                "TagName": "标签/x&y",
+            }
+        ]
+        assert request.headers["x-acs-action"] == "GetTrackList"
+        assert request.headers["x-acs-version"] == "2015-11-23"
+        assert request.headers["x-acs-date"] == "2026-04-22T10:15:30Z"
+        assert verify(request)
+
+    async def test_the_escapes_go_out_as_they_were_signed(self) -> None:
+        async with asked(OK) as (called, api):
+            await called.track(tag_name="a b*@+/标")
+        assert "TagName=a%20b%2A%40%2B%2F%E6%A0%87" in api.seen[0].rel_url.raw_query_string
+
+    async def test_the_signed_host_is_the_one_on_the_wire_with_its_port(self) -> None:
+        async with asked(OK) as (called, api):
+            await called.track()
+        (request,) = api.seen
+        assert request.headers.getall("Host") == [request.host]
+        assert ":" in request.host
+
+    async def test_a_security_token_travels_signed_with_its_key_id(self) -> None:
+        keys = Keys([Credentials(KEY, SECRET, TOKEN)])
+        async with asked(OK, keys=keys) as (called, api):
+            await called.track()
+        (request,) = api.seen
+        assert request.headers["x-acs-security-token"] == TOKEN
+        assert request.headers["x-acs-accesskey-id"] == KEY
+        assert "x-acs-accesskey-id" in request.headers["Authorization"]
+        assert "x-acs-security-token" in request.headers["Authorization"]
+        assert verify(request)
+
+    async def test_without_a_token_only_the_minimum_is_signed(self) -> None:
+        async with asked(OK) as (called, api):
+            await called.track()
+        names = "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
+        assert f"SignedHeaders={names}," in api.seen[0].headers["Authorization"]
+        assert "x-acs-security-token" not in api.seen[0].headers
+
+    async def test_every_attempt_has_a_fresh_nonce_and_date(self) -> None:
+        async with asked(refusal("Throttling.User", x_acs_retry_after="5000"), OK) as (called, api):
+            await called.track()
+        first, second = api.seen
+        assert first.headers["x-acs-signature-nonce"] != second.headers["x-acs-signature-nonce"]
+        assert len(second.headers["x-acs-signature-nonce"]) == 32
+        assert second.headers["x-acs-date"] == "2026-04-22T10:15:35Z"
+        assert verify(second)
+
+    async def test_any_operation_can_be_called(self) -> None:
+        async with asked(reply({"ConfigSets": [], "HasMore": False}, x_acs_request_id="HEAD-1")) as (called, api):
+            document = await called.client.call("ConfigSetList", {"PageIndex": "1"})
+        assert document == {"ConfigSets": [], "HasMore": False, "RequestId": "HEAD-1"}
+        assert api.seen[0].headers["x-acs-action"] == "ConfigSetList"
+        assert called.observed == [("ConfigSetList", None)]
+
+    async def test_cookies_are_not_kept(self) -> None:
+        async with asked(reply(page(counts(1)), Set_Cookie="a=b; Path=/")) as (called, api):
+            await called.track()
+            await called.track()
+        assert "Cookie" not in api.seen[1].headers
+
+    async def test_a_proxy_of_the_environment_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        proxy = Api([OK])
+        async with serving(proxy) as address:
+            monkeypatch.setenv("http_proxy", address.replace("http://", "http://user:word@"))
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            async with calling("http://dm.example.com") as called:
+                await called.track()
+        (request,) = proxy.seen
+        assert request.headers["Host"] == "dm.example.com"
+        assert request.headers["Proxy-Authorization"].startswith("Basic ")
+        assert verify(request)
+
+    async def test_no_proxy_goes_straight_to_the_endpoint(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        async with asked(OK) as (called, _):
+            assert (await called.track()).totals.emails == 7
+
+    async def test_a_netrc_file_does_not_get_in_the_way(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("default login somebody password something\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        async with asked(OK) as (called, api):
+            await called.track()
+        assert verify(api.seen[0])
+
+
+class TestRetries:
+    @pytest.mark.parametrize(
+        ("handler", "kind"),
+        [
+            pytest.param(refusal("InternalError", 500), ServerError, id="InternalError"),
+            pytest.param(reply("<html>bad gateway</html>", 502), ServerError, id="HTML 502"),
+            pytest.param(refusal("ServiceUnavailable", 503), ServerError, id="503"),
+            pytest.param(refusal("Throttling.User"), Throttled, id="throttled"),
+            pytest.param(reply("slow down", 429), Throttled, id="bare 429"),
+            pytest.param(refusal("SignatureNonceUsed"), AuthError, id="nonce used"),
+            pytest.param(reply("<html>blocked</html>", 403), NetworkError, id="a proxy's page"),
+            pytest.param(reply("", 302, Location="http://127.0.0.1:9/"), ServerError, id="redirect"),
+            pytest.param(refusal("Throttling.User", 200), Throttled, id="200 with a Code only"),
+        ],
+    )
+    async def test_what_may_pass_is_tried_three_times(self, handler: Handler, kind: type[DirectMailError]) -> None:
+        async with asked(handler, handler, OK) as (called, api):
+            assert (await called.track()).totals.emails == 7
+            assert len(api.seen) == 3
+        async with asked(handler) as (called, api):
+            error = await called.fails()
+            assert isinstance(error, kind)
+            assert len(api.seen) == 3
+            assert called.observed == [("GetTrackList", error.reason)] * 3
+
+    @pytest.mark.parametrize(
+        ("handler", "kind"),
+        [
+            pytest.param(refusal("NoPermission", 403), PermissionDenied, id="permission"),
+            pytest.param(refusal("InvalidMailAddress.NotFound", 404), InvalidRequest, id="unknown sender"),
+            pytest.param(refusal("SignatureDoesNotMatch"), AuthError, id="signature"),
+            pytest.param(refusal("InvalidTimeStamp.Expired"), AuthError, id="date"),
+            pytest.param(refusal("Brand.New", 409), InvalidRequest, id="unknown code"),
+        ],
+    )
+    async def test_a_refusal_is_not_tried_again(self, handler: Handler, kind: type[DirectMailError]) -> None:
+        async with asked(handler, OK) as (called, api):
+            error = await called.fails()
+            assert isinstance(error, kind)
+            assert error.request_id == "REFUSED-1"
+            assert len(api.seen) == 1
+
+    async def test_pauses_double_and_are_jittered(self) -> None:
+        async with asked(refusal("InternalError", 500)) as (called, _):
+            await called.fails()
+            first, second = called.clock.slept
+        assert 0.5 <= first <= 1.5
+        assert 1.0 <= second <= 3.0
+
+    async def test_throttling_halves_the_rate_and_waits_as_long_as_the_api_says(self) -> None:
+        async with asked(refusal("Throttling.User", x_acs_retry_after="45000"), OK) as (called, _):
+            before = called.clock.monotonic()
+            await called.track()
+            assert called.clock.monotonic() - before == pytest.approx(45.0)
+            assert called.limiter.allowed_per_minute == 330  # half of 600, and a step for the success
+
+    async def test_every_attempt_passes_the_limiter(self) -> None:
+        async with asked(refusal("InternalError", 500)) as (called, _):
+            await called.fails()
+            assert called.limiter.used_last_minute == 3
+
+    async def test_a_success_brings_the_rate_back(self) -> None:
+        async with asked(OK) as (called, _):
+            called.limiter.throttled()
+            called.clock.jump(monotonic=60.0)
+            await called.track()
+            assert called.limiter.allowed_per_minute == 330
+
+
+class TestCredentials:
+    async def test_replaced_credentials_are_tried_at_once_after_a_refusal(self) -> None:
+        keys = Keys([Credentials("old", "old"), Credentials(KEY, SECRET)])
+        async with asked(refusal("InvalidAccessKeyId.NotFound", 404), OK, keys=keys) as (called, api):
+            assert (await called.track()).totals.emails == 7
+            assert verify(api.seen[1])
+        assert keys.refusals == 1
+
+    async def test_the_same_credentials_are_not_tried_again(self) -> None:
+        async with asked(refusal("InvalidAccessKeyId.NotFound", 404)) as (called, api):
+            await called.fails()
+            assert len(api.seen) == 1
+        assert called.keys.refusals == 1
+
+    async def test_a_used_nonce_says_nothing_of_the_credentials(self) -> None:
+        async with asked(refusal("SignatureNonceUsed"), OK) as (called, _):
+            await called.track()
+        assert called.keys.refusals == 0
+
+
+class TestPages:
+    async def test_pages_are_put_together(self) -> None:
+        replies = [reply(page(counts(number), number=number, pages=3, total=3)) for number in (1, 2, 3)]
+        async with asked(*replies) as (called, api):
+            answer = await called.track()
+        assert answer.totals.emails == 6
+        assert (answer.pages, answer.request_id) == (3, "PAGE-3")
+        assert [query["PageNumber"] for query in api.queries()] == ["1", "2", "3"]
+
+    async def test_a_page_that_fails_for_good_fails_the_cell(self) -> None:
+        first = reply(page(counts(1), pages=2, total=2))
+        async with asked(first, refusal("InternalError", 500)) as (called, api):
+            assert isinstance(await called.fails(), ServerError)
+            assert len(api.seen) == 4
+
+    async def test_a_page_that_fails_once_is_asked_again_alone(self) -> None:
+        first, second = (reply(page(counts(n), number=n, pages=2, total=2)) for n in (1, 2))
+        async with asked(first, refusal("InternalError", 500), second) as (called, api):
+            assert (await called.track()).totals.emails == 3
+        assert [query["PageNumber"] for query in api.queries()] == ["1", "2", "2"]
+
+    async def test_rows_that_are_added_between_two_pages_start_the_cell_over(self) -> None:
+        replies = [
+            reply(page(counts(1), number=1, pages=2, total=2)),
+            reply(page(counts(1), number=2, pages=3, total=3)),
+            *(reply(page(counts(n), number=n, pages=3, total=3)) for n in (1, 2, 3)),
+        ]
+        async with asked(*replies) as (called, api):
+            answer = await called.track()
+        assert answer.totals.emails == 6
+        assert answer.pages == len(api.seen) == 5
+
+    async def test_a_list_that_never_holds_still_is_a_parse_error(self) -> None:
+        moving = [
+            reply(page(counts(1), number=number, pages=2, total=total))
+            for total in (2, 4, 6)
+            for number, total in ((1, total), (2, total + 1))
+        ]
+        async with asked(*moving) as (called, api):
+            error = await called.fails()
+            assert isinstance(error, ParseError)
+            assert error.request_id == "PAGE-2"
+            assert len(api.seen) == 6
+
+    async def test_a_smaller_page_size_of_the_server_is_believed(self) -> None:
+        replies = [reply(page(counts(n), number=n, pages=2, total=2, PageSize=1)) for n in (1, 2)]
+        async with asked(*replies) as (called, _):
+            assert (await called.track()).totals.emails == 3
+
+
+class TestAnswersThatAreNone:
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            pytest.param(reply("", x_acs_request_id="HEAD-1"), id="empty body"),
+            pytest.param(reply('{"data": {"stat": [', x_acs_request_id="HEAD-1"), id="cut short"),
+            pytest.param(reply("<html>welcome</html>", x_acs_request_id="HEAD-1"), id="HTML with 200"),
+            pytest.param(reply({}, x_acs_request_id="HEAD-1"), id="no data"),
+            pytest.param(reply({"data": {"stat": None}}, x_acs_request_id="HEAD-1"), id="stat null"),
+            pytest.param(reply(page(counts(-1), RequestId="HEAD-1")), id="negative count"),
+            pytest.param(reply([], x_acs_request_id="HEAD-1"), id="a list"),
+        ],
+    )
+    async def test_a_200_that_makes_no_sense_is_a_parse_error_with_its_request_id(self, handler: Handler) -> None:
+        async with asked(handler) as (called, api):
+            error = await called.fails()
+            assert isinstance(error, ParseError)
+            assert error.request_id == "HEAD-1"
+            assert len(api.seen) == 1
+
+    async def test_a_wrong_content_type_does_not_matter(self) -> None:
+        async with asked(reply(page(counts(7)), Content_Type="text/html; charset=nonsense")) as (called, _):
+            assert (await called.track()).totals.emails == 7
+
+    async def test_an_empty_list_is_a_real_zero(self) -> None:
+        async with asked(reply(page())) as (called, _):
+            assert (await called.track()).totals == Totals(0, 0, 0, 0, 0)
+
+    async def test_a_redirect_is_not_followed(self) -> None:
+        elsewhere = Api([OK])
+        async with serving(elsewhere) as address, asked(reply("", 307, Location=address)) as (called, _):
+            await called.fails()
+        assert elsewhere.seen == []
+
+    async def test_a_body_without_end_is_read_to_the_bound_only(self) -> None:
+        written = 0
+
+        async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal written
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                writer.write(b" " * 65_536)
+                await writer.drain()
+                written += 65_536
+
+        async with talking(endless) as endpoint, calling(endpoint) as called:
+            error = await called.fails()
+        assert isinstance(error, ParseError)
+        assert "larger than 4 MB" in str(error)
+        assert written < 3 * LARGEST_BODY
+
+
+def bytes_then_close(data: bytes) -> Raw:
+    async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return raw
+
+
+async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await asyncio.sleep(0.01)
+
+
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+class TestConnectionsThatBreak:
+    @pytest.mark.parametrize(
+        ("raw", "kind"),
+        [
+            pytest.param(silence, RequestTimeout, id="hangs"),
+            pytest.param(drip, RequestTimeout, id="drips"),
+            pytest.param(reset, NetworkError, id="reset"),
+            pytest.param(bytes_then_close(b""), NetworkError, id="closed without a word"),
+            pytest.param(bytes_then_close(b"\x16\x03\x01 not HTTP\r\n\r\n"), NetworkError, id="not HTTP"),
+            pytest.param(bytes_then_close(b"HTTP/1.1 abc\r\n\r\n"), NetworkError, id="no status"),
+            pytest.param(bytes_then_close(HEAD + b"no colon\r\n\r\n{}"), NetworkError, id="bad header"),
+            pytest.param(bytes_then_close(HEAD + b"a: " + b"b" * 99_999 + b"\r\n\r\n"), NetworkError, id="long header"),
+            pytest.param(bytes_then_close(HEAD + b"Content-Length: 50\r\n\r\n{}"), NetworkError, id="too short"),
+            pytest.param(bytes_then_close(HEAD + b"Content-Length: x\r\n\r\n{}"), NetworkError, id="bad length"),
+            pytest.param(
+                bytes_then_close(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"), NetworkError, id="bad chunk"
+            ),
+            pytest.param(
+                bytes_then_close(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
+                NetworkError,
+                id="bad gzip",
+            ),
+            pytest.param(
+                bytes_then_close(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 10\r\n\r\n\x1f\x8b\x08"),
+                NetworkError,
+                id="gzip cut short",
+            ),
+            pytest.param(
+                bytes_then_close(HEAD + b"x: \xff\xfe\r\nContent-Length: 2\r\n\r\n{}"),
+                ParseError,
+                id="bytes in a header",
+            ),
+        ],
+    )
+    async def test_no_foreign_exception_leaks(self, raw: Raw, kind: type[DirectMailError]) -> None:
+        async with talking(raw) as endpoint, calling(endpoint, seconds=0.15) as called:
+            error = await called.fails()
+            assert isinstance(error, kind)
+            assert error.__cause__ is None
+            assert error.advice
+            assert {reason for _, reason in called.observed} == {error.reason}
+
+    @pytest.mark.parametrize(
+        "endpoint",
+        [
+            pytest.param("http://127.0.0.1:1", id="nobody listens"),
+            pytest.param(f"http://{'a' * 64}.invalid", id="a label too long for IDNA"),
+            pytest.param("https://127.0.0.1:1", id="nobody listens to TLS"),
+        ],
+    )
+    async def test_an_endpoint_that_cannot_be_reached_is_a_network_error(self, endpoint: str) -> None:
+        async with calling(endpoint) as called:
+            assert isinstance(await called.fails(), NetworkError)
+
+    async def test_a_server_without_tls_is_a_network_error(self) -> None:
+        async with serving(Api([OK])) as endpoint, calling(endpoint.replace("http:", "https:")) as called:
+            assert isinstance(await called.fails(), NetworkError)
+
+    async def test_a_proxy_that_makes_no_sense_is_a_network_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("http_proxy", "http://user:word@[bad")
+        async with calling("http://dm.example.com") as called:
+            error = await called.fails()
+        assert isinstance(error, NetworkError)
+        assert "word" not in str(error)
+
+    async def test_cancelling_a_call_is_not_an_error_of_the_api(self) -> None:
+        async with talking(silence) as endpoint, calling(endpoint) as called:
+            task = asyncio.create_task(called.track())
+            while not called.limiter.used_last_minute:
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert called.observed == [("GetTrackList", None)]
+
+
+class TestSecrets:
+    async def test_nothing_secret_is_in_what_comes_out(self) -> None:
+        async def echo(request: web.Request) -> web.Response:
+            told = f"{request.url} {request.headers} {SECRET}"
+            return web.json_response({"Code": "Brand.New", "Message": told, "RequestId": KEY}, status=400)
+
+        keys = Keys([Credentials(KEY, SECRET, TOKEN)])
+        async with asked(echo, keys=keys) as (called, api):
+            error = await called.fails()
+        told = "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
+        for secret in (KEY, SECRET, TOKEN, api.seen[0].headers["Authorization"]):
+            assert secret not in told

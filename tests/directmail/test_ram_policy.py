@@ -1,0 +1,43 @@
+"""The RAM policies: what the doctor prints and docs/ram-policy.md shows is the same, and the least."""
+
+import json
+import re
+from pathlib import Path
+
+from exporter.config.load import FILTER_KEYS
+from exporter.directmail.ram_policy import DISCOVERY, TRACK, allowing, assuming
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "ram-policy.md").read_text()
+ROLE = "acs:ram::1234567890123456:role/directmail-exporter"
+
+
+def test_the_document_shows_each_policy_as_it_is_printed() -> None:
+    blocks = re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.DOTALL)
+    assert blocks[:3] == [allowing([TRACK]), allowing([TRACK, *DISCOVERY.values()]), assuming(ROLE)]
+    for trust, principal in zip(blocks[3:], ("Federated", "Service"), strict=True):
+        (statement,) = json.loads(trust)["Statement"]
+        assert statement["Action"] == "sts:AssumeRole"
+        assert list(statement["Principal"]) == [principal]
+
+
+def test_no_policy_grants_by_a_pattern() -> None:
+    for block in re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.DOTALL):
+        for statement in json.loads(block)["Statement"]:
+            actions = statement["Action"]
+            assert not any("*" in action for action in ([actions] if isinstance(actions, str) else actions))
+
+
+def test_the_document_names_the_operation_of_each_filter() -> None:
+    table = dict(re.findall(r"\| `(\w+): \{discover: true\}` \| `dm:(\w+)` \|", DOCUMENT))
+    assert table == DISCOVERY
+
+
+def test_every_filter_that_can_be_discovered_is_one_of_the_config() -> None:
+    assert set(DISCOVERY) == set(FILTER_KEYS) - {"esp"}
+
+
+def test_a_policy_allows_what_is_named_and_nothing_else() -> None:
+    policy = json.loads(allowing(["GetTrackList", "QueryTagByParam"]))
+    (statement,) = policy["Statement"]
+    assert policy["Version"] == "1"
+    assert statement == {"Effect": "Allow", "Action": ["dm:GetTrackList", "dm:QueryTagByParam"], "Resource": ["*"]}

@@ -1,0 +1,92 @@
+"""Documentation that is held against what it speaks of."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.commands.main import cli
+from exporter.config import load as config
+from exporter.metrics import tables as metrics
+from exporter.metrics import telemetry
+from exporter.plan import validation as soundness
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def own_metrics() -> set[str]:
+    registry = CollectorRegistry()
+    telemetry.Telemetry(registry, {})
+    names = set()
+    for family in registry.collect():
+        if family.name.startswith("directmail"):
+            names.add(family.name + ("_total" if family.type == "counter" else ""))
+    return names
+
+
+def test_the_readme_names_the_gauges_of_a_window_and_no_metric_that_does_not_exist() -> None:
+    named = set(re.findall(r"`(directmail_\w+)`", README))
+    assert named <= own_metrics() | {family.name for family in metrics.FAMILIES}
+    assert named >= {row.name for row in metrics.ROWS if not row.reported}
+
+
+def test_every_picture_and_page_that_the_readme_shows_is_there() -> None:
+    shown = re.findall(r"\]\(([^)#]+)\)", README)
+    assert "docs/board.png" in shown
+    assert [path for path in shown if not (ROOT / path).exists()] == []
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    commands = [line.split()[1] for line in README.splitlines()[:20] if line.startswith("    make")]
+    assert commands == ["demo", "test"]
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(targets:.*?)```", README, re.DOTALL))
+def test_the_readmes_config_works(block: str) -> None:
+    sound, problems = config.parse(block)
+    assert sound is not None
+    assert (*problems, *soundness.problems(sound)) == ()
+
+
+def test_the_readme_uses_only_flags_that_exist() -> None:
+    known = {option for parameter in cli.params for option in parameter.opts}
+    for name in cli.commands:
+        known |= {option for parameter in cli.commands[name].params for option in parameter.opts}
+    shown = {
+        flag
+        for line in README.splitlines()
+        if "directmail-exporter" in line
+        for flag in re.findall(r" (--[\w.-]+)", line)
+    }
+    docker = {"--read-only", "--cap-drop"}
+    assert shown - docker <= known
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt", "requirements-dev.txt"])
+def test_the_constraints_have_hashes_and_no_address(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert "index-url" not in text
+    pins = re.findall(r"^[a-zA-Z0-9][\w.-]*==\S+ \\\n +--hash=sha256:", text, re.MULTILINE)
+    assert len(pins) == len(re.findall(r"^[a-zA-Z0-9][\w.-]*==", text, re.MULTILINE)) > 5
+
+
+def test_dependencies_are_pinned_for_what_the_project_says_it_needs() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    needed = re.findall(r'^    "([a-zA-Z0-9-]+)>=', project.split("dependencies = [")[1].split("]")[0], re.MULTILINE)
+    pinned = {line.split("==")[0] for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line}
+    assert {name.lower() for name in needed} <= pinned
+
+
+def test_the_example_of_a_scrape_config_is_one(tool: Callable[[str], Path]) -> None:
+    checked = subprocess.run(
+        [tool("promtool"), "check", "config", ROOT / "prometheus" / "prometheus.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr

@@ -1,0 +1,118 @@
+"""docs/getting-started.md, held against the program that it leads through."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import promql_parser
+import pytest
+import yaml
+
+from exporter import app
+from exporter.commands.main import cli
+from exporter.config import load as config
+from exporter.directmail.ram_policy import TRACK, allowing
+from exporter.doctor.findings import LEVELS
+from exporter.metrics import tables as metrics
+from tests.docs.test_docs import own_metrics
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "getting-started.md").read_text()
+PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
+COMMANDS = [
+    line.strip() for line in re.findall(r"^    \S.*$", PROSE, re.MULTILINE) if not line.startswith("    target ")
+]
+OURS = [line for line in COMMANDS if line.startswith("directmail-exporter")]
+
+
+def block(language: str, number: int = 0) -> str:
+    return re.findall(rf"```{language}\n(.*?)\n```", TEXT, re.DOTALL)[number]
+
+
+def test_the_smallest_config_loads_with_its_secret_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(block("yaml"))
+    _, missing = config.read(tmp_path / "config.yaml")
+    assert {problem.place.rpartition(".")[2] for problem in missing} == {
+        "access_key_id_file",
+        "access_key_secret_file",
+    }
+    (tmp_path / "secrets").mkdir()
+    for path in re.findall(r"> (secrets/\w+)", TEXT):
+        (tmp_path / path).write_text("text")
+    assert [target.name for target in app.load(tmp_path / "config.yaml").targets] == ["marketing"]
+
+
+def test_the_policy_is_the_least_one() -> None:
+    assert block("json") == allowing([TRACK])
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_every_command_of_ours_exists_with_its_flags(line: str) -> None:
+    _, *words = shlex.split(line)
+    command = cli.commands[words.pop(0)] if words[0] in cli.commands else cli
+    with command.make_context("directmail-exporter", words, resilient_parsing=False):
+        pass
+
+
+def test_every_other_command_is_one_of_the_shell_or_of_this_repository() -> None:
+    programs = {line.split()[0] for line in COMMANDS if line not in OURS}
+    known = {"mkdir", "(umask", "python3", ".venv/bin/pip", ".", "curl", "promtool", "prometheus"}
+    assert programs == known
+    made = set(re.findall(r"`make ([\w-]+)`", TEXT))
+    assert made <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in re.findall(r"--requirement (\S+)", TEXT):
+        assert (ROOT / name).exists()
+
+
+def test_every_check_of_the_doctor_is_explained_and_no_other() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").glob("*.py"))
+    found = set(re.findall(r'(?:Finding|_find|_finding)\(\s*"(\w+)"', sources))
+    found |= set(re.findall(r'check = "(\w+)" if alone else "(\w+)"', sources)[0])
+    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", TEXT, re.MULTILINE)) == found
+
+
+def test_the_example_of_a_report_has_the_words_of_one() -> None:
+    shown = re.findall(r"^      (\w+) +(\w+) ", TEXT, re.MULTILINE)
+    assert shown
+    assert {level for level, _ in shown} <= set(LEVELS)
+    sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").glob("*.py"))
+    for words in ("may not call", "Attach this policy to it", "The rest was not tried.", "agrees with the API's"):
+        assert words in TEXT
+        assert words in sources
+
+
+def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    path = tmp_path / "prometheus.yml"
+    path.write_text(block("yaml", 1))
+    checked = subprocess.run([tool("promtool"), "check", "config", path], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    (job,) = yaml.safe_load(path.read_text())["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["localhost:10058"]}]
+
+
+@pytest.mark.parametrize("query", block("promql").splitlines())
+def test_every_query_of_the_first_look_parses_and_asks_for_what_exists(query: str) -> None:
+    promql_parser.parse(query)
+    names = own_metrics() | {family.name for family in metrics.FAMILIES}
+    assert set(re.findall(r"directmail_\w+", query)) <= names
+
+
+def test_every_metric_setting_and_file_that_is_named_exists() -> None:
+    names = own_metrics() | {family.name for family in metrics.FAMILIES}
+    assert set(re.findall(r"`(directmail_\w+)`", TEXT)) <= names
+    example = (ROOT / "config.example.yaml").read_text()
+    settings = ("timezone", "page_size", "rate_limit_per_minute", "poll_interval", "refresh", "timeout")
+    for key in settings:
+        assert f"`{key}`" in TEXT
+        assert f"{key}:" in example
+    for link in re.findall(r"\]\(([^)#]+)", TEXT):
+        assert (ROOT / "docs" / link).exists()
+
+
+def test_it_leads_to_all_that_only_a_real_account_can_tell() -> None:
+    table = TEXT.split("## 8.")[1]
+    for unknown in ("day begin", "rows a page", "Percent or fraction", "calls are allowed", "counted to the second"):
+        assert unknown in table

@@ -1,0 +1,174 @@
+"""The references in docs/ against what they describe: config, metrics, reasons, changelog, the map of the code."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from docs import references
+from exporter import __version__, app
+from exporter.config.checking import Written
+from exporter.directmail.classification import failure
+from exporter.directmail.errors import REASONS
+from tests.test_layers import modules
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text()
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
+CHILDREN = {"Top": {"targets"}, "Target": {"credentials", "queries"}}
+"""Keys whose blocks have models, and tables, of their own."""
+LEAST: dict[str, Any] = {"name": "a", "region": "us-east-1", "discover": True}
+"""What the models need beside the key that is looked at."""
+
+
+def schemas(parent: type[Written] = Written) -> Iterator[type[Written]]:
+    """Yield every model of the config, whatever module it is in."""
+    for model in parent.__subclasses__():
+        name = model.__module__
+        if name.startswith("exporter.") and not name.startswith("exporter.web"):  # that is Prometheus' own format
+            yield model
+            yield from schemas(model)
+
+
+def tables() -> list[dict[str, dict[str, str]]]:
+    """Return the page's tables of keys: key -> column -> text."""
+    found = []
+    for block in re.findall(r"^\| key \|.*\n\|[ -|]+\n((?:\|.*\n)+)", CONFIGURATION, re.MULTILINE):
+        rows = [[cell.strip() for cell in line.strip("|\n").split(" | ")] for line in block.splitlines()]
+        found.append(
+            {row[0].strip("` "): dict(zip(("type", "default", "example"), row[1:4], strict=True)) for row in rows}
+        )
+    return found
+
+
+def table_of(model: type[Written]) -> dict[str, dict[str, str]]:
+    """Return the table that speaks most of the model's keys and least of others."""
+    keys = model.model_fields.keys()
+    return max(tables(), key=lambda table: len(table.keys() & keys) - len(table.keys() - keys))
+
+
+def value_of(model: type[Written], key: str, text: str) -> object:
+    """Return what the model makes of a key that is written like this."""
+    given = {name: value for name, value in LEAST.items() if name in model.model_fields}
+    if key == "endpoint":
+        del given["region"]
+    if key == "exclude" and "account_name" in model.model_fields:
+        given |= {"account_name": "a@example.com", "tag_name": ["test", "weekly"]}
+    return getattr(model.model_validate({**given, key: yaml.safe_load(text)}), key)
+
+
+@pytest.mark.parametrize("model", list(schemas()), ids=lambda model: model.__name__)
+def test_every_key_of_the_config_is_in_the_reference_and_no_other(model: type[Written]) -> None:
+    keys = {field.alias or name for name, field in model.model_fields.items()}
+    assert set(table_of(model)) == keys | CHILDREN.get(model.__name__, set())
+
+
+@pytest.mark.parametrize("model", list(schemas()), ids=lambda model: model.__name__)
+def test_defaults_and_examples_of_the_reference_are_what_they_say(model: type[Written]) -> None:
+    for key, row in table_of(model).items():
+        if key not in model.model_fields:
+            continue
+        field = model.model_fields[key]
+        assert (row["default"] == "required") == field.is_required(), key
+        if row["default"].startswith("`"):
+            default = field.get_default(call_default_factory=True)
+            assert value_of(model, key, row["default"].strip("`")) == default, key
+        assert value_of(model, key, row["example"].strip("`")) != [], key
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", CONFIGURATION, re.DOTALL))
+def test_the_references_configs_work(block: str) -> None:
+    sound, problems = app.config.parse(block)
+    assert app.checked("docs/configuration.md", sound, problems)
+
+
+def test_the_example_shows_every_key() -> None:
+    example = (ROOT / "config.example.yaml").read_text()
+    shown = set(re.findall(r"(?:^|[\s#\[{-])(\w+):", example, re.MULTILINE))
+    assert {key for model in schemas() for key in model.model_fields} - shown == set()
+
+
+def test_the_reference_of_metrics_is_what_the_code_says() -> None:
+    assert (ROOT / "docs" / "metrics.md").read_text() == references.text(), "run make docs"
+
+
+def test_the_reference_tells_which_fields_a_metric_is_made_of() -> None:
+    told = dict(re.findall(r"^\| `(directmail_track_\w+)` \| gauge \| (.*?) \|", references.text(), re.MULTILINE))
+    assert told["directmail_track_emails"] == "`TotalNumber`"
+    assert told["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
+    assert told["directmail_track_click_to_open_ratio"] == "`RcptUniqueClickCount` / `RcptUniqueOpenCount`"
+    assert told["directmail_track_reported_click_rate"] == "`RcptClickRate`"
+
+
+def reasons() -> dict[str, str]:
+    """Return the sections of the troubleshooting page that are about a reason."""
+    parts = re.split(r"^## (.+)\n", TROUBLESHOOTING, flags=re.MULTILINE)[1:]
+    return {title: text for title, text in zip(parts[::2], parts[1::2], strict=True) if "- **Codes:**" in text}
+
+
+def test_every_reason_has_its_section_and_no_other() -> None:
+    assert tuple(reasons()) == REASONS
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_reason_tells_what_to_check_and_what_mends_it(reason: str) -> None:
+    section = reasons()[reason]
+    assert [line.split(":**")[0] for line in section.splitlines() if line.startswith("- **")] == [
+        "- **Codes",
+        "- **Check",
+        "- **Mend",
+    ]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_the_codes_of_a_reason_are_classified_so(reason: str) -> None:
+    (line,) = re.findall(r"- \*\*Codes:\*\* (.*)", reasons()[reason])
+    codes = re.findall(r"`([\w.]+)`", line)
+    assert bool(codes) == (not line.startswith("none"))
+    assert {failure("GetTrackList", 400, {"Code": code}, {}, 0.0).reason for code in codes} <= {reason}
+
+
+def test_every_code_that_is_known_by_name_is_explained() -> None:
+    source = (ROOT / "exporter" / "directmail" / "classification.py").read_text()
+    families = re.findall(r'^    "(\w+)": \w+,$', source, re.MULTILINE)
+    assert len(families) > 10
+    assert [family for family in families if f"`{family}`" not in TROUBLESHOOTING] == []
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    """That of keepachangelog.com."""
+    assert CHANGELOG.startswith("# Changelog\n")
+    versions = re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)
+    assert versions[0] in ("Unreleased", "[Unreleased]")
+    assert all(re.fullmatch(r"\[?\d+\.\d+\.\d+\]? - \d{4}-\d\d-\d\d", version) for version in versions[1:])
+    numbers = [tuple(map(int, re.findall(r"\d+", version)[:3])) for version in versions[1:]]
+    assert numbers == sorted(numbers, reverse=True)
+    kinds = set(re.findall(r"^### (.+)$", CHANGELOG, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    for line in CHANGELOG.partition("\n## ")[2].splitlines()[1:]:
+        assert line == "" or line.startswith(("## ", "### ", "- ", "  ")), line
+
+
+def test_the_version_is_one_of_the_changelog_or_still_unreleased() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    released = re.findall(r"^## \[?(\d+\.\d+\.\d+)\]?", CHANGELOG, re.MULTILINE)
+    assert not released or released[0] == __version__
+
+
+def test_the_version_stands_in_one_place() -> None:
+    places = [ROOT / "pyproject.toml", ROOT / "Dockerfile", ROOT / "Makefile", *(ROOT / "exporter").rglob("*.py")]
+    assert [path.name for path in places if f'"{__version__}"' in path.read_text()] == ["__init__.py"]
+
+
+def test_the_walk_and_the_map_name_every_room() -> None:
+    walk = (ROOT / "CONTRIBUTING.md").read_text()
+    the_map = (ROOT / "exporter" / "__init__.py").read_text()
+    named = set(re.findall(r"`(\w+)(?:\.py|/)?`", walk)) | set(re.findall(r"`(\w+)/", walk))
+    rooms = {name.partition(".")[0] for name in modules() if name} - {"__main__"}
+    assert {name for name in rooms if not re.search(rf"\b{name}\b", the_map)} == set(), "the map does not name them"
+    floor = {"clock", "logs", "watch"}
+    assert rooms - floor - named == set(), "the walk does not name them"

@@ -1,0 +1,294 @@
+"""The exposition in step with the store and the calendar. Days and staleness under polling are in test_collector."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.config import load as configuration
+from exporter.directmail.model import Totals
+from exporter.metrics import publisher
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.tables import FAMILIES
+from exporter.plan import target_plan as plan
+from exporter.plan.target_plan import TargetPlan, day_start
+from exporter.store.memory import Cell, Store
+from tests.support.clock import ScriptedClock
+from tests.support.tasks import running
+from tests.support.worlds import World, make_config, make_plan
+
+EMAILS = "directmail_track_emails"
+WINDOWS = "windows: [today, yesterday]"
+TODAY = date(2026, 4, 22)
+
+
+def known(world: World, *ages: int) -> None:
+    """Put cells into the store as if they had been read just now."""
+    zone = world.collector.plan.target.timezone
+    for combination in world.combinations:
+        for age in ages:
+            day = TODAY - timedelta(days=age)
+            cell = Cell(Totals(10 + age, 5, 4, 2, 1), None, world.clock.time())
+            world.store.put(combination.key, day, cell, day_start=day_start(day, zone))
+        world.store.succeeded(combination.key, world.clock.time())
+
+
+async def test_what_the_store_knows_at_the_start_is_shown_before_any_call() -> None:
+    world = World(make_config(senders=2, head="windows: [today, yesterday]"), ScriptedClock())
+    known(world, 0, 1)
+    await world.publisher.show([world.collector.plan])
+    shown = await world.shown()
+    assert shown[EMAILS, "s0@example.com", "", "today"] == 10
+    assert shown[EMAILS, "s1@example.com", "", "yesterday"] == 11
+
+
+async def test_the_order_is_that_of_the_config_whatever_is_read_first() -> None:
+    world = World(make_config(senders=3, head="windows: [today]"), ScriptedClock())
+    await world.publisher.show([world.collector.plan])
+    known(world, 0)
+    for combination in reversed(world.combinations):
+        world.publisher.refresh(combination)
+    senders = [sender for name, sender, _, _ in await world.shown() if name == EMAILS]
+    assert senders == sorted(senders)
+
+
+async def test_data_goes_stale_while_nothing_else_happens() -> None:
+    clock = ScriptedClock()
+    world = World(make_config(senders=1, head="windows: [today]\npoll_interval: 5m\nstale_after: 10m"), clock)
+    known(world, 0)
+    await world.publisher.show([world.collector.plan])
+    async with running(world.publisher.run()):
+        await clock.advance(600)
+        assert (EMAILS, "s0@example.com", "", "today") in await world.shown()
+        await clock.advance(2)
+        assert (EMAILS, "s0@example.com", "", "today") not in await world.shown()
+
+
+async def test_a_clock_that_jumps_over_midnight_slides_the_windows() -> None:
+    clock = ScriptedClock()
+    world = World(make_config(senders=1, head="windows: [today, yesterday]\nstale_after: 2d"), clock)
+    known(world, 0, 1)
+    await world.publisher.show([world.collector.plan])
+    async with running(world.publisher.run()):
+        clock.jump(wall=86_400)
+        await clock.advance(2)
+        shown = await world.shown()
+    assert shown[EMAILS, "s0@example.com", "", "yesterday"] == 10
+    assert (EMAILS, "s0@example.com", "", "today") not in shown
+
+
+async def test_a_clock_set_back_over_midnight_shows_the_day_before() -> None:
+    clock = ScriptedClock()
+    world = World(make_config(senders=1, head="windows: [today, yesterday]"), clock)
+    known(world, 0, 1)
+    await world.publisher.show([world.collector.plan])
+    async with running(world.publisher.run()):
+        clock.jump(wall=-86_400)
+        await clock.advance(2)
+        shown = await world.shown()
+    assert shown[EMAILS, "s0@example.com", "", "today"] == 11
+
+
+async def test_what_is_read_while_the_windows_slide_is_not_lost() -> None:
+    clock = ScriptedClock()
+    world = World(make_config(senders=1, head="windows: [today]"), clock)
+    await world.publisher.show([world.collector.plan])
+    board = world.publisher._begin(world.collector.plan)
+    known(world, 0)
+    world.publisher.refresh(world.combinations[0])
+    assert (EMAILS, "s0@example.com", "", "today") not in await world.shown(), "the old day stays whole"
+    assert board.pending is not None
+    assert any(b"track_emails" in part for part in board.pending[world.combinations[0]])
+
+
+async def test_several_targets_are_shown_in_one_step_and_hidden_alone() -> None:
+    world = World(make_config(senders=1, head="windows: [today]"), ScriptedClock())
+    known(world, 0)
+    await world.publisher.show([world.collector.plan])
+    world.publisher.hide("shop")
+    assert not [key for key in await world.shown() if key[0] == EMAILS]
+    world.publisher.refresh(world.combinations[0])
+    assert not [key for key in await world.shown() if key[0] == EMAILS]
+
+
+async def test_a_combination_that_left_the_config_is_not_shown_again() -> None:
+    world = World(make_config(senders=2, head="windows: [today]"), ScriptedClock())
+    known(world, 0)
+    gone = world.combinations[1]
+    await world.publisher.show([make_plan(make_config(senders=1, head="windows: [today]"))])
+    world.publisher.refresh(gone)
+    assert {key[1] for key in await world.shown() if key[0] == EMAILS} == {"s0@example.com"}
+
+
+def two_targets(head: str = WINDOWS, senders: int = 40) -> list[TargetPlan]:
+    names = ", ".join(f"s{number}@example.com" for number in range(senders))
+    text = f"{head}\ntargets:\n" + "".join(
+        f"  - name: {name}\n    region: us-east-1\n    timezone: UTC\n"
+        f"    queries:\n      - name: q\n        account_name: [{names}]\n"
+        for name in ("first", "second")
+    )
+    config, problems = configuration.parse(text)
+    assert config is not None, problems
+    return [plan.make(config, target) for target in config.targets]
+
+
+@pytest.fixture
+def breathless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the loop back after every single block, so that everything that can come between does."""
+    monkeypatch.setattr(publisher, "SLICE", -1.0)
+
+
+@dataclass
+class Shop:
+    """A publisher on its own, every combination known for the days around TODAY."""
+
+    clock: ScriptedClock
+    plans: list[TargetPlan]
+
+    def __post_init__(self) -> None:
+        self.store = Store()
+        self.exposition = Exposition(FAMILIES, CollectorRegistry())
+        self.publisher = Publisher(self.store, self.exposition, self.clock)
+        for each in self.plans:
+            for combination in each.combinations:
+                for age in range(-1, 3):
+                    day = TODAY - timedelta(days=age)
+                    cell = Cell(Totals(day.toordinal(), 5, 4, 2, 1), None, self.clock.time())
+                    self.store.put(combination.key, day, cell, day_start=0.0)
+                self.store.succeeded(combination.key, self.clock.time())
+
+    async def yesterdays(self, target: str) -> set[int]:
+        """Return what a scrape has for the target's window yesterday: the days that its numbers are from."""
+        text = b"".join((await self.exposition.scrape()).parts).decode()
+        return {
+            int(float(line.split()[-1]))
+            for line in text.splitlines()
+            if line.startswith(f"{EMAILS}{{") and f'target="{target}"' in line and 'window="yesterday"' in line
+        }
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_no_scrape_sees_half_a_midnight() -> None:
+    shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), two_targets(f"{WINDOWS}\nstale_after: 1d")[:1])
+    await shop.publisher.show(shop.plans)
+    shop.clock.jump(wall=2)
+    rolling = asyncio.ensure_future(shop.publisher.look())
+    seen = []
+    while not rolling.done():
+        await asyncio.sleep(0)  # an unchanged scrape does not give the loop back
+        seen.append(await shop.yesterdays("first"))
+    seen.append(await shop.yesterdays("first"))
+    before, after = TODAY.toordinal() - 1, TODAY.toordinal()
+    assert seen[0] == {before}
+    assert seen[-1] == {after}
+    assert all(len(days) == 1 for days in seen)
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_the_loop_is_given_back_while_the_windows_slide() -> None:
+    """Counted, not timed: another task has its turn between any two blocks."""
+    shop = Shop(ScriptedClock(), two_targets()[:1])
+    showing = asyncio.ensure_future(shop.publisher.show(shop.plans))
+    turns = 0
+    while not showing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= len(shop.plans[0].combinations)
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_a_target_hidden_while_another_slides_over_midnight_stays_hidden() -> None:
+    shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), two_targets(f"{WINDOWS}\nstale_after: 1d"))
+    await shop.publisher.show(shop.plans)
+    shop.clock.jump(wall=2)
+    rolling = asyncio.ensure_future(shop.publisher.look())
+    await asyncio.sleep(0)
+    shop.publisher.hide("second")
+    await rolling
+    assert await shop.yesterdays("first") == {TODAY.toordinal()}
+    assert await shop.yesterdays("second") == set()
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_a_target_hidden_while_its_data_goes_stale_stays_hidden() -> None:
+    shop = Shop(ScriptedClock(), two_targets(f"{WINDOWS}\nstale_after: 1h\npoll_interval: 30m")[:1])
+    await shop.publisher.show(shop.plans)
+    shop.clock.jump(wall=3700)
+    looking = asyncio.ensure_future(shop.publisher.look())
+    await asyncio.sleep(0)
+    shop.publisher.hide("first")
+    await looking
+    assert (await shop.exposition.scrape()).parts == [b""]
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_a_reload_during_midnight_is_not_undone_by_it() -> None:
+    """The windows slide by the plan that is in force, not by the one that was when the sliding began."""
+    shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), two_targets(f"{WINDOWS}\nstale_after: 1d"))
+    await shop.publisher.show(shop.plans)
+    shop.clock.jump(wall=2)
+    rolling = asyncio.ensure_future(shop.publisher.look())
+    await asyncio.sleep(0)
+    await shop.publisher.show(two_targets("windows: [today]"))
+    await rolling
+    assert await shop.yesterdays("first") == set()
+    assert await shop.yesterdays("second") == set()
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_all_targets_of_a_reload_change_in_one_step() -> None:
+    shop = Shop(ScriptedClock(), two_targets())
+    await shop.publisher.show(shop.plans)
+    reloading = asyncio.ensure_future(shop.publisher.show(two_targets("windows: [today]")))
+    seen = []
+    while not reloading.done():
+        await asyncio.sleep(0)
+        seen.append((bool(await shop.yesterdays("first")), bool(await shop.yesterdays("second"))))
+    seen.append((bool(await shop.yesterdays("first")), bool(await shop.yesterdays("second"))))
+    assert seen[0] == (True, True)
+    assert seen[-1] == (False, False)
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_what_a_reload_takes_out_goes_in_the_step_in_which_the_rest_changes() -> None:
+    shop = Shop(ScriptedClock(), two_targets())
+    await shop.publisher.show(shop.plans)
+    reloading = asyncio.ensure_future(shop.publisher.show(two_targets("windows: [today]")[:1], gone=["second"]))
+    seen = set()
+    while not reloading.done():
+        await asyncio.sleep(0)
+        seen.add((bool(await shop.yesterdays("first")), bool(await shop.yesterdays("second"))))
+    assert seen == {(True, True), (False, False)}
+
+
+async def test_a_sweep_touches_only_what_went_stale() -> None:
+    shop = Shop(ScriptedClock(), two_targets(f"{WINDOWS}\nstale_after: 1h\npoll_interval: 30m")[:1])
+    await shop.publisher.show(shop.plans)
+    lasting = shop.plans[0].combinations[3]
+    shop.clock.jump(wall=1800)
+    shop.store.succeeded(lasting.key, shop.clock.time())
+    shop.publisher.refresh(lasting)
+    shop.clock.jump(wall=1801)
+    await shop.publisher.look()
+    text = b"".join((await shop.exposition.scrape()).parts).decode()
+    shown = [line for line in text.splitlines() if line.startswith(f"{EMAILS}{{")]
+    assert len(shown) == 2
+    assert all(f'account_name="{lasting.filters.account_name}"' in line for line in shown)
+    assert text.count("directmail_query_stale{") == len(shop.plans[0].combinations)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Santiago", "Pacific/Apia", "UTC"])
+async def test_bounds_are_the_targets_own_days(zone: str) -> None:
+    """In Santiago clocks are set at midnight; Apia is a day ahead."""
+    world = World(make_config(senders=1, zone=zone, head="windows: [today, 7d]"), ScriptedClock())
+    await world.publisher.show([world.collector.plan])
+    shown = await world.shown()
+    start, end = (f"directmail_track_window_{edge}_timestamp_seconds" for edge in ("start", "end"))
+    its = world.collector.plan.target.timezone
+    midnight = datetime.combine(datetime.fromtimestamp(world.clock.time(), its).date(), time(), its)
+    assert shown[start, "", "", "today"] == midnight.timestamp() == shown[end, "", "", "7d"]
+    assert shown[end, "", "", "today"] == (midnight + timedelta(days=1)).timestamp()
+    assert shown[start, "", "", "7d"] == (midnight - timedelta(days=7)).timestamp()

@@ -1,0 +1,265 @@
+"""The exporter's own metrics."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter.clock import Clock
+from exporter.config.load import Discover, Query
+from exporter.directmail.crosscheck import Crosscheck
+from exporter.directmail.errors import REASONS, ServerError
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import Listed
+from exporter.metrics.telemetry import Telemetry
+from exporter.plan.target_plan import TargetPlan
+from exporter.store.discovered_values import Catalogue
+from tests.support.clock import ScriptedClock
+from tests.support.worlds import make_config, make_plan
+
+DESIGN_NAMES = {
+    "directmail_up",
+    "directmail_exporter_build_info",
+    "directmail_exporter_api_requests_total",
+    "directmail_exporter_api_request_errors_total",
+    "directmail_exporter_api_request_duration_seconds",
+    "directmail_exporter_rate_limit_requests_per_minute",
+    "directmail_exporter_throttled",
+    "directmail_exporter_planned_requests_per_minute",
+    "directmail_exporter_poll_interval_seconds",
+    "directmail_exporter_backlog_cells",
+    "directmail_exporter_combinations_dropped",
+    "directmail_exporter_discovery_success",
+    "directmail_exporter_discovered_values",
+    "directmail_exporter_count_decreases_total",
+    "directmail_exporter_reported_rate_mismatches_total",
+    "directmail_exporter_implausible_counts_total",
+    "directmail_exporter_credentials_expiry_timestamp_seconds",
+    "directmail_exporter_config_last_reload_successful",
+    "directmail_exporter_config_last_reload_success_timestamp_seconds",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "python_info",
+}
+
+
+@dataclass
+class State:
+    clock: Clock
+    plan: TargetPlan
+    limiter: Limiter
+    up: bool = True
+    credentials_expire_at: float | None = None
+    crosscheck: Crosscheck = field(default_factory=Crosscheck)
+
+    def is_up(self) -> bool:
+        return self.up
+
+    def backlog(self) -> int:
+        return 7
+
+
+@dataclass
+class Kept:
+    writable: bool
+
+
+def state() -> State:
+    clock = ScriptedClock()
+    return State(clock, make_plan(make_config(head="poll_interval: 5m")), Limiter(30, clock))
+
+
+def text(registry: CollectorRegistry) -> str:
+    return generate_latest(registry).decode()
+
+
+def test_every_name_of_the_contract_is_there() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter()).add("shop", state())
+    names = {line.split()[2] for line in text(registry).splitlines() if line.startswith("# TYPE")}
+    assert names >= DESIGN_NAMES
+
+
+def test_all_errors_start_at_0() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter()).add("shop", state())
+    shown = text(registry)
+    for reason in REASONS:
+        line = (
+            f'directmail_exporter_api_request_errors_total{{action="GetTrackList",reason="{reason}",target="shop"}} 0.0'
+        )
+        assert line in shown
+    assert 'directmail_exporter_api_requests_total{action="GetTrackList",target="shop"} 0.0' in shown
+
+
+def test_a_request_is_counted_once_and_its_failure_by_its_reason() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.add("shop", state())
+    observe = telemetry.observer("shop")
+    observe("GetTrackList", 0.2, None)
+    observe("GetTrackList", 0.3, "throttled")
+    shown = text(registry)
+    assert 'api_requests_total{action="GetTrackList",target="shop"} 2.0' in shown
+    assert 'reason="throttled",target="shop"} 1.0' in shown
+    assert 'api_request_duration_seconds_sum{action="GetTrackList",target="shop"} 0.5' in shown
+
+
+def test_a_targets_state_is_that_of_the_scrape() -> None:
+    registry, decreases = CollectorRegistry(), Counter({"shop": 3})
+    its = state()
+    Telemetry(registry, decreases).add("shop", its)
+    assert 'directmail_up{target="shop"} 1.0' in text(registry)
+    its.up = False
+    its.limiter.throttled()
+    shown = text(registry)
+    assert 'directmail_up{target="shop"} 0.0' in shown
+    assert 'directmail_exporter_rate_limit_requests_per_minute{target="shop"} 15.0' in shown
+    assert 'directmail_exporter_throttled{target="shop"} 1.0' in shown
+    assert 'directmail_exporter_backlog_cells{target="shop"} 7.0' in shown
+    assert 'directmail_exporter_poll_interval_seconds{target="shop"} 300.0' in shown
+    assert 'directmail_exporter_count_decreases_total{target="shop"} 3.0' in shown
+
+
+def test_credentials_show_their_end_where_it_is_known_and_nothing_elsewhere() -> None:
+    registry = CollectorRegistry()
+    its = state()
+    Telemetry(registry, Counter()).add("shop", its)
+    name = "directmail_exporter_credentials_expiry_timestamp_seconds"
+    assert f"\n{name}{{" not in text(registry)
+    its.credentials_expire_at = 1776852000.0
+    assert f'{name}{{target="shop"}} 1.776852e+09' in text(registry)
+
+
+def test_every_rate_and_count_that_may_not_fit_starts_at_0() -> None:
+    registry = CollectorRegistry()
+    its = state()
+    Telemetry(registry, Counter()).add("shop", its)
+    for name in ("open", "unique_open", "click", "unique_click"):
+        line = f'directmail_exporter_reported_rate_mismatches_total{{rate="{name}",target="shop"}} 0.0'
+        assert line in text(registry)
+    for name in ("unique_opens", "unique_clicks"):
+        assert f'directmail_exporter_implausible_counts_total{{count="{name}",target="shop"}} 0.0' in text(registry)
+    its.crosscheck.mismatches["click"] = 3
+    assert 'mismatches_total{rate="click",target="shop"} 3.0' in text(registry)
+
+
+def test_a_target_that_left_leaves_nothing() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.add("shop", state())
+    telemetry.add("other", state())
+    telemetry.remove("shop")
+    assert 'target="shop"' not in text(registry)
+    assert 'target="other"' in text(registry)
+
+
+def test_a_refused_config_keeps_the_time_of_the_last_good_one() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.loaded(1000.0)
+    telemetry.load_failed()
+    shown = text(registry)
+    assert "directmail_exporter_config_last_reload_successful 0.0" in shown
+    assert "directmail_exporter_config_last_reload_success_timestamp_seconds 1000.0" in shown
+
+
+def test_a_request_that_ends_after_its_target_left_brings_nothing_back() -> None:
+    """A reload cancels the calls in flight, and they end a moment later."""
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    observe = telemetry.observer("shop")
+    telemetry.add("shop", state())
+    telemetry.remove("shop")
+    observe("GetTrackList", 0.2, "network")
+    assert 'target="shop"' not in text(registry)
+
+
+def test_a_target_that_comes_back_starts_anew() -> None:
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, Counter())
+    telemetry.add("shop", state())
+    telemetry.observer("shop")("GetTrackList", 0.2, None)
+    telemetry.remove("shop")
+    telemetry.add("shop", state())
+    assert 'api_requests_total{action="GetTrackList",target="shop"} 0.0' in text(registry)
+
+
+class TestDiscovery:
+    """Of a target that has one sender and discovers its tags."""
+
+    @pytest.fixture
+    def shown(self) -> tuple[Callable[[], str], Catalogue, Telemetry, State]:
+        registry, catalogue = CollectorRegistry(), Catalogue()
+        telemetry = Telemetry(registry, Counter(), None, catalogue)
+        its = state()
+        query = Query("", "tags", {"account_name": ("a",)}, {"tag_name": Discover((), (), 200)}, ())
+        its.plan = replace(its.plan, target=replace(its.plan.target, queries=(query,)), left_out=3)
+        return lambda: text(registry), catalogue, telemetry, its
+
+    def test_its_calls_start_at_0_and_only_its(self, shown: Any) -> None:
+        page, _, telemetry, its = shown
+        telemetry.add("shop", its)
+        assert 'api_requests_total{action="QueryTagByParam",target="shop"} 0.0' in page()
+        assert 'errors_total{action="QueryTagByParam",reason="permission",target="shop"} 0.0' in page()
+        assert "QueryMailAddressByParam" not in page()
+
+    def test_counters_go_on_when_a_reload_adds_operations(self, shown: Any) -> None:
+        page, _, telemetry, its = shown
+        telemetry.add("shop", state())
+        telemetry.observer("shop")("GetTrackList", 0.2, None)
+        telemetry.add("shop", its)
+        assert 'api_requests_total{action="GetTrackList",target="shop"} 1.0' in page()
+        assert 'api_requests_total{action="QueryTagByParam",target="shop"} 0.0' in page()
+
+    def test_nothing_is_said_before_the_first_try(self, shown: Any) -> None:
+        page, _, telemetry, its = shown
+        telemetry.add("shop", its)
+        assert "discovery_success{" not in page()
+        assert "discovered_values{" not in page()
+
+    def test_a_first_failure_is_told_and_no_number_is(self, shown: Any) -> None:
+        page, catalogue, telemetry, its = shown
+        telemetry.add("shop", its)
+        catalogue.failed("shop", "tag_name", ServerError("the API failed"), 1.0)
+        assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
+        assert "discovered_values{" not in page()
+
+    def test_a_list_tells_its_values_and_a_later_failure_keeps_them(self, shown: Any) -> None:
+        page, catalogue, telemetry, its = shown
+        telemetry.add("shop", its)
+        catalogue.succeeded("shop", "tag_name", Listed(("a", "b"), 0, 1, ""), 1.0)
+        assert 'discovery_success{action="QueryTagByParam",target="shop"} 1.0' in page()
+        catalogue.failed("shop", "tag_name", ServerError("the API failed"), 2.0)
+        assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
+        assert 'discovered_values{action="QueryTagByParam",target="shop"} 2.0' in page()
+        assert 'combinations_dropped{target="shop"} 3.0' in page()
+
+    def test_an_empty_list_is_a_real_0(self, shown: Any) -> None:
+        page, catalogue, telemetry, its = shown
+        telemetry.add("shop", its)
+        catalogue.succeeded("shop", "tag_name", Listed((), 0, 1, ""), 1.0)
+        assert 'discovered_values{action="QueryTagByParam",target="shop"} 0.0' in page()
+
+
+def test_a_second_set_on_one_registry_is_refused() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter())
+    with pytest.raises(ValueError, match="Duplicated"):
+        Telemetry(registry, Counter())
+
+
+@pytest.mark.parametrize(("writable", "shown"), [(True, "1.0"), (False, "0.0")])
+def test_a_state_file_tells_whether_it_can_be_written(writable: bool, shown: str) -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter(), Kept(writable))
+    assert f"directmail_exporter_state_writable {shown}\n" in text(registry)
+
+
+def test_without_a_state_file_nothing_is_said_of_it() -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, Counter())
+    assert "\ndirectmail_exporter_state_writable " not in text(registry)

@@ -1,0 +1,236 @@
+"""A real Prometheus scrapes the exporter, which polls the simulator."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from exporter.app import App, Options, load
+from exporter.clock import Clock, SystemClock, VirtualClock
+from exporter.simulator.account import PROVIDERS
+from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from tests.metrics.test_exposition import PROMETHEUS_2, PROMETHEUS_3
+from tests.support.processes import PATIENCE, get, started
+
+SENDERS = ("news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com")
+
+
+class FrozenTime(SystemClock):
+    """The machine's clock, except that the mail traffic stands still: what is read once stays the truth."""
+
+    def __init__(self) -> None:
+        self._at = SystemClock().time()
+
+    def time(self) -> float:
+        return self._at
+
+
+@dataclass
+class Prometheus:
+    """A running Prometheus."""
+
+    url: str
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the result of an instant query."""
+        _, text = await get(f"{self.url}/api/v1/query?query={quote(expression)}")
+        answer = json.loads(text)
+        assert answer["status"] == "success", text
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
+    async def until(self, expression: str, count: int = 1) -> list[dict[str, Any]]:
+        """Return the result as soon as it has so many series."""
+        async with asyncio.timeout(PATIENCE):
+            while len(result := await self.query(expression)) < count:
+                await asyncio.sleep(0.2)
+        return result
+
+
+@asynccontextmanager
+async def prometheus(tool: Callable[[str], Path], folder: Path, target: str) -> AsyncIterator[Prometheus]:
+    """Run Debian's Prometheus, which scrapes `host:port` every second."""
+    port = await _free_port()
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: directmail, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    )
+    address = f"127.0.0.1:{port}"
+    process = await asyncio.create_subprocess_exec(
+        tool("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        "--storage.tsdb.retention.time=40d",
+        f"--web.listen-address={address}",
+        stderr=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        running = Prometheus(f"http://{address}")
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    if (await get(f"{running.url}/-/ready"))[0] == 200:
+                        break
+                except OSError:
+                    await asyncio.sleep(0.05)
+        yield running
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _free_port() -> int:
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+@asynccontextmanager
+async def exporter(folder: Path, api: Simulator, clock: Clock) -> AsyncIterator[str]:
+    """Run an exporter of the simulator with every kind of breakdown; yield its URL when everything was read."""
+    async with api.listen() as url:
+        path = folder / "config.yaml"
+        path.write_text(
+            f"""
+poll_interval: 1h
+windows: [today, yesterday, 7d]
+targets:
+  - name: shop
+    endpoint: {url}
+    rate_limit_per_minute: 12000
+    labels: {{team: growth}}
+    queries:
+      - name: account
+      - name: by_sender
+        account_name: [{", ".join(SENDERS)}]
+      - name: by_esp
+        account_name: {SENDERS[1]}
+        esp: [{", ".join(PROVIDERS)}]
+"""
+        )
+        environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
+        app = App(load(path), Options(("127.0.0.1:0",)), clock=clock, environment=environment)
+        task, base = await started(app)
+        async with asyncio.timeout(PATIENCE):
+            while (await get(f"{base}/metrics"))[1].count('_emails{account_name="",') < 3:
+                await asyncio.sleep(0.1)
+            while 'backlog_cells{target="shop"} 0.0' not in (await get(f"{base}/metrics"))[1]:
+                await asyncio.sleep(0.1)
+        yield base
+        app.stop()
+        await task
+
+
+@pytest.fixture
+async def stack(tool: Callable[[str], Path], tmp_path: Path) -> AsyncIterator[tuple[Prometheus, Simulator, str]]:
+    """Simulator, exporter and Prometheus at one moment that does not pass."""
+    clock = FrozenTime()
+    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    async with (
+        exporter(tmp_path, api, clock) as base,
+        prometheus(tool, tmp_path, base.removeprefix("http://")) as server,
+    ):
+        yield server, api, base
+
+
+async def test_prometheus_reads_what_is_true(stack: tuple[Prometheus, Simulator, str]) -> None:
+    """One start of Prometheus for all of it: its first scrape takes seconds."""
+    server, api, _ = stack
+    (up,) = await server.until('up{job="directmail"} == 1')
+    assert up["value"][1] == "1"
+    now = api.clock.time()
+    today = api.traffic.today(now)
+    for sender in SENDERS:
+        (series,) = await server.query(
+            f'directmail_track_unique_opens{{query="by_sender",account_name="{sender}",window="today"}}'
+        )
+        assert float(series["value"][1]) == api.traffic.counts(today, now, sender=sender).unique_opens
+        assert series["metric"]["team"] == "growth"
+    (account,) = await server.query('directmail_track_emails{query="account",window="7d"}')
+    days = [today.fromordinal(today.toordinal() - age) for age in range(1, 8)]
+    assert float(account["value"][1]) == sum(api.traffic.counts(day, now).emails for day in days)
+    (share,) = await server.query(
+        'sum(directmail_track_emails{query="by_esp",window="7d"}) / '
+        'sum(directmail_track_emails{query="by_sender",window="7d",account_name="no-reply@notify.example.com"})'
+    )
+    assert float(share["value"][1]) == 1
+    counters = await server.query("directmail_track_observed_opens_total")
+    assert len(counters) == 1 + len(SENDERS) + len(PROVIDERS)
+    assert {series["metric"].get("esp", "") for series in counters} == {"", *PROVIDERS}
+
+
+async def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    clock = FrozenTime()
+    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    async with exporter(tmp_path, api, clock) as base:
+        _, text = await get(f"{base}/metrics", Accept="text/plain")
+    checked = await asyncio.to_thread(
+        subprocess.run,
+        [tool("promtool"), "check", "metrics"],
+        input=text.encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    "accept", [pytest.param(PROMETHEUS_2, id="prometheus-2"), pytest.param(PROMETHEUS_3, id="prometheus-3")]
+)
+async def test_what_prometheus_asks_for_gets_openmetrics(accept: str, tmp_path: Path) -> None:
+    clock = FrozenTime()
+    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    async with exporter(tmp_path, api, clock) as base:
+        _, text = await get(f"{base}/metrics", Accept=accept)
+    assert text.endswith("# EOF\n")
+
+
+async def test_the_increase_of_an_observed_counter_is_the_growth_that_the_api_had(
+    tool: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The mail's clock runs fast, so that seconds bring hundreds of opens. It is late morning where they are read."""
+    speed = 300
+    morning = datetime(2026, 4, 22, 10, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
+    watch, mail = VirtualClock(start=morning), VirtualClock(speed, morning)
+    api = Simulator(clock=mail, signing_time=watch.time, habits=Habits(calls_per_minute=1_000_000))
+    poll = 1.0
+    async with api.listen() as url:
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f"poll_interval: {poll:.0f}s\nwindows: [today]\ntargets:\n  - name: shop\n    endpoint: {url}\n"
+            f"    rate_limit_per_minute: 6000\n    queries: [{{name: by_sender, account_name: {SENDERS[1]}}}]\n"
+        )
+        environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
+        app = App(load(path), Options(("127.0.0.1:0",)), clock=watch, environment=environment)
+        day = api.traffic.today(morning)
+        task, base = await started(app)
+        async with prometheus(tool, tmp_path, base.removeprefix("http://")) as server:
+            await server.until("count_over_time(directmail_track_observed_opens_total[1h]) >= 15")
+            (raw,) = await server.query("directmail_track_observed_opens_total[1h]")
+            (series,) = await server.query("increase(directmail_track_observed_opens_total[1h])")
+        now = (SystemClock().time(), mail.time())
+        app.stop()
+        await task
+    scraped = [float(at) for at, _ in raw["values"]]
+    first, last = (
+        api.traffic.counts(day, now[1] - (now[0] - at) * speed, sender=SENDERS[1]).opens
+        for at in (scraped[0], scraped[-1])
+    )
+    growth_of_a_poll = (last - first) / (scraped[-1] - scraped[0]) * poll
+    assert last - first > 100
+    # A sample is up to a poll older than its scrape, at both ends; increase() reaches half a scrape beyond each end.
+    beyond = float(series["value"][1]) - (last - first)
+    assert -growth_of_a_poll <= beyond <= 2 * growth_of_a_poll

@@ -1,0 +1,309 @@
+"""The status page: what it says of a world in every state, filtered and paged, in text and in a real browser."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import date
+from html import unescape
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import Browser, Page, async_playwright
+
+from exporter.clock import SystemClock
+from exporter.config import load as configuration
+from exporter.directmail.errors import DirectMailError, InvalidRequest
+from exporter.directmail.model import Filters
+from exporter.web.authentication import Security
+from exporter.web.connections import serve
+from exporter.web.routes import Routes, make_app
+from exporter.web.sockets import bind
+from exporter.web.sparkline import lines
+from exporter.web.status import About, StatusPage, TargetState
+from exporter.web.webconfig import WebConfig
+from tests.support.clock import ScriptedClock
+from tests.support.processes import get
+from tests.support.tasks import running
+from tests.support.worlds import World, make_config
+from tests.web.test_routes import Metrics
+
+HOSTILE = ("<script>alert(1)</script>", '"quotes\'"', "right\u202eto-left@example.com")
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+ABOUT = About("1.2.3", "config.yaml", "abc123", 1_776_000_000.0, ())
+
+
+@asynccontextmanager
+async def page_of(world: World, about: About = ABOUT) -> AsyncIterator[str]:
+    """Serve the page of a world as it is; yield its address."""
+    page = StatusPage(lambda: about, lambda: {"shop": world.collector}, world.store, world.clock, "/metrics")
+    async with serve_page(page) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serve_page(page: StatusPage) -> AsyncIterator[str]:
+    routes = Routes(Metrics(), lambda: "", page.answer, None)
+    app = make_app(routes, Security(WebConfig(), SystemClock()))
+    async with serve(app, bind(["127.0.0.1:0"])) as listening:
+        yield f"http://{listening.addresses[0]}/"
+
+
+async def polled(world: World, seconds: float) -> None:
+    """Poll the world for so long by its scripted clock."""
+    assert isinstance(world.clock, ScriptedClock)
+    async with running(world.collector.run()):
+        await world.clock.advance(seconds)
+
+
+def refusing(*senders: str) -> Callable[[Filters, date], DirectMailError | None]:
+    error = InvalidRequest("no such sender", code="Invalid.Sender", request_id="R-17", advice="Check the sender.")
+    return lambda filters, day: error if filters.account_name in senders else None
+
+
+def hostile_config() -> configuration.Config:
+    config = make_config(rate=600)
+    text = "\n".join(
+        (
+            "targets:",
+            "  - name: shop",
+            "    region: us-east-1",
+            "    rate_limit_per_minute: 600",
+            "    queries:",
+            "      - name: senders",
+            f"        account_name: [news@example.com, {', '.join(map(_quoted, HOSTILE))}]",
+        )
+    )
+    config_or_none, problems = configuration.parse(text)
+    assert config_or_none is not None, problems
+    return config_or_none or config
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def text_of(html: str) -> str:
+    """Return what a reader sees, one space between words."""
+    body = re.sub(r"(?s)<(style|title)>.*?</\1>|</?i>", "", html)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+class TestWhatItSays:
+    async def test_target_config_and_budget_are_told(self) -> None:
+        world = World(make_config(rate=60), ScriptedClock())
+        await polled(world, 30)
+        async with page_of(world) as url:
+            text = text_of((await get(url))[1])
+        for part in (
+            "Version 1.2.3",
+            "config.yaml",
+            "SHA-256 abc123",
+            "shop up",
+            "calls a minute configured 60",
+            "allowed now 60",
+            f"used in the last minute {world.limiter.used_last_minute} planned",
+            f"poll interval 5m cells due and not yet read {world.collector.backlog()}",
+            "2 fresh 0 held 0 dropped 0 never",
+            "Next calls 2026-04-",
+            "senders 2 0 0 0",
+        ):
+            assert part in text
+
+    async def test_a_failure_is_told_with_request_id_and_advice(self) -> None:
+        world = World(make_config(rate=60), ScriptedClock(), fails=refusing("s1@example.com"))
+        await polled(world, 30)
+        async with page_of(world) as url:
+            text = text_of((await get(url))[1])
+        assert "Last error 2026-04-22 10:15:" in text
+        assert "account_name=s1@example.com no such sender (Code Invalid.Sender), RequestId R-17" in text
+        assert "Check the sender." in text
+        assert "1 fresh 0 held 0 dropped 1 never" in text
+
+    async def test_counts_of_today_and_a_line_for_the_days_before(self) -> None:
+        world = World(make_config(rate=600), ScriptedClock(), counts=lambda filters, day, now: 1000 + day.day)
+        await polled(world, 120)
+        async with page_of(world) as url:
+            html = (await get(url))[1]
+        text = text_of(html)
+        assert "4 088" in text  # 4 x 1022 mails on the 22nd
+        assert "Opens and clicks of 30 days, at most 2 062 opens a day" in text_of(html.replace("aria-label=", ">"))
+        assert html.count('<polyline class="opens"') == html.count('<polyline class="clicks"') == 2
+
+    async def test_a_refused_config_is_told(self) -> None:
+        world = World(make_config(), ScriptedClock())
+        about = About("1.2.3", "config.yaml", "abc123", 0.0, ("targets: is missing",))
+        async with page_of(world, about) as url:
+            assert "the config from before is in force. targets: is missing" in text_of((await get(url))[1])
+
+    @pytest.mark.parametrize(
+        ("then", "state"),
+        [
+            pytest.param(0, "fresh", id="read"),
+            pytest.param(400, "held", id="failing-since"),
+            pytest.param(4000, "dropped", id="failing-for-long"),
+        ],
+    )
+    async def test_a_combination_has_one_of_four_states(self, then: float, state: str) -> None:
+        failing: list[str] = []
+        world = World(
+            make_config(rate=600),
+            ScriptedClock(),
+            fails=lambda filters, day: refusing(*failing)(filters, day),  # noqa: PLW0108  failing grows
+        )
+        await polled(world, 60)
+        failing.append("s0@example.com")
+        if then:
+            await polled(world, then)
+        async with page_of(world) as url:
+            text = text_of((await get(f"{url}?state={state}"))[1])
+        assert re.search(rf"s0@example\.com [^@]*\b{state}\b", text)
+
+
+class TestManyCombinations:
+    @pytest.mark.parametrize(
+        ("address", "found", "first"),
+        [
+            pytest.param("", "5 000 found", "account_name=s0@example.com", id="all"),
+            pytest.param("?page=100", "5 000 found", "account_name=s4950@example.com", id="last-page"),
+            pytest.param("?page=999", "5 000 found", "account_name=s4950@example.com", id="beyond"),
+            pytest.param("?page=x&state=never", "5 000 found", "account_name=s0@example.com", id="no-number"),
+            pytest.param("?query=nothing", "0 found", "", id="unknown-query"),
+            pytest.param("?state=fresh", "0 found", "", id="state-of-none"),
+            pytest.param("?target=else", "0 found", "", id="unknown-target"),
+        ],
+    )
+    async def test_they_are_paged_and_filtered(self, address: str, found: str, first: str) -> None:
+        config = make_config(senders=5000, rate=100_000, head="max_series: 1000000")
+        world = World(config, ScriptedClock())
+        async with page_of(world) as url:
+            status, html = await get(url + address)
+        rows = re.findall(r'data-label="Combination"[^>]*>.*?</td>', html)
+        assert status == 200
+        assert found in text_of(html)
+        assert first in (text_of(rows[0]) if rows else "")
+        assert len(rows) == (50 if first else 0)
+
+    async def test_links_keep_the_filter(self) -> None:
+        config = make_config(senders=120, rate=100_000)
+        async with page_of(World(config, ScriptedClock())) as url:
+            html = (await get(f"{url}?state=never&page=2"))[1]
+            assert 'href="/?state=never&amp;page=1#combinations"' in html
+            assert 'href="/?state=never&amp;page=3#combinations"' in html
+            assert "<option selected>never</option>" in html
+
+
+async def test_hostile_names_are_text() -> None:
+    async with page_of(World(hostile_config(), ScriptedClock())) as url:
+        html = (await get(f"{url}?query=%3Cscript%3E&state=%22%3E"))[1]
+        everything = (await get(url))[1]
+    assert "<script" not in html + everything
+    assert "account_name=</i>&lt;script&gt;alert(1)&lt;/script&gt;" in everything
+    assert "\u202e" not in everything
+    assert "right\\u202eto-left" in everything
+
+
+async def test_what_the_api_says_is_text_too() -> None:
+    said = InvalidRequest("<img src=x onerror=alert(1)>", code="<b>", request_id="\u202e'\"", advice="<i>")
+    world = World(make_config(rate=60), ScriptedClock(), fails=lambda filters, day: said)
+    await polled(world, 30)
+    async with page_of(world) as url:
+        html = (await get(url))[1]
+    assert not re.search(r"<(img|b|script)\b", html)
+    assert "&lt;img src=x onerror=alert(1)&gt; (Code &lt;b&gt;), RequestId <code>\\u202e&#39;&#34;</code>" in html
+
+
+async def test_a_target_that_a_reload_takes_away_meanwhile_is_no_bug() -> None:
+    world = World(make_config(senders=2000, rate=100_000), ScriptedClock())
+    asked: list[Mapping[str, TargetState]] = [{}, {"shop": world.collector}]
+    page = StatusPage(lambda: ABOUT, lambda: asked.pop() if asked else {}, world.store, world.clock, "/metrics")
+    async with serve_page(page) as url:
+        status, html = await get(url)
+    assert (status, "2 000 found" in text_of(html)) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param([0, 5, 10], ["2.0,22.0 60.0,12.0 118.0,2.0"], id="rising"),
+        pytest.param([10, None, 10], ["2.0,2.0 2.0,2.0", "118.0,2.0 118.0,2.0"], id="lone-days-are-dots"),
+        pytest.param([None, 0, 0], ["60.0,22.0 118.0,22.0"], id="unknown-first"),
+        pytest.param([None], [], id="nothing"),
+    ],
+)
+def test_a_line_breaks_where_a_day_is_not_known(values: list[int | None], expected: list[str]) -> None:
+    assert list(lines(values, max([0, *filter(None, values)]))) == expected
+
+
+class TestInChromium:
+    @pytest.fixture
+    async def browser(self, tool: Callable[[str], Path]) -> AsyncIterator[Browser]:
+        async with async_playwright() as playwright:
+            chromium = await playwright.chromium.launch(executable_path=tool("chromium"), args=list(CHROMIUM_FLAGS))
+            yield chromium
+            await chromium.close()
+
+    @asynccontextmanager
+    async def visit(self, browser: Browser, *, width: int = 1280, scheme: str = "light") -> AsyncIterator[Page]:
+        world = World(hostile_config(), ScriptedClock(), fails=refusing(*HOSTILE[:2]))
+        await polled(world, 60)
+        async with page_of(world) as url:
+            page = await browser.new_page(
+                viewport={"width": width, "height": 800},
+                color_scheme=scheme,  # type: ignore[arg-type]
+                java_script_enabled=True,
+            )
+            dialogs: list[object] = []
+            page.on("dialog", lambda dialog: dialogs.append(dialog))  # noqa: PLW0108  playwright marks what it calls
+            await page.goto(url)
+            yield page
+            assert dialogs == []
+
+    @pytest.mark.parametrize("width", [360, 1280])
+    async def test_nothing_is_wider_than_the_window(self, browser: Browser, width: int) -> None:
+        async with self.visit(browser, width=width) as page:
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            assert await page.locator("td[data-label=Combination]").first.is_visible()
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [360, 1280])
+    async def test_axe_finds_nothing(self, browser: Browser, width: int, scheme: str) -> None:
+        async with self.visit(browser, width=width, scheme=scheme) as page:
+            await page.evaluate(AXE_FILE_PATH.read_text())
+            found = await page.evaluate("axe.run()")
+        assert {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found["violations"]} == {}
+        assert "color-contrast" in {rule["id"] for rule in found["passes"]}
+
+    async def test_the_keyboard_reaches_everything_in_order(self, browser: Browser) -> None:
+        async with self.visit(browser) as page:
+            wanted = await page.locator("a[href], select, button").count()
+            reached = []
+            for _ in range(wanted):
+                await page.keyboard.press("Tab")
+                reached.append(
+                    await page.evaluate(
+                        "() => { const e = document.activeElement, s = getComputedStyle(e);"
+                        " return [e.tagName, e.textContent.trim().slice(0, 9), s.outlineStyle] }"
+                    )
+                )
+        assert [name for _, name, _ in reached][:3] == ["Metrics", "Health", "Readiness"]
+        assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON"}
+        assert {outline for _, _, outline in reached} == {"solid"}
+
+    async def test_the_form_filters_by_keyboard_alone(self, browser: Browser) -> None:
+        async with self.visit(browser) as page:
+            await page.locator("select[name=state]").focus()
+            await page.keyboard.type("never")
+            await page.keyboard.press("Tab")
+            await page.keyboard.press("Enter")
+            await page.wait_for_url("**state=never**")
+            assert await page.locator(".wide tbody tr").count() == 2
