@@ -22,7 +22,7 @@ demo-history: $(READY)
 
 # The demo within Debian's Prometheus and Alertmanager: rules loaded, 30 days of history, alerts shown as they come.
 demo-stack: $(READY)
-	$(BIN)/python -m stack.demo $(ARGS)
+	$(BIN)/python -m tools.stack.demo $(ARGS)
 
 test: $(READY)
 	$(PYTEST) $(ARGS)
@@ -61,17 +61,18 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The references in docs/, from the config's schema and the tables of metrics.
+# docs/metrics.md from the tables of metrics, docs/rooms.svg from the imports.
 docs: $(READY)
-	$(BIN)/python -m docs.references
+	$(BIN)/python -m tools.references
+	$(BIN)/python -m tools.rooms --write
 
-# grafana/*.json from the Python beside them.
+# grafana/*.json from tools/boards.
 dashboards: $(READY)
-	$(BIN)/python -m grafana.build
+	$(BIN)/python -m tools.boards.build
 
 # deploy/kubernetes/monitoring/ from prometheus/*.rules.yml and grafana/*.json.
 manifests: $(READY)
-	$(BIN)/python -m deploy.manifests
+	$(BIN)/python -m tools.manifests
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

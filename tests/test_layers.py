@@ -1,91 +1,157 @@
-"""Imports only point down. A new module has to be given its place here."""
+"""Imports point down: between rooms, and between the modules of a room. A new module has to be given its place."""
 
-import ast
-from pathlib import Path
+from itertools import combinations
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tools import rooms
 
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__main__",),
-    ("commands",),
-    ("app",),
-    ("polling",),
-    ("web", "doctor", "simulator"),
-    ("metrics", "collector"),
-    ("plan",),
-    ("store", "config"),
-    ("directmail",),
-    ("watch", "logs"),
-    ("clock",),
-)
+ORDER: dict[str, tuple[str, ...]] = {
+    "commands": (
+        "main",
+        "simulate",
+        "demo",
+        "demo_past",
+        "progress",
+        "backfill",
+        "check",
+        "healthcheck",
+        "flags",
+        "exit_status",
+    ),
+    "web": (
+        "server",
+        "connections",
+        "routes",
+        "authentication",
+        "webconfig",
+        "tls",
+        "sockets",
+        "status",
+        "sparkline",
+    ),
+    "doctor": ("examination", "report", "failures", "checks", "findings", "http_trace"),
+    "simulator": (
+        "server",
+        "tracklist",
+        "list_operations",
+        "signature_check",
+        "error_answers",
+        "traffic",
+        "mailings",
+        "batch",
+        "faults",
+        "incidents",
+        "account",
+        "random_numbers",
+    ),
+    "metrics": ("publisher", "tables", "history", "exposition", "crc32", "telemetry"),
+    "collector": ("loop", "discovery", "target_client"),
+    "plan": ("validation", "selection", "schedule", "target_plan"),
+    "store": ("sqlite", "memory", "discovered_values"),
+    "config": (
+        "load",
+        "schema",
+        "queries",
+        "credentials",
+        "shards",
+        "regions",
+        "scalars",
+        "yamlfile",
+        "checking",
+    ),
+    "directmail": (
+        "client",
+        "ram_policy",
+        "listing",
+        "crosscheck",
+        "rates",
+        "paging",
+        "transport",
+        "credential_provider",
+        "ram_credentials",
+        "credentials",
+        "classification",
+        "answers",
+        "signing",
+        "model",
+        "limiter",
+        "errors",
+    ),
+}
+"""The modules of each room; one imports only those after it."""
 SIMULATOR_MAY = {"directmail.signing", "clock"}
 
 
-def modules() -> dict[str, Path]:
-    """Return every module of the package by its dotted name below it."""
-    found = {}
-    for path in sorted((ROOT / "exporter").rglob("*.py")):
-        parts = path.relative_to(ROOT / "exporter").with_suffix("").parts
-        found[".".join(part for part in parts if part != "__init__")] = path
-    return found
-
-
-def imports(source: str) -> set[str]:
-    """Return the modules of the package that a source imports, wherever the import stands."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("exporter.") for name in names if name.startswith("exporter.")}
-
-
-def place(module: str) -> int:
-    """Return the layer of a module, by its first part."""
-    first = module.split(".", maxsplit=1)[0]
-    return next(index for index, layer in enumerate(LAYERS) if first in layer)
-
-
 def violations(module: str, source: str) -> list[str]:
-    known = modules()
+    """Return what is wrong with a module's imports."""
     found = []
-    for name in imports(source):
-        imported = name if name in known else name.rpartition(".")[0]
-        if not imported or imported.split(".")[0] == module.split(".", maxsplit=1)[0]:
-            continue
-        if module.startswith("simulator") and not any(name.startswith(allowed) for allowed in SIMULATOR_MAY):
+    for name in rooms.imports(source):
+        own, its = rooms.room(module), rooms.room(name)
+        if module.startswith("simulator.") and its != "simulator" and name not in SIMULATOR_MAY:
             found.append(f"{module} imports {name}: the simulator is the other side")
-        elif place(imported) <= place(module):
-            found.append(f"{module} imports {name}, which is not below it")
+        elif own != its and rooms.floor(its) <= rooms.floor(own):
+            found.append(f"{module} imports {name}, which is not on a lower floor")
+        elif own == its and not _is_after(own, module, name):
+            found.append(f"{module} imports {name}, which is not after it in its room")
     return found
 
 
-def test_every_module_has_a_place() -> None:
-    placed = {name for layer in LAYERS for name in layer}
-    assert {name.split(".")[0] for name in modules() if name} == placed
+def _is_after(room: str, module: str, name: str) -> bool:
+    order = [f"{room}.{each}" for each in ORDER[room]]
+    return module in order and name in order[order.index(module) + 1 :]
+
+
+def test_every_room_and_every_module_has_a_place() -> None:
+    known = {name for name in rooms.modules() if name and name != "__main__"}
+    assert {rooms.room(name) for name in known} == {name for row in rooms.FLOORS for name in row}
+    assert {name for name in known if "." in name} == {f"{room}.{name}" for room, row in ORDER.items() for name in row}
 
 
 def test_imports_only_point_down() -> None:
-    found = [line for module, path in modules().items() if module for line in violations(module, path.read_text())]
-    assert found == []
+    modules = {name: path for name, path in rooms.modules().items() if name and name != "__main__"}
+    assert [line for module, path in modules.items() for line in violations(module, path.read_text())] == []
+
+
+def test_a_room_re_exports_nothing() -> None:
+    packages = [
+        path for path in rooms.modules().values() if path.name == "__init__.py" and path.parent.name != "exporter"
+    ]
+    assert packages
+    assert all(not rooms.imports(path.read_text()) for path in packages)
 
 
 def test_the_client_knows_nothing_of_prometheus() -> None:
-    sources = [path.read_text() for module, path in modules().items() if module.startswith("directmail")]
+    sources = [path.read_text() for module, path in rooms.modules().items() if rooms.room(module) == "directmail"]
     assert not any("prometheus_client" in source for source in sources)
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        pytest.param("store", "from exporter.collector.loop import Collector", id="upwards"),
+        pytest.param("store.memory", "from exporter.collector.loop import Collector", id="upwards"),
         pytest.param("store.memory", "from exporter.config import load", id="sideways"),
+        pytest.param("store.memory", "from exporter.store import sqlite", id="upwards-in-the-room"),
         pytest.param("web.routes", "def late():\n    import exporter.app", id="inside-a-function"),
         pytest.param("simulator.server", "from exporter.directmail.client import Client", id="the-other-side"),
     ],
 )
 def test_a_wrong_import_is_found(module: str, source: str) -> None:
     assert violations(module, source)
+
+
+class TestThePicture:
+    def test_it_is_drawn_from_the_imports_as_they_are(self) -> None:
+        assert rooms.PICTURE.read_text() == rooms.svg(), "run `make docs`"
+
+    def test_every_room_is_reached_by_the_arrows_that_are_left(self) -> None:
+        """An arrow is left out only where others lead the same way."""
+        arrows = set(rooms.arrows())
+        kept = rooms.without_detours(arrows)
+        ways = set(kept)
+        while more := {(start, to) for start, via in ways for other, to in kept if via == other} - ways:
+            ways |= more
+        assert arrows <= ways
+        assert not any(
+            {(a, b), (b, a)} <= ways for a, b in combinations({each for arrow in arrows for each in arrow}, 2)
+        )

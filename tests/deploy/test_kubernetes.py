@@ -12,10 +12,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy import manifests
 from exporter.app import load
 from exporter.commands.main import cli
 from tests.support.operator_schemas import SCHEMAS
+from tools import manifests
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"

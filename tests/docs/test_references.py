@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from docs import references
 from exporter import __version__, app
 from exporter.config.checking import Written
 from exporter.directmail.classification import failure
 from exporter.directmail.errors import REASONS
-from tests.test_layers import modules
+from tools import references
+from tools.rooms import modules
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()

@@ -14,9 +14,6 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from exporter.directmail.model import Filters
 from exporter.metrics import tables as metrics
-from grafana import build
-from grafana.frame import INPUT
-from grafana.panels import PROVIDERS
 from tests.docs.test_docs import own_metrics
 from tests.support.boardlint import RULES, findings, idle_exceptions
 from tests.support.boards import (
@@ -31,6 +28,9 @@ from tests.support.boards import (
     selectors,
     variables,
 )
+from tools.boards import build
+from tools.boards.frame import INPUT
+from tools.boards.panels import PROVIDERS
 
 ROOT = FOLDER.parent
 BOARDS = pytest.mark.parametrize("board", [pytest.param(load(path), id=path.stem) for path in FILES])

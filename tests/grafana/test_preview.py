@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from grafana import drawing
-from grafana.drawing import Series
-from grafana.engagement_board import USUAL_STANDING, make
-from grafana.preview import Preview, seconds
+from tools.boards import drawing
+from tools.boards.drawing import Series
+from tools.boards.engagement_board import USUAL_STANDING, make
+from tools.boards.preview import Preview, seconds
 
 SPAN = (1_776_700_800.0, 1_776_787_200.0)
 

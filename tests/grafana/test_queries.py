@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from grafana import drawing, preview
-from stack.prometheus import Prometheus
 from tests.support.boards import FILES, Asked, Json, asked_values, expanded, load, queries, variables
 from tests.support.observatory import observatory
+from tools.boards import drawing, preview
+from tools.stack.prometheus import Prometheus
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 

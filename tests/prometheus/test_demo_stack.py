@@ -5,7 +5,7 @@ from aiohttp import web
 
 from exporter.simulator import incidents
 from exporter.simulator.server import url_of
-from stack import demo
+from tools.stack import demo
 
 NOW = 1_777_000_500.0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator.incidents import PRODUCT
-from stack import incidents, rules
-from stack.prometheus import Prometheus, alertmanager, prometheus
-from stack.receiver import Receiver, receiver
 from tests.support.processes import Program, program
+from tools.stack import incidents, rules
+from tools.stack.prometheus import Prometheus, alertmanager, prometheus
+from tools.stack.receiver import Receiver, receiver
 
 pytestmark = pytest.mark.stack
 
@@ -45,7 +45,9 @@ class Live:
 async def live(folder: Path, *ahead: str) -> AsyncIterator[Live]:
     """Run an exporter with incidents ahead of it, a Prometheus with our rules, an Alertmanager with our routes."""
     async with AsyncExitStack() as stack:
-        exporter = await stack.enter_async_context(program("127.0.0.1:0", str(SPEED), *ahead, module="stack.live"))
+        exporter = await stack.enter_async_context(
+            program("127.0.0.1:0", str(SPEED), *ahead, module="tools.stack.live")
+        )
         began = float((await exporter.line_with("clock=")).removeprefix("clock="))
         address = await exporter.address()
         told = await stack.enter_async_context(receiver())

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from exporter.simulator import incidents
-from stack import programs, rules
-from stack.incidents import API, CAMPAIGNS, MAIL, Findings, Verdict, markdown
-from stack.verdicts import episodes
-from stack.worlds import World
+from tools.stack import programs, rules
+from tools.stack.incidents import API, CAMPAIGNS, MAIL, Findings, Verdict, markdown
+from tools.stack.verdicts import episodes
+from tools.stack.worlds import World
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from exporter.simulator import incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.simulator.traffic import Traffic
-from stack import rules
-from stack.programs import free_address
-from stack.prometheus import Prometheus, Stretch, load, prometheus, record
 from tests.support.processes import PATIENCE, started
+from tools.stack import rules
+from tools.stack.programs import free_address
+from tools.stack.prometheus import Prometheus, Stretch, load, prometheus, record
 
 DAY = 86_400.0
 HISTORY, FINE = 30 * DAY, 8 * DAY

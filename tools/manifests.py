@@ -1,4 +1,4 @@
-"""Write the generated manifests, rules and dashboards as Kubernetes takes them: `python -m deploy.manifests`."""
+"""Write the generated manifests, rules and dashboards as Kubernetes takes them: `python -m tools.manifests`."""
 
 import json
 from pathlib import Path

@@ -25,9 +25,9 @@ from exporter.commands.demo import JOB
 from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
 from exporter.simulator import incidents as known
-from stack import programs, prometheus, rules
-from stack.prometheus import Stretch
-from stack.receiver import Receiver, receiver
+from tools.stack import programs, prometheus, rules
+from tools.stack.prometheus import Stretch
+from tools.stack.receiver import Receiver, receiver
 
 STORY = ("esp_spam:start=-12h,for=3d", "tracking_down:start=-6h,for=14h")
 DAYS, STEP = 30, 900.0
@@ -57,7 +57,7 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
     until = now // STEP * STEP
     past = folder / "history.om"
     story = [dated(text, until) for text in incidents]
-    await programs.run(sys.executable, "-m", "stack.past", past, f"{until:.0f}", where.exporter, *story)
+    await programs.run(sys.executable, "-m", "tools.stack.past", past, f"{until:.0f}", where.exporter, *story)
     await prometheus.load(folder, past)
     past.unlink()
     month = Stretch(until - DAYS * 86_400, until, STEP)

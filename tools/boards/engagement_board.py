@@ -1,8 +1,8 @@
 """Direct Mail / Engagement: what mail operators ask. How much was opened and clicked, and where did it change?"""
 
-from grafana.breakdowns import CHANGE, breakdown, narrowing
-from grafana.frame import board, labels, scope
-from grafana.panels import (
+from tools.boards.breakdowns import CHANGE, breakdown, narrowing
+from tools.boards.frame import board, labels, scope
+from tools.boards.panels import (
     BLUE,
     GREEN,
     ORANGE,
@@ -23,7 +23,7 @@ from grafana.panels import (
     stat,
     thresholds,
 )
-from grafana.selectors import (
+from tools.boards.selectors import (
     DATA,
     EVERY_PROVIDER,
     FIRING,
@@ -38,7 +38,7 @@ from grafana.selectors import (
     ratio,
     routed,
 )
-from grafana.trust import TRUST
+from tools.boards.trust import TRUST
 
 UID, TITLE = "directmail-engagement", "Direct Mail / Engagement"
 

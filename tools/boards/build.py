@@ -1,11 +1,11 @@
-"""Write the dashboards as JSON: `python -m grafana.build`."""
+"""Write the dashboards as JSON: `python -m tools.boards.build`."""
 
 import json
 from pathlib import Path
 
-from grafana import engagement_board, exporter_board
+from tools.boards import engagement_board, exporter_board
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[2] / "grafana"
 
 
 def files() -> dict[Path, str]:

@@ -1,7 +1,7 @@
 """Direct Mail / Exporter: what its owner asks. Are the numbers current, is the quota enough, are the keys valid?"""
 
-from grafana.frame import board, scope
-from grafana.panels import (
+from tools.boards.frame import board, scope
+from tools.boards.panels import (
     BLUE,
     GREEN,
     RED,
@@ -19,7 +19,7 @@ from grafana.panels import (
     states,
     timeline,
 )
-from grafana.selectors import FIRING, JI, SCOPE
+from tools.boards.selectors import FIRING, JI, SCOPE
 
 UID, TITLE = "directmail-exporter", "Direct Mail / Exporter"
 

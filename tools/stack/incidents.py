@@ -1,6 +1,6 @@
 """Every incident of the simulator, what must come of it, and what did: judged by the real programs.
 
-`python -m stack.incidents > docs/incidents.md` measures them all and writes the page.
+`python -m tools.stack.incidents > docs/incidents.md` measures them all and writes the page.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import prometheus, rules
-from stack.prometheus import Prometheus, Stretch, alertmanager
-from stack.verdicts import Firing, firings, told
-from stack.worlds import DAY, HOUR, MOMENT, Span, World, play
+from tools.stack import prometheus, rules
+from tools.stack.prometheus import Prometheus, Stretch, alertmanager
+from tools.stack.verdicts import Firing, firings, told
+from tools.stack.worlds import DAY, HOUR, MOMENT, Span, World, play
 
 MINUTE = 60.0
 OFTEN = 5 * MINUTE
@@ -138,8 +138,8 @@ async def measure(folder: Path) -> Findings:
 HEAD = """# Incidents and alerts
 
 What each incident of the simulator fires, and how long after its start somebody is told. Measured by
-`.venv/bin/python -m stack.incidents > docs/incidents.md`; `make stack-test` measures it again and fails where an alert
-in bold does not come, or one comes that tells of something else.
+`.venv/bin/python -m tools.stack.incidents > docs/incidents.md`; `make stack-test` measures it again and fails where
+an alert in bold does not come, or one comes that tells of something else.
 
 Conditions: the demo's three senders, seed 7, polled every 5 minutes; the incidents begin on a Tuesday at 10:00 of the
 account's day, or so many hours before or after as is written. A real Prometheus holds 16 days before that (22 where

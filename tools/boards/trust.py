@@ -1,7 +1,7 @@
 """The last row of the engagement board: how far to trust the numbers."""
 
-from grafana.panels import PROVIDERS, Line, Query, Row, fixed, lines, note
-from grafana.selectors import PROVIDER, SENDER, WITHOUT_ICLOUD, counts, grown, ratio
+from tools.boards.panels import PROVIDERS, Line, Query, Row, fixed, lines, note
+from tools.boards.selectors import PROVIDER, SENDER, WITHOUT_ICLOUD, counts, grown, ratio
 
 READING = note(
     """\

@@ -1,4 +1,4 @@
-"""Writes the demo's last weeks, as a process: `python -m stack.past FILE UNTIL INSTANCE INCIDENT...`."""
+"""Writes the demo's last weeks, as a process: `python -m tools.stack.past FILE UNTIL INSTANCE INCIDENT...`."""
 
 import sys
 from pathlib import Path

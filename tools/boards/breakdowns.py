@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from grafana.panels import GREEN, ORANGE, RED, YELLOW, Json, Steps, override, table, thresholds
-from grafana.selectors import change, counts, ratio
+from tools.boards.panels import GREEN, ORANGE, RED, YELLOW, Json, Steps, override, table, thresholds
+from tools.boards.selectors import change, counts, ratio
 
 CHANGE: Steps = ((-1, RED), (-0.4, ORANGE), (-0.25, YELLOW), (-0.1, GREEN))
 """Of a rate against last week. The lowest change has a number: not every Grafana reads null as less than -0.1."""

@@ -1,6 +1,7 @@
-"""Draw a dashboard from a running Prometheus, without Grafana: `python -m grafana.preview URL BOARD PICTURE [SPAN]`.
+"""Draw a dashboard from a running Prometheus, without Grafana.
 
-The queries, places, colours and thresholds are the dashboard's own. What Grafana does beyond that is not shown.
+`python -m tools.boards.preview URL BOARD PICTURE [SPAN]`. The queries, places, colours and thresholds are the
+dashboard's own. What Grafana does beyond that is not shown.
 """
 
 import json
@@ -16,9 +17,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
-from grafana import build, drawing
-from grafana.drawing import Series
-from grafana.panels import WIDTH, Json
+from tools.boards import build, drawing
+from tools.boards.drawing import Series
+from tools.boards.panels import WIDTH, Json
 
 PAGE, CELL, GAP = 1600, 38, 8
 """Pixels: the page, a unit of height, and what is left free between panels."""

@@ -1,4 +1,4 @@
-"""`python -m docs.references` writes docs/metrics.md from the tables of metrics; `make docs` runs it."""
+"""`python -m tools.references` writes docs/metrics.md from the tables of metrics; `make docs` runs it."""
 
 from collections.abc import Iterable, Iterator
 from itertools import permutations
@@ -15,7 +15,7 @@ from exporter.metrics import tables as metrics
 from exporter.metrics import telemetry
 from exporter.metrics.tables import Row, Sum
 
-FILE = Path(__file__).parent / "metrics.md"
+FILE = Path(__file__).parents[1] / "docs" / "metrics.md"
 PROBE = Totals(2, 3, 5, 7, 11)
 """Counts that tell apart which of them a value is made of, ratios included."""
 RATE_PROBE = RateSums(26.0, 34.0, 38.0, 46.0)

@@ -1,4 +1,4 @@
-"""A small exporter and its simulator under one fast clock: `python -m stack.live ADDRESS SPEED INCIDENT...`.
+"""A small exporter and its simulator under one fast clock: `python -m tools.stack.live ADDRESS SPEED INCIDENT...`.
 
 Few combinations, so that an hour of them fits into some seconds of a busy machine.
 """

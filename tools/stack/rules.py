@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-FOLDER = Path(__file__).parent.parent / "prometheus"
+FOLDER = Path(__file__).parents[2] / "prometheus"
 RECORDING, ALERTS = FOLDER / "directmail-recording.rules.yml", FOLDER / "directmail-alerts.rules.yml"
 SECOND_PASS = ("directmail.ratios",)
 """Groups that need what the others record."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from grafana.panels import DATASOURCE, Json, Row, grid
-from grafana.selectors import JI
+from tools.boards.panels import DATASOURCE, Json, Row, grid
+from tools.boards.selectors import JI
 
 INPUT = "DS_PROMETHEUS"
 """What an import by hand asks for. It is only the first choice of the variable `datasource`: provisioned files keep

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 from itertools import pairwise
 
-from grafana.panels import Json
+from tools.boards.panels import Json
 
 COLORS = {
     "green": "#73BF69",

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from stack import programs
-from stack.programs import Broken, free_address
+from tools.stack import programs
+from tools.stack.programs import Broken, free_address
 
 ONE_BLOCK = "--max-block-duration=100000h"
 """A few large blocks instead of one for every two hours; a hidden flag of promtool."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
-from stack.prometheus import Prometheus
-from stack.rules import Alert
+from tools.stack.prometheus import Prometheus
+from tools.stack.rules import Alert
 
 SETTLED = 0.5
 """Seconds in which an Alertmanager takes in what it was sent."""

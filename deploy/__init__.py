@@ -1,1 +1,0 @@
-"""What runs the exporter elsewhere: manifests and units."""

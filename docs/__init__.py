@@ -1,1 +1,0 @@
-"""The documentation, and what writes the parts of it that follow from the code."""

@@ -1,1 +1,0 @@
-"""The Grafana dashboards: `python -m grafana.build` writes the JSON files beside this one."""

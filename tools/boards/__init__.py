@@ -1,0 +1,1 @@
+"""The Grafana dashboards: `python -m tools.boards.build` writes the JSON files beside this one."""
