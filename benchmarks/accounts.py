@@ -17,9 +17,9 @@ from benchmarks.calls import KEYS, api
 from benchmarks.load import ACCEPT
 from benchmarks.measure import Figure
 from exporter.clock import SystemClock
-from exporter.config import load as config
+from exporter.config import loader
 from exporter.directmail.model import Totals
-from exporter.plan import target_plan as plan
+from exporter.plan import calendar, cardinality, target_plan
 from exporter.store.memory import Cell, Store
 from exporter.store.sqlite import StateFile
 
@@ -64,14 +64,14 @@ def _text(count: int, url: str, state: Path) -> str:
 
 async def _fill(path: Path) -> int:
     """Write a state file that knows every day of every combination; return how many series that is."""
-    settings, problems = config.read(path)
+    settings, problems = loader.read(path)
     assert settings is not None, problems
     assert settings.state_file is not None
     clock, store = SystemClock(), Store()
     read_at = clock.time() - HOURS_AGO * 3600
     for target in settings.targets:
-        today = plan.today(clock.time(), target.timezone)
-        for combination in plan.make(settings, target).combinations:
+        today = calendar.today(clock.time(), target.timezone)
+        for combination in target_plan.make(settings, target).combinations:
             for age in range(31):
                 totals = Totals(90_000, 31_000 + age, 22_000, 1700 + age, 760)
                 store.put(combination.key, today - timedelta(days=age), Cell(totals, None, read_at), day_start=0.0)
@@ -80,7 +80,7 @@ async def _fill(path: Path) -> int:
     state.open()
     await state.save()
     state.close()
-    return plan.exposed_by(settings, settings.targets)
+    return cardinality.exposed_by(settings, settings.targets)
 
 
 async def _run(path: Path) -> tuple[float, float, float]:

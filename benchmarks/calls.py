@@ -30,7 +30,7 @@ from yarl import URL
 
 from benchmarks.measure import Figure, cpu_of, served
 from exporter.clock import SystemClock
-from exporter.config import load as config
+from exporter.config import loader
 from exporter.directmail import signing
 from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
@@ -41,7 +41,7 @@ from exporter.directmail.transport import open_session
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import FAMILIES
-from exporter.plan import target_plan as plan
+from exporter.plan import calendar, target_plan
 from exporter.store.memory import Cell, Store
 
 CALLS = 600
@@ -129,18 +129,18 @@ async def bare(url: str) -> None:
 async def polled(url: str) -> None:
     """Do what the exporter does for a cell: client, parsing, cross-check, store, rendering."""
     senders = ", ".join(f"s{number}@example.com" for number in range(50))
-    settings, _ = config.parse(
+    settings, _ = loader.parse(
         f"targets: [{{name: shop, region: us-east-1, queries: [{{name: q, account_name: [{senders}]}}]}}]"
     )
     assert settings is not None
-    each = plan.make(settings, settings.targets[0])
+    each = target_plan.make(settings, settings.targets[0])
     clock, store = SystemClock(), Store()
     publisher = Publisher(store, Exposition(FAMILIES, CollectorRegistry()), clock)
     await publisher.show([each])
     async with open_session() as session:
         limiter = Limiter(10_000_000, clock)
         client = Client(session, url, Keys(), limiter, clock, timeout=10, page_size=100, observe=lambda *seen: None)
-        today, check = plan.today(clock.time(), each.target.timezone), Crosscheck()
+        today, check = calendar.today(clock.time(), each.target.timezone), Crosscheck()
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
             answer = await client.track(combination.filters, DAY)
             check.look(combination.filters, DAY, answer.rows)

@@ -7,32 +7,33 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import SystemClock
-from exporter.config import load as config
+from exporter.config import loader
 from exporter.directmail.model import Totals
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import FAMILIES
-from exporter.plan import target_plan as plan
+from exporter.plan import calendar, target_plan
+from exporter.plan.combinations import Combination
 from exporter.plan.schedule import Schedule
 from exporter.store.memory import Cell, Store
 
 
 @dataclass
 class Fleet:
-    plan: plan.TargetPlan
+    plan: target_plan.TargetPlan
     store: Store
     exposition: Exposition
     publisher: Publisher
     schedule: Schedule
     clock: SystemClock
 
-    def read(self, number: int, opens: int) -> plan.Combination:
+    def read(self, number: int, opens: int) -> Combination:
         """Take in a new answer for today's cell of a combination, and show it."""
         combination = self.plan.combinations[number]
         now = self.clock.time()
-        day = plan.today(now, self.plan.target.timezone)
+        day = calendar.today(now, self.plan.target.timezone)
         cell = Cell(Totals(90_000, opens, opens, opens // 10, opens // 20), None, now)
-        self.store.put(combination.key, day, cell, day_start=plan.day_start(day, self.plan.target.timezone))
+        self.store.put(combination.key, day, cell, day_start=calendar.day_start(day, self.plan.target.timezone))
         self.store.succeeded(combination.key, now)
         self.publisher.refresh(combination)
         return combination
@@ -57,11 +58,11 @@ targets:
 
 async def filled(series: int) -> Fleet:
     """Return an exporter that knows thirty-one days of every combination and shows them."""
-    sound, problems = config.parse(text(series))
+    sound, problems = loader.parse(text(series))
     assert sound is not None, problems
-    each, clock, store = plan.make(sound, sound.targets[0]), SystemClock(), Store()
+    each, clock, store = target_plan.make(sound, sound.targets[0]), SystemClock(), Store()
     zone, now = each.target.timezone, clock.time()
-    day = plan.today(now, zone)
+    day = calendar.today(now, zone)
     for number, combination in enumerate(each.combinations):
         for age in range(31):
             totals = Totals(90_000 + number, 31_000 + age, 22_000 + number, 1700 + age, 760)
@@ -71,7 +72,7 @@ async def filled(series: int) -> Fleet:
     publisher = Publisher(store, exposition, clock)
     await publisher.show([each])
 
-    def read_at(combination: plan.Combination, day: object) -> float:
+    def read_at(combination: Combination, day: object) -> float:
         return now
 
     schedule = Schedule(each, read_at, now)

@@ -16,15 +16,15 @@ from prometheus_client import CollectorRegistry
 
 from exporter import __version__
 from exporter.clock import Clock, SystemClock
-from exporter.config import load as config
-from exporter.config.load import Config, ConfigError
+from exporter.config.checking import ConfigError, Problem
+from exporter.config.model import Config
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.transport import open_session
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import FAMILIES
 from exporter.metrics.telemetry import Telemetry
-from exporter.plan import validation as soundness
+from exporter.plan.validation import checked, load
 from exporter.polling import Polling
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
@@ -35,20 +35,6 @@ from exporter.web.server import Front, Options
 from exporter.web.status import About, StatusPage
 
 __all__ = ["App", "Options", "checked", "load"]
-
-
-def load(path: Path, shard: Shard = WHOLE) -> Config:
-    """Return the config in the file, whole. Raise ConfigError with every mistake of any shard, the plan's included."""
-    sound, problems = config.read(path)
-    return checked(str(path), sound, problems, shard.count)
-
-
-def checked(source: str, sound: Config | None, problems: tuple[config.Problem, ...], shards: int = 1) -> Config:
-    """Return the config when neither it nor its plan has a problem. Raise ConfigError with all of them."""
-    found = (*problems, *(soundness.problems(sound, shards) if sound else ()))
-    if found or sound is None:
-        raise ConfigError(source, found)
-    return sound
 
 
 class App:
@@ -78,7 +64,7 @@ class App:
         self._auto_reload = auto_reload
         self._shard = shard
         self._loaded_at = 0.0
-        self._refused: tuple[config.Problem, ...] = ()
+        self._refused: tuple[Problem, ...] = ()
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
         self._store = Store()
@@ -155,7 +141,7 @@ class App:
             await self._state.save()
             self._state.close()
 
-    async def reload(self) -> tuple[config.Problem, ...]:
+    async def reload(self) -> tuple[Problem, ...]:
         """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""
         if self._config_file is None:
             return ()

@@ -15,11 +15,10 @@ from exporter.clock import Clock
 from exporter.collector.discovery import Discovery
 from exporter.collector.loop import Collector
 from exporter.collector.target_client import connect
-from exporter.config.load import Config, Target
+from exporter.config.model import Config, Target
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
-from exporter.plan import selection
-from exporter.plan import target_plan as plan
+from exporter.plan import selection, target_plan
 from exporter.plan.selection import Found
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue
@@ -213,7 +212,7 @@ class Polling:
             now = polled.collector.plan
             if self._following.locked():  # another plan is on its way
                 return now
-            revised = plan.make(
+            revised = target_plan.make(
                 self._settings,
                 polled.target,
                 now.combinations,

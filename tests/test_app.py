@@ -11,39 +11,15 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options, load
+from exporter.app import App, Options
 from exporter.clock import VirtualClock
+from exporter.plan.validation import load
 from exporter.polling import GRACE
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import Simulator
 from exporter.web.connections import SHUTDOWN_SECONDS
 from tests.support.processes import get, program, started, until
-
-KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
-SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com")
-
-
-def simulator(**options: object) -> Simulator:
-    return Simulator(habits=Habits(calls_per_minute=100_000), **options)  # type: ignore[arg-type]
-
-
-def write_config(path: Path, endpoint: str, *senders: str, head: str = "") -> Path:
-    """Write a config that polls the senders of a simulator fast."""
-    path.write_text(
-        f"""{head}
-poll_interval: 1h
-windows: [today, yesterday]
-targets:
-  - name: shop
-    endpoint: {endpoint}
-    rate_limit_per_minute: 6000
-    timeout: 5s
-    queries:
-      - name: by_sender
-        account_name: [{", ".join(senders or SENDERS[:2])}]
-"""
-    )
-    return path
+from tests.support.programs import KEYS, SENDERS, simulator, write_config
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options, load
+from exporter.app import App, Options
 from exporter.clock import VirtualClock
+from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from tests.support.processes import PATIENCE, get, started, until
+from tests.support.programs import KEYS, SENDERS
 from tests.support.tasks import running
-from tests.test_app import KEYS, SENDERS
-from tests.web.test_status import text_of
+from tests.support.web import text_of
 
 AFTERNOON = 1_776_844_800.0
 """2026-04-22 16:00 in Shanghai, where the account's day begins."""

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from exporter.config.load import Config, parse
+from exporter.config.loader import parse
+from exporter.config.model import Config
 from exporter.directmail import answers
 from exporter.directmail.model import Filters
 from exporter.metrics.exposition import Exposition
@@ -18,7 +19,7 @@ from exporter.polling import Polling
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 from tests.support.clock import ScriptedClock, settle
-from tests.test_app import KEYS
+from tests.support.programs import KEYS
 
 
 class Line:

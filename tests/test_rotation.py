@@ -6,11 +6,12 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options, load
+from exporter.app import App, Options
+from exporter.plan.validation import load
 from exporter.simulator.server import Simulator
 from tests.support.issuers import Issuer, Mounted, issued, serving
 from tests.support.processes import PATIENCE, get, started
-from tests.test_app import simulator, write_config
+from tests.support.programs import simulator, write_config
 
 EXPIRY = "directmail_exporter_credentials_expiry_timestamp_seconds"
 

@@ -8,7 +8,7 @@ import bcrypt
 import pytest
 
 from exporter.clock import SystemClock
-from exporter.config import load as config
+from exporter.config import loader
 from exporter.config.checking import ConfigError
 from exporter.directmail.credentials import Credentials
 from exporter.simulator import faults
@@ -16,10 +16,10 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from exporter.web import webconfig
 from exporter.web.authentication import Passwords, Security
-from tests.commands.test_main import run
+from tests.support.command_line import run
 from tests.support.processes import get, program
-from tests.test_app import write_config
-from tests.web.test_routes import said
+from tests.support.programs import write_config
+from tests.support.web import said
 
 ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
 KEYS = {
@@ -168,13 +168,13 @@ def test_no_repr_has_a_secret(tmp_path: Path) -> None:
     files["secret"].write_text(SECRET)
     text = write_config(tmp_path / "config.yaml", "http://127.0.0.1:9").read_text()
     block = f"{{access_key_id_file: {files['id']}, access_key_secret_file: {files['secret']}}}"
-    sound, problems = config.parse(text.replace("    timeout", f"    credentials: {block}\n    timeout"))
+    sound, problems = loader.parse(text.replace("    timeout", f"    credentials: {block}\n    timeout"))
     assert problems == ()
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{canary: {HASH}}}")
     web = webconfig.read(tmp_path / "web.yml")
     assert_clean(repr(web), repr(Security(web, SystemClock())), repr(Passwords(web.users)))
     uri = f"{{type: credentials_uri, credentials_uri: 'http://{ID}:{SECRET}@127.0.0.1/?token={TOKEN}'}}"
-    other, problems = config.parse(text.replace("    timeout", f"    credentials: {uri}\n    timeout"))
+    other, problems = loader.parse(text.replace("    timeout", f"    credentials: {uri}\n    timeout"))
     assert problems == ()
     assert_clean(repr(other))
     assert_clean(repr(sound), repr(Credentials(ID, SECRET, TOKEN)), str(Credentials(ID, SECRET, TOKEN)))

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from exporter.commands import backfill
-from exporter.config.load import FILTER_KEYS
+from exporter.commands import history_export
+from exporter.config.queries import FILTER_KEYS
 from exporter.directmail.answers import COUNTS, RATES
 from exporter.directmail.model import RateSums, Totals
-from exporter.metrics import tables as metrics
-from exporter.metrics import telemetry
+from exporter.metrics import tables, telemetry
 from exporter.metrics.tables import Row, Sum
 
 FILE = Path(__file__).parents[1] / "docs" / "metrics.md"
@@ -65,15 +64,15 @@ def own() -> list[Entry]:
 
 def _sections() -> Iterator[str]:
     window = (*QUERY_LABELS, "window")
-    gauges = [Entry(row.name, "gauge", window, row.help, source(row)) for row in metrics.ROWS if not row.reported]
-    reported = [Entry(row.name, "gauge", window, row.help, source(row)) for row in metrics.ROWS if row.reported]
+    gauges = [Entry(row.name, "gauge", window, row.help, source(row)) for row in tables.ROWS if not row.reported]
+    reported = [Entry(row.name, "gauge", window, row.help, source(row)) for row in tables.ROWS if row.reported]
     counters = [
         Entry(row.name, "counter", QUERY_LABELS, row.help, f"`{COUNTS[PROBE.index(int(row.value(PROBE)))]}`")
-        for row in metrics.COUNTERS
+        for row in tables.COUNTERS
     ]
-    health = [Entry(row.name, "gauge", QUERY_LABELS, row.help) for row in metrics.HEALTH]
-    bounds = [Entry(row.name, "gauge", ("target", "window"), row.help) for row in metrics.BOUNDS]
-    days = [Entry(row.name, "gauge", QUERY_LABELS, row.help, source(row)) for row in backfill.DAY_ROWS]
+    health = [Entry(row.name, "gauge", QUERY_LABELS, row.help) for row in tables.HEALTH]
+    bounds = [Entry(row.name, "gauge", ("target", "window"), row.help) for row in tables.BOUNDS]
+    days = [Entry(row.name, "gauge", QUERY_LABELS, row.help, source(row)) for row in history_export.DAY_ROWS]
     yield from _section(
         "Windows",
         "The sum over a window's days. Absent until every day of the window is known, and when the data is stale.",
@@ -113,7 +112,7 @@ def _section(title: str, what: str, entries: Iterable[Entry]) -> Iterator[str]:
         "type": [each.type for each in entries],
         "from": [each.source for each in entries],
         "labels": [_labels(each.labels) if len(shared) > 1 else "" for each in entries],
-        "HELP": [each.help.removesuffix(metrics.POLLED).strip() for each in entries],
+        "HELP": [each.help.removesuffix(tables.POLLED).strip() for each in entries],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     yield f"\n| {' | '.join(filled)} |\n|{' --- |' * len(filled)}"

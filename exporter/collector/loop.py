@@ -13,13 +13,17 @@ from datetime import date, timedelta
 import structlog
 
 from exporter.clock import Clock, nap
+from exporter.config.durations import format_duration
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import RateSums
+from exporter.plan.calendar import day_start
+from exporter.plan.combinations import Combination, describe
+from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.schedule import Schedule, Slot
-from exporter.plan.target_plan import OLDEST_AGE, Combination, TargetPlan, day_start, describe, duration
+from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Store
 
 MAX_IN_FLIGHT = 64
@@ -195,7 +199,9 @@ class Collector:
                 self._log.info(
                     "combination is back",
                     **_named(slot.combination),
-                    after=duration(asked_at - record.last_success_at) if record.last_success_at else "first success",
+                    after=format_duration(asked_at - record.last_success_at)
+                    if record.last_success_at
+                    else "first success",
                 )
             self._store.succeeded(key, asked_at)
         self._learn_pages(answer.pages)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import aiohttp
 
 from exporter.clock import Clock
-from exporter.config.load import Target
+from exporter.config.model import Target
 from exporter.directmail.client import ATTEMPTS, Client, Observer
 from exporter.directmail.credential_provider import provider
 from exporter.directmail.limiter import Limiter

@@ -1,229 +1,79 @@
-"""History for promtool: past days read within the budget and written as OpenMetrics with timestamps.
-
-For the end of each day: the gauges of the windows that end with it, and the day's own counts. They are as the API
-counts them now, late opens included. `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
-"""
+"""`backfill`: writes the past, with a progress bar on a terminal and plain lines anywhere else."""
 
 import asyncio
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import aiohttp
-import structlog
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
-from exporter.clock import Clock
-from exporter.collector.discovery import Discovery
-from exporter.collector.target_client import connect
-from exporter.config.load import Config, Target
-from exporter.directmail.client import Client
-from exporter.directmail.errors import DirectMailError, InvalidRequest
-from exporter.directmail.limiter import Limiter
-from exporter.directmail.transport import open_session
-from exporter.metrics import tables as metrics
-from exporter.metrics.exposition import Family
-from exporter.metrics.history import History
-from exporter.metrics.tables import Row, Sum
-from exporter.plan import selection
-from exporter.plan import target_plan as plan
-from exporter.plan.selection import Found
-from exporter.plan.target_plan import OLDEST_AGE, Combination, TargetPlan
-from exporter.store.discovered_values import Catalogue
-from exporter.store.memory import Cell, Store
-from exporter.store.sqlite import StateFile
+from exporter.clock import SystemClock
+from exporter.commands import exit_status, flags
+from exporter.commands.history_export import Backfill, Progress
+from exporter.config.checking import ConfigError
+from exporter.config.model import Config
+from exporter.config.shards import Shard
+from exporter.plan import validation
 
-_Question = tuple[Combination, date]
+EVERY = 100
+"""Days of combinations between two plain lines."""
 
 
-def _day(field: str, source: str, what: str) -> Row:
-    text = f"{what} of the one day that ends at the sample's time ({source}), as the API counted them when asked."
-    return Row(f"directmail_track_day_{field}", text, lambda each: getattr(each.totals, field))
-
-
-DAY_ROWS = (
-    _day("emails", "TotalNumber", "Mails delivered with tracking on"),
-    _day("opens", "RcptOpenCount", "Opens"),
-    _day("unique_opens", "RcptUniqueOpenCount", "Recipients who opened"),
-    _day("clicks", "RcptClickCount", "Clicks"),
-    _day("unique_clicks", "RcptUniqueClickCount", "Recipients who clicked"),
+@click.command()
+@flags.config_file
+@flags.shard
+@click.option("--days", type=click.IntRange(1, 30), default=30, show_default=True, help="Closed days to go back.")
+@click.option("--query", help="Only this query.  [default: all]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File to write, such as history.om.",
 )
+def command(config_file: Path, shard: Shard, days: int, query: str | None, output: Path) -> None:
+    """Write the past as OpenMetrics, for promtool tsdb create-blocks-from."""
+    try:
+        settings = validation.load(config_file, shard)
+    except ConfigError as error:
+        exit_status.fail(str(error))
+    names = {each.name for target in settings.targets for each in target.queries}
+    if query is not None and query not in names:
+        raise click.BadParameter(f"{query!r} is no query of the config; name one of {', '.join(sorted(names))}")
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"{output.parent} is no directory", param_hint="--output")
+    exit_status.run(_write(settings.of(shard), days, query, output))
 
 
-@dataclass
-class Progress:
-    """How far it is; `told` hears of every step."""
-
-    total: int
-    told: Callable[["Progress"], None]
-    read: int = 0
-    failed: int = 0
-
-    def step(self, *, ok: bool) -> None:
-        """Note that a day of a combination was read, or could not be."""
-        self.read += ok
-        self.failed += not ok
-        self.told(self)
+async def _write(settings: Config, days: int, query: str | None, output: Path) -> None:
+    """Read the past and write it; SIGINT and SIGTERM end it with what is known by then. Raise StateError."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    work = Backfill(settings, SystemClock(), days=days, query=query)
+    with _shown() as told:
+        progress = await work.run(output, told, stopped)
+    left = progress.total - progress.read - progress.failed
+    print(f"{output}: {progress.read} days read, {progress.failed} could not be read, {left} left", file=sys.stderr)
 
 
-class Backfill:
-    """One run over the past of a config's targets."""
+@contextmanager
+def _shown() -> Iterator[Callable[[Progress], None]]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _line
+        return
+    columns = (TextColumn("days of combinations"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console) as bar:
+        task = bar.add_task("read")
+        yield lambda progress: bar.update(task, total=progress.total, completed=progress.read + progress.failed)
 
-    def __init__(
-        self,
-        settings: Config,
-        clock: Clock,
-        *,
-        days: int = OLDEST_AGE,
-        query: str | None = None,
-        environment: Mapping[str, str] = os.environ,
-    ) -> None:
-        """`days` closed days are read, of one query where it is named."""
-        self._settings = settings
-        self._clock = clock
-        self._environment = environment
-        self._log = structlog.get_logger()
-        self.store = Store()
-        self._catalogue = Catalogue()
-        self._state = (
-            StateFile(settings.state_file, self.store, clock, self._catalogue) if settings.state_file else None
-        )
-        self._query = query
-        self._plans: list[TargetPlan] = []
-        self._ages = range(1, days + 1)
 
-    async def run(self, output: Path, told: Callable[[Progress], None], stopped: asyncio.Event) -> Progress:
-        """Read what is not known yet, until stopped, and write everything that is known. Raise StateError."""
-        if self._state is not None:
-            self._state.open()
-        for target in self._settings.targets:
-            if self.store.claim(target.name, target.account):
-                self._catalogue.forget(target.name)
-        try:
-            progress = Progress(0, told)
-            async with open_session() as session, asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read_all(session, progress))
-                others: list[asyncio.Task[object]] = [group.create_task(stopped.wait())]
-                if self._state is not None:
-                    others.append(group.create_task(self._state.run()))
-                await asyncio.wait([reading, *others], return_when=asyncio.FIRST_COMPLETED)
-                for task in (reading, *others):
-                    task.cancel()
-            if self._state is not None:
-                await self._state.save()
-            self._plans = self._plans or self._make_plans()  # stopped while it was listing
-        finally:
-            if self._state is not None:
-                self._state.close()
-        self.history().write(output)
-        return progress
-
-    def _missing(self, each: TargetPlan) -> Iterator[_Question]:
-        """Yield the cells that were not read since their day ended, newest days first."""
-        zone = each.target.timezone
-        today = plan.today(self._clock.time(), zone)
-        for day in (today - timedelta(days=age) for age in self._ages):
-            for combination in each.combinations:
-                cell = self.store.get(combination.key).cells.get(day)
-                if cell is None or cell.read_at < plan.day_end(day, zone):
-                    yield combination, day
-
-    async def _read_all(self, session: aiohttp.ClientSession, progress: Progress) -> None:
-        connections = {
-            target.name: connect(target, session, self._clock, self._environment) for target in self._settings.targets
-        }
-        async with asyncio.TaskGroup() as lists:
-            for target in self._settings.targets:
-                lists.create_task(self._discover(target, connections[target.name][0]))
-        self._plans = self._make_plans()
-        missing = {each.target.name: list(self._missing(each)) for each in self._plans}
-        progress.total = sum(map(len, missing.values()))
-        async with asyncio.TaskGroup() as targets:
-            for each in self._plans:
-                name = each.target.name
-                targets.create_task(self._read_target(each, missing[name], *connections[name], progress))
-
-    async def _discover(self, target: Target, client: Client) -> None:
-        """List the target's discovered values once; where that fails, those that the state file knows stand in."""
-
-        async def listed() -> None:
-            """Wait for the other lists: there is one plan, for all of them."""
-
-        discovery = Discovery(target.name, client, self._catalogue, self._clock, listed=listed)
-        discovery.follow(target.discovered, self._settings.discovery_interval)
-        await discovery.look()
-
-    def _make_plans(self) -> list[TargetPlan]:
-        """Return the plan of every target, of one query where it is named."""
-        settings, targets = self._settings, self._settings.targets
-        found = {each.name: Found(self._catalogue.values(each.name, each.discovered)) for each in targets}
-        plans = selection.plans(settings, found)
-        for each in plans:
-            if each.left_out:
-                left_out, kept = each.left_out, len(each.combinations)
-                self._log.warning(
-                    "discovered combinations are left out", target=each.target.name, left_out=left_out, kept=kept
-                )
-        if self._query is None:
-            return plans
-        return [
-            plan.make(settings, each.target, [item for item in each.combinations if item.query == self._query])
-            for each in plans
-        ]
-
-    async def _read_target(
-        self,
-        each: TargetPlan,
-        missing: Iterable[_Question],
-        client: Client,
-        limiter: Limiter,
-        progress: Progress,
-    ) -> None:
-        today = plan.today(self._clock.time(), each.target.timezone)
-
-        async def read(combination: Combination, day: date) -> None:
-            asked_at = self._clock.time()
-            try:
-                answer = await client.track(combination.filters, day)
-            except DirectMailError as error:
-                at_the_edge = isinstance(error, InvalidRequest) and (today - day).days >= OLDEST_AGE
-                if not at_the_edge:
-                    text = plan.describe(combination.filters)
-                    self._log.warning("day could not be read", combination=text, day=day.isoformat(), error=str(error))
-                progress.step(ok=False)
-                return
-            rates = answer.rates if each.reported_rates else None
-            day_start = plan.day_start(day, each.target.timezone)
-            self.store.put(combination.key, day, Cell(answer.totals, rates, asked_at), day_start=day_start)
-            progress.step(ok=True)
-
-        async with asyncio.TaskGroup() as reads:
-            for combination, day in missing:
-                await limiter.turn()
-                reads.create_task(read(combination, day))
-                await asyncio.sleep(0)
-
-    def history(self) -> History:
-        """Return the past as it is known, each series from the oldest day to the newest."""
-        rows = [row for row in (*metrics.ROWS, *DAY_ROWS) if self._settings.reported_rates or not row.reported]
-        past = History([Family(row.name, row.help, "gauge") for row in rows])
-        for row in rows:
-            for each in self._plans:
-                for combination in each.combinations:
-                    self._add(past, each, combination, row)
-        return past
-
-    def _add(self, past: History, each: TargetPlan, combination: Combination, row: Row) -> None:
-        target = each.target
-        record = self.store.get(combination.key)
-        today = plan.today(self._clock.time(), target.timezone)
-        labels = metrics.labels_of(combination, target.labels)
-        for window in ("",) if row in DAY_ROWS else [window for window in each.windows if window != "today"]:
-            series = past.series(row.name, {**labels, "window": window} if window else labels)
-            for day in (today - timedelta(days=age) for age in reversed(self._ages)):
-                days = plan.window_days(window, day + timedelta(days=1)) if window else (day,)
-                total: Sum | None = metrics.add_up(record, days)
-                value = None if total is None else row.value(total)
-                if value is not None:
-                    series.add(plan.day_end(day, target.timezone), value)
+def _line(progress: Progress) -> None:
+    done = progress.read + progress.failed
+    if done % EVERY == 0 or done == progress.total:
+        print(f"{done} of {progress.total} days of combinations", file=sys.stderr, flush=True)

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from exporter.config.load import Config, Query, Target
+from exporter.config.durations import format_duration
+from exporter.config.model import Config, Query, Target
 from exporter.config.shards import WHOLE, Shard, divide
 from exporter.directmail.listing import OPERATIONS
-from exporter.plan import selection
-from exporter.plan import target_plan as plan
+from exporter.plan import cardinality, selection, target_plan
 
 
 def report(config: Config, shard: Shard = WHOLE) -> str:
@@ -17,7 +17,7 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
     """
     lines = _shards(config, shard) if shard.count > 1 else []
     for target in config.of(shard).targets:
-        lines += _target(config, plan.make(config, target))
+        lines += _target(config, target_plan.make(config, target))
     return "\n".join(lines)
 
 
@@ -35,28 +35,28 @@ def _shards(config: Config, shard: Shard) -> list[str]:
 
 
 def _sizes(config: Config, targets: Sequence[Target]) -> tuple[str, ...]:
-    plans = [plan.make(config, target) for target in targets]
+    plans = [target_plan.make(config, target) for target in targets]
     combinations = sum(len(each.combinations) for each in plans)
     calls = sum(each.requests_per_minute for each in plans)
-    return str(len(plans)), f"{combinations:>12}", str(plan.exposed_by(config, targets)), f"{calls:>14.1f}"
+    return str(len(plans)), f"{combinations:>12}", str(cardinality.exposed_by(config, targets)), f"{calls:>14.1f}"
 
 
-def _target(config: Config, each: plan.TargetPlan) -> list[str]:
+def _target(config: Config, each: target_plan.TargetPlan) -> list[str]:
     count = len(each.combinations)
     shared = "" if config.poll_interval is not None else " (auto)"
     rows = [
         ("combinations", f"{count}"),
-        ("series", f"{plan.series(config, count, 1)}"),
+        ("series", f"{cardinality.series(config, count, 1)}"),
         ("cells", f"{each.cells}"),
         (
             "calls a minute",
             f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, when a cell takes one call",
         ),
         ("calls a day", f"{each.requests_per_minute * 1440:.0f}"),
-        ("poll interval", f"{plan.duration(each.poll_interval)}{shared}"),
-        ("recent days re-read", f"every {plan.duration(each.recent)}"),
-        ("older days re-read", f"every {plan.duration(each.older)}"),
-        ("stale after", plan.duration(each.stale_after)),
+        ("poll interval", f"{format_duration(each.poll_interval)}{shared}"),
+        ("recent days re-read", f"every {format_duration(each.recent)}"),
+        ("older days re-read", f"every {format_duration(each.older)}"),
+        ("stale after", format_duration(each.stale_after)),
         *_discovery(config, each),
         *((f"{window} filled after", f"about {each.minutes_to_fill(window):.1f} minutes") for window in each.windows),
     ]
@@ -70,13 +70,13 @@ def _target(config: Config, each: plan.TargetPlan) -> list[str]:
     return lines
 
 
-def _discovery(config: Config, each: plan.TargetPlan) -> list[tuple[str, str]]:
+def _discovery(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:
     if not each.target.discovered:
         return []
     actions = ", ".join(OPERATIONS[key].action for key in each.target.discovered)
     room = selection.most(config, each.target, len(each.combinations), selection.Found(list_calls=each.list_calls))
     return [
-        ("discovery", f"{actions}, every {plan.duration(config.discovery_interval)}"),
+        ("discovery", f"{actions}, every {format_duration(config.discovery_interval)}"),
         ("discovered values", "not known before it runs; all of the above is without them"),
         ("room for them", f"{room} more combinations; the rest is left out"),
     ]

@@ -1,34 +1,75 @@
-"""The demo: exporter and simulator on loopback, no account, no file."""
+"""`demo`: exporter and simulator on loopback, no account, no file."""
 
 import asyncio
-import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from exporter import app
+import click
+
 from exporter.app import App, Options
 from exporter.clock import Clock, SystemClock, VirtualClock
-from exporter.commands.backfill import Backfill
+from exporter.commands import exit_status
 from exporter.commands.demo_past import moments, replay
-from exporter.config import load as config
-from exporter.config.load import Refresh
+from exporter.commands.history_export import Backfill
+from exporter.commands.simulate import made_simulator
+from exporter.config import loader
+from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
+from exporter.plan import validation
 from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
-from exporter.simulator.server import Simulator
+from exporter.simulator.server import Habits, Simulator
 from exporter.simulator.traffic import Traffic
-from exporter.web.sockets import cannot_listen, split_address
 
 CALLS_PER_MINUTE = 7200
 """In real time: some 900 cells are there within 10 seconds."""
 POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
 """In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
+ADDRESS = "127.0.0.1:10058"
 JOB, TARGET = "directmail", "demo"
 DAY = 86_400.0
 
 
-def settings(endpoint: str, speed: float = 1.0) -> config.Config:
+@click.command()
+@click.option("--listen", default=ADDRESS, show_default=True, help="Address of the exporter.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=1, max=1000),
+    default=1.0,
+    show_default=True,
+    help="How fast the demo's clock runs.",
+)
+@click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
+@click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the last 30 days to this file first, for promtool.",
+)
+def command(
+    listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[str, ...], history: Path | None
+) -> None:
+    """Run exporter and simulator together; no account needed."""
+    simulator = made_simulator(speed, incidents, faults, habits=Habits(calls_per_minute=2 * CALLS_PER_MINUTE))
+
+    def started(addresses: list[str]) -> None:
+        click.echo(f"Metrics:  http://{addresses[0]}/metrics")
+        click.echo(f"Status:   http://{addresses[0]}/")
+        click.echo("All windows are filled within half a minute. Ctrl-C ends the demo.")
+        if history is not None:
+            data = history.with_suffix("")
+            click.echo("A Prometheus that has the last 30 days and scrapes this demo:")
+            click.echo(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
+            click.echo(
+                "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
+                f"--storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
+            )
+
+    options = Options(listen_addresses=(listen,))
+    exit_status.run(run(simulator, options, speed, started, history))
+
+
+def settings(endpoint: str, speed: float = 1.0) -> Config:
     """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
     senders = sorted({stream.sender for stream in STREAMS})
     tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
@@ -56,7 +97,7 @@ targets:
         for number, sender in enumerate(senders, 1)
     )
     text += "".join(f"      - name: by_{key}\n        {key}: {values}\n" for key, values in routes.items())
-    return app.checked("the demo's config", *config.parse(text))
+    return validation.checked("the demo's config", *loader.parse(text))
 
 
 def past(traffic: Traffic, until: float, instance: str, days: float = 30.0, step: float = 900.0) -> History:
@@ -98,20 +139,5 @@ async def run(
         if history is not None:
             past = Backfill(settings(url, speed), simulator.clock, environment=environment)
             await past.run(history, lambda progress: None, asyncio.Event())
-        demo = App(settings(url, speed), options, clock=simulator.clock, environment=environment)
-        await demo.run(started)
-
-
-async def simulate(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
-    """Run the simulator alone until SIGTERM or SIGINT. Raise BindError where the address cannot be had."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    host, port = split_address(listen)
-    async with AsyncExitStack() as stack:
-        try:
-            url = await stack.enter_async_context(simulator.listen(host, port))
-        except OSError as error:
-            raise cannot_listen(listen, error) from None
-        started(url)
-        await stopped.wait()
+        exporter = App(settings(url, speed), options, clock=simulator.clock, environment=environment)
+        await exporter.run(started)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import SystemClock
-from exporter.config.load import Config, Target
+from exporter.config.model import Config, Target
 from exporter.directmail.client import ATTEMPTS
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import (
@@ -26,12 +26,13 @@ from exporter.directmail.errors import (
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import Totals
 from exporter.directmail.ram_policy import TRACK
-from exporter.metrics import tables as metrics
+from exporter.metrics import tables
 from exporter.metrics.exposition import Family
 from exporter.metrics.history import History, Series
 from exporter.metrics.telemetry import Telemetry
-from exporter.plan import target_plan as plan
-from exporter.plan.target_plan import Combination, TargetPlan
+from exporter.plan import calendar, target_plan
+from exporter.plan.combinations import Combination
+from exporter.plan.target_plan import TargetPlan
 from exporter.simulator.faults import Fault
 from exporter.simulator.random_numbers import uniforms
 from exporter.simulator.traffic import Traffic
@@ -79,7 +80,7 @@ def replay(
     store, registry = Store(), CollectorRegistry()
     telemetry = Telemetry(registry, store.decreases)
     own = _Own(registry, labels, wanted)
-    history = History([*metrics.FAMILIES, *own.families, UP])
+    history = History([*tables.FAMILIES, *own.families, UP])
     scenes = [
         _Scene(
             _chosen_plan(settings, target, chosen),
@@ -165,7 +166,7 @@ class _Scene:
         self._bounds = [
             (window, row.index, series)
             for window in made.windows
-            for row in metrics.BOUNDS
+            for row in tables.BOUNDS
             for series in shelf.series(row.name, {**target.labels, "target": target.name, "window": window})
         ]
 
@@ -179,19 +180,19 @@ class _Scene:
     def play(self, now: float) -> None:
         """Read what is due and show everything, at that time."""
         zone = self.plan.target.timezone
-        today = plan.today(now, zone)
-        days = {window: plan.window_days(window, today) for window in self.plan.windows}
+        today = calendar.today(now, zone)
+        days = {window: calendar.window_days(window, today) for window in self.plan.windows}
         is_new = today != self._today
         if is_new:
             self._today = today
             self._store.prune(self.plan.target.name, today, {each.key for each in self.plan.combinations})
             dated = ((age, today - timedelta(days=age)) for age in self.plan.ages)
-            self._days = [(age, day, plan.day_start(day, zone), plan.day_end(day, zone)) for age, day in dated]
+            self._days = [(age, day, calendar.day_start(day, zone), calendar.day_end(day, zone)) for age, day in dated]
         for shown in self._shown:
             has_read_old = self._read(shown.combination, now)
             shown.add(now, self._store, days, closed_too=is_new or has_read_old)
         for window, index, series in self._bounds:
-            series.add(now, plan.window_bounds(window, today, zone)[index])
+            series.add(now, calendar.window_bounds(window, today, zone)[index])
 
     def _read(self, combination: Combination, now: float) -> bool:
         """Read what is due of a combination; return whether a day before today was."""
@@ -219,20 +220,20 @@ class _Shown:
     """The series of one combination."""
 
     def __init__(self, made: TargetPlan, combination: Combination, shelf: _Shelf) -> None:
-        labels = metrics.labels_of(combination, made.target.labels)
+        labels = tables.labels_of(combination, made.target.labels)
         self.combination = combination
         self._stale_after = made.stale_after
         self._windows = {
             window: [
                 (row, series)
-                for row in metrics.ROWS
+                for row in tables.ROWS
                 if not row.reported
                 for series in shelf.series(row.name, {**labels, "window": window})
             ]
             for window in made.windows
         }
-        self._counters = [(row, series) for row in metrics.COUNTERS for series in shelf.series(row.name, labels)]
-        self._health = [(row, series) for row in metrics.HEALTH for series in shelf.series(row.name, labels)]
+        self._counters = [(row, series) for row in tables.COUNTERS for series in shelf.series(row.name, labels)]
+        self._health = [(row, series) for row in tables.HEALTH for series in shelf.series(row.name, labels)]
         self._closed: list[tuple[Series, float]] = []
         """The samples of the windows that have ended, as they were made last."""
 
@@ -256,7 +257,7 @@ class _Shown:
                 series.add(now, float(state))
 
     def _values(self, record: Record, window: str, days: Sequence[date]) -> Iterator[tuple[Series, float]]:
-        total = metrics.add_up(record, days)
+        total = tables.add_up(record, days)
         for row, series in self._windows[window]:
             value = row.value(total) if total else None
             if value is not None:
@@ -291,8 +292,8 @@ class _Own:
 
 
 def _chosen_plan(settings: Config, target: Target, chosen: Callable[[Combination], bool]) -> TargetPlan:
-    made = plan.make(settings, target)
-    return plan.make(settings, target, [each for each in made.combinations if chosen(each)])
+    made = target_plan.make(settings, target)
+    return target_plan.make(settings, target, [each for each in made.combinations if chosen(each)])
 
 
 def _filters(combination: Combination) -> dict[str, str]:

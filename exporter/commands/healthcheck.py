@@ -1,10 +1,13 @@
-"""Asks a running exporter for its health, for containers that have neither curl nor a shell."""
+"""`healthcheck`: asks a running exporter for its health, for containers that have neither curl nor a shell."""
 
 import http.client
 import ipaddress
 import ssl
 from urllib.parse import urlsplit
 
+import click
+
+from exporter.commands import exit_status, flags
 from exporter.web.sockets import BindError, split_address
 
 PATH = "/-/healthy"
@@ -15,6 +18,21 @@ CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, ssl.SSLEOFError)
 
 class NotHealthy(Exception):
     """The exporter does not answer as it should; the text is one line for the operator."""
+
+
+@click.command()
+@flags.listen_addresses
+@click.option("--url", help="Ask this instead of the address to listen on.")
+@click.option("--insecure", is_flag=True, help="Take any certificate of --url.")
+def command(listen_addresses: tuple[str, ...], url: str | None, insecure: bool) -> None:
+    """Ask a running exporter for its health, with TLS or without; for containers without curl.
+
+    Of several addresses to listen on the first is asked.
+    """
+    try:
+        click.echo(of_url(url, insecure=insecure) if url else of_listener(listen_addresses[0]))
+    except NotHealthy as error:
+        exit_status.fail(f"not healthy: {error}")
 
 
 def of_listener(address: str) -> str:

@@ -1,18 +1,32 @@
 """The command line: flags and sub-commands."""
 
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from exporter import __revision__, __version__, logs
-from exporter.commands import exit_status as ending
-from exporter.commands import flags
-from exporter.commands import simulate as trial
+from exporter.commands import exit_status, flags
 from exporter.config.shards import WHOLE, Shard
 
+SUBCOMMANDS = ("backfill", "demo", "doctor", "healthcheck", "simulate")
+"""Each is the `command` of the module of its name beside this one."""
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Subcommands(click.Group):
+    """Sub-commands that are imported when they are called: the exporter starts without what it does not need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        command: click.Command = import_module(f"exporter.commands.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Subcommands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @flags.config_file
 @flags.shard
 @click.option("--config.check", "config_check", is_flag=True, help="Validate the config, print its plan, and exit.")
@@ -81,12 +95,13 @@ def cli(
     from exporter import app
     from exporter.commands import check
     from exporter.config.checking import ConfigError
+    from exporter.plan import validation
 
     options = app.Options(
         listen_addresses, telemetry_path, max_requests, enable_lifecycle, web_config_file, systemd_socket
     )
     try:
-        settings = app.load(config_file, shard)
+        settings = validation.load(config_file, shard)
         program = app.App(
             settings,
             options,
@@ -95,92 +110,11 @@ def cli(
             shard=shard,
         )
     except ConfigError as error:
-        ending.fail(str(error))
+        exit_status.fail(str(error))
     if config_check:
         click.echo(check.report(settings, shard))
         return
-    ending.run(program.run())
-
-
-@cli.command()
-@flags.config_file
-@flags.shard
-@click.option("--days", type=click.IntRange(1, 30), default=30, show_default=True, help="Closed days to go back.")
-@click.option("--query", help="Only this query.  [default: all]")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="File to write, such as history.om.",
-)
-def backfill(config_file: Path, shard: Shard, days: int, query: str | None, output: Path) -> None:
-    """Write the past as OpenMetrics, for promtool tsdb create-blocks-from."""
-    from exporter import app
-    from exporter.commands import progress
-    from exporter.config.load import ConfigError
-
-    try:
-        settings = app.load(config_file, shard)
-    except ConfigError as error:
-        ending.fail(str(error))
-    names = {each.name for target in settings.targets for each in target.queries}
-    if query is not None and query not in names:
-        raise click.BadParameter(f"{query!r} is no query of the config; name one of {', '.join(sorted(names))}")
-    if not output.parent.is_dir():
-        raise click.BadParameter(f"{output.parent} is no directory", param_hint="--output")
-    ending.run(progress.backfill(settings.of(shard), days, query, output))
-
-
-@cli.command()
-@flags.config_file
-@flags.shard
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json: for tickets.",
-)
-def doctor(config_file: Path, shard: Shard, style: str) -> None:
-    """Ask each target at most ten real questions, and tell what is wrong and what mends it."""
-    from exporter import app
-    from exporter.clock import SystemClock
-    from exporter.config.load import ConfigError
-    from exporter.doctor import report
-    from exporter.doctor.examination import examine, longest
-
-    try:
-        settings = app.load(config_file, shard).of(shard)
-    except ConfigError as error:
-        ending.fail(str(error))
-    click.echo(longest(settings), err=True)
-    reports = ending.run(examine(settings, SystemClock()))
-    if reports is None:
-        ending.fail("interrupted")
-    click.echo(report.as_json(reports) if style == "json" else report.as_text(reports))
-    sys.exit(0 if report.is_well(reports) else 1)
-
-
-@cli.command()
-@flags.listen_addresses
-@click.option("--url", help="Ask this instead of the address to listen on.")
-@click.option("--insecure", is_flag=True, help="Take any certificate of --url.")
-def healthcheck(listen_addresses: tuple[str, ...], url: str | None, insecure: bool) -> None:
-    """Ask a running exporter for its health, with TLS or without; for containers without curl.
-
-    Of several addresses to listen on the first is asked.
-    """
-    from exporter.commands.healthcheck import NotHealthy, of_listener, of_url
-
-    try:
-        click.echo(of_url(url, insecure=insecure) if url else of_listener(listen_addresses[0]))
-    except NotHealthy as error:
-        ending.fail(f"not healthy: {error}")
-
-
-cli.add_command(trial.demo)
-cli.add_command(trial.simulate)
+    exit_status.run(program.run())
 
 
 def main() -> None:

@@ -1,61 +1,22 @@
-"""The commands that need no account: the demo, and the simulator alone."""
+"""`simulate`: the API's other side alone, on loopback."""
 
+import asyncio
 import os
+import signal
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from exporter.commands import exit_status as ending
-
-if TYPE_CHECKING:  # the program starts without what it may not need
-    from exporter.simulator.server import Habits, Simulator
-    from exporter.simulator.traffic import Choices
-
-DEMO_ADDRESS = "127.0.0.1:10058"
-
-
-@click.command()
-@click.option("--listen", default=DEMO_ADDRESS, show_default=True, help="Address of the exporter.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=1, max=1000),
-    default=1.0,
-    show_default=True,
-    help="How fast the demo's clock runs.",
-)
-@click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
-@click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
-@click.option(
-    "--history",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the last 30 days to this file first, for promtool.",
-)
-def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[str, ...], history: Path | None) -> None:
-    """Run exporter and simulator together; no account needed."""
-    from exporter.app import Options
-    from exporter.commands import demo as the_demo
-    from exporter.simulator.server import Habits
-
-    simulator = _simulator(speed, incidents, faults, habits=Habits(calls_per_minute=2 * the_demo.CALLS_PER_MINUTE))
-
-    def started(addresses: list[str]) -> None:
-        click.echo(f"Metrics:  http://{addresses[0]}/metrics")
-        click.echo(f"Status:   http://{addresses[0]}/")
-        click.echo("All windows are filled within half a minute. Ctrl-C ends the demo.")
-        if history is not None:
-            data = history.with_suffix("")
-            click.echo("A Prometheus that has the last 30 days and scrapes this demo:")
-            click.echo(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
-            click.echo(
-                "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
-                f"--storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
-            )
-
-    options = Options(listen_addresses=(listen,))
-    ending.run(the_demo.run(simulator, options, speed, started, history))
+from exporter.clock import SystemClock, VirtualClock
+from exporter.commands import exit_status
+from exporter.simulator import faults as known_faults
+from exporter.simulator import incidents as known_incidents
+from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.traffic import Choices, Traffic
+from exporter.web.sockets import cannot_listen, split_address
 
 
 @click.command()
@@ -98,7 +59,7 @@ def demo(listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[st
 @click.option("--hourly", is_flag=True, help="Answers are of the last full hour, 15 minutes late.")
 @click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
 @click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
-def simulate(
+def command(
     listen: str,
     seed: int,
     speed: float,
@@ -117,41 +78,47 @@ def simulate(
 
     It accepts the key in SIMULATOR_ACCESS_KEY_ID and SIMULATOR_ACCESS_KEY_SECRET, or a made-up one.
     """
-    from exporter.commands import demo as the_demo
-    from exporter.simulator.server import Habits
-    from exporter.simulator.traffic import Choices
-
     try:
         choices = Choices(ZoneInfo(timezone), attribution, hourly)
     except (ZoneInfoNotFoundError, ValueError):
         raise click.BadParameter(f"{timezone!r} is not a time zone", param_hint="--timezone") from None
     habits = Habits(rows, rate_format, largest_page, rate_limit, retry_after)
-    simulator = _simulator(speed, incidents, faults, seed=seed, choices=choices, habits=habits)
+    simulator = made_simulator(speed, incidents, faults, seed=seed, choices=choices, habits=habits)
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
     simulator.signing_time = time.time  # only the mail goes faster, not who asks
-    ending.run(the_demo.simulate(simulator, listen, lambda url: click.echo(f"GetTrackList: {url}")))
+    exit_status.run(_serve(simulator, listen, lambda url: click.echo(f"GetTrackList: {url}")))
 
 
-def _simulator(
+def made_simulator(
     speed: float,
     incident_texts: tuple[str, ...],
     fault_texts: tuple[str, ...],
     *,
-    habits: "Habits",
+    habits: Habits,
     seed: int = 7,
-    choices: "Choices | None" = None,
-) -> "Simulator":
+    choices: Choices | None = None,
+) -> Simulator:
     """Return a simulator whose mail goes `speed` times as fast. Raise BadParameter for what it does not know."""
-    from exporter.clock import SystemClock, VirtualClock
-    from exporter.simulator import faults, incidents
-    from exporter.simulator.server import Simulator
-    from exporter.simulator.traffic import Choices, Traffic
-
     clock = SystemClock() if speed == 1 else VirtualClock(speed)
     try:
-        planned = [incidents.parse(text, clock.time()) for text in incident_texts]
-        broken = [faults.parse(text) for text in fault_texts]
+        planned = [known_incidents.parse(text, clock.time()) for text in incident_texts]
+        broken = [known_faults.parse(text) for text in fault_texts]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     return Simulator(Traffic(seed, choices or Choices(), planned), clock=clock, habits=habits, faults=broken)
+
+
+async def _serve(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Raise BindError where the address cannot be had."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    host, port = split_address(listen)
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(simulator.listen(host, port))
+        except OSError as error:
+            raise cannot_listen(listen, error) from None
+        started(url)
+        await stopped.wait()

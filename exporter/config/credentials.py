@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, field_validator
 
 from exporter.config.checking import Written
-from exporter.config.scalars import NOT_INLINE, File, base_url, duration
+from exporter.config.durations import parse_duration
+from exporter.config.scalars import NOT_INLINE, File, base_url
 
 TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 SHORTEST_SESSION, LONGEST_SESSION = 900.0, 43_200.0
@@ -30,7 +31,7 @@ def _arn(kind: str) -> BeforeValidator:
 
 
 def _session(value: object) -> float:
-    seconds = duration(value)
+    seconds = parse_duration(value)
     if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
         raise ValueError(
             f"{value!r} is not a session that STS gives; write 15m to 12h, and no more than the role allows"

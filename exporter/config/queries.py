@@ -7,8 +7,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from exporter.config.checking import Misfit, Problem, Written, check, join
 from exporter.config.scalars import Flag, Name, Pattern, Values, values, whole
+from exporter.directmail.model import Filters
 
-FILTER_KEYS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
+FILTER_KEYS = Filters._fields
 DISCOVERABLE = tuple(key for key in FILTER_KEYS if key != "esp")
 """The filters whose values the API can list."""
 ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")

@@ -10,28 +10,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
-_UNITS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
-"""Seconds of y, w, d, h, m, s and ms, in the order that Prometheus writes them."""
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+from exporter.config.durations import parse_duration
+
 NOT_INLINE = {
     key: f"secrets do not belong in the config; write {key}_file with the path of a file that holds it"
     for key in ("access_key_id", "access_key_secret", "security_token")
 }
 """Keys that no block takes, and what to write instead."""
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-def duration(value: object) -> float:
-    """Return a Prometheus duration in seconds. Raise ValueError with the mend."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"{value!r} has no unit; write {value}s for seconds")
-    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; write one such as 90s, 5m or 1h30m")
-    seconds = sum(int(count) * size for count, size in zip(match.groups(), _UNITS, strict=True) if count)
-    if seconds <= 0:
-        raise ValueError(f"{value!r} is no time at all; write one such as 90s, 5m or 1h30m")
-    return float(seconds)
 
 
 def name(value: object) -> str:
@@ -119,7 +105,7 @@ def base_url(value: object) -> str | None:
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 
-Duration = Annotated[float, BeforeValidator(duration)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]
 Name = Annotated[str, BeforeValidator(name)]
 File = Annotated[Path, BeforeValidator(path)]
 Flag = Annotated[bool, BeforeValidator(flag)]

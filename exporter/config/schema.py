@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from exporter.config.checking import Misfit, Written
+from exporter.config.durations import parse_duration
 from exporter.config.queries import FILTER_KEYS
 from exporter.config.regions import REGIONS
 from exporter.config.scalars import (
@@ -21,7 +22,6 @@ from exporter.config.scalars import (
     Flag,
     Name,
     base_url,
-    duration,
     number,
     values,
     whole,
@@ -61,7 +61,7 @@ class Top(Written):
             return None
         if value is None:
             raise ValueError("null is not a duration; write auto, or one such as 5m")
-        seconds = duration(value)
+        seconds = parse_duration(value)
         if seconds < 1:
             raise ValueError(f"{value!r} is too short; write 1s or more, or auto")
         return seconds

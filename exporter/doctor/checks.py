@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from exporter.config.durations import format_duration
 from exporter.directmail.answers import RATES, Page, Row
 from exporter.directmail.rates import FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
-from exporter.plan.target_plan import describe, duration
+from exporter.plan.combinations import describe
 
 CLOCK_NOTE, CLOCK_PROBLEM = 60.0, 900.0
 """Seconds. The API refuses requests that are more than 15 minutes off."""
@@ -279,7 +280,7 @@ def _mails(count: int) -> str:
 
 def _seconds(seconds: float) -> str:
     seconds = abs(seconds)
-    return f"{seconds:.0f} s" if seconds < 120 else duration(round(seconds / 60) * 60)
+    return f"{seconds:.0f} s" if seconds < 120 else format_duration(round(seconds / 60) * 60)
 
 
 def _small(text: str) -> str:

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from exporter.clock import Clock
 from exporter.collector.target_client import connect
-from exporter.config.load import Config, Target
+from exporter.config.durations import format_duration
+from exporter.config.model import Config, Target
 from exporter.directmail import answers, listing
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, Refused, ServerError
@@ -21,8 +22,9 @@ from exporter.doctor.failures import explain, no_list
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
 from exporter.doctor.http_trace import Wire
 from exporter.doctor.report import Report
-from exporter.plan import selection
-from exporter.plan import target_plan as plan
+from exporter.plan import calendar, selection, target_plan
+from exporter.plan.combinations import configured, describe
+from exporter.plan.pacing import MINUTE, OLDEST_AGE
 
 MOST_CALLS = 10
 MOST_FAILURES = 2
@@ -36,7 +38,7 @@ def longest(settings: Config) -> str:
     if not settings.targets:
         return "No target of the config falls to this shard: there is nothing to ask."
     slowest = min(target.rate_limit_per_minute for target in settings.targets)
-    takes = plan.duration(MOST_CALLS * plan.MINUTE / slowest)
+    takes = format_duration(MOST_CALLS * MINUTE / slowest)
     return f"At most {MOST_CALLS} calls a target; at {slowest:g} a minute they take about {takes}."
 
 
@@ -66,12 +68,12 @@ class _Examination:
     def __init__(self, settings: Config, target: Target, client: Client, clock: Clock, wire: Wire) -> None:
         self._settings = replace(settings, targets=(target,))
         self._target = target
-        self._plan = plan.make(settings, target)
+        self._plan = target_plan.make(settings, target)
         self._client = client
         self._clock = clock
         self._wire = wire
         self._now = clock.time()
-        self._today = plan.today(self._now, self._target.timezone)
+        self._today = calendar.today(self._now, self._target.timezone)
         self._span = (self._today - timedelta(days=WEEK - 1), self._today)
         self._asked: dict[Filters, Answer | None] = {}
         """Filters that were asked for the span; None where that brought no answer."""
@@ -109,7 +111,7 @@ class _Examination:
         found = [each for each in (*days, *self._asked.values()) if each is not None]
         if whole is not None and days:
             self.findings.append(checks.one_day(whole, days, zone))
-        if plan.today(self._clock.time(), zone) == self._today:  # past midnight tomorrow has mail by right
+        if calendar.today(self._clock.time(), zone) == self._today:  # past midnight tomorrow has mail by right
             self.findings.append(checks.timezone(zone, self._now, days, tomorrow))
         if any(each.has_mail for each in found) or whole is None:
             self.findings += [checks.freshness(found, self._clock.time()), checks.rates(found)]
@@ -184,16 +186,16 @@ class _Examination:
 
     async def _edge(self) -> None:
         """Ask for the oldest day, where a window needs it: the 30 days may be meant to the second."""
-        if plan.OLDEST_AGE not in self._plan.ages:
+        if OLDEST_AGE not in self._plan.ages:
             return
-        day = self._today - timedelta(days=plan.OLDEST_AGE)
+        day = self._today - timedelta(days=OLDEST_AGE)
         answer = await self._try(Question(day, day))
         if isinstance(answer, InvalidRequest):
-            text = f"The API does not take {day}, {plan.OLDEST_AGE} days ago ({answer.code})."
-            mend = f"Nothing to do: after a first start the window {plan.OLDEST_AGE}d is complete a day later."
+            text = f"The API does not take {day}, {OLDEST_AGE} days ago ({answer.code})."
+            mend = f"Nothing to do: after a first start the window {OLDEST_AGE}d is complete a day later."
             self._find("edge", NOTE, text, mend, answer.request_id)
         elif answer is not None:
-            self._find("edge", OK, f"The API takes {day}, {plan.OLDEST_AGE} days ago.")
+            self._find("edge", OK, f"The API takes {day}, {OLDEST_AGE} days ago.")
 
     async def _second_page(self, whole: Answer | None) -> Answer | None:
         """Ask for the rest of the week's rows, on a second page made by a smaller page size where one holds all."""
@@ -236,14 +238,13 @@ class _Examination:
 
     def _senders(self) -> list[Filters]:
         """Return the senders that the config names and that were not asked for yet."""
-        configured = plan.configured(self._target)
-        named = {each.filters.account_name: None for each in configured if each.filters.account_name}
+        named = {each.filters.account_name: None for each in configured(self._target) if each.filters.account_name}
         asked = {filters.account_name for filters in self._asked}
         return [Filters(account_name=sender) for sender in named if sender not in asked]
 
     def _left_out(self) -> None:
         left = [filters.account_name for filters in self._senders()]
-        kinds = [plan.describe(filters) for filters in self._shapes() if _keys(filters) not in map(_keys, self._asked)]
+        kinds = [describe(filters) for filters in self._shapes() if _keys(filters) not in map(_keys, self._asked)]
         for names, what in ((left, "sender"), (kinds, "breakdown")):
             if names:
                 more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -3,7 +3,8 @@
 import aiohttp
 from yarl import URL
 
-from exporter.config.load import Target
+from exporter.config.durations import format_duration
+from exporter.config.model import Target
 from exporter.directmail.errors import (
     AuthError,
     DirectMailError,
@@ -19,7 +20,7 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import TRACK, allowing, assuming
 from exporter.doctor.findings import PROBLEM, Finding, Question
-from exporter.plan.target_plan import describe, duration
+from exporter.plan.combinations import describe
 
 _KEYS = {
     "InvalidAccessKeyId": "The API does not know the access key.",
@@ -44,7 +45,7 @@ def explain(error: DirectMailError, target: Target, question: Question, failure:
         mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([TRACK])}"
         return _finding("access", f"{text}{_said(error)}.", mend, error)
     if isinstance(error, Throttled):
-        wait = f", and to wait {duration(error.retry_after)}" if error.retry_after else ""
+        wait = f", and to wait {format_duration(error.retry_after)}" if error.retry_after else ""
         text = f"The API asks to go slower{wait}{_said(error)}."
         return _finding("throttling", text, f"{error.advice} Then run the doctor again.", error)
     if isinstance(error, RequestTimeout):

@@ -10,9 +10,11 @@ from datetime import date
 from time import perf_counter
 
 from exporter.clock import Clock
-from exporter.metrics import tables as metrics
+from exporter.metrics import tables
 from exporter.metrics.exposition import Block, Exposition
-from exporter.plan.target_plan import Combination, TargetPlan, today, window_bounds, window_days
+from exporter.plan.calendar import today, window_bounds, window_days
+from exporter.plan.combinations import Combination
+from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Store
 
 SLICE = 0.002
@@ -96,7 +98,7 @@ class Publisher:
         # All keys at once: this is the order in which they are shown, whatever is read first.
         board.pending = {
             **dict.fromkeys(plan.combinations, ()),
-            None: metrics.bounds_block(name, bounds, plan.target.labels),
+            None: tables.bounds_block(name, bounds, plan.target.labels),
         }
         return board
 
@@ -123,7 +125,7 @@ class Publisher:
             stale = expiry < self._clock.time()
             if not stale:
                 board.expiries[combination] = expiry
-        block = metrics.block(
+        block = tables.block(
             combination,
             record,
             board.days,

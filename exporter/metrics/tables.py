@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from exporter.directmail.model import Filters, RateSums, Totals
 from exporter.metrics.exposition import Block, Family, label_text, sample
-from exporter.plan.target_plan import Combination
+from exporter.plan.combinations import Combination
 from exporter.store.memory import Record
 
 POLLED = "Polled: today every directmail_exporter_poll_interval_seconds, ended days less often."

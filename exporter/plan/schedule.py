@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain, islice, zip_longest
 
-from exporter.plan.target_plan import OLDEST_AGE, Combination, TargetPlan, day_end, day_start, today
+from exporter.plan.calendar import day_end, day_start, today
+from exporter.plan.combinations import Combination
+from exporter.plan.pacing import OLDEST_AGE
+from exporter.plan.target_plan import TargetPlan
 
 FAIRNESS = 4
 """Every so many calls, a cell that is overdue by more than its whole refresh time goes first: the older days are

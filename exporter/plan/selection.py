@@ -13,10 +13,12 @@ from math import prod
 from operator import itemgetter
 from typing import NamedTuple
 
-from exporter.config.load import Config, Query, Target
+from exporter.config.model import Config, Query, Target
 from exporter.directmail.model import Filters
-from exporter.plan import target_plan as plan
-from exporter.plan.target_plan import Combination, TargetPlan
+from exporter.plan import cardinality, target_plan
+from exporter.plan.combinations import Combination, configured, is_excluded
+from exporter.plan.pacing import fits, pace
+from exporter.plan.target_plan import TargetPlan
 
 SINCE_EVER = 0.0
 """The age of values that the config gives."""
@@ -59,7 +61,7 @@ class _Matrix:
         return (
             row.keys() == self.members.keys()
             and all(value in self.members[key] for key, value in row.items())
-            and not plan.is_excluded(self.query, row)
+            and not is_excluded(self.query, row)
         )
 
     def oldest_first(self) -> Iterator[tuple[float, dict[str, str]]]:
@@ -76,15 +78,15 @@ class _Matrix:
 
 def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
     """Return how every target is polled, by what is known of it; a target of which nothing is may be left out."""
-    configured = {target.name: plan.configured(target) for target in config.targets}
+    named = {target.name: configured(target) for target in config.targets}
     fitting: list[tuple[float, int, Combination]] = []
     left_out: dict[str, int] = {}
     for index, target in enumerate(config.targets):
         known = found.get(target.name, Found())
-        fitting_alone = most(config, target, len(configured[target.name]), known)
-        chosen, left_out[target.name] = _choose(target, known, frozenset(configured[target.name]), fitting_alone)
+        fitting_alone = most(config, target, len(named[target.name]), known)
+        chosen, left_out[target.name] = _choose(target, known, frozenset(named[target.name]), fitting_alone)
         fitting += [(age, index, combination) for age, combination in chosen]
-    room = plan.room(config, sum(map(len, configured.values())))
+    room = cardinality.room(config, sum(map(len, named.values())))
     fitting.sort(key=itemgetter(0, 1))  # stable: within a target they stay in order
     for _, _, combination in fitting[room:]:
         left_out[combination.target] += 1
@@ -92,10 +94,10 @@ def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
     for _, _, combination in fitting[:room]:
         added[combination.target].append(combination)
     return [
-        plan.make(
+        target_plan.make(
             config,
             target,
-            (*configured[target.name], *added[target.name]),
+            (*named[target.name], *added[target.name]),
             found.get(target.name, Found()).pages_per_cell,
             list_calls=found.get(target.name, Found()).list_calls,
             left_out=left_out[target.name],
@@ -106,11 +108,11 @@ def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
 
 def most(config: Config, target: Target, configured: int, known: Found) -> int:
     """Return how many discovered combinations fit into the target's budget and, alone, under `max_series`."""
-    low, high = 0, plan.room(config, configured)
+    low, high = 0, cardinality.room(config, configured)
     while low < high:
         middle = (low + high + 1) // 2
-        pace = plan.pace(config, target, configured + middle, known.pages_per_cell, known.list_calls)
-        low, high = (middle, high) if plan.fits(config, target, pace) else (low, middle - 1)
+        needed = pace(config, target, configured + middle, known.pages_per_cell, known.list_calls)
+        low, high = (middle, high) if fits(config, target, needed) else (low, middle - 1)
     return low
 
 
@@ -158,7 +160,5 @@ def _combinations(
     """Yield a query's combinations with their ages, None in the place of those that another query has."""
     for age, row in matrix.oldest_first():
         filters = Filters(**row)
-        is_had = (
-            plan.is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
-        )
+        is_had = is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
         yield age, None if is_had else Combination(target.name, matrix.query.name, filters)

@@ -4,22 +4,18 @@ Only what the config names can be held against it; what discovery brings is cut 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from exporter.config.load import Config, Problem, Query, Target
-from exporter.config.shards import Shard, divide
+from exporter.config import loader
+from exporter.config.checking import ConfigError, Problem
+from exporter.config.durations import format_duration
+from exporter.config.model import Config, Query, Target
+from exporter.config.shards import WHOLE, Shard, divide
 from exporter.directmail.model import Filters
-from exporter.plan.target_plan import (
-    TargetPlan,
-    budget,
-    describe,
-    duration,
-    expand,
-    exposed_by,
-    listing_rate,
-    make,
-    rate,
-    shortest,
-)
+from exporter.plan.cardinality import exposed_by
+from exporter.plan.combinations import describe, expand
+from exporter.plan.pacing import budget, listing_rate, rate, shortest
+from exporter.plan.target_plan import TargetPlan, make
 
 
 def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
@@ -73,8 +69,9 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
         elif config.stale_after is not None and config.stale_after <= plan.poll_interval:
             yield Problem(
                 "stale_after",
-                f"{duration(config.stale_after)} is not longer than the poll interval that "
-                f"target {plan.target.name!r} can keep; write more than {duration(plan.poll_interval)}, or nothing",
+                f"{format_duration(config.stale_after)} is not longer than the poll interval that "
+                f"target {plan.target.name!r} can keep; "
+                f"write more than {format_duration(plan.poll_interval)}, or nothing",
             )
     elif plan.requests_per_minute > limit:
         calls = len(plan.combinations) * plan.pages_per_cell
@@ -85,12 +82,26 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
 
         best = shortest(enough, plan.poll_interval)
         mend = (
-            f"the shortest poll_interval that fits is {duration(best)}; write that, or auto, or {ways}"
+            f"the shortest poll_interval that fits is {format_duration(best)}; write that, or auto, or {ways}"
             if enough(best)
             else f"no poll_interval fits with these refresh times; write auto, make refresh.recent longer, or {ways}"
         )
         yield Problem(
             "poll_interval",
-            f"{duration(plan.poll_interval)} asks for {asked} of target {plan.target.name!r}, "
+            f"{format_duration(plan.poll_interval)} asks for {asked} of target {plan.target.name!r}, "
             f"whose rate_limit_per_minute is {limit:g}; {mend}",
         )
+
+
+def load(path: Path, shard: Shard = WHOLE) -> Config:
+    """Return the config in the file, whole. Raise ConfigError with every mistake of any shard, the plan's included."""
+    sound, mistakes = loader.read(path)
+    return checked(str(path), sound, mistakes, shard.count)
+
+
+def checked(source: str, sound: Config | None, mistakes: tuple[Problem, ...], shards: int = 1) -> Config:
+    """Return the config when neither it nor its plan has a problem. Raise ConfigError with all of them."""
+    found = (*mistakes, *(problems(sound, shards) if sound else ()))
+    if found or sound is None:
+        raise ConfigError(source, found)
+    return sound

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
-from exporter.simulator import list_operations as lists
-from exporter.simulator import tracklist
+from exporter.simulator import list_operations, tracklist
 from exporter.simulator.account import STREAMS
 from exporter.simulator.error_answers import Refusal, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
@@ -55,7 +54,7 @@ class Simulator:
     signing_time: Callable[[], float] | None = None
     """The clock that dates are checked against, where the traffic's is another one."""
     senders: Sequence[str] = field(default_factory=lambda: sorted({stream.sender for stream in STREAMS}))
-    inventory: lists.Inventory = field(default_factory=lists.Inventory)
+    inventory: list_operations.Inventory = field(default_factory=list_operations.Inventory)
 
     def __post_init__(self) -> None:
         self.requests: deque[Seen] = deque(maxlen=200_000)
@@ -139,7 +138,7 @@ class Simulator:
     def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
         if action != "GetTrackList":
             largest, name = self.habits.largest_page, fault.name if fault else ""
-            listed = lists.answer(action, parameters, self.senders, self.inventory, largest, name)
+            listed = list_operations.answer(action, parameters, self.senders, self.inventory, largest, name)
             if listed is None:
                 raise Refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
             return listed

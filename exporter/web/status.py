@@ -15,14 +15,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from exporter.clock import Clock
-from exporter.config.load import FILTER_KEYS
+from exporter.config.durations import format_duration
+from exporter.config.queries import FILTER_KEYS
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters, Totals
-from exporter.plan import target_plan as plans
+from exporter.plan import calendar
+from exporter.plan.combinations import Combination, describe
+from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.schedule import Slot
-from exporter.plan.target_plan import OLDEST_AGE, Combination, TargetPlan
+from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue, Entry
 from exporter.store.memory import Record, Store
 from exporter.web import sparkline
@@ -127,8 +130,8 @@ class StatusPage:
             lstrip_blocks=True,
         )
         environment.filters.update(
-            duration=plans.duration,
-            describe=plans.describe,
+            duration=format_duration,
+            describe=describe,
             pairs=_pairs,
             moment=_moment,
             count=_count,
@@ -232,7 +235,7 @@ class StatusPage:
         }
 
     def _row(self, seen: _Seen, plan: TargetPlan) -> dict[str, Any]:
-        today = plans.today(self._clock.time(), plan.target.timezone)
+        today = calendar.today(self._clock.time(), plan.target.timezone)
         cells = [seen.record.cells.get(today - timedelta(days=age)) for age in range(OLDEST_AGE - 1, -1, -1)]
         totals: list[Totals | None] = [cell.totals if cell else None for cell in cells]
         known = [each for each in totals if each is not None]

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.collector.discovery import FIRST_BACKOFF, Discovery
-from exporter.config import load as config
+from exporter.config import loader
 from exporter.config.queries import Discover
 from exporter.directmail.errors import DirectMailError, PermissionDenied
 from exporter.directmail.listing import LONGEST_VALUE, OPERATIONS, Listed, Operation
@@ -216,7 +216,7 @@ class TestDocument:
 
     def test_its_config_works(self) -> None:
         (block,) = re.findall(r"```yaml\n(.*?)```", self.TEXT, re.DOTALL)
-        sound, problems = config.parse(block)
+        sound, problems = loader.parse(block)
         assert problems == ()
         assert sound is not None
         assert sound.targets[0].discovered == ("account_name", "tag_name")

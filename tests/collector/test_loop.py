@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, ServerError
 from exporter.directmail.model import Filters
-from exporter.plan import target_plan as plan
+from exporter.plan import target_plan
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config
@@ -374,7 +374,7 @@ async def test_a_read_that_comes_back_after_its_combination_left_is_kept_and_ask
     whole = each.collector.plan
     async with running(each.collector.run()):
         await clock.advance(0.5)
-        await each.collector.follow(plan.make(each.config, whole.target, whole.combinations[1:]))
+        await each.collector.follow(target_plan.make(each.config, whole.target, whole.combinations[1:]))
         await clock.advance(20 * MINUTE)
     asked = Counter(filters.account_name for _, filters, _ in each.api.asked)
     assert asked["s0@example.com"] == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, ServerError
 from exporter.directmail.model import Filters, Totals
-from exporter.plan.target_plan import window_days
+from exporter.plan.calendar import window_days
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config

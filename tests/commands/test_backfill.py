@@ -10,15 +10,15 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from exporter.app import load
 from exporter.clock import SystemClock
-from exporter.commands.backfill import DAY_ROWS, Backfill, Progress
+from exporter.commands.history_export import DAY_ROWS, Backfill, Progress
 from exporter.directmail.model import Totals
+from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
-from tests.prometheus.test_scrapes import prometheus
 from tests.support.processes import program
-from tests.test_app import KEYS, SENDERS, write_config
+from tests.support.programs import KEYS, SENDERS, write_config
+from tests.support.scrapers import prometheus
 
 DAY = 86_400
 

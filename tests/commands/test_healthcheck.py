@@ -17,7 +17,7 @@ from exporter.web.connections import serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from tests.support.certificates import Authority
-from tests.web.test_routes import Metrics, status
+from tests.support.web import Metrics, status
 
 PAIR = "cert_file: server.crt, key_file: server.key"
 PASSWORD = "basic_auth_users: {alice: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}"

@@ -8,20 +8,14 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from exporter import __version__
 from exporter.commands import demo
-from exporter.commands import simulate as trial
-from exporter.commands.main import cli
+from tests.support.command_line import run
 from tests.support.processes import get, program, until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = str(ROOT / "config.example.yaml")
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, arguments)
 
 
 def test_the_version_is_told() -> None:
@@ -179,13 +173,13 @@ async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an
 
 @pytest.mark.parametrize("speed", ["1", "61", "600", "1000"])
 def test_the_demo_can_go_as_fast_as_it_says(speed: str) -> None:
-    given = trial.demo.make_context("demo", ["--speed", speed]).params["speed"]
+    given = demo.command.make_context("demo", ["--speed", speed]).params["speed"]
     assert demo.settings("http://127.0.0.1:1", given).targets
 
 
 def test_the_demo_refuses_a_speed_that_its_budget_has_no_calls_for() -> None:
     with pytest.raises(click.BadParameter, match="1<=x<=1000"):
-        trial.demo.make_context("demo", ["--speed", "1001"])
+        demo.command.make_context("demo", ["--speed", "1001"])
 
 
 async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:

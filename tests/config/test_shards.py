@@ -11,16 +11,17 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.app import App, Options, load
+from exporter.app import App, Options
 from exporter.commands import check
 from exporter.commands.main import cli
-from exporter.config import load as config
-from exporter.config.load import Config, ConfigError
+from exporter.config import loader
+from exporter.config.checking import ConfigError
+from exporter.config.model import Config
 from exporter.config.shards import WHOLE, NoOrdinal, Shard, divide, owner, parse
-from exporter.plan import target_plan as plan
-from exporter.plan import validation as soundness
+from exporter.plan import cardinality, validation
+from exporter.plan.validation import load
 from tests.support.processes import get, program, started, until
-from tests.test_app import KEYS, simulator
+from tests.support.programs import KEYS, simulator
 
 NAMES = [f"account_{number}" for number in range(1000)]
 names = st.lists(st.text(min_size=1, max_size=20), unique=True, max_size=30)
@@ -41,7 +42,7 @@ def targets(*wanted: str, head: str = "", endpoint: str = "http://127.0.0.1:9") 
 
 
 def sound(text: str) -> Config:
-    settings, problems = config.parse(text)
+    settings, problems = loader.parse(text)
     assert settings is not None
     assert problems == ()
     return settings
@@ -170,11 +171,11 @@ def test_max_series_is_of_one_process_and_all_shards_refuse_together() -> None:
     settings = sound(targets(*NAMES[:9], head="max_series: 300"))
     parts = divide(settings.targets, 3)
     largest = max(range(3), key=lambda index: len(parts[index]))
-    series = plan.exposed_by(settings, parts[largest])
+    series = cardinality.exposed_by(settings, parts[largest])
     fits = replace(settings, max_series=series)
-    assert soundness.problems(fits, 3) == ()
-    assert [problem.place for problem in soundness.problems(fits, 1)] == ["max_series"]
-    (problem,) = soundness.problems(replace(settings, max_series=series - 1), 3)
+    assert validation.problems(fits, 3) == ()
+    assert [problem.place for problem in validation.problems(fits, 1)] == ["max_series"]
+    (problem,) = validation.problems(replace(settings, max_series=series - 1), 3)
     assert problem.text.startswith(f"the queries of shard {largest}/3 would expose {series} series")
 
 
@@ -185,7 +186,7 @@ def test_the_check_shows_the_part_and_the_whole() -> None:
     assert lines[0].split() == ["targets", "combinations", "series", "calls", "a", "minute"]
     assert [lines[row].split()[2] for row in (1, 2, 3)] == ["0", "2", "1"]
     assert lines[2].endswith("<- this one")
-    assert table["all shards"][1:4] == ["3", "6", str(plan.exposed_by(settings, settings.targets))]
+    assert table["all shards"][1:4] == ["3", "6", str(cardinality.exposed_by(settings, settings.targets))]
     assert [line for line in lines if line.startswith("target ")] == [
         f"target {name}: http://127.0.0.1:9, days begin in Asia/Shanghai" for name in ("billing", "news")
     ]

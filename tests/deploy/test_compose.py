@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.commands import demo
 from exporter.commands.main import cli
-from exporter.commands.simulate import demo
 from exporter.simulator import incidents
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +99,7 @@ def test_grafana_asks_the_prometheus_beside_it_unless_it_is_told_of_another() ->
 def test_the_exporter_runs_the_demo_unless_it_is_told_otherwise() -> None:
     name, *arguments = shlex.split(interpolated(SERVICES["exporter"]["command"]))
     assert name == "demo"
-    given = demo.make_context(name, arguments).params
+    given = demo.command.make_context(name, arguments).params
     assert given["listen"] == "0.0.0.0:10058"
     assert [incidents.parse(text, 0.0).name for text in given["incidents"]] == ["esp_spam"]
 

@@ -12,8 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from exporter.app import load
 from exporter.commands.main import cli
+from exporter.plan.validation import load
 from tests.support.operator_schemas import SCHEMAS
 from tools import manifests
 

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from exporter.config.load import FILTER_KEYS
+from exporter.config.queries import FILTER_KEYS
 from exporter.directmail.ram_policy import DISCOVERY, TRACK, allowing, assuming
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ram-policy.md").read_text()

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from exporter import __version__
-from exporter.app import load
 from exporter.commands.flags import LISTEN_ADDRESS
 from exporter.commands.main import cli
+from exporter.plan.validation import load
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "deploy.md").read_text()

@@ -6,32 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from exporter.commands.main import cli
-from exporter.config import load as config
-from exporter.metrics import tables as metrics
-from exporter.metrics import telemetry
-from exporter.plan import validation as soundness
+from exporter.commands.main import SUBCOMMANDS, cli
+from exporter.config import loader
+from exporter.metrics import tables
+from exporter.plan import validation
+from tests.support.command_line import subcommand
+from tests.support.own_metrics import own_metrics
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def own_metrics() -> set[str]:
-    registry = CollectorRegistry()
-    telemetry.Telemetry(registry, {})
-    names = set()
-    for family in registry.collect():
-        if family.name.startswith("directmail"):
-            names.add(family.name + ("_total" if family.type == "counter" else ""))
-    return names
-
-
 def test_the_readme_names_the_gauges_of_a_window_and_no_metric_that_does_not_exist() -> None:
     named = set(re.findall(r"`(directmail_\w+)`", README))
-    assert named <= own_metrics() | {family.name for family in metrics.FAMILIES}
-    assert named >= {row.name for row in metrics.ROWS if not row.reported}
+    assert named <= own_metrics() | {family.name for family in tables.FAMILIES}
+    assert named >= {row.name for row in tables.ROWS if not row.reported}
 
 
 def test_every_picture_and_page_that_the_readme_shows_is_there() -> None:
@@ -47,15 +37,15 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(targets:.*?)```", README, re.DOTALL))
 def test_the_readmes_config_works(block: str) -> None:
-    sound, problems = config.parse(block)
+    sound, problems = loader.parse(block)
     assert sound is not None
-    assert (*problems, *soundness.problems(sound)) == ()
+    assert (*problems, *validation.problems(sound)) == ()
 
 
 def test_the_readme_uses_only_flags_that_exist() -> None:
     known = {option for parameter in cli.params for option in parameter.opts}
-    for name in cli.commands:
-        known |= {option for parameter in cli.commands[name].params for option in parameter.opts}
+    for name in SUBCOMMANDS:
+        known |= {option for parameter in subcommand(name).params for option in parameter.opts}
     shown = {
         flag
         for line in README.splitlines()

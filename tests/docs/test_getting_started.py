@@ -10,13 +10,14 @@ import promql_parser
 import pytest
 import yaml
 
-from exporter import app
-from exporter.commands.main import cli
-from exporter.config import load as config
+from exporter.commands.main import SUBCOMMANDS, cli
+from exporter.config import loader
 from exporter.directmail.ram_policy import TRACK, allowing
 from exporter.doctor.findings import LEVELS
-from exporter.metrics import tables as metrics
-from tests.docs.test_docs import own_metrics
+from exporter.metrics import tables
+from exporter.plan import validation
+from tests.support.command_line import subcommand
+from tests.support.own_metrics import own_metrics
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "getting-started.md").read_text()
@@ -34,7 +35,7 @@ def block(language: str, number: int = 0) -> str:
 def test_the_smallest_config_loads_with_its_secret_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").write_text(block("yaml"))
-    _, missing = config.read(tmp_path / "config.yaml")
+    _, missing = loader.read(tmp_path / "config.yaml")
     assert {problem.place.rpartition(".")[2] for problem in missing} == {
         "access_key_id_file",
         "access_key_secret_file",
@@ -42,7 +43,7 @@ def test_the_smallest_config_loads_with_its_secret_files(tmp_path: Path, monkeyp
     (tmp_path / "secrets").mkdir()
     for path in re.findall(r"> (secrets/\w+)", TEXT):
         (tmp_path / path).write_text("text")
-    assert [target.name for target in app.load(tmp_path / "config.yaml").targets] == ["marketing"]
+    assert [target.name for target in validation.load(tmp_path / "config.yaml").targets] == ["marketing"]
 
 
 def test_the_policy_is_the_least_one() -> None:
@@ -52,7 +53,7 @@ def test_the_policy_is_the_least_one() -> None:
 @pytest.mark.parametrize("line", OURS)
 def test_every_command_of_ours_exists_with_its_flags(line: str) -> None:
     _, *words = shlex.split(line)
-    command = cli.commands[words.pop(0)] if words[0] in cli.commands else cli
+    command = subcommand(words.pop(0)) if words[0] in SUBCOMMANDS else cli
     with command.make_context("directmail-exporter", words, resilient_parsing=False):
         pass
 
@@ -96,12 +97,12 @@ def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_pat
 @pytest.mark.parametrize("query", block("promql").splitlines())
 def test_every_query_of_the_first_look_parses_and_asks_for_what_exists(query: str) -> None:
     promql_parser.parse(query)
-    names = own_metrics() | {family.name for family in metrics.FAMILIES}
+    names = own_metrics() | {family.name for family in tables.FAMILIES}
     assert set(re.findall(r"directmail_\w+", query)) <= names
 
 
 def test_every_metric_setting_and_file_that_is_named_exists() -> None:
-    names = own_metrics() | {family.name for family in metrics.FAMILIES}
+    names = own_metrics() | {family.name for family in tables.FAMILIES}
     assert set(re.findall(r"`(directmail_\w+)`", TEXT)) <= names
     example = (ROOT / "config.example.yaml").read_text()
     settings = ("timezone", "page_size", "rate_limit_per_minute", "poll_interval", "refresh", "timeout")

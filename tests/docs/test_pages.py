@@ -10,11 +10,13 @@ import promql_parser
 import pytest
 import yaml
 
-from exporter import app
-from exporter.commands import backfill
-from exporter.commands.main import cli
-from exporter.metrics import tables as metrics
-from tests.docs.test_docs import own_metrics
+from exporter.commands import history_export
+from exporter.commands.main import SUBCOMMANDS, cli
+from exporter.config import loader
+from exporter.metrics import tables
+from exporter.plan import validation
+from tests.support.command_line import subcommand
+from tests.support.own_metrics import own_metrics
 
 ROOT = Path(__file__).parents[2]
 PREFIXES = {"directmail_track", "directmail_query", "directmail_exporter"}
@@ -57,7 +59,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def known_metrics() -> set[str]:
-    names = own_metrics() | {family.name for family in metrics.FAMILIES} | {row.name for row in backfill.DAY_ROWS}
+    names = own_metrics() | {family.name for family in tables.FAMILIES} | {row.name for row in history_export.DAY_ROWS}
     return names | {f"{name}_{suffix}" for name in names for suffix in ("bucket", "sum", "count")}
 
 
@@ -79,8 +81,8 @@ def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
 def test_every_command_and_its_flags_exist(name: str) -> None:
     for words in commands(PAGES[name]):
         command: click.Command = cli
-        if words and words[0] in cli.commands:
-            command = cli.commands[words.pop(0)]
+        if words and words[0] in SUBCOMMANDS:
+            command = subcommand(words.pop(0))
         known = {option for parameter in command.params for option in parameter.opts} | {"--help", "-h", "--version"}
         flags = {word.split("=")[0] for word in words if word.startswith("-")}
         assert flags <= known, " ".join(words)
@@ -88,7 +90,7 @@ def test_every_command_and_its_flags_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["README.md", *(name for name in PAGES if name.startswith("docs/"))])
 def test_every_flag_in_the_text_exists(name: str) -> None:
-    every = [cli, *cli.commands.values()]
+    every = [cli, *map(subcommand, SUBCOMMANDS)]
     known = {option for command in every for parameter in command.params for option in parameter.opts}
     named = {flag.split("=")[0] for flag in re.findall(r"`(--[\w.-]+(?:=\S+?)?)`", PAGES[name])}
     assert {flag for flag in named if flag.startswith(("--config", "--web", "--log", "--shard"))} <= known
@@ -112,9 +114,9 @@ def test_every_config_works(name: str) -> None:
     for block in blocks(PAGES[name], "yaml"):
         document = yaml.safe_load(block)
         if isinstance(document, dict) and "targets" in document:
-            sound, problems = app.config.parse(block)
+            sound, problems = loader.parse(block)
             files = [problem for problem in problems if "cannot be read" in problem.text]
-            assert app.checked(name, sound, tuple(set(problems) - set(files)))
+            assert validation.checked(name, sound, tuple(set(problems) - set(files)))
 
 
 @every_page

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter import __version__, app
+from exporter import __version__
+from exporter.config import loader
 from exporter.config.checking import Written
 from exporter.directmail.classification import failure
 from exporter.directmail.errors import REASONS
+from exporter.plan import validation
 from tools import references
 from tools.rooms import modules
 
@@ -82,8 +84,8 @@ def test_defaults_and_examples_of_the_reference_are_what_they_say(model: type[Wr
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", CONFIGURATION, re.DOTALL))
 def test_the_references_configs_work(block: str) -> None:
-    sound, problems = app.config.parse(block)
-    assert app.checked("docs/configuration.md", sound, problems)
+    sound, problems = loader.parse(block)
+    assert validation.checked("docs/configuration.md", sound, problems)
 
 
 def test_the_example_shows_every_key() -> None:

@@ -9,14 +9,11 @@ import pytest
 import yaml
 
 from exporter import watch
-from exporter.web import authentication as security
-from exporter.web import connections as listening
-from exporter.web import routes as server
-from exporter.web import tls, webconfig
+from exporter.web import authentication, connections, routes, tls, webconfig
 from exporter.web.routes import Routes
 from exporter.web.server import Options
 from tests.support.certificates import Authority
-from tests.web.test_routes import Metrics, status
+from tests.support.web import Metrics, status
 
 TEXT = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 EXAMPLE, SCRAPE = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -39,22 +36,22 @@ def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_pat
 
 def test_the_headers_are_those_that_are_sent() -> None:
     told = dict(re.findall(r"^\| `([\w-]+)` \| `(.+)` \|$", TEXT, re.MULTILINE))
-    assert told == {**server.SECURITY_HEADERS, "Cache-Control": "no-store"}
+    assert told == {**routes.SECURITY_HEADERS, "Cache-Control": "no-store"}
 
 
 @pytest.mark.parametrize(
     "fact",
     [
-        f"| request line and each header | {listening.LONGEST_LINE} bytes |",
-        f"| headers | {listening.MOST_HEADERS} |",
-        f"| body | {server.LARGEST_BODY} bytes |",
-        f"| TLS handshake, then the first request's headers | {listening.FIRST_REQUEST_SECONDS:.0f} s each |",
-        f"| an idle connection, or one that dawdles over a later request | {listening.IDLE_SECONDS:.0f} s |",
+        f"| request line and each header | {connections.LONGEST_LINE} bytes |",
+        f"| headers | {connections.MOST_HEADERS} |",
+        f"| body | {routes.LARGEST_BODY} bytes |",
+        f"| TLS handshake, then the first request's headers | {connections.FIRST_REQUEST_SECONDS:.0f} s each |",
+        f"| an idle connection, or one that dawdles over a later request | {connections.IDLE_SECONDS:.0f} s |",
         f"| reading a scrape | {Routes(Metrics(), lambda: '', status, None).slow_client_seconds:.0f} s |",
         f"| scrapes at the same time | `--web.max-requests`, {Options().max_requests} |",
         f"looked at every {watch.EVERY:.0f} s",
-        f"More than {security.LONGEST_QUEUE} passwords",
-        " and ".join(f"`{path}`" for path in sorted(security.OPEN_PATHS)) + " need no password",
+        f"More than {authentication.LONGEST_QUEUE} passwords",
+        " and ".join(f"`{path}`" for path in sorted(authentication.OPEN_PATHS)) + " need no password",
         f"`min_version` below `{min(tls.VERSIONS)}`",
         *(f"`{policy}`" for policy in tls.UNCHECKED if policy != "RequireClientCert"),
     ],

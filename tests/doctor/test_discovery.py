@@ -5,7 +5,7 @@ from collections import Counter
 from exporter.directmail.ram_policy import DISCOVERY, allowing
 from exporter.doctor.findings import OK, PROBLEM
 from exporter.simulator.faults import Fault
-from tests.doctor.test_examination import QUERIES, assert_readable, simulator, visit
+from tests.support.doctor import QUERIES, assert_readable, simulator, visit
 
 LISTED = QUERIES + "".join(
     f"      - {{name: {key}, {key}: {{discover: true}}}}\n" for key in DISCOVERY if key != "tag_name"

@@ -5,7 +5,6 @@ import json
 import ssl
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,10 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from exporter.clock import Clock, SystemClock, VirtualClock
+from exporter.clock import SystemClock, VirtualClock
 from exporter.commands.main import cli
-from exporter.config import load as config
-from exporter.config.load import Target
+from exporter.config import loader
+from exporter.config.model import Target
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, NetworkError, Throttled
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import allowing, assuming
@@ -33,106 +32,25 @@ from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Question
 from exporter.doctor.report import Report
 from exporter.simulator import faults, incidents
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
+from tests.support.doctor import (
+    ID,
+    KEYS,
+    NEWS,
+    NOTIFY,
+    NOW,
+    PRODUCT,
+    SECRET,
+    TOKEN,
+    assert_readable,
+    config_text,
+    examined,
+    simulator,
+    visit,
+)
 from tests.support.issuers import Issuer, issued, serving
-
-ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
-KEYS = {
-    "ALIBABA_CLOUD_ACCESS_KEY_ID": ID,
-    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,
-    "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
-}
-NOW = "2026-04-22T10:15:30+00:00"
-NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
-QUERIES = f"""
-      - name: account
-      - name: by_sender
-        account_name: [{NEWS}, {NOTIFY}]
-      - name: by_esp
-        account_name: {NEWS}
-        esp: [gmail.com, yahoo.com]
-      - name: by_tag
-        account_name: {NOTIFY}
-        tag_name: [receipt, signup]
-"""
-
-
-def config_text(endpoint: str, *, zone: str = "Asia/Shanghai", queries: str = QUERIES, settings: str = "") -> str:
-    return f"""
-poll_interval: 2h
-windows: [today, 30d]
-targets:
-  - name: shop
-    endpoint: {endpoint}
-    timezone: {zone}
-    rate_limit_per_minute: 6000
-    {settings}
-    queries:{queries}"""
-
-
-def simulator(
-    *struck: Fault, clock: Clock | None = None, traffic: Traffic | None = None, **habits: object
-) -> Simulator:
-    return Simulator(
-        traffic or Traffic(),
-        key_id=ID,
-        secret=SECRET,
-        security_token=TOKEN,
-        clock=clock or ScriptedClock(NOW, skip_sleeps=True),
-        faults=list(struck),
-        habits=Habits(**habits),  # type: ignore[arg-type]
-    )
-
-
-@dataclass
-class Visit:
-    """What came of a doctor's visit to one target."""
-
-    report: Report
-    api: Simulator
-
-    def of(self, check: str) -> list[Finding]:
-        return [each for each in self.report.findings if each.check == check]
-
-    def one(self, check: str) -> Finding:
-        (found,) = self.of(check)
-        return found
-
-    @property
-    def is_well(self) -> bool:
-        return report.is_well([self.report])
-
-
-async def examined(text: str, clock: Clock, environment: Mapping[str, str] = KEYS) -> Report:
-    sound, problems = config.parse(text)
-    assert problems == ()
-    assert sound is not None
-    (found,) = await examine(sound, clock, environment)
-    return found
-
-
-async def visit(
-    api: Simulator, *, zone: str = "Asia/Shanghai", queries: str = QUERIES, settings: str = "", ahead: float = 0.0
-) -> Visit:
-    """Let the doctor look at a simulator; its own clock may be ahead of the API's by some seconds."""
-    clock = api.clock if not ahead else ScriptedClock(api.clock.time() + ahead, skip_sleeps=True)
-    async with api.listen() as url:
-        found = await examined(config_text(url, zone=zone, queries=queries, settings=settings), clock)
-    assert found.requests == len(api.requests) <= MOST_CALLS
-    return Visit(found, api)
-
-
-def assert_readable(found: Report) -> None:
-    """Every problem and note that somebody can mend says how; nothing is secret, nothing but ASCII goes out."""
-    shown = report.as_text([found]), report.as_json([found])
-    for text in shown:
-        assert text.isascii()
-        assert not any(canary in text for canary in (ID, SECRET, TOKEN))
-        assert "Traceback" not in text
-        assert "None" not in text
-    assert all(each.mend for each in found.findings if each.level == PROBLEM)
 
 
 async def test_a_healthy_account_is_well_and_all_that_can_be_known_is_told() -> None:
@@ -549,12 +467,12 @@ KEY = ConnectionKey("dm.example.com", 443, True, True, None, None, None)
 
 
 def target(**options: str) -> Target:
-    sound, _ = config.parse(config_text("https://dm.example.com"))
+    sound, _ = loader.parse(config_text("https://dm.example.com"))
     assert sound is not None
     if not options:
         return sound.targets[0]
     text = config_text("https://dm.example.com", settings=f"credentials: {json.dumps(options)}")
-    sound, problems = config.parse(text)
+    sound, problems = loader.parse(text)
     assert problems == ()
     assert sound is not None
     return sound.targets[0]
@@ -657,7 +575,7 @@ async def test_every_target_has_its_own_calls(tmp_path: Path) -> None:
     api, other = simulator(), simulator(Fault("forbidden"))
     async with api.listen() as url, other.listen() as second:
         text = config_text(url) + config_text(second).split("targets:")[1].replace("name: shop", "name: outlet")
-        sound, problems = config.parse(text)
+        sound, problems = loader.parse(text)
         assert problems == ()
         assert sound is not None
         reports = await examine(sound, api.clock, KEYS)

@@ -13,8 +13,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from exporter.directmail.model import Filters
-from exporter.metrics import tables as metrics
-from tests.docs.test_docs import own_metrics
+from exporter.metrics import tables
 from tests.support.boardlint import RULES, findings, idle_exceptions
 from tests.support.boards import (
     FILES,
@@ -28,6 +27,7 @@ from tests.support.boards import (
     selectors,
     variables,
 )
+from tests.support.own_metrics import own_metrics
 from tools.boards import build
 from tools.boards.frame import INPUT
 from tools.boards.panels import PROVIDERS
@@ -157,7 +157,7 @@ def test_the_schema_finds_a_key_that_grafana_does_not_know() -> None:
 @BOARDS
 def test_every_metric_exists(board: Json) -> None:
     histograms = {f"{name}_bucket" for name in own_metrics() if name.endswith("_duration_seconds")}
-    known = own_metrics() | histograms | {family.name for family in metrics.FAMILIES} | recorded()
+    known = own_metrics() | histograms | {family.name for family in tables.FAMILIES} | recorded()
     expressions = [
         *(query.expr for query in queries(board)),
         *(asked_values(each)[0] for each in variables(board).values() if each["type"] == "query"),

@@ -28,6 +28,7 @@ from exporter.metrics.exposition import (
     negotiate,
     sample,
 )
+from tests.support.scrapers import PROMETHEUS_2, PROMETHEUS_3
 
 FAMILIES = (
     Family("emails", 'Mails, with a "quote", a \\ and a\nnew line.', "gauge"),
@@ -185,17 +186,6 @@ async def test_the_own_metrics_follow_without_created_series() -> None:
         assert b"_created" not in text
         assert text.endswith(b"# EOF\n")
         assert text.count(b"# EOF") == 1
-
-
-PROMETHEUS_2 = (
-    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
-    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-)
-PROMETHEUS_3 = (
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
-    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
-    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
-)
 
 
 @pytest.mark.parametrize(

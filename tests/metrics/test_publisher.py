@@ -7,14 +7,15 @@ from datetime import date, datetime, time, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.config import load as configuration
+from exporter.config import loader
 from exporter.directmail.model import Totals
 from exporter.metrics import publisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import FAMILIES
-from exporter.plan import target_plan as plan
-from exporter.plan.target_plan import TargetPlan, day_start
+from exporter.plan import target_plan
+from exporter.plan.calendar import day_start
+from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Store
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
@@ -130,9 +131,9 @@ def two_targets(head: str = WINDOWS, senders: int = 40) -> list[TargetPlan]:
         f"    queries:\n      - name: q\n        account_name: [{names}]\n"
         for name in ("first", "second")
     )
-    config, problems = configuration.parse(text)
+    config, problems = loader.parse(text)
     assert config is not None, problems
-    return [plan.make(config, target) for target in config.targets]
+    return [target_plan.make(config, target) for target in config.targets]
 
 
 @pytest.fixture

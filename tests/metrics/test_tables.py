@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.directmail.errors import ServerError
 from exporter.directmail.model import Filters, RateSums, Totals
-from exporter.metrics import tables as metrics
-from exporter.plan.target_plan import Combination
+from exporter.metrics import tables
+from exporter.plan.combinations import Combination
 from exporter.store.memory import Cell, Record
 
 DESIGN_NAMES = {
@@ -43,27 +43,27 @@ def record(*cells: tuple[date, Totals], rates: RateSums | None = None) -> Record
 
 def lines(known: Record, *, stale: bool = False, reported_rates: bool = False) -> dict[tuple[str, str], float]:
     """Return the samples by (metric, window)."""
-    rendered = metrics.block(WHO, known, WINDOWS, {"team": "growth"}, stale=stale, reported_rates=reported_rates)
+    rendered = tables.block(WHO, known, WINDOWS, {"team": "growth"}, stale=stale, reported_rates=reported_rates)
     families = text_string_to_metric_families(b"".join(rendered).decode())
     return {(each.name, each.labels.get("window", "")): each.value for family in families for each in family.samples}
 
 
 def test_the_names_are_those_of_the_contract() -> None:
-    assert {family.name for family in metrics.FAMILIES} == DESIGN_NAMES
+    assert {family.name for family in tables.FAMILIES} == DESIGN_NAMES
 
 
 def test_counters_end_in_total_and_nothing_else_does() -> None:
-    assert all((family.type == "counter") == family.name.endswith("_total") for family in metrics.FAMILIES)
+    assert all((family.type == "counter") == family.name.endswith("_total") for family in tables.FAMILIES)
 
 
 def test_every_data_metric_tells_that_it_is_polled() -> None:
-    rows = [*metrics.ROWS, *metrics.COUNTERS]
+    rows = [*tables.ROWS, *tables.COUNTERS]
     assert all("Polled" in row.help and "directmail_exporter_poll_interval_seconds" in row.help for row in rows)
 
 
 def test_a_golden_block() -> None:
     """Rewritten only by hand, when the contract changes."""
-    rendered = metrics.block(
+    rendered = tables.block(
         WHO,
         record((TWO, Totals(100, 60, 50, 12, 10))),
         {"today": (TWO,)},
@@ -136,7 +136,7 @@ class TestReportedRates:
 
 def test_every_line_has_every_label() -> None:
     rendered = b"".join(
-        metrics.block(WHO, record((TWO, Totals(1, 1, 1, 1, 1))), WINDOWS, {}, stale=False, reported_rates=False)
+        tables.block(WHO, record((TWO, Totals(1, 1, 1, 1, 1))), WINDOWS, {}, stale=False, reported_rates=False)
     ).decode()
     for line in rendered.splitlines():
         labels = re.findall(r'(\w+)="', line)

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.clock import Clock
-from exporter.config.load import Discover, Query
+from exporter.config.model import Discover, Query
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS, ServerError
 from exporter.directmail.limiter import Limiter

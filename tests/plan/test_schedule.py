@@ -5,8 +5,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
+from exporter.plan.combinations import Combination
 from exporter.plan.schedule import Schedule, Slot, round_robin
-from exporter.plan.target_plan import Combination, TargetPlan
+from exporter.plan.target_plan import TargetPlan
 from tests.support.worlds import make_config, make_plan
 
 NOON = datetime.fromisoformat("2026-04-22T12:00:00+00:00").timestamp()

@@ -7,23 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import load as configuration
+from exporter.config import loader
+from exporter.config.model import Config
 from exporter.directmail.model import Filters
-from exporter.plan import selection
-from exporter.plan import target_plan as plan
+from exporter.plan import cardinality, selection
+from exporter.plan.combinations import Combination
 from exporter.plan.selection import Found
-from exporter.plan.target_plan import Combination, TargetPlan
+from exporter.plan.target_plan import TargetPlan
 
 DISCOVER = "{discover: true}"
 
 
-def made(*queries: str, head: str = "", rate: float = 60, targets: int = 1) -> configuration.Config:
+def made(*queries: str, head: str = "", rate: float = 60, targets: int = 1) -> Config:
     """Return a config whose targets t0, t1... have the queries, each the inside of a YAML block."""
     text = f"{head}\ntargets:\n"
     for number in range(targets):
         text += f"  - name: t{number}\n    region: us-east-1\n    rate_limit_per_minute: {rate}\n    queries:\n"
         text += "".join(f"      - {{name: q{index}, {query}}}\n" for index, query in enumerate(queries))
-    config, problems = configuration.parse(text)
+    config, problems = loader.parse(text)
     assert config is not None, problems
     assert problems == ()
     return config
@@ -38,7 +39,7 @@ def ages(text: str, first: float = 1.0) -> dict[str, float]:
     return {letter: first + index for index, letter in enumerate(text)}
 
 
-def plan_of(config: configuration.Config, known: Found) -> TargetPlan:
+def plan_of(config: Config, known: Found) -> TargetPlan:
     (only,) = selection.plans(config, {"t0": known})
     return only
 
@@ -134,7 +135,7 @@ class TestWhatFits:
         each = plan_of(config, found(config_set_id=ages("abcde")))
         assert shown(each) == ["q0:gmail.com", "q0:others", "q1:a", "q1:b", "q1:c"]
         assert each.left_out == 2
-        assert plan.series(config, 5, 1) <= 92 < plan.series(config, 6, 1)
+        assert cardinality.series(config, 5, 1) <= 92 < cardinality.series(config, 6, 1)
 
     def test_values_that_come_later_take_no_place(self) -> None:
         config = made(

@@ -5,17 +5,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.config import load as configuration
+from exporter.config import loader
+from exporter.config.durations import format_duration
+from exporter.config.model import Config
 from exporter.directmail.model import Filters
-from exporter.metrics import tables as metrics
-from exporter.plan import target_plan as plan
-from exporter.plan import validation as soundness
+from exporter.metrics import tables
+from exporter.plan import calendar, cardinality, target_plan, validation
+from exporter.plan.combinations import Combination
+from exporter.plan.pacing import AUTO_SHARE, budget
 
 HEAD = "targets:\n  - name: shop\n    region: ap-southeast-1\n    timezone: UTC\n"
 
 
-def load(text: str) -> configuration.Config:
-    config, problems = configuration.parse(text)
+def load(text: str) -> Config:
+    config, problems = loader.parse(text)
     assert config is not None
     assert problems == ()
     return config
@@ -29,12 +32,12 @@ def senders(count: int) -> str:
     return ", ".join(f"s{number}@example.com" for number in range(count))
 
 
-def by_sender(count: int, extra: str = "") -> configuration.Config:
+def by_sender(count: int, extra: str = "") -> Config:
     return load(f"{extra}\n{HEAD}    queries:\n      - name: by_sender\n        account_name: [{senders(count)}]\n")
 
 
-def only_plan(config: configuration.Config, pages: float = 1.0) -> plan.TargetPlan:
-    return plan.make(config, config.targets[0], pages_per_cell=pages)
+def only_plan(config: Config, pages: float = 1.0) -> target_plan.TargetPlan:
+    return target_plan.make(config, config.targets[0], pages_per_cell=pages)
 
 
 class TestCombinations:
@@ -60,7 +63,7 @@ class TestCombinations:
 
     def test_a_query_without_filters_is_one_combination(self) -> None:
         config = load(f"{HEAD}    queries:\n      - name: account\n")
-        assert only_plan(config).combinations == (plan.Combination("shop", "account", Filters()),)
+        assert only_plan(config).combinations == (Combination("shop", "account", Filters()),)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ class TestCombinations:
     ],
 )
 def test_a_window_ends_yesterday_unless_it_is_today(window: str, first: str, last: str) -> None:
-    days = plan.window_days(window, date(2024, 3, 1))
+    days = calendar.window_days(window, date(2024, 3, 1))
     assert (days[0].isoformat(), days[-1].isoformat()) == (first, last)
 
 
@@ -88,7 +91,7 @@ def test_a_window_ends_yesterday_unless_it_is_today(window: str, first: str, las
     ],
 )
 def test_today_is_the_day_of_the_targets_zone(zone: str, now: str, day: str) -> None:
-    assert plan.today(at(now), ZoneInfo(zone)).isoformat() == day
+    assert calendar.today(at(now), ZoneInfo(zone)).isoformat() == day
 
 
 @pytest.mark.parametrize(
@@ -102,17 +105,17 @@ def test_today_is_the_day_of_the_targets_zone(zone: str, now: str, day: str) -> 
     ],
 )
 def test_days_are_as_long_as_the_zone_makes_them(zone: str, day: date, hours: int) -> None:
-    length = plan.day_end(day, ZoneInfo(zone)) - plan.day_start(day, ZoneInfo(zone))
+    length = calendar.day_end(day, ZoneInfo(zone)) - calendar.day_start(day, ZoneInfo(zone))
     assert length == hours * 3600
-    assert plan.today(plan.day_start(day, ZoneInfo(zone)), ZoneInfo(zone)) == day
-    assert plan.today(plan.day_end(day, ZoneInfo(zone)) - 1, ZoneInfo(zone)) == day
+    assert calendar.today(calendar.day_start(day, ZoneInfo(zone)), ZoneInfo(zone)) == day
+    assert calendar.today(calendar.day_end(day, ZoneInfo(zone)) - 1, ZoneInfo(zone)) == day
 
 
 def test_the_bounds_of_a_window_are_the_starts_of_days_and_today_ends_at_the_coming_midnight() -> None:
     zone = ZoneInfo("Asia/Shanghai")
     midnight = datetime(2026, 4, 22, tzinfo=zone).timestamp()
-    assert plan.window_bounds("today", date(2026, 4, 22), zone) == (midnight, midnight + 86_400)
-    assert plan.window_bounds("7d", date(2026, 4, 22), zone) == (midnight - 7 * 86_400, midnight)
+    assert calendar.window_bounds("today", date(2026, 4, 22), zone) == (midnight, midnight + 86_400)
+    assert calendar.window_bounds("7d", date(2026, 4, 22), zone) == (midnight - 7 * 86_400, midnight)
 
 
 NOON = at("2026-04-22T12:00:00+00:00")
@@ -160,15 +163,15 @@ class TestCost:
         each = only_plan(by_sender(count, "windows: [today, 7d, 30d]"))
         calls = each.requests_per_minute / count * each.poll_interval / 60
         assert 1 < calls <= 1.5
-        assert each.requests_per_minute <= 30 * plan.AUTO_SHARE
+        assert each.requests_per_minute <= 30 * AUTO_SHARE
 
     def test_of_two_and_a_half_calls_a_minute_two_fit_into_every_one(self) -> None:
         config = load(f"{HEAD}    rate_limit_per_minute: 2.5\n    queries: [{{name: account}}]\n")
-        assert plan.budget(config.targets[0]) == 2
+        assert budget(config.targets[0]) == 2
 
     def test_auto_is_as_fast_as_the_budget_allows(self) -> None:
         each = only_plan(by_sender(300))
-        assert each.requests_per_minute > 0.99 * 30 * plan.AUTO_SHARE
+        assert each.requests_per_minute > 0.99 * 30 * AUTO_SHARE
 
     def test_cells_of_several_pages_cost_as_many_calls(self) -> None:
         fixed = "poll_interval: 10m"
@@ -194,34 +197,34 @@ class TestCost:
 class TestProblems:
     def test_the_shortest_poll_interval_that_fits_is_named_and_fits(self) -> None:
         config = by_sender(100, "poll_interval: 1m")
-        (problem,) = soundness.problems(config)
+        (problem,) = validation.problems(config)
         assert problem.place == "poll_interval"
         shortest = problem.text.split("the shortest poll_interval that fits is ")[1].split(";")[0]
-        assert soundness.problems(by_sender(100, f"poll_interval: {shortest}")) == ()
+        assert validation.problems(by_sender(100, f"poll_interval: {shortest}")) == ()
         seconds = only_plan(by_sender(100, f"poll_interval: {shortest}")).poll_interval
-        assert soundness.problems(by_sender(100, f"poll_interval: {seconds - 1:.0f}s")) != ()
+        assert validation.problems(by_sender(100, f"poll_interval: {seconds - 1:.0f}s")) != ()
 
     def test_a_combination_in_two_queries_names_both(self) -> None:
         config = load(
             f"{HEAD}    queries:\n      - name: one\n        account_name: a@x.com\n"
             "      - name: two\n        account_name: [a@x.com, b@x.com]\n"
         )
-        (problem,) = soundness.problems(config)
+        (problem,) = validation.problems(config)
         assert problem.place == "targets[0].queries[1]"
         assert "'one'" in problem.text
         assert "account_name=a@x.com" in problem.text
 
     def test_more_series_than_allowed_name_their_number(self) -> None:
-        (problem,) = soundness.problems(by_sender(10, "max_series: 100"))
+        (problem,) = validation.problems(by_sender(10, "max_series: 100"))
         assert problem.place == "max_series"
-        assert soundness.problems(by_sender(10, f"max_series: {problem.text.rsplit(' ', 1)[1]}")) == ()
+        assert validation.problems(by_sender(10, f"max_series: {problem.text.rsplit(' ', 1)[1]}")) == ()
 
     def test_a_stale_time_shorter_than_what_auto_can_keep_is_refused(self) -> None:
-        (problem,) = soundness.problems(by_sender(300, "stale_after: 6m"))
+        (problem,) = validation.problems(by_sender(300, "stale_after: 6m"))
         assert problem.place == "stale_after"
 
     def test_refresh_times_that_no_poll_interval_can_carry_say_so(self) -> None:
-        (problem,) = soundness.problems(by_sender(200, "poll_interval: 5m\nrefresh: {recent: 5m}"))
+        (problem,) = validation.problems(by_sender(200, "poll_interval: 5m\nrefresh: {recent: 5m}"))
         assert "no poll_interval fits" in problem.text
 
 
@@ -235,14 +238,14 @@ class TestProblems:
     ],
 )
 def test_durations_are_written_as_the_config_takes_them(seconds: float, text: str) -> None:
-    assert plan.duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_the_numbers_of_series_are_those_of_the_table_of_metrics() -> None:
     """The plan stands below the metrics and cannot count them."""
-    assert metrics.SERIES == (
-        plan.SERIES_PER_WINDOW,
-        plan.SERIES_PER_WINDOW_REPORTED,
-        plan.SERIES_PER_COMBINATION,
-        plan.SERIES_PER_TARGET_WINDOW,
+    assert tables.SERIES == (
+        cardinality.SERIES_PER_WINDOW,
+        cardinality.SERIES_PER_WINDOW_REPORTED,
+        cardinality.SERIES_PER_COMBINATION,
+        cardinality.SERIES_PER_TARGET_WINDOW,
     )

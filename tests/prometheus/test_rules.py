@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from exporter.metrics import tables as metrics
-from tests.docs.test_docs import own_metrics
+from exporter.metrics import tables
+from tests.support.own_metrics import own_metrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "prometheus"
@@ -32,7 +32,7 @@ GROUPS = {
 EVERY_RULE = [rule for rules in GROUPS.values() for rule in rules]
 ALERTS = [rule for rule in EVERY_RULE if "alert" in rule]
 ALERT_NAMES = {rule["alert"] for rule in ALERTS}
-EXPORTED = own_metrics() | {family.name for family in metrics.FAMILIES}
+EXPORTED = own_metrics() | {family.name for family in tables.FAMILIES}
 EXIST = EXPORTED | {rule["record"] for rule in EVERY_RULE if "record" in rule}
 THRESHOLDS = {rule["labels"]["threshold"]: rule["expr"] for rule in GROUPS["directmail.thresholds"]}
 ROUTING = load(RULES / "alertmanager.yml")

@@ -1,25 +1,22 @@
 """A real Prometheus scrapes the exporter, which polls the simulator."""
 
 import asyncio
-import json
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.app import App, Options, load
+from exporter.app import App, Options
 from exporter.clock import Clock, SystemClock, VirtualClock
+from exporter.plan.validation import load
 from exporter.simulator.account import PROVIDERS
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
-from tests.metrics.test_exposition import PROMETHEUS_2, PROMETHEUS_3
 from tests.support.processes import PATIENCE, get, started
+from tests.support.scrapers import PROMETHEUS_2, PROMETHEUS_3, Prometheus, prometheus
 
 SENDERS = ("news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com")
 
@@ -32,70 +29,6 @@ class FrozenTime(SystemClock):
 
     def time(self) -> float:
         return self._at
-
-
-@dataclass
-class Prometheus:
-    """A running Prometheus."""
-
-    url: str
-
-    async def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query."""
-        _, text = await get(f"{self.url}/api/v1/query?query={quote(expression)}")
-        answer = json.loads(text)
-        assert answer["status"] == "success", text
-        result: list[dict[str, Any]] = answer["data"]["result"]
-        return result
-
-    async def until(self, expression: str, count: int = 1) -> list[dict[str, Any]]:
-        """Return the result as soon as it has so many series."""
-        async with asyncio.timeout(PATIENCE):
-            while len(result := await self.query(expression)) < count:
-                await asyncio.sleep(0.2)
-        return result
-
-
-@asynccontextmanager
-async def prometheus(tool: Callable[[str], Path], folder: Path, target: str) -> AsyncIterator[Prometheus]:
-    """Run Debian's Prometheus, which scrapes `host:port` every second."""
-    port = await _free_port()
-    config = folder / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: directmail, static_configs: [{{targets: ['{target}']}}]}}]\n"
-    )
-    address = f"127.0.0.1:{port}"
-    process = await asyncio.create_subprocess_exec(
-        tool("prometheus"),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--storage.tsdb.retention.time=40d",
-        f"--web.listen-address={address}",
-        stderr=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        running = Prometheus(f"http://{address}")
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    if (await get(f"{running.url}/-/ready"))[0] == 200:
-                        break
-                except OSError:
-                    await asyncio.sleep(0.05)
-        yield running
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _free_port() -> int:
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port
 
 
 @asynccontextmanager

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options, load
+from exporter.app import App, Options
 from exporter.directmail.listing import Listed
 from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.plan.validation import load
 from exporter.simulator.server import Habits, Simulator
-from exporter.store import sqlite as state
+from exporter.store import sqlite
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Store
 from exporter.store.sqlite import StateError, StateFile
 from tests.support.clock import ScriptedClock
 from tests.support.processes import get, program, started, until
-from tests.test_app import KEYS, write_config
+from tests.support.programs import KEYS, write_config
 
 KEY = ("shop", Filters(account_name="a@example.com", esp="gmail.com"))
 OTHER = ("shop", Filters())
@@ -199,13 +200,13 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 async def test_an_older_schema_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.db"
     with monkeypatch.context() as patch:
-        patch.setattr(state, "MIGRATIONS", state.MIGRATIONS[:1])
+        patch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS[:1])
         await saved(path, known())
     assert same(reread(path), known())
     database = sqlite3.connect(path)
     (done,) = database.execute("SELECT count(*) FROM migration").fetchone()
     database.close()
-    assert done == len(state.MIGRATIONS) > 1
+    assert done == len(sqlite.MIGRATIONS) > 1
 
 
 class TestDiscoveredValues:
@@ -241,7 +242,7 @@ class TestDiscoveredValues:
     ) -> None:
         path, store = tmp_path / "state.db", Store()
         with monkeypatch.context() as patch:
-            patch.setattr(state, "MIGRATIONS", state.MIGRATIONS[:2])
+            patch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS[:2])
             await saved(path, known())
         with capture_logs():
             ReadOnly(path, store, ScriptedClock()).open()

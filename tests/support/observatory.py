@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from exporter import app
 from exporter.app import App, Options
 from exporter.commands.demo_past import moments, replay
-from exporter.config import load as config
-from exporter.config.load import Refresh
+from exporter.config import loader
+from exporter.config.model import Config, Refresh
+from exporter.plan import validation
 from exporter.simulator import incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
@@ -31,7 +31,7 @@ READ = "directmail_exporter_backlog_cells == 0 and on (target) rate(directmail_e
 INCIDENTS = ("esp_spam:start=-20h,for=2d", "tracking_down:start=-3d,for=8h")
 
 
-def settings(endpoint: str) -> config.Config:
+def settings(endpoint: str) -> Config:
     """Return a config with every breakdown that a row of the boards asks for."""
     senders = sorted({stream.sender for stream in STREAMS})
     routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in STREAMS[0].through._fields}
@@ -53,7 +53,7 @@ def settings(endpoint: str) -> config.Config:
         f"poll_interval: 5m\nwindows: [today, yesterday, 7d]\nreported_rates: true\ntargets:\n  - name: {TARGET}\n"
         f"    endpoint: {endpoint}\n    rate_limit_per_minute: 1200\n    queries: {queries}\n"
     )
-    return app.checked("the observatory's config", *config.parse(text))
+    return validation.checked("the observatory's config", *loader.parse(text))
 
 
 def wanted(metric: str, labels: Mapping[str, str]) -> bool:

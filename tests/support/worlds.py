@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.clock import Clock
 from exporter.collector.loop import Collector
-from exporter.config import load as configuration
+from exporter.config import loader
+from exporter.config.model import Config
 from exporter.directmail.client import Answer
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.limiter import Limiter
@@ -18,8 +19,9 @@ from exporter.directmail.model import Filters, RateSums, Totals
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import FAMILIES
-from exporter.plan import target_plan as plan
-from exporter.plan.target_plan import Combination, TargetPlan
+from exporter.plan import target_plan
+from exporter.plan.combinations import Combination
+from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Store
 
 NO_RATES = RateSums(0.0, 0.0, 0.0, 0.0)
@@ -32,21 +34,21 @@ def make_config(
     zone: str = "UTC",
     rate: float = 30,
     head: str = "",
-) -> configuration.Config:
+) -> Config:
     """Return a config with one target, one query of so many senders, and on request a query of one tag."""
     names = ", ".join(f"s{number}@example.com" for number in range(senders))
     text = f"{head}\ntargets:\n  - name: shop\n    region: us-east-1\n    timezone: {zone}\n"
     text += f"    rate_limit_per_minute: {rate}\n    queries:\n      - name: senders\n        account_name: [{names}]\n"
     if small_query:
         text += "      - name: small\n        account_name: s0@example.com\n        tag_name: welcome\n"
-    config, problems = configuration.parse(text)
+    config, problems = loader.parse(text)
     assert config is not None, problems
     assert problems == ()
     return config
 
 
-def make_plan(config: configuration.Config) -> TargetPlan:
-    return plan.make(config, config.targets[0])
+def make_plan(config: Config) -> TargetPlan:
+    return target_plan.make(config, config.targets[0])
 
 
 @dataclass
@@ -81,7 +83,7 @@ class Api:
 class World:
     """One target, polled from an Api by a script, shown in an exposition."""
 
-    def __init__(self, config: configuration.Config, clock: Clock, **api: object) -> None:
+    def __init__(self, config: Config, clock: Clock, **api: object) -> None:
         self.config = config
         self.clock = clock
         self.store = Store()
@@ -119,6 +121,6 @@ class World:
         }
 
     def _replan(self, pages_per_cell: float) -> TargetPlan:
-        revised = plan.make(self.config, self.config.targets[0], pages_per_cell=pages_per_cell)
+        revised = target_plan.make(self.config, self.config.targets[0], pages_per_cell=pages_per_cell)
         self.publisher.replan(revised)
         return revised

@@ -24,7 +24,7 @@ from tests.support.certificates import Authority
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE
 from tests.support.tasks import running
-from tests.web.test_routes import Metrics, said, served, status
+from tests.support.web import Metrics, said, served, status
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 SLOW_HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()

@@ -15,41 +15,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from exporter.clock import SystemClock
-from exporter.metrics.exposition import Exposition, Family, Page
-from exporter.web.authentication import Security
-from exporter.web.connections import serve
-from exporter.web.routes import Routes, make_app
+from exporter.metrics.exposition import Exposition, Family
+from exporter.web.routes import Routes
 from exporter.web.sockets import BindError, bind, from_systemd, split_address
-from exporter.web.webconfig import WebConfig
 from tests.support.processes import PATIENCE, get
-
-
-class Metrics:
-    """Metrics that come when the test says."""
-
-    def __init__(self, size: int = 1) -> None:
-        self.free = asyncio.Event()
-        self.free.set()
-        self.waiting = 0
-        self.page = Page("text/plain; version=0.0.4; charset=utf-8", "", [b"x" * size])
-
-    async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
-        self.waiting += 1
-        await self.free.wait()
-        self.waiting -= 1
-        return self.page
-
-
-async def status(request: web.Request) -> web.Response:
-    return web.Response(text="all is well")
-
-
-@asynccontextmanager
-async def served(routes: Routes, *addresses: str, **options: Any) -> AsyncIterator[list[str]]:
-    app = make_app(routes, Security(WebConfig(), SystemClock()))
-    async with serve(app, bind(addresses), **options) as listening:
-        yield listening.addresses
+from tests.support.web import Metrics, said, served, status
 
 
 @asynccontextmanager
@@ -192,19 +162,6 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
                 await asyncio.sleep(0.05)
         writer.close()
         assert reader
-
-
-async def said(address: str, request: bytes, *, ends: bool = True) -> bytes:
-    """Return everything that is answered to these bytes until the server hangs up."""
-    host, port = address.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(request)
-    if ends:
-        writer.write_eof()
-    async with asyncio.timeout(PATIENCE):
-        answer = await reader.read()
-    writer.close()
-    return answer
 
 
 CLOSE = b"Connection: close\r\n\r\n"

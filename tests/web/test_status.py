@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
-from html import unescape
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, async_playwright
 
 from exporter.clock import SystemClock
-from exporter.config import load as configuration
+from exporter.config import loader
+from exporter.config.model import Config
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
 from exporter.web.authentication import Security
@@ -25,8 +25,8 @@ from exporter.web.webconfig import WebConfig
 from tests.support.clock import ScriptedClock
 from tests.support.processes import get
 from tests.support.tasks import running
+from tests.support.web import Metrics, text_of
 from tests.support.worlds import World, make_config
-from tests.web.test_routes import Metrics
 
 HOSTILE = ("<script>alert(1)</script>", '"quotes\'"', "right\u202eto-left@example.com")
 CHROMIUM_FLAGS = (
@@ -70,7 +70,7 @@ def refusing(*senders: str) -> Callable[[Filters, date], DirectMailError | None]
     return lambda filters, day: error if filters.account_name in senders else None
 
 
-def hostile_config() -> configuration.Config:
+def hostile_config() -> Config:
     config = make_config(rate=600)
     text = "\n".join(
         (
@@ -83,19 +83,13 @@ def hostile_config() -> configuration.Config:
             f"        account_name: [news@example.com, {', '.join(map(_quoted, HOSTILE))}]",
         )
     )
-    config_or_none, problems = configuration.parse(text)
+    config_or_none, problems = loader.parse(text)
     assert config_or_none is not None, problems
     return config_or_none or config
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def text_of(html: str) -> str:
-    """Return what a reader sees, one space between words."""
-    body = re.sub(r"(?s)<(style|title)>.*?</\1>|</?i>", "", html)
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
 
 
 class TestWhatItSays:

@@ -6,9 +6,9 @@ from datetime import date, datetime
 
 from exporter.commands import demo
 from exporter.commands.demo_past import moments, replay
-from exporter.config.load import Config, Refresh
+from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
-from exporter.plan.target_plan import Combination
+from exporter.plan.combinations import Combination
 from exporter.simulator import incidents
 from exporter.simulator.faults import of_incident
 from exporter.simulator.incidents import Incident

@@ -4,136 +4,16 @@
 plan's own problems can be told in the same breath.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from exporter import watch
-from exporter.config import credentials as access
-from exporter.config import queries as matrix
-from exporter.config import schema as written
-from exporter.config import yamlfile
-from exporter.config.checking import ConfigError, Problem, check, join
-from exporter.config.queries import FILTER_KEYS
-from exporter.config.shards import Shard
-from exporter.directmail import ram_credentials as ram
-
-__all__ = [
-    "FILTER_KEYS",
-    "Config",
-    "ConfigError",
-    "Credentials",
-    "Discover",
-    "Problem",
-    "Query",
-    "Refresh",
-    "Target",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Refresh:
-    """Seconds between two reads of days that have ended."""
-
-    recent: float
-    older: float
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Where the credentials come from; never the credentials themselves."""
-
-    type: str
-    access_key_id_file: Path | None
-    access_key_secret_file: Path | None
-    security_token_file: Path | None
-    options: Mapping[str, str] = field(repr=False)
-    """What the types of the extra `ram` need; an address among them may hold a password."""
-
-
-@dataclass(frozen=True, slots=True)
-class Discover:
-    """Which of the values that the API lists are meant. Expressions are held against the whole value."""
-
-    include: tuple[re.Pattern[str], ...]
-    """At least one matches, where there are any."""
-    exclude: tuple[re.Pattern[str], ...]
-    limit: int
-    """The most values, those known longest first."""
-
-    def means(self, value: str) -> bool:
-        """Return whether the expressions let a value through."""
-        wanted = not self.include or any(each.fullmatch(value) for each in self.include)
-        return wanted and not any(each.fullmatch(value) for each in self.exclude)
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A matrix of filter values."""
-
-    place: str
-    name: str
-    filters: Mapping[str, tuple[str, ...]]
-    discovered: Mapping[str, Discover]
-    """The filters whose values the API lists."""
-    exclude: tuple[Mapping[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One Direct Mail account in one region."""
-
-    place: str
-    name: str
-    region: str
-    """"" where only an endpoint is given."""
-    endpoint: str
-    """`https://host[:port]`."""
-    timezone: ZoneInfo
-    rate_limit_per_minute: float
-    timeout: float
-    page_size: int
-    labels: Mapping[str, str]
-    credentials: Credentials
-    queries: tuple[Query, ...]
-
-    @property
-    def account(self) -> str:
-        """Whose numbers the target has and where their days begin: what is known of one is of no use to another."""
-        return f"{self.region or self.endpoint} {self.timezone.key}"
-
-    @property
-    def discovered(self) -> tuple[str, ...]:
-        """The filters that some query wants discovered, each once."""
-        return tuple(dict.fromkeys(key for query in self.queries for key in query.discovered))
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """Everything that the config file says, durations in seconds."""
-
-    poll_interval: float | None
-    """None is `auto`."""
-    windows: tuple[str, ...]
-    refresh: Refresh
-    stale_after: float | None
-    """None is the default, which depends on the poll interval."""
-    state_file: Path | None
-    max_series: int
-    discovery_interval: float
-    """Seconds between two lists of the same values."""
-    reported_rates: bool
-    targets: tuple[Target, ...]
-    digest: str
-    """SHA-256 of the text that this was read from."""
-
-    def of(self, shard: Shard) -> Self:
-        """Return the part that a shard runs: everything, with its own targets only, which may be none."""
-        return replace(self, targets=shard.part(self.targets))
+from exporter.config import credentials, queries, schema, yamlfile
+from exporter.config.checking import Problem, check, join
+from exporter.config.model import Config, Credentials, Discover, Query, Refresh, Target
+from exporter.directmail import ram_credentials
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -162,7 +42,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
     if not isinstance(document, dict):
         return None, (Problem("file", "holds no settings; start from config.example.yaml"),)
     problems: list[Problem] = []
-    top = check(written.Top, document, "", problems, children=("targets",))
+    top = check(schema.Top, document, "", problems, children=("targets",))
     targets = [
         target
         for place, item in _items(document, "targets", "", problems)
@@ -189,8 +69,8 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
     if not isinstance(item, dict):
         problems.append(Problem(place, f"{item!r} is not a target; write a block with name, region and queries"))
         return None
-    settings = check(written.Target, item, place, problems, children=("credentials", "queries"))
-    secrets = check(access.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
+    settings = check(schema.Target, item, place, problems, children=("credentials", "queries"))
+    secrets = check(credentials.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
     queries = [
         query
         for at, each in _items(item, "queries", place, problems)
@@ -220,7 +100,7 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
 
 
 def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
-    settings = matrix.checked(item, place, problems)
+    settings = queries.checked(item, place, problems)
     if settings is None:
         return None
     discovered = {key: Discover(each.include, each.exclude, each.limit) for key, each in settings.discovered.items()}
@@ -238,7 +118,7 @@ def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Probl
     items = parent.get(key)
     if not isinstance(items, list) or not items:
         state = "is missing" if key not in parent else f"{items!r} is not a list with entries"
-        problems.append(Problem(where, f"{state}; write {written.EXAMPLES[key]}"))
+        problems.append(Problem(where, f"{state}; write {schema.EXAMPLES[key]}"))
         return []
     placed = [(f"{where}[{index}]", item) for index, item in enumerate(items)]
     names: dict[object, str] = {}
@@ -250,13 +130,13 @@ def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Probl
 
 
 def _missing_extras(config: Config) -> list[Problem]:
-    targets = [target for target in config.targets if target.credentials.type in ram.TYPES]
-    if not targets or ram.is_installed():
+    targets = [target for target in config.targets if target.credentials.type in ram_credentials.TYPES]
+    if not targets or ram_credentials.is_installed():
         return []
     return [
         Problem(
             f"{target.place}.credentials.type",
-            f"{target.credentials.type} needs alibabacloud-credentials. {ram.INSTALL}",
+            f"{target.credentials.type} needs alibabacloud-credentials. {ram_credentials.INSTALL}",
         )
         for target in targets
     ]

@@ -7,15 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.config import credentials as access
-from exporter.config import load as config
-from exporter.config import queries as matrix
-from exporter.config import scalars
-from exporter.config import schema as written
-from exporter.directmail import ram_credentials as ram
+from exporter.config import credentials, durations, loader, queries, scalars, schema
+from exporter.directmail import ram_credentials
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
-from exporter.plan import validation as soundness
+from exporter.plan import validation
 
 ROOT = Path(__file__).parents[2]
 SOUND = """\
@@ -39,7 +35,7 @@ def target(line: str) -> str:
 ROLE = "acs:ram::1234567890123456:role/directmail-exporter"
 
 
-def credentials(block: str) -> str:
+def with_credentials(block: str) -> str:
     return target(f"credentials: {block}")
 
 
@@ -234,66 +230,74 @@ BROKEN = [
     pytest.param(top("reported_rates: 1"), "reported_rates", "neither true nor false", id="flag-as-number"),
     pytest.param(top("state_file: ''"), "state_file", "is not a path", id="path-of-nothing"),
     pytest.param(
-        credentials("{type: guess}"),
+        with_credentials("{type: guess}"),
         f"{T}.credentials.type",
         "write one of default, ram_role_arn",
         id="unknown-credentials",
     ),
     pytest.param(
-        credentials("{access_key_id_file: a}"), f"{T}.credentials.access_key_secret_file", "is missing", id="half-a-key"
+        with_credentials("{access_key_id_file: a}"),
+        f"{T}.credentials.access_key_secret_file",
+        "is missing",
+        id="half-a-key",
     ),
-    pytest.param(credentials("{type: ram_role_arn}"), f"{T}.credentials.role_arn", "is missing", id="role-missing"),
     pytest.param(
-        credentials(f"{{type: ram_role_arn, role_arn: '{ROLE}', access_key_id_file: a}}"),
+        with_credentials("{type: ram_role_arn}"), f"{T}.credentials.role_arn", "is missing", id="role-missing"
+    ),
+    pytest.param(
+        with_credentials(f"{{type: ram_role_arn, role_arn: '{ROLE}', access_key_id_file: a}}"),
         f"{T}.credentials.access_key_secret_file",
         "is missing",
         id="a-role-with-half-a-key",
     ),
     pytest.param(
-        credentials("{type: oidc_role_arn, role_arn: directmail-exporter}"),
+        with_credentials("{type: oidc_role_arn, role_arn: directmail-exporter}"),
         f"{T}.credentials.role_arn",
         "acs:ram::",
         id="a-role-by-its-name",
     ),
     pytest.param(
-        credentials(f"{{type: oidc_role_arn, oidc_provider_arn: '{ROLE}'}}"),
+        with_credentials(f"{{type: oidc_role_arn, oidc_provider_arn: '{ROLE}'}}"),
         f"{T}.credentials.oidc_provider_arn",
         "oidc-provider/",
         id="a-role-for-a-provider",
     ),
     pytest.param(
-        credentials("{type: oidc_role_arn, session_duration: 5m}"),
+        with_credentials("{type: oidc_role_arn, session_duration: 5m}"),
         f"{T}.credentials.session_duration",
         "write 15m to 12h",
         id="a-session-too-short",
     ),
     pytest.param(
-        credentials("{type: oidc_role_arn, sts_endpoint: sts.example.com/path}"),
+        with_credentials("{type: oidc_role_arn, sts_endpoint: sts.example.com/path}"),
         f"{T}.credentials.sts_endpoint",
         "write a host such as",
         id="sts-with-a-path",
     ),
     pytest.param(
-        credentials("{type: ecs_ram_role, sts_endpoint: sts.example.com}"),
+        with_credentials("{type: ecs_ram_role, sts_endpoint: sts.example.com}"),
         f"{T}.credentials.sts_endpoint",
         "has no meaning",
         id="sts-for-a-type-that-asks-none",
     ),
     pytest.param(
-        credentials("{type: credentials_uri, credentials_uri: 'localhost:9000'}"),
+        with_credentials("{type: credentials_uri, credentials_uri: 'localhost:9000'}"),
         f"{T}.credentials.credentials_uri",
         "write one such as http://",
         id="a-uri-without-http",
     ),
     pytest.param(
-        credentials("{type: default, role_arn: x}"), f"{T}.credentials.role_arn", "has no meaning", id="role-too-many"
+        with_credentials("{type: default, role_arn: x}"),
+        f"{T}.credentials.role_arn",
+        "has no meaning",
+        id="role-too-many",
     ),
 ]
 
 
 @pytest.mark.parametrize(("text", "place", "says"), BROKEN)
 def test_a_mistake_names_its_place_and_its_mend(text: str, place: str, says: str) -> None:
-    _, problems = config.parse(text)
+    _, problems = loader.parse(text)
     assert any(problem.place == place and says in problem.text for problem in problems), problems
 
 
@@ -318,7 +322,7 @@ targets:
     page_size: 0
     queries: []
 """
-    _, problems = config.parse(text)
+    _, problems = loader.parse(text)
     assert {problem.place for problem in problems} == {
         "poll_interval",
         "windows",
@@ -335,21 +339,21 @@ targets:
 
 @pytest.mark.parametrize("key", scalars.NOT_INLINE)
 def test_a_secret_in_the_config_is_refused_and_not_repeated(key: str) -> None:
-    _, problems = config.parse(credentials(f"{{{key}: Canary123}}"))
+    _, problems = loader.parse(with_credentials(f"{{{key}: Canary123}}"))
     (problem,) = [problem for problem in problems if problem.place.endswith(key)]
     assert f"write {key}_file" in problem.text
     assert not any("Canary123" in str(each) for each in problems)
 
 
 def test_what_is_sound_is_there_beside_the_mistakes() -> None:
-    sound, problems = config.parse(f"{SOUND}  - name: other\n    region: mars\n    queries: [{{name: q}}]\n")
+    sound, problems = loader.parse(f"{SOUND}  - name: other\n    region: mars\n    queries: [{{name: q}}]\n")
     assert sound is not None
     assert [each.name for each in sound.targets] == ["shop"]
     assert [problem.place for problem in problems] == ["targets[1].region"]
 
 
 def test_defaults_are_those_of_the_contract() -> None:
-    sound, problems = config.parse(SOUND)
+    sound, problems = loader.parse(SOUND)
     assert problems == ()
     assert sound is not None
     assert (sound.poll_interval, sound.windows) == (None, ("today", "yesterday", "7d", "30d"))
@@ -372,7 +376,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     ],
 )
 def test_a_region_has_its_hosts(region: str, vpc: str, endpoint: str) -> None:
-    sound, _ = config.parse(SOUND.replace("region: us-east-1", f"region: {region}\n    vpc: {vpc}"))
+    sound, _ = loader.parse(SOUND.replace("region: us-east-1", f"region: {region}\n    vpc: {vpc}"))
     assert sound is not None
     assert sound.targets[0].endpoint == endpoint
 
@@ -386,14 +390,14 @@ def test_a_region_has_its_hosts(region: str, vpc: str, endpoint: str) -> None:
     ],
 )
 def test_an_endpoint_stands_for_the_region(given: str, endpoint: str) -> None:
-    sound, problems = config.parse(SOUND.replace("region: us-east-1", f"endpoint: {given}"))
+    sound, problems = loader.parse(SOUND.replace("region: us-east-1", f"endpoint: {given}"))
     assert problems == ()
     assert sound is not None
     assert sound.targets[0].endpoint == endpoint
 
 
 def test_providers_are_sent_as_the_api_lists_them() -> None:
-    sound, _ = config.parse(query("esp: [Gmail.COM, Others]"))
+    sound, _ = loader.parse(query("esp: [Gmail.COM, Others]"))
     assert sound is not None
     assert sound.targets[0].queries[0].filters["esp"] == ("gmail.com", "others")
 
@@ -403,23 +407,23 @@ def test_providers_are_sent_as_the_api_lists_them() -> None:
     [("90s", 90), ("5m", 300), ("1h30m", 5400), ("1d", 86_400), ("2w", 1_209_600), ("1500ms", 1.5), ("1y", 31_536_000)],
 )
 def test_durations_are_those_of_prometheus(text: str, seconds: float) -> None:
-    assert scalars.duration(text) == seconds
+    assert durations.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5", "m5", "1m1h", "-5m", "5 m", "1.5h", "٣m"])
 def test_other_durations_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(text))):
-        scalars.duration(text)
+        durations.parse_duration(text)
 
 
 def test_mistakes_within_and_beside_a_discovered_filter_are_told_together() -> None:
-    _, problems = config.parse(query("account_name: {discover: true, limit: 0}\n        esp: aol.com"))
+    _, problems = loader.parse(query("account_name: {discover: true, limit: 0}\n        esp: aol.com"))
     assert {problem.place for problem in problems} == {f"{Q}.account_name.limit", f"{Q}.esp"}
 
 
 def test_a_discovered_filter_is_frozen_with_its_expressions() -> None:
     wish = "{discover: true, include: news.*, exclude: ['.*old'], limit: 3}"
-    sound, problems = config.parse(query(f"account_name: {wish}\n        exclude: [{{account_name: unheard-of}}]"))
+    sound, problems = loader.parse(query(f"account_name: {wish}\n        exclude: [{{account_name: unheard-of}}]"))
     assert problems == ()
     assert sound is not None
     (only,) = sound.targets[0].queries
@@ -433,11 +437,11 @@ def test_a_discovered_filter_is_frozen_with_its_expressions() -> None:
 
 def test_the_filters_that_can_be_discovered_are_those_that_some_operation_lists() -> None:
     """They do not import each other."""
-    assert set(matrix.DISCOVERABLE) == set(OPERATIONS)
+    assert set(queries.DISCOVERABLE) == set(OPERATIONS)
 
 
 def test_the_config_is_frozen() -> None:
-    sound, _ = config.parse(target("labels: {team: growth}"))
+    sound, _ = loader.parse(target("labels: {team: growth}"))
     assert sound is not None
     with pytest.raises(AttributeError):
         sound.max_series = 5  # type: ignore[misc]
@@ -447,19 +451,19 @@ def test_the_config_is_frozen() -> None:
 
 class TestFiles:
     def test_a_file_that_is_not_there_says_where_to_start(self, tmp_path: Path) -> None:
-        _, (problem,) = config.read(tmp_path / "none.yaml")
+        _, (problem,) = loader.read(tmp_path / "none.yaml")
         assert "start from config.example.yaml" in problem.text
 
     def test_a_file_that_is_not_utf8_says_at_which_byte(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_bytes(b"a: \xff")
-        _, (problem,) = config.read(path)
+        _, (problem,) = loader.read(path)
         assert problem.place == "byte 3"
 
     def test_a_secret_file_that_cannot_be_read_is_a_mistake(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
-        path.write_text(credentials("{access_key_id_file: /nowhere/id, access_key_secret_file: /nowhere/secret}"))
-        _, problems = config.read(path)
+        path.write_text(with_credentials("{access_key_id_file: /nowhere/id, access_key_secret_file: /nowhere/secret}"))
+        _, problems = loader.read(path)
         assert [problem.place for problem in problems] == [
             f"{T}.credentials.access_key_id_file",
             f"{T}.credentials.access_key_secret_file",
@@ -470,9 +474,9 @@ class TestExample:
     """`config.example.yaml` is documentation that loads."""
 
     def test_it_loads_and_its_plan_fits(self) -> None:
-        sound, problems = config.read(ROOT / "config.example.yaml")
+        sound, problems = loader.read(ROOT / "config.example.yaml")
         assert sound is not None
-        assert (*problems, *soundness.problems(sound)) == ()
+        assert (*problems, *validation.problems(sound)) == ()
 
     @pytest.mark.parametrize(
         "key",
@@ -480,12 +484,12 @@ class TestExample:
             {
                 key
                 for model in (
-                    written.Top,
-                    written.Refresh,
-                    written.Target,
-                    access.Credentials,
-                    matrix.Query,
-                    matrix.Discover,
+                    schema.Top,
+                    schema.Refresh,
+                    schema.Target,
+                    credentials.Credentials,
+                    queries.Query,
+                    queries.Discover,
                 )
                 for key in model.model_fields
             }
@@ -495,8 +499,8 @@ class TestExample:
         assert re.search(rf"\b{key}:", (ROOT / "config.example.yaml").read_text())
 
     def test_its_values_are_the_defaults(self) -> None:
-        sound, _ = config.read(ROOT / "config.example.yaml")
-        plain, _ = config.parse(SOUND)
+        sound, _ = loader.read(ROOT / "config.example.yaml")
+        plain, _ = loader.parse(SOUND)
         assert sound is not None
         assert plain is not None
         for field in (
@@ -516,7 +520,7 @@ class TestExample:
 
 def test_the_configs_filters_are_the_clients() -> None:
     """They do not import each other."""
-    assert Filters._fields == matrix.FILTER_KEYS
+    assert Filters._fields == queries.FILTER_KEYS
 
 
 @pytest.mark.parametrize(
@@ -546,27 +550,27 @@ def test_the_configs_filters_are_the_clients() -> None:
     ],
 )
 def test_roles_are_taken_as_written(block: str, options: dict[str, str]) -> None:
-    sound, problems = config.parse(credentials(block))
+    sound, problems = loader.parse(with_credentials(block))
     assert problems == ()
     assert sound is not None
     assert dict(sound.targets[0].credentials.options) == options
 
 
 def test_an_address_that_is_no_uri_is_not_repeated_since_it_may_hold_a_token() -> None:
-    _, problems = config.parse(credentials("{type: credentials_uri, credentials_uri: 'host/?token=Canary123'}"))
+    _, problems = loader.parse(with_credentials("{type: credentials_uri, credentials_uri: 'host/?token=Canary123'}"))
     assert len(problems) == 1
     assert "Canary123" not in str(problems[0])
 
 
-@pytest.mark.parametrize("kind", access.TYPES)
+@pytest.mark.parametrize("kind", credentials.TYPES)
 def test_a_type_whose_package_is_missing_is_one_line_with_the_command(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs = {"ram_role_arn": f", role_arn: '{ROLE}'", "credentials_uri": ", credentials_uri: 'http://127.0.0.1:9'"}
-    (tmp_path / "config.yaml").write_text(credentials(f"{{type: {kind}{needs.get(kind, '')}}}"))
-    assert config.read(tmp_path / "config.yaml")[1] == ()
+    (tmp_path / "config.yaml").write_text(with_credentials(f"{{type: {kind}{needs.get(kind, '')}}}"))
+    assert loader.read(tmp_path / "config.yaml")[1] == ()
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
-    (problem,) = config.read(tmp_path / "config.yaml")[1]
+    (problem,) = loader.read(tmp_path / "config.yaml")[1]
     assert str(problem) == (
         f"{T}.credentials.type: {kind} needs alibabacloud-credentials. "
         "Install it: pip install alibabacloud-credentials."
@@ -574,4 +578,4 @@ def test_a_type_whose_package_is_missing_is_one_line_with_the_command(
 
 
 def test_the_types_that_may_be_written_are_those_that_exist() -> None:
-    assert tuple(ram.TYPES) == access.TYPES
+    assert tuple(ram_credentials.TYPES) == credentials.TYPES

@@ -1,0 +1,39 @@
+"""`doctor`: a few real calls for each target, and what is wrong in plain words."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from exporter.clock import SystemClock
+from exporter.commands import exit_status, flags
+from exporter.config.checking import ConfigError
+from exporter.config.shards import Shard
+from exporter.doctor import report
+from exporter.doctor.examination import examine, longest
+from exporter.plan import validation
+
+
+@click.command()
+@flags.config_file
+@flags.shard
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: for tickets.",
+)
+def command(config_file: Path, shard: Shard, style: str) -> None:
+    """Ask each target at most ten real questions, and tell what is wrong and what mends it."""
+    try:
+        settings = validation.load(config_file, shard).of(shard)
+    except ConfigError as error:
+        exit_status.fail(str(error))
+    click.echo(longest(settings), err=True)
+    reports = exit_status.run(examine(settings, SystemClock()))
+    if reports is None:
+        exit_status.fail("interrupted")
+    click.echo(report.as_json(reports) if style == "json" else report.as_text(reports))
+    sys.exit(0 if report.is_well(reports) else 1)

@@ -1,0 +1,111 @@
+"""The config as run: frozen values, durations in seconds."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from exporter.config.shards import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Seconds between two reads of days that have ended."""
+
+    recent: float
+    older: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where the credentials come from; never the credentials themselves."""
+
+    type: str
+    access_key_id_file: Path | None
+    access_key_secret_file: Path | None
+    security_token_file: Path | None
+    options: Mapping[str, str] = field(repr=False)
+    """What the types of the extra `ram` need; an address among them may hold a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """Which of the values that the API lists are meant. Expressions are held against the whole value."""
+
+    include: tuple[re.Pattern[str], ...]
+    """At least one matches, where there are any."""
+    exclude: tuple[re.Pattern[str], ...]
+    limit: int
+    """The most values, those known longest first."""
+
+    def means(self, value: str) -> bool:
+        """Return whether the expressions let a value through."""
+        wanted = not self.include or any(each.fullmatch(value) for each in self.include)
+        return wanted and not any(each.fullmatch(value) for each in self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A matrix of filter values."""
+
+    place: str
+    name: str
+    filters: Mapping[str, tuple[str, ...]]
+    discovered: Mapping[str, Discover]
+    """The filters whose values the API lists."""
+    exclude: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One Direct Mail account in one region."""
+
+    place: str
+    name: str
+    region: str
+    """"" where only an endpoint is given."""
+    endpoint: str
+    """`https://host[:port]`."""
+    timezone: ZoneInfo
+    rate_limit_per_minute: float
+    timeout: float
+    page_size: int
+    labels: Mapping[str, str]
+    credentials: Credentials
+    queries: tuple[Query, ...]
+
+    @property
+    def account(self) -> str:
+        """Whose numbers the target has and where their days begin: what is known of one is of no use to another."""
+        return f"{self.region or self.endpoint} {self.timezone.key}"
+
+    @property
+    def discovered(self) -> tuple[str, ...]:
+        """The filters that some query wants discovered, each once."""
+        return tuple(dict.fromkeys(key for query in self.queries for key in query.discovered))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that the config file says, durations in seconds."""
+
+    poll_interval: float | None
+    """None is `auto`."""
+    windows: tuple[str, ...]
+    refresh: Refresh
+    stale_after: float | None
+    """None is the default, which depends on the poll interval."""
+    state_file: Path | None
+    max_series: int
+    discovery_interval: float
+    """Seconds between two lists of the same values."""
+    reported_rates: bool
+    targets: tuple[Target, ...]
+    digest: str
+    """SHA-256 of the text that this was read from."""
+
+    def of(self, shard: Shard) -> Self:
+        """Return the part that a shard runs: everything, with its own targets only, which may be none."""
+        return replace(self, targets=shard.part(self.targets))

@@ -1,0 +1,54 @@
+"""The combinations that a query's lists multiply to; the unit that gets its own series."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from exporter.config.model import Query, Target
+from exporter.config.queries import FILTER_KEYS
+from exporter.directmail.model import Filters
+
+Key = tuple[str, Filters]
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """One expanded set of filters of a query; the unit that gets its own series."""
+
+    target: str
+    query: str
+    filters: Filters
+
+    @property
+    def key(self) -> Key:
+        """What it is known by, whatever query names it."""
+        return (self.target, self.filters)
+
+
+def expand(target: Target, query: Query) -> tuple[Combination, ...]:
+    """Return the combinations of a query: its lists multiplied, less what `exclude` matches, in the config's order.
+
+    A query with a filter that is discovered has none that are known from the config.
+    """
+    if query.discovered:
+        return ()
+    keys = tuple(query.filters)
+    rows = (dict(zip(keys, values, strict=True)) for values in product(*query.filters.values()))
+    return tuple(Combination(target.name, query.name, Filters(**row)) for row in rows if not is_excluded(query, row))
+
+
+def configured(target: Target) -> tuple[Combination, ...]:
+    """Return the combinations that the config names, those of discovered filters not among them."""
+    return tuple(item for query in target.queries for item in expand(target, query))
+
+
+def is_excluded(query: Query, row: Mapping[str, str]) -> bool:
+    """Return whether the query leaves out these filters."""
+    return any(all(row[key] == value for key, value in entry.items()) for entry in query.exclude)
+
+
+def describe(filters: Filters) -> str:
+    """Return the filters as an operator reads them: `account_name=a@b, esp=gmail.com`, or `(no filter)`."""
+    return (
+        ", ".join(f"{key}={value}" for key, value in zip(FILTER_KEYS, filters, strict=True) if value) or "(no filter)"
+    )

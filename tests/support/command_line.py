@@ -1,0 +1,16 @@
+"""The command line in this process."""
+
+import click
+from click.testing import CliRunner, Result
+
+from exporter.commands.main import cli
+
+
+def subcommand(name: str) -> click.Command:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return command
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)

@@ -1,0 +1,65 @@
+"""The web server with made-up metrics, and raw requests to it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html import unescape
+from typing import Any
+
+from aiohttp import web
+
+from exporter.clock import SystemClock
+from exporter.metrics.exposition import Page
+from exporter.web.authentication import Security
+from exporter.web.connections import serve
+from exporter.web.routes import Routes, make_app
+from exporter.web.sockets import bind
+from exporter.web.webconfig import WebConfig
+from tests.support.processes import PATIENCE
+
+
+class Metrics:
+    """Metrics that come when the test says."""
+
+    def __init__(self, size: int = 1) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+        self.waiting = 0
+        self.page = Page("text/plain; version=0.0.4; charset=utf-8", "", [b"x" * size])
+
+    async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
+        self.waiting += 1
+        await self.free.wait()
+        self.waiting -= 1
+        return self.page
+
+
+async def status(request: web.Request) -> web.Response:
+    return web.Response(text="all is well")
+
+
+@asynccontextmanager
+async def served(routes: Routes, *addresses: str, **options: Any) -> AsyncIterator[list[str]]:
+    app = make_app(routes, Security(WebConfig(), SystemClock()))
+    async with serve(app, bind(addresses), **options) as listening:
+        yield listening.addresses
+
+
+async def said(address: str, request: bytes, *, ends: bool = True) -> bytes:
+    """Return everything that is answered to these bytes until the server hangs up."""
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request)
+    if ends:
+        writer.write_eof()
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+def text_of(html: str) -> str:
+    """Return what a reader sees, one space between words."""
+    body = re.sub(r"(?s)<(style|title)>.*?</\1>|</?i>", "", html)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
