@@ -31,7 +31,7 @@ from exporter.store.memory import Store
 from exporter.store.sqlite import StateFile
 from exporter.watch import changes
 from exporter.web.routes import Routes
-from exporter.web.server import Front, Options
+from exporter.web.server import Options, WebServer
 from exporter.web.status import About, StatusPage
 
 __all__ = ["App", "Options", "checked", "load"]
@@ -75,7 +75,7 @@ class App:
             StateFile(settings.state_file, self._store, self._clock, self._catalogue) if settings.state_file else None
         )
         self._telemetry = Telemetry(registry, self._store.decreases, self._state, self._catalogue, shard)
-        self._front = Front(options, self._clock)
+        self._web = WebServer(options, self._clock)
         self._polling = Polling(
             self._store, self._catalogue, self._publisher, self._telemetry, self._clock, environment
         )
@@ -109,13 +109,13 @@ class App:
         async with (
             self._kept(),
             open_session() as session,
-            self._front.open(routes) as addresses,
+            self._web.open(routes) as addresses,
             asyncio.TaskGroup() as self._tasks,
         ):
             self._polling.open(session, self._tasks)
             with self._signals():
                 own = [
-                    self._tasks.create_task(work) for work in (self._publisher.run(), self._front.run(), self._watch())
+                    self._tasks.create_task(work) for work in (self._publisher.run(), self._web.run(), self._watch())
                 ]
                 if self._state is not None:
                     own.append(self._tasks.create_task(self._state.run()))

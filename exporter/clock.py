@@ -56,7 +56,7 @@ class VirtualClock:
         await asyncio.sleep(seconds / self._speed)
 
 
-async def nap(clock: Clock, seconds: float, woken: asyncio.Event) -> None:
+async def sleep_or_wake(clock: Clock, seconds: float, woken: asyncio.Event) -> None:
     """Sleep so long, or until the event is set."""
     both: tuple[Coroutine[Any, Any, object], ...] = (clock.sleep(seconds), woken.wait())
     naps = [asyncio.create_task(each) for each in both]

@@ -8,13 +8,13 @@ from tests.support.clock import ScriptedClock, settle
 async def test_sleepers_wake_in_order_and_each_at_its_own_moment() -> None:
     clock, woken = ScriptedClock(monotonic=0.0), []
 
-    async def nap(seconds: float, then: float = 0.0) -> None:
+    async def sleep(seconds: float, then: float = 0.0) -> None:
         await clock.sleep(seconds)
         woken.append(clock.monotonic())
         if then:
-            await nap(then)
+            await sleep(then)
 
-    tasks = [asyncio.create_task(nap(5.0)), asyncio.create_task(nap(1.0, then=2.0))]
+    tasks = [asyncio.create_task(sleep(5.0)), asyncio.create_task(sleep(1.0, then=2.0))]
     await clock.advance(4.0)
     assert woken == [1.0, 3.0]
     await clock.advance(1.0)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
-from exporter.clock import Clock, nap
+from exporter.clock import Clock, sleep_or_wake
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import OPERATIONS
@@ -67,7 +67,9 @@ class Discovery:
             self._followed.clear()
             await self.look()
             if self._due:
-                await nap(self._clock, max(0.0, min(self._due.values()) - self._clock.monotonic()), self._followed)
+                await sleep_or_wake(
+                    self._clock, max(0.0, min(self._due.values()) - self._clock.monotonic()), self._followed
+                )
             else:
                 await self._followed.wait()
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import structlog
 
-from exporter.clock import Clock, nap
+from exporter.clock import Clock, sleep_or_wake
 from exporter.config.durations import format_duration
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.crosscheck import Crosscheck
@@ -165,7 +165,7 @@ class Collector:
     async def _nap(self, seconds: float) -> None:
         """Sleep so long, or until a read comes back."""
         self._returned.clear()
-        await nap(self._clock, min(seconds, LONGEST_NAP), self._returned)
+        await sleep_or_wake(self._clock, min(seconds, LONGEST_NAP), self._returned)
 
     async def _read(self, slot: Slot) -> None:
         asked_at = self._clock.time()

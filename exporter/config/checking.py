@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-Model = TypeVar("Model", bound="Written")
+Model = TypeVar("Model", bound="Schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class Misfit(ValueError):
+class Conflict(ValueError):
     """Two settings that do not go together; `key` is the one to blame."""
 
     def __init__(self, key: str, text: str) -> None:
@@ -41,7 +41,7 @@ class Misfit(ValueError):
         self.key = key
 
 
-class Written(BaseModel):
+class Schema(BaseModel):
     """Settings as they are written: no key too many, no value of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
@@ -54,7 +54,7 @@ class Written(BaseModel):
     """Keys whose values no message repeats."""
 
     @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Yield the keys, and why, that do not go together as given, whether or not their values are sound."""
         yield from ()
 
@@ -65,7 +65,7 @@ def check(
     """Return the item as its model; add what is wrong with it to `problems`. `children` are checked elsewhere."""
     if isinstance(item, dict):
         item = {key: value for key, value in item.items() if key not in children}
-        problems += [Problem(join(place, (key,)), text) for key, text in model.misfits(item)]
+        problems += [Problem(join(place, (key,)), text) for key, text in model.conflicts(item)]
     try:
         return model.model_validate(item)
     except ValidationError as error:
@@ -79,7 +79,7 @@ def join(place: str, path: tuple[int | str, ...]) -> str:
     return re.sub(r"^\.", "", place + steps)
 
 
-def _problem(model: type[Written], place: str, detail: ErrorDetails, children: tuple[str, ...]) -> Problem:
+def _problem(model: type[Schema], place: str, detail: ErrorDetails, children: tuple[str, ...]) -> Problem:
     where, value, kind = join(place, detail["loc"]), detail["input"], detail["type"]
     if kind == "extra_forbidden":
         key = str(detail["loc"][-1])
@@ -93,14 +93,14 @@ def _problem(model: type[Written], place: str, detail: ErrorDetails, children: t
         return Problem(where, f"is missing; write {model.examples.get(str(detail['loc'][-1]), 'it')}")
     if kind == "value_error":
         error = detail["ctx"]["error"]
-        return Problem(join(where, (error.key,)) if isinstance(error, Misfit) else where, str(error))
+        return Problem(join(where, (error.key,)) if isinstance(error, Conflict) else where, str(error))
     if kind in ("model_type", "dict_type"):
         return Problem(where, "is not a block of settings; write its keys in lines of their own below it")
     shown = "the value" if any(step in model.secret for step in detail["loc"]) else repr(value)
     return Problem(where, f"{shown} is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}")
 
 
-def _below(model: type[Written], path: tuple[int | str, ...]) -> type[Written]:
+def _below(model: type[Schema], path: tuple[int | str, ...]) -> type[Schema]:
     """Return the model that stands at `path` in a model."""
     for step in path:
         annotation = model.model_fields[str(step)].annotation

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, field_validator
 
-from exporter.config.checking import Written
+from exporter.config.checking import Schema
 from exporter.config.durations import parse_duration
 from exporter.config.scalars import NOT_INLINE, File, base_url
 
@@ -52,7 +52,7 @@ def _uri(value: object) -> str:
     raise ValueError("this is not an address; write one such as http://127.0.0.1:9000/credentials")  # may hold a token
 
 
-class Credentials(Written):
+class Credentials(Schema):
     """Where the credentials come from."""
 
     refused = NOT_INLINE
@@ -100,7 +100,7 @@ class Credentials(Written):
         return value
 
     @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         given = {key for key in item if key in cls.model_fields and key != "type"}
         kind = str(item.get("type") or ("files" if given else "environment"))
         needed = cls.REQUIRED.get(kind, ())

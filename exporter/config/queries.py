@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from exporter.config.checking import Misfit, Problem, Written, check, join
+from exporter.config.checking import Conflict, Problem, Schema, check, join
 from exporter.config.scalars import Flag, Name, Pattern, Values, values, whole
 from exporter.directmail.model import Filters
 
@@ -16,7 +16,7 @@ ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
 """The mailbox providers that the API can filter by (GetTrackList's documentation)."""
 
 
-class Discover(Written):
+class Discover(Schema):
     """In the place of a filter's values: those that the API lists, as far as they match."""
 
     examples: ClassVar[dict[str, str]] = {"discover": "discover: true"}
@@ -57,7 +57,7 @@ def _esp(value: str) -> str:
 Choice = Annotated[tuple[str, ...] | Discover, BeforeValidator(_choice)]
 
 
-class Query(Written):
+class Query(Schema):
     """A query whose discovered filters are models already; `checked` makes it from what is written."""
 
     examples: ClassVar[dict[str, str]] = {"name": "a name such as `name: by_sender`"}
@@ -99,7 +99,7 @@ class Query(Written):
         return value
 
     @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if "tag_name" in item and "account_name" not in item:
             given = "discovery" if isinstance(item["tag_name"], Discover) else repr(item["tag_name"])
             text = "needs account_name: the API tells tags apart within a sender only; add account_name"
@@ -112,13 +112,13 @@ class Query(Written):
             for key, value in entry.items():
                 sent = value.lower() if key == "esp" else value
                 if sent not in filters.get(key, ()) and key not in discovered:
-                    raise Misfit(
+                    raise Conflict(
                         f"exclude[{index}].{key}",
                         f"{value!r} is a value that the query does not ask for; remove or correct it",
                     )
                 entry[key] = sent
         if self.exclude and not discovered and not any(self._kept(entry_values) for entry_values in self._rows()):
-            raise Misfit("exclude", "leaves nothing of the query; remove some of its entries, or the query")
+            raise Conflict("exclude", "leaves nothing of the query; remove some of its entries, or the query")
         return self
 
     @property

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from exporter.config.checking import Misfit, Written
+from exporter.config.checking import Conflict, Schema
 from exporter.config.durations import parse_duration
 from exporter.config.queries import FILTER_KEYS
 from exporter.config.regions import REGIONS
@@ -35,12 +35,12 @@ EXAMPLES = {
 }
 
 
-class Refresh(Written):
+class Refresh(Schema):
     recent: Duration = 3600.0
     older: Duration = 43_200.0
 
 
-class Top(Written):
+class Top(Schema):
     """The settings outside the targets."""
 
     examples = EXAMPLES
@@ -88,7 +88,7 @@ class Top(Written):
     @model_validator(mode="after")
     def _stale_after_a_poll(self) -> Self:
         if self.stale_after is not None and self.poll_interval is not None and self.stale_after <= self.poll_interval:
-            raise Misfit(
+            raise Conflict(
                 "stale_after",
                 f"{self.stale_after:g}s is not longer than the poll interval of {self.poll_interval:g}s; "
                 "write three times the poll interval, or leave it out",
@@ -96,7 +96,7 @@ class Top(Written):
         return self
 
 
-class Target(Written):
+class Target(Schema):
     """A target without its queries."""
 
     examples = EXAMPLES
@@ -156,7 +156,7 @@ class Target(Written):
         return value
 
     @classmethod
-    def misfits(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if ("region" in item) == ("endpoint" in item):
             state = "stand both" if "region" in item else "are both missing"
             yield (

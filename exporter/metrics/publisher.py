@@ -23,7 +23,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at the calendar and at what has gone stale."""
 
 
-class _Board:
+class _TargetView:
     """One target as it is shown on one day."""
 
     def __init__(self, plan: TargetPlan, day: date) -> None:
@@ -44,34 +44,34 @@ class Publisher:
         self._store = store
         self._exposition = exposition
         self._clock = clock
-        self._boards: dict[str, _Board] = {}
+        self._views: dict[str, _TargetView] = {}
 
     async def show(self, plans: Iterable[TargetPlan], gone: Iterable[str] = ()) -> None:
         """Show targets by these plans, and those that are gone no more, in one step."""
-        boards = [self._begin(plan) for plan in plans]
-        for board in boards:
-            await self._put_all(board, board.plan.combinations)
-        for board in boards:
-            if board.pending is not None and self._is_shown(board):
-                self._exposition.swap(board.plan.target.name, board.pending)
-                board.pending = None
+        views = [self._begin(plan) for plan in plans]
+        for view in views:
+            await self._put_all(view, view.plan.combinations)
+        for view in views:
+            if view.pending is not None and self._is_shown(view):
+                self._exposition.swap(view.plan.target.name, view.pending)
+                view.pending = None
         for target in gone:
             self.hide(target)
 
     def hide(self, target: str) -> None:
         """Show a target no more."""
-        self._boards.pop(target, None)
+        self._views.pop(target, None)
         self._exposition.drop(target)
 
     def replan(self, plan: TargetPlan) -> None:
         """Take over another plan for the same combinations and windows."""
-        self._boards[plan.target.name].plan = plan
+        self._views[plan.target.name].plan = plan
 
     def refresh(self, combination: Combination) -> None:
         """Show a combination as the store knows it now; one that is not shown is left alone."""
-        board = self._boards.get(combination.target)
-        if board is not None and combination in board.combinations:
-            self._put(board, combination)
+        view = self._views.get(combination.target)
+        if view is not None and combination in view.combinations:
+            self._put(view, combination)
 
     async def run(self) -> None:
         """Slide windows at midnight and drop what has gone stale, until cancelled."""
@@ -81,59 +81,59 @@ class Publisher:
 
     async def look(self) -> None:
         """Bring everything in step with the clock."""
-        for board in tuple(self._boards.values()):
+        for view in tuple(self._views.values()):
             now = self._clock.time()
-            if not self._is_shown(board):  # hidden or replaced while another one was looked at
+            if not self._is_shown(view):  # hidden or replaced while another one was looked at
                 continue
-            if today(now, board.plan.target.timezone) != board.day:
-                await self.show([board.plan])
+            if today(now, view.plan.target.timezone) != view.day:
+                await self.show([view.plan])
             else:
-                await self._put_all(board, [each for each, expiry in board.expiries.items() if expiry < now])
+                await self._put_all(view, [each for each, expiry in view.expiries.items() if expiry < now])
 
-    def _begin(self, plan: TargetPlan) -> _Board:
-        """Return a new board for the target, which takes in everything that is read from now on."""
+    def _begin(self, plan: TargetPlan) -> _TargetView:
+        """Return a new view for the target, which takes in everything that is read from now on."""
         name, zone = plan.target.name, plan.target.timezone
-        board = self._boards[name] = _Board(plan, today(self._clock.time(), zone))
-        bounds = {window: window_bounds(window, board.day, zone) for window in plan.windows}
+        view = self._views[name] = _TargetView(plan, today(self._clock.time(), zone))
+        bounds = {window: window_bounds(window, view.day, zone) for window in plan.windows}
         # All keys at once: this is the order in which they are shown, whatever is read first.
-        board.pending = {
+        view.pending = {
             **dict.fromkeys(plan.combinations, ()),
             None: tables.bounds_block(name, bounds, plan.target.labels),
         }
-        return board
+        return view
 
-    async def _put_all(self, board: _Board, combinations: Iterable[Combination]) -> None:
+    async def _put_all(self, view: _TargetView, combinations: Iterable[Combination]) -> None:
         started = perf_counter()
         for combination in combinations:
-            if not self._is_shown(board):
+            if not self._is_shown(view):
                 return
-            self._put(board, combination)
+            self._put(view, combination)
             if perf_counter() - started > SLICE:
                 await asyncio.sleep(0)
                 started = perf_counter()
 
-    def _is_shown(self, board: _Board) -> bool:
-        """Whether the board is still the one of its target: another task may have had its turn."""
-        return self._boards.get(board.plan.target.name) is board
+    def _is_shown(self, view: _TargetView) -> bool:
+        """Whether the view is still the one of its target: another task may have had its turn."""
+        return self._views.get(view.plan.target.name) is view
 
-    def _put(self, board: _Board, combination: Combination) -> None:
-        record, plan = self._store.get(combination.key), board.plan
-        board.expiries.pop(combination, None)
+    def _put(self, view: _TargetView, combination: Combination) -> None:
+        record, plan = self._store.get(combination.key), view.plan
+        view.expiries.pop(combination, None)
         stale = False
         if record.last_success_at is not None:
             expiry = record.last_success_at + plan.stale_after
             stale = expiry < self._clock.time()
             if not stale:
-                board.expiries[combination] = expiry
+                view.expiries[combination] = expiry
         block = tables.block(
             combination,
             record,
-            board.days,
+            view.days,
             plan.target.labels,
             stale=stale,
             reported_rates=plan.reported_rates,
         )
-        if board.pending is None:
+        if view.pending is None:
             self._exposition.replace(combination.target, combination, block)
         else:
-            board.pending[combination] = block
+            view.pending[combination] = block

@@ -51,7 +51,7 @@ class TargetState(Protocol):
     def backlog(self) -> int: ...
 
 
-class Written(Protocol):
+class Persistence(Protocol):
     """What is kept on disk."""
 
     writable: bool
@@ -126,7 +126,7 @@ class Telemetry:
         self,
         registry: CollectorRegistry,
         decreases: Mapping[str, int],
-        state: Written | None = None,
+        state: Persistence | None = None,
         catalogue: Catalogue | None = None,
         shard: Shard = WHOLE,
     ) -> None:
@@ -226,7 +226,7 @@ class Telemetry:
 class _States(Collector):
     """The targets' states, read when scraped."""
 
-    def __init__(self, decreases: Mapping[str, int], state: Written | None, catalogue: Catalogue) -> None:
+    def __init__(self, decreases: Mapping[str, int], state: Persistence | None, catalogue: Catalogue) -> None:
         self._state = state
         self._catalogue = catalogue
         self.targets: dict[str, TargetState] = {}

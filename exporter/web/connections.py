@@ -78,7 +78,7 @@ async def _in_time(request: web.Request, handler: Handler) -> web.StreamResponse
     return await handler(request)
 
 
-class Listening:
+class Listener:
     """A server that listens. Its TLS context can be replaced while it runs."""
 
     def __init__(self, server: web.Server, sockets: Sequence[socket.socket], patience: float) -> None:
@@ -118,7 +118,7 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     *,
     first_request_seconds: float = FIRST_REQUEST_SECONDS,
-) -> AsyncIterator[Listening]:
+) -> AsyncIterator[Listener]:
     """Answer on these sockets, which are closed in the end."""
     app.middlewares.insert(0, _in_time)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
@@ -128,7 +128,7 @@ async def serve(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None
-        listening = Listening(runner.server, sockets, first_request_seconds)
+        listening = Listener(runner.server, sockets, first_request_seconds)
         stack.callback(listening.close)
         await listening.use(tls)
         yield listening

@@ -15,7 +15,7 @@ from exporter.config.checking import ConfigError
 from exporter.watch import changes, digests
 from exporter.web import sockets, webconfig
 from exporter.web.authentication import Security
-from exporter.web.connections import Listening, serve
+from exporter.web.connections import Listener, serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.webconfig import WebConfig
 
@@ -34,7 +34,7 @@ class Options:
     """Whether systemd hands over the sockets, in the place of `listen_addresses`."""
 
 
-class Front:
+class WebServer:
     """The open web side of one process."""
 
     def __init__(self, options: Options, clock: Clock) -> None:
@@ -67,7 +67,7 @@ class Front:
         async for _ in changes(partial(webconfig.files, file), self._known, self._clock):
             await self._follow(file, self._listening)
 
-    async def _follow(self, file: Path, listening: Listening) -> None:
+    async def _follow(self, file: Path, listening: Listener) -> None:
         try:
             settings = await asyncio.to_thread(webconfig.read, file)
         except ConfigError as error:

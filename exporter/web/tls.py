@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from exporter.config.checking import Misfit, Written
+from exporter.config.checking import Conflict, Schema
 from exporter.config.scalars import Flag
 
 FILE_KEYS = ("cert_file", "key_file", "client_ca_file")
@@ -43,7 +43,7 @@ CIPHERS_13 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
 
-class TlsServerConfig(Written):
+class TlsServerConfig(Schema):
     """The block as it is written; keys and defaults are the toolkit's."""
 
     cert: str = ""
@@ -104,11 +104,11 @@ class TlsServerConfig(Written):
 
 
 def context(settings: TlsServerConfig, folder: Path) -> ssl.SSLContext:
-    """Return the server's TLS context; relative paths begin at `folder`. Raise Misfit."""
+    """Return the server's TLS context; relative paths begin at `folder`. Raise Conflict."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version, made.maximum_version = VERSIONS[settings.min_version], VERSIONS[settings.max_version]
     if made.minimum_version > made.maximum_version:
-        raise Misfit("min_version", f"{settings.min_version} is above max_version {settings.max_version}; lower it")
+        raise Conflict("min_version", f"{settings.min_version} is above max_version {settings.max_version}; lower it")
     _choose_ciphers(made, settings)
     for curve in settings.curve_preferences:
         made.set_ecdh_curve(CURVES[curve])
@@ -121,7 +121,7 @@ def context(settings: TlsServerConfig, folder: Path) -> ssl.SSLContext:
         except (ssl.SSLError, OSError) as error:
             reason = getattr(error, "reason", None) or "they are not PEM, or the key is encrypted"
             text = f"certificate and key cannot be used together ({reason}); name a PEM certificate and its own key"
-            raise Misfit("cert" if settings.cert else "cert_file", text) from None
+            raise Conflict("cert" if settings.cert else "cert_file", text) from None
     _ask_clients(made, settings, folder)
     return made
 
@@ -136,7 +136,7 @@ def _choose_ciphers(made: ssl.SSLContext, settings: TlsServerConfig) -> None:
     older = [CIPHERS[name] for name in settings.cipher_suites if name in CIPHERS]
     if not older:
         if made.maximum_version < ssl.TLSVersion.TLSv1_3:
-            raise Misfit("cipher_suites", "names suites of TLS 1.3 only, which max_version forbids; name others")
+            raise Conflict("cipher_suites", "names suites of TLS 1.3 only, which max_version forbids; name others")
         made.minimum_version = ssl.TLSVersion.TLSv1_3
         return
     made.set_ciphers(":".join(older))
@@ -147,10 +147,10 @@ def _ask_clients(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) 
     key = "client_ca" if settings.client_ca else "client_ca_file"
     has_authority = bool(settings.client_ca or settings.client_ca_file)
     if settings.client_allowed_sans and policy != ssl.CERT_REQUIRED:
-        raise Misfit("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; write that too")
+        raise Conflict("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; write that too")
     if policy == ssl.CERT_NONE:
         if has_authority:
-            raise Misfit(
+            raise Conflict(
                 key, "is given, but no certificate is asked for; write client_auth_type: RequireAndVerifyClientCert"
             )
         return
@@ -165,7 +165,7 @@ def _ask_clients(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) 
             made.load_verify_locations(folder / settings.client_ca_file)
     except (ssl.SSLError, OSError) as error:
         why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no PEM certificate"
-        raise Misfit(key, f"cannot be used: {why}") from None
+        raise Conflict(key, f"cannot be used: {why}") from None
 
 
 @contextmanager
@@ -173,24 +173,24 @@ def _file(settings: TlsServerConfig, what: str, folder: Path) -> Iterator[Path]:
     """Yield the file that holds the certificate or the key, for the moment that one given inline is in a file."""
     inline, named = getattr(settings, what), getattr(settings, f"{what}_file")
     if inline and named:
-        raise Misfit(what, f"stands beside {what}_file; remove one of them")
+        raise Conflict(what, f"stands beside {what}_file; remove one of them")
     if named:
         path = folder / named
         if not os.access(path, os.R_OK) or not path.is_file():
-            raise Misfit(f"{what}_file", f"{named!r} cannot be read; name a file that this user may read")
+            raise Conflict(f"{what}_file", f"{named!r} cannot be read; name a file that this user may read")
         yield path
     elif inline:
         with _in_memory(what, inline) as path:
             yield path
     else:
-        raise Misfit(f"{what}_file", "is missing; TLS needs cert_file and key_file")
+        raise Conflict(f"{what}_file", "is missing; TLS needs cert_file and key_file")
 
 
 @contextmanager
 def _in_memory(what: str, text: str) -> Iterator[Path]:
     """Yield a file that is in no folder and on no disk: OpenSSL takes certificates from files only."""
     if not hasattr(os, "memfd_create"):
-        raise Misfit(what, f"can be given inline on Linux only; write {what}_file")
+        raise Conflict(what, f"can be given inline on Linux only; write {what}_file")
     number = os.memfd_create(what)
     try:
         os.write(number, text.encode())

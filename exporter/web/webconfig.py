@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from exporter.config import yamlfile
-from exporter.config.checking import ConfigError, Misfit, Problem, Written, check
+from exporter.config.checking import ConfigError, Conflict, Problem, Schema, check
 from exporter.config.scalars import Flag, whole
 from exporter.web import tls
 from exporter.web.tls import TlsServerConfig
@@ -54,7 +54,7 @@ class WebConfig:
     rate_limit: RateLimit | None = None
 
 
-class _HttpServerConfig(Written):
+class _HttpServerConfig(Schema):
     http2: Flag = True
     headers: dict[str, str] = Field(default_factory=dict)
 
@@ -71,11 +71,11 @@ class _HttpServerConfig(Written):
                 raise ValueError(f"{text!r} is not one line of text; quote it")
             allowed = HEADERS[name]
             if text and allowed and text not in allowed:
-                raise Misfit(name, f"{text!r} is no value of this header; write {' or '.join(allowed)}")
+                raise Conflict(name, f"{text!r} is no value of this header; write {' or '.join(allowed)}")
         return value
 
 
-class _RateLimit(Written):
+class _RateLimit(Schema):
     interval: float = 0.0
     burst: Annotated[int, whole(0, 1_000_000)] = 0
 
@@ -85,7 +85,7 @@ class _RateLimit(Written):
         return 0.0 if value in (0, "0", "0s") else _go_duration(value)
 
 
-class _Document(Written):
+class _Document(Schema):
     secret = ("key", "basic_auth_users")
 
     tls_server_config: TlsServerConfig | None = None
@@ -104,7 +104,7 @@ class _Document(Written):
             if not user or ":" in user:
                 raise ValueError(f"{user!r} cannot be a user's name; write one without a colon")
             if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
-                raise Misfit(user, "is not a bcrypt hash; make one with htpasswd -nBC 10, and quote it")
+                raise Conflict(user, "is not a bcrypt hash; make one with htpasswd -nBC 10, and quote it")
         return {user: hashed.encode() for user, hashed in value.items()}
 
 
@@ -131,9 +131,9 @@ def read(path: Path) -> WebConfig:
     if written.tls_server_config is not None and written.tls_server_config.is_enabled:
         try:
             context = tls.context(written.tls_server_config, path.parent)
-        except Misfit as misfit:
-            place = f"tls_server_config.{misfit.key}"
-            raise ConfigError(str(path), (Problem(place, str(misfit)),)) from None
+        except Conflict as conflict:
+            place = f"tls_server_config.{conflict.key}"
+            raise ConfigError(str(path), (Problem(place, str(conflict)),)) from None
     limit = written.rate_limit
     return WebConfig(
         context,

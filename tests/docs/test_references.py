@@ -10,7 +10,7 @@ import yaml
 
 from exporter import __version__
 from exporter.config import loader
-from exporter.config.checking import Written
+from exporter.config.checking import Schema
 from exporter.directmail.classification import failure
 from exporter.directmail.errors import REASONS
 from exporter.plan import validation
@@ -27,7 +27,7 @@ LEAST: dict[str, Any] = {"name": "a", "region": "us-east-1", "discover": True}
 """What the models need beside the key that is looked at."""
 
 
-def schemas(parent: type[Written] = Written) -> Iterator[type[Written]]:
+def schemas(parent: type[Schema] = Schema) -> Iterator[type[Schema]]:
     """Yield every model of the config, whatever module it is in."""
     for model in parent.__subclasses__():
         name = model.__module__
@@ -47,13 +47,13 @@ def tables() -> list[dict[str, dict[str, str]]]:
     return found
 
 
-def table_of(model: type[Written]) -> dict[str, dict[str, str]]:
+def table_of(model: type[Schema]) -> dict[str, dict[str, str]]:
     """Return the table that speaks most of the model's keys and least of others."""
     keys = model.model_fields.keys()
     return max(tables(), key=lambda table: len(table.keys() & keys) - len(table.keys() - keys))
 
 
-def value_of(model: type[Written], key: str, text: str) -> object:
+def value_of(model: type[Schema], key: str, text: str) -> object:
     """Return what the model makes of a key that is written like this."""
     given = {name: value for name, value in LEAST.items() if name in model.model_fields}
     if key == "endpoint":
@@ -64,13 +64,13 @@ def value_of(model: type[Written], key: str, text: str) -> object:
 
 
 @pytest.mark.parametrize("model", list(schemas()), ids=lambda model: model.__name__)
-def test_every_key_of_the_config_is_in_the_reference_and_no_other(model: type[Written]) -> None:
+def test_every_key_of_the_config_is_in_the_reference_and_no_other(model: type[Schema]) -> None:
     keys = {field.alias or name for name, field in model.model_fields.items()}
     assert set(table_of(model)) == keys | CHILDREN.get(model.__name__, set())
 
 
 @pytest.mark.parametrize("model", list(schemas()), ids=lambda model: model.__name__)
-def test_defaults_and_examples_of_the_reference_are_what_they_say(model: type[Written]) -> None:
+def test_defaults_and_examples_of_the_reference_are_what_they_say(model: type[Schema]) -> None:
     for key, row in table_of(model).items():
         if key not in model.model_fields:
             continue

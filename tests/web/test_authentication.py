@@ -18,7 +18,7 @@ from exporter.config.checking import ConfigError
 from exporter.web import webconfig
 from exporter.web.authentication import KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords, names_of
 from exporter.web.routes import Routes
-from exporter.web.server import Front, Options
+from exporter.web.server import Options, WebServer
 from exporter.web.webconfig import BCRYPT
 from tests.support.certificates import Authority
 from tests.support.clock import ScriptedClock
@@ -39,7 +39,7 @@ def login(user: str, password: str) -> dict[str, str]:
 async def front(file: Path, text: str, clock: Clock | None = None) -> AsyncIterator[str]:
     """Serve with this web configuration, and follow its file; yield the address."""
     file.write_text(text)
-    each = Front(Options(("127.0.0.1:0",), config_file=file), clock or SystemClock())
+    each = WebServer(Options(("127.0.0.1:0",), config_file=file), clock or SystemClock())
     async with each.open(Routes(Metrics(), lambda: "", status, None)) as (address,), running(each.run()):
         yield address
 
