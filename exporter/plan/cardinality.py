@@ -6,14 +6,8 @@ from exporter.config.model import Config, Target
 from exporter.plan.combinations import configured
 
 SERIES_PER_WINDOW = 10
-
-
 SERIES_PER_WINDOW_REPORTED = 4
-
-
 SERIES_PER_COMBINATION = 8
-
-
 SERIES_PER_TARGET_WINDOW = 2
 
 

@@ -9,34 +9,18 @@ from exporter.plan.calendar import window_ages
 
 OLDEST_AGE = 30
 """The API answers for days "within the last 30 days" (GetTrackList's documentation); nothing older is asked."""
-
-
 RECENT_AGES = range(1, 4)
 """The days that `refresh.recent` is for; later ones have `refresh.older`."""
-
-
 SHORTEST_AUTO = 300.0
 """`poll_interval: auto` never polls faster (seconds): design's floor."""
-
-
 LONGEST_AUTO = 86_400.0
-
-
 AUTO_SHARE = 0.9
 """The part of the budget that `auto` plans for; the rest is for retries."""
-
-
 RECENT_POLLS, OLDER_POLLS = 12, 144
 """With `auto` a scarce budget stretches the refresh times along with the poll interval, in the proportion of the
 defaults (5m : 1h : 12h). That keeps a combination under 1.5 calls a poll interval however long it gets."""
-
-
 SHORTEST_STALE = 900.0
-
-
 STALE_POLLS = 3
-
-
 MINUTE, DAY = 60.0, 86_400.0
 
 
