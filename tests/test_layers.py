@@ -76,6 +76,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "credentials",
         "classification",
         "answers",
+        "redaction",
+        "decoding",
         "signing",
         "model",
         "limiter",

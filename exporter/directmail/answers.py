@@ -1,8 +1,8 @@
 """What an answer says: counts that are right, or a ParseError. Nothing else ever comes out."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -16,9 +16,9 @@ RATES = ("RcptOpenRate", "RcptUniqueOpenRate", "RcptClickRate", "RcptUniqueClick
 LARGEST = 2**53
 """Beyond this a float, and so Prometheus, cannot hold a count exactly."""
 
-_COUNT = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?", re.ASCII)
-_RATE = re.compile(r"\s*(\d{1,15}(?:\.\d+)?)\s*%?\s*", re.ASCII)
-_REQUEST_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_EXPONENT = r"(?:[eE][+-]?\d{1,3})?"
+_COUNT = re.compile(rf"(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?{_EXPONENT}", re.ASCII)
+_RATE = re.compile(rf"\s*(\d{{1,15}}(?:\.\d+)?{_EXPONENT})\s*%?\s*", re.ASCII)
 _LONGEST_NUMBER = 24
 """Characters; no number that can be right is longer."""
 _SHORT = 16
@@ -46,25 +46,6 @@ class Page(NamedTuple):
     size: int | None
     total: int | None
     pages: int | None
-
-
-def decode(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`. Raise ParseError for anything else."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ParseError("the answer is not JSON, or was cut short") from None
-    if not isinstance(document, dict):
-        raise ParseError("the answer is not a JSON object")
-    return document
-
-
-def request_id_of(document: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    """Return Alibaba's RequestId, "" where neither the body nor the headers have one that looks like it."""
-    for value in (document.get("RequestId"), headers.get("x-acs-request-id")):
-        if isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
-    return ""
 
 
 def page(document: Mapping[str, Any], request_id: str) -> Page:
@@ -150,7 +131,9 @@ def number(value: Any) -> int | None:
     if isinstance(value, str):
         text = value.strip()
         match = _COUNT.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
-        value = int(match[1].replace(",", "")) if match else None
+        value = Decimal(text.replace(",", "")) if match else None
+    if isinstance(value, Decimal):  # exact, and compared before it is written out: 1E999 has a thousand digits
+        value = int(value) if value <= LARGEST and value == value.to_integral_value() else None
     elif isinstance(value, float) and value.is_integer():
         value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
@@ -163,7 +146,7 @@ def _rate(value: Any) -> float | None:
         if value.replace(".", "", 1).isdecimal() and value.isascii() and len(value) < _SHORT:
             return float(value)
         match = _RATE.fullmatch(value) if len(value) <= _LONGEST_NUMBER else None
-        return float(match[1]) if match else None
+        value = float(match[1]) if match else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < LARGEST else None

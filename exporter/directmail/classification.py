@@ -4,12 +4,14 @@ The same Code comes with different statuses, so the Code goes first. Source: the
 and of Alibaba Cloud's gateway.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
-from exporter.directmail.answers import printable, request_id_of
+from exporter.directmail.answers import printable
+from exporter.directmail.decoding import field, request_id_of
 from exporter.directmail.errors import (
     AuthError,
     DirectMailError,
@@ -20,14 +22,15 @@ from exporter.directmail.errors import (
     ServerError,
     Throttled,
 )
-from exporter.directmail.signing import encode
 
 LONGEST_WAIT = 300.0
-"""Seconds that an `x-acs-retry-after` is believed."""
+"""Seconds to wait that an answer is believed."""
 LONGEST_MESSAGE = 200
 LARGEST_SKEW = 840.0
 """Seconds that a clock may be off without a doubt: the API refuses more than 900, and an answer takes its time."""
 
+_SUCCESS = ("ok", "200", "success")
+"""Codes of answers that are no failure, in lower case."""
 _FAMILIES: dict[str, type[DirectMailError]] = {
     "SignatureNonceUsed": NonceUsed,
     "InvalidAccessKeyId": AuthError,
@@ -61,31 +64,44 @@ _TEXTS: dict[type[DirectMailError], str] = {
 }
 
 
-def failure(
-    action: str,
-    status: int,
-    document: Mapping[str, Any],
-    headers: Mapping[str, str],
-    now: float,
-    secrets: Iterable[str] = (),
-) -> DirectMailError:
-    """Return the error that an answer is.
+def is_failure(document: Mapping[str, Any]) -> bool:
+    """Return whether an answer with status 200 says all the same that it is a failure, whatever else it has."""
+    code = _code(document)
+    return str(field(document, "Success")).lower() == "false" or (bool(code) and code.lower() not in _SUCCESS)
 
-    The remote Message is kept, cut short and without `secrets`, except where the credentials are refused:
-    there it repeats the request. `now` (seconds since the epoch) tells how far off the clock is.
+
+def failure(
+    action: str, status: int, document: Mapping[str, Any], headers: Mapping[str, str], now: float
+) -> DirectMailError:
+    """Return the error that an answer is; the document is free of credentials.
+
+    The remote Message is kept, cut short, except where the credentials are refused: there it repeats the request.
+    `now` (seconds since the epoch) tells how far off the clock is.
     """
-    code = _clean(document.get("Code"), 80, secrets)
+    code = _code(document)
     kind = _kind(code, status)
     text = _TEXTS[kind]
-    message = "" if issubclass(kind, AuthError) else _clean(document.get("Message"), LONGEST_MESSAGE, secrets)
+    message = "" if issubclass(kind, AuthError) else _one_line(field(document, "Message"), LONGEST_MESSAGE)
+    has_wait = kind is Throttled or (kind is ServerError and status == HTTPStatus.SERVICE_UNAVAILABLE)
     return kind(
         f"{text}: {message}" if message else text,
         code=code,
-        request_id=_clean(request_id_of(document, headers), 64, secrets),
+        request_id=request_id_of(document, headers),
         status=status,
-        advice=_advice(kind, action, code, headers, now),
-        retry_after=_retry_after(headers) if kind is Throttled else None,
+        advice=_advice(kind, action, f"{code} {message}", headers, now),
+        retry_after=_retry_after(headers, now) if has_wait else None,
     )
+
+
+def is_about_page_size(said: str) -> bool:
+    """Return whether a Code or a Message names the size of pages."""
+    return "pagesize" in said.lower().replace(" ", "").replace("_", "")
+
+
+def _code(document: Mapping[str, Any]) -> str:
+    """Return the answer's Code, a number as text; "" where it has none."""
+    code = field(document, "Code")
+    return f"{code:g}" if isinstance(code, int | float) and not isinstance(code, bool) else _one_line(code, 80)
 
 
 def _kind(code: str, status: int) -> type[DirectMailError]:
@@ -94,7 +110,9 @@ def _kind(code: str, status: int) -> type[DirectMailError]:
     for prefix, kind in _PREFIXES:
         if code.startswith(prefix):
             return kind
-    if status == 429:
+    if status == HTTPStatus.OK and code.isdecimal():
+        status = int(code)  # a Code such as 403 says what the status should have said
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled
     if not 400 <= status < 500:
         return ServerError
@@ -108,8 +126,9 @@ def _family(code: str) -> str:
     return code.partition(".")[0]
 
 
-def _advice(kind: type[DirectMailError], action: str, code: str, headers: Mapping[str, str], now: float) -> str:
-    """Return what an operator does, "" where the kind of error says enough."""
+def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mapping[str, str], now: float) -> str:
+    """Return what an operator does, "" where the kind of error says enough; `said` is Code and Message."""
+    code, _, _ = said.partition(" ")
     if kind is Throttled:
         return "Lower the target's rate_limit_per_minute, or find who else uses the account's quota."
     if kind is NonceUsed:
@@ -121,7 +140,7 @@ def _advice(kind: type[DirectMailError], action: str, code: str, headers: Mappin
             f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role (docs/ram-policy.md)."
         )
     if kind is InvalidRequest:
-        return _question_advice(code)
+        return _question_advice(code, said)
     return ""
 
 
@@ -141,14 +160,22 @@ def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
 
 def _seconds_ahead(headers: Mapping[str, str], now: float) -> float | None:
     """Return by how much the clock is ahead of the API's, None where the Date header does not tell."""
+    remote = _date(headers.get("Date", ""))
+    return None if remote is None else now - remote
+
+
+def _date(text: str) -> float | None:
+    """Return an HTTP date in seconds since the epoch, None for what is none."""
     try:
-        remote = parsedate_to_datetime(headers.get("Date", ""))
-        return now - (remote if remote.tzinfo else remote.replace(tzinfo=UTC)).timestamp()
+        at = parsedate_to_datetime(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 
 
-def _question_advice(code: str) -> str:
+def _question_advice(code: str, said: str) -> str:
+    if is_about_page_size(said):
+        return "Lower the target's page_size: the API rejects pages of this size."
     if code == "InvalidMailAddress.NotFound":
         return "The sender is not of this region's account: check its spelling and the target's region."
     if code.startswith("InvalidTagName"):
@@ -158,18 +185,27 @@ def _question_advice(code: str) -> str:
     return "Check the query's filter values against the Direct Mail console."
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait; the header has milliseconds. None where it makes no sense."""
-    text = headers.get("x-acs-retry-after", "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds to wait, None where no header makes sense.
+
+    Alibaba's header has milliseconds; a gateway's has seconds or a date (RFC 9110), by the clock of its own Date.
+    """
+    if (milliseconds := _digits(headers.get("x-acs-retry-after", ""))) is not None:
+        return min(milliseconds / 1000, LONGEST_WAIT)
+    text = headers.get("Retry-After", "")
+    if (seconds := _digits(text)) is not None:
+        return min(float(seconds), LONGEST_WAIT)
+    if (until := _date(text)) is None:
         return None
-    return min(int(text) / 1000, LONGEST_WAIT)
+    sent = _date(headers.get("Date", ""))
+    return min(max(0.0, until - (now if sent is None else sent)), LONGEST_WAIT)
 
 
-def _clean(value: object, longest: int, secrets: Iterable[str]) -> str:
-    """Return a remote text on one line, cut short, without any of `secrets`, plain or as in a URL."""
-    if not isinstance(value, str):
-        return ""
-    for secret in secrets:
-        value = value.replace(secret, "***").replace(encode(secret), "***")
-    return printable(" ".join(value.split()), longest)
+def _digits(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+def _one_line(value: object, longest: int) -> str:
+    """Return a remote text on one line, cut short; "" for what is none."""
+    return printable(" ".join(value.split()), longest) if isinstance(value, str) else ""

@@ -12,19 +12,22 @@ from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from exporter.clock import Clock
 from exporter.directmail import answers, signing
 from exporter.directmail.answers import Row
-from exporter.directmail.classification import failure
+from exporter.directmail.classification import failure, is_failure
 from exporter.directmail.credentials import Credentials, Provider
+from exporter.directmail.decoding import decode, request_id_of, text_of
 from exporter.directmail.errors import AuthError, DirectMailError, ParseError, Throttled
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import Listed, Listing, Operation
 from exporter.directmail.model import PARAMETERS, Filters, RateSums, Totals
 from exporter.directmail.paging import Pages
-from exporter.directmail.transport import environment_proxy, open_session, post
+from exporter.directmail.redaction import clean, cleaned, may_hold
+from exporter.directmail.transport import Reply, environment_proxy, open_session, post
 
 __all__ = ["Answer", "Client", "open_session"]
 
@@ -150,7 +153,7 @@ class Client:
             except DirectMailError as error:
                 if attempt >= self._attempts or not (error.retry or await self._renewed(error, credentials)):
                     raise
-                if not isinstance(error, Throttled):  # for those the limiter waits
+                if error.retry_after is None and not isinstance(error, Throttled):  # else the limiter waits
                     await self._clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
 
     async def _renewed(self, error: DirectMailError, used: Credentials) -> bool:
@@ -172,11 +175,13 @@ class Client:
         started = self._clock.monotonic()
         reason: str | None = None
         try:
-            result = read(await self._send(action, parameters, credentials))
+            result = await self._send(action, parameters, credentials, read)
         except DirectMailError as error:
             reason = error.reason
             if isinstance(error, Throttled):
                 self._limiter.throttled(error.retry_after, granted_at)
+            elif error.retry_after is not None:
+                self._limiter.hold(error.retry_after)
             raise
         else:
             self._limiter.succeeded()
@@ -184,24 +189,18 @@ class Client:
         finally:
             self._observe(action, self._clock.monotonic() - started, reason)
 
-    async def _send(self, action: str, parameters: Mapping[str, str], credentials: Credentials) -> dict[str, Any]:
+    async def _send(
+        self,
+        action: str,
+        parameters: Mapping[str, str],
+        credentials: Credentials,
+        read: Callable[[dict[str, Any]], _Read],
+    ) -> _Read:
         query = signing.canonical_query(parameters)
         url = URL(f"{self._endpoint}/?{query}", encoded=True)
         headers = self._headers(action, query, credentials)
         reply = await post(self._session, url, headers, self._timeout, self._proxy)
-        document: dict[str, Any] = {}
-        try:
-            document = answers.decode(reply.body)
-        except ParseError as error:
-            if reply.status == HTTPStatus.OK:
-                error.status, error.request_id = reply.status, answers.request_id_of({}, reply.headers)
-                raise
-        has_data = isinstance(document.get("data"), dict)
-        if reply.status != HTTPStatus.OK or (document.get("Code") and not has_data):
-            now, secrets = self._clock.time(), credentials.secrets()
-            raise failure(action, reply.status, document, reply.headers, now, secrets)
-        document["RequestId"] = answers.request_id_of(document, reply.headers)
-        return document
+        return _understood(action, reply, credentials.secrets(), self._clock.time(), read)
 
     def _headers(self, action: str, query: str, credentials: Credentials) -> dict[str, str]:
         signed = {
@@ -218,6 +217,31 @@ class Client:
         key, secret = credentials.access_key_id, credentials.access_key_secret
         signed["Authorization"] = signing.authorization(key, secret, "POST", query, signed)
         return signed
+
+
+def _understood(
+    action: str,
+    reply: Reply,
+    secrets: Sequence[str],
+    now: float,
+    read: Callable[[dict[str, Any]], _Read],
+) -> _Read:
+    """Return what `read` makes of an answer that is no failure. Raise the DirectMailError that any other is."""
+    headers = CIMultiDict(reply.headers)
+    headers["x-acs-request-id"] = clean(headers.get("x-acs-request-id", ""), secrets)
+    text, document = text_of(reply.body), dict[str, Any]()
+    try:
+        document = decode(text)
+        if may_hold(text, secrets):
+            document = cleaned(document, secrets)
+    except ParseError as error:
+        if reply.status == HTTPStatus.OK:
+            error.status, error.request_id = reply.status, request_id_of({}, headers)
+            raise
+    if reply.status != HTTPStatus.OK or is_failure(document):
+        raise failure(action, reply.status, document, headers, now)
+    document["RequestId"] = request_id_of(document, headers)
+    return read(document)
 
 
 def _host(url: URL) -> str:

@@ -94,6 +94,10 @@ class Limiter:
         self._stepped_at = now
         self._next = max(self._next, now + (self.spacing if retry_after is None else retry_after))
 
+    def hold(self, seconds: float) -> None:
+        """Grant nothing for so long; the rate stays."""
+        self._next = max(self._next, self._clock.monotonic() + seconds)
+
     def succeeded(self) -> None:
         """Note a call that went through: every few seconds one brings back a step of the configured rate."""
         now = self._clock.monotonic()

@@ -6,6 +6,7 @@ nothing of the unit.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from exporter.directmail.answers import Row
 
@@ -49,5 +50,5 @@ def implausible(counts: Sequence[int]) -> tuple[bool, bool]:
 
 def _step(written: object) -> float:
     """Return one step of the last digit of a number as it was sent."""
-    _, _, decimals = str(written).strip().rstrip("%").rstrip().partition(".")
-    return 10.0 ** -len(decimals)
+    exponent = Decimal(str(written).strip().rstrip("%").rstrip()).as_tuple().exponent
+    return 10.0 ** min(int(exponent), 0)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.directmail.answers import COUNTS, LARGEST, RATES, decode, page, request_id_of, summed
+from exporter.directmail.answers import COUNTS, LARGEST, RATES, page, summed
+from exporter.directmail.decoding import decode, request_id_of
 from exporter.directmail.errors import ParseError
 from exporter.directmail.model import RateSums, Totals
 
@@ -34,6 +35,9 @@ class TestCounts:
             pytest.param(12.0, 12, id="float without a fraction"),
             pytest.param("12.0", 12, id="the same as text"),
             pytest.param(1e3, 1000, id="exponent"),
+            pytest.param("1.2345678E7", 12345678, id="exponent as text"),
+            pytest.param("1e3", 1000, id="exponent without a fraction"),
+            pytest.param("120E-1", 12, id="negative exponent of a whole number"),
             pytest.param(None, 0, id="null beside other counts"),
             pytest.param("", 0, id="empty beside other counts"),
             pytest.param(LARGEST, LARGEST, id="the largest"),
@@ -58,7 +62,10 @@ class TestCounts:
             pytest.param("many", id="word"),
             pytest.param("1,23", id="comma in the wrong place"),
             pytest.param("12 000", id="blank inside"),
-            pytest.param("1e3", id="exponent as text"),
+            pytest.param("1.25E1", id="exponent that leaves a fraction"),
+            pytest.param("1E99", id="far too large exponent"),
+            pytest.param("1E999999999", id="endless exponent"),
+            pytest.param("E3", id="exponent alone"),
             pytest.param("0x10", id="hexadecimal"),
             pytest.param("١٢", id="other digits"),
             pytest.param(LARGEST + 1, id="too large"),
@@ -108,7 +115,7 @@ class TestCounts:
         text = json.dumps({"data": {"stat": [row()]}}).replace(
             '"TotalNumber": "0"', '"TotalNumber": "1", "TotalNumber": "2"'
         )
-        assert summed(page(decode(text.encode()), "").rows, "")[0].emails == 2
+        assert summed(page(decode(text), "").rows, "")[0].emails == 2
 
 
 class TestRates:
@@ -121,6 +128,9 @@ class TestRates:
             pytest.param("0", 0.0, id="zero"),
             pytest.param(0.8534, 0.8534, id="fraction"),
             pytest.param(85, 85.0, id="integer"),
+            pytest.param("5.0E-4", 0.0005, id="exponent"),
+            pytest.param("8.5e1%", 85.0, id="exponent with its sign"),
+            pytest.param("1E30", None, id="exponent of no rate"),
             pytest.param("high", None, id="word"),
             pytest.param(None, None, id="null"),
             pytest.param(True, None, id="true"),
@@ -190,40 +200,6 @@ class TestPages:
         assert (read_page.number, read_page.size, read_page.total, read_page.pages) == (number,) * 4
 
 
-class TestBodies:
-    @pytest.mark.parametrize(
-        "body",
-        [
-            pytest.param(b"", id="empty"),
-            pytest.param(b"<html></html>", id="HTML"),
-            pytest.param(b'{"data": {"stat": [', id="cut short"),
-            pytest.param(b"\xff\xfe\x00", id="not UTF-8"),
-            pytest.param(b"[]", id="a list"),
-            pytest.param(b"null", id="null"),
-            pytest.param(b"[" * 100_000, id="very deep"),
-            pytest.param(b'{"a": ' + b"9" * 10_000 + b"}", id="a number of ten thousand digits"),
-        ],
-    )
-    def test_a_body_that_is_no_json_object_is_a_parse_error(self, body: bytes) -> None:
-        with pytest.raises(ParseError):
-            decode(body)
-
-    def test_a_byte_order_mark_does_no_harm(self) -> None:
-        assert decode(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
-
-    @pytest.mark.parametrize(
-        ("body", "header", "expected"),
-        [
-            pytest.param("10A1AD70-E48E", "other", "10A1AD70-E48E", id="from the body"),
-            pytest.param(None, "F-1", "F-1", id="from the header"),
-            pytest.param({"deep": []}, "F-1", "F-1", id="not a text"),
-            pytest.param("two\nlines", "x" * 65, "", id="nothing that looks like one"),
-        ],
-    )
-    def test_the_request_id_comes_from_the_body_or_the_header(self, body: object, header: str, expected: str) -> None:
-        assert request_id_of({"RequestId": body}, {"x-acs-request-id": header}) == expected
-
-
 scalars = (
     st.none()
     | st.booleans()
@@ -253,20 +229,12 @@ class TestAnything:
     @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def test_arbitrary_json_gives_counts_or_a_parse_error(self, document: dict[str, Any]) -> None:
         try:
-            decoded = decode(json.dumps(document).encode())
+            decoded = decode(json.dumps(document))
             totals, rates = summed(page(decoded, request_id_of(decoded, {})).rows, "")
         except ParseError:
             return
         assert all(type(count) is int and 0 <= count <= LARGEST for count in totals)
         assert all(rate is None or math.isfinite(rate) for rate in rates)
-
-    @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-    @settings(deadline=None)
-    def test_arbitrary_bytes_give_an_object_or_a_parse_error(self, body: bytes) -> None:
-        try:
-            assert isinstance(decode(body), dict)
-        except ParseError:
-            return
 
     @pytest.mark.parametrize("depth", [100, 400, 900, 5000])
     def test_a_deeply_nested_row_is_no_other_exception(self, depth: int) -> None:
@@ -274,7 +242,7 @@ class TestAnything:
         for field in (*COUNTS, *RATES, "CreateTime"):
             text = json.dumps({"data": {"stat": [row(**{field: "DEEP"})]}}).replace('"DEEP"', deep)
             try:
-                read_page = page(decode(text.encode()), "")
-                assert read_page == page(decode(text.encode()), "")
+                read_page = page(decode(text), "")
+                assert read_page == page(decode(text), "")
             except ParseError:
                 continue

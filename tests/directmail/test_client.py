@@ -29,10 +29,12 @@ from exporter.directmail.errors import (
     Throttled,
 )
 from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters, Totals
 from exporter.directmail.transport import LARGEST_BODY
 from tests.support.clock import ScriptedClock
 from tests.support.issuers import serving
+from tests.support.spellings import SPELLINGS
 
 KEY, SECRET, TOKEN = "LTAI4FAKEKEYID0001", "FakeSecretFakeSecretFakeSecret", "CAIS+FAKE/TOKEN=="
 DAY = date(2026, 4, 21)
@@ -62,11 +64,11 @@ def page(
 
 def reply(body: object, status: int = 200, **headers: str) -> Handler:
     """Return a handler that always answers so."""
-    text = body if isinstance(body, str) else json.dumps(body)
+    raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
 
     async def handler(request: web.Request) -> web.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(body=text.encode(), status=status, headers=named)
+        return web.Response(body=raw, status=status, headers=named)
 
     return handler
 
@@ -350,6 +352,31 @@ class TestRetries:
             assert called.clock.monotonic() - before == pytest.approx(45.0)
             assert called.limiter.allowed_per_minute == 330  # half of 600, and a step for the success
 
+    @pytest.mark.parametrize(
+        ("headers", "seconds"),
+        [
+            pytest.param({"Retry_After": "60"}, 60.0, id="seconds"),
+            pytest.param({"retry_after": "60"}, 60.0, id="name in lower case"),
+            pytest.param({"x_acs_retry_after": "45000"}, 45.0, id="milliseconds"),
+        ],
+    )
+    async def test_a_503_that_says_when_to_come_back_holds_everything_and_keeps_the_rate(
+        self, headers: dict[str, str], seconds: float
+    ) -> None:
+        async with asked(refusal("ServiceUnavailable", 503, **headers), OK) as (called, _):
+            before = called.clock.monotonic()
+            await called.track()
+            assert called.clock.monotonic() - before == pytest.approx(seconds)
+            assert called.limiter.allowed_per_minute == 600
+
+    @pytest.mark.parametrize("status", [400, 429, 503])
+    async def test_throttling_waits_as_long_as_a_gateway_says(self, status: int) -> None:
+        async with asked(refusal("Throttling.User", status, Retry_After="60"), OK) as (called, _):
+            before = called.clock.monotonic()
+            await called.track()
+            assert called.clock.monotonic() - before == pytest.approx(60.0)
+            assert called.limiter.allowed_per_minute == 330
+
     async def test_every_attempt_passes_the_limiter(self) -> None:
         async with asked(refusal("InternalError", 500)) as (called, _):
             await called.fails()
@@ -361,6 +388,106 @@ class TestRetries:
             called.clock.jump(monotonic=60.0)
             await called.track()
             assert called.limiter.allowed_per_minute == 330
+
+
+class TestFailuresWithStatus200:
+    """A 200 says nothing: what counts is Code and Success, whatever else the answer has."""
+
+    @pytest.mark.parametrize(
+        ("more", "kind"),
+        [
+            pytest.param({"Code": "InternalError", "Success": False}, ServerError, id="InternalError"),
+            pytest.param({"Code": "Throttling.User"}, Throttled, id="Throttling"),
+            pytest.param({"code": "Throttling.User"}, Throttled, id="Throttling in lower case"),
+            pytest.param({"Code": "NoPermission"}, PermissionDenied, id="NoPermission"),
+            pytest.param({"Success": False}, ServerError, id="Success false alone"),
+            pytest.param({"Success": "FALSE"}, ServerError, id="Success false as text"),
+            pytest.param({"success": False, "Code": "OK"}, ServerError, id="success false and Code OK"),
+            pytest.param({"Code": 500}, ServerError, id="a number"),
+            pytest.param({"Code": 403}, PermissionDenied, id="a number of a refusal"),
+            pytest.param({"Code": "429"}, Throttled, id="a number of throttling as text"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "data", [{"stat": []}, {"stat": [counts(5)]}, {}, None], ids=["zero", "rows", "{}", "null"]
+    )
+    async def test_it_is_that_failure(self, more: dict[str, Any], kind: type[DirectMailError], data: object) -> None:
+        async with asked(reply(page(**{**more, "data": data}))) as (called, _):
+            error = await called.fails()
+        assert isinstance(error, kind)
+        assert error.request_id == "PAGE-1"
+
+    async def test_throttling_in_a_200_slows_down(self) -> None:
+        async with asked(reply(page(Code="Throttling.User", data={})), OK) as (called, _):
+            await called.track()
+            assert called.limiter.allowed_per_minute == 300
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            pytest.param({"Code": "OK"}, id="OK"),
+            pytest.param({"Code": "ok", "Success": True}, id="in lower case"),
+            pytest.param({"Code": "200"}, id="200 as text"),
+            pytest.param({"Code": 200}, id="200"),
+            pytest.param({"code": "Success", "success": "true"}, id="Success"),
+            pytest.param({"Code": "", "Success": None}, id="nothing"),
+            pytest.param({"Code": None}, id="null"),
+        ],
+    )
+    async def test_a_code_that_says_well_is_none(self, more: dict[str, Any]) -> None:
+        async with asked(reply(page(counts(7), **more))) as (called, _):
+            assert (await called.track()).totals.emails == 7
+
+
+class TestErrorsInOtherForms:
+    """What the official SDK reads is read here too."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param(
+                "<?xml version='1.0' encoding='UTF-8'?><Error><RequestId>ID-1</RequestId><HostId>dm</HostId>"
+                "<Code>Throttling.User</Code><Message>why &amp; when</Message></Error>",
+                id="XML",
+            ),
+            pytest.param(
+                "\n<Error>\n  <code>Throttling.User</code>\n  <message>why &amp; when</message>"
+                "<requestId>ID-1</requestId></Error>",
+                id="XML in lower case",
+            ),
+            pytest.param(
+                '{"code": "Throttling.User", "message": "why & when", "requestId": "ID-1"}', id="JSON in lower case"
+            ),
+            pytest.param(
+                '{"Code": "Throttling.User", "Message": "why & when", "RequestId": "ID-1", "HostId": "流控乗"}'.encode(
+                    "gbk"
+                ),
+                id="GBK",
+            ),
+            pytest.param(
+                b'{"Code": "Throttling.User", "Message": "why & when", "RequestId": "ID-1", "HostId": "\xff\xfe"}',
+                id="bytes of no encoding",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("status", [200, 400, 503])
+    async def test_an_error_is_the_same_in_every_form(self, body: str | bytes, status: int) -> None:
+        async with asked(reply(body, status, Content_Type="text/xml")) as (called, _):
+            error = await called.fails()
+        assert isinstance(error, Throttled)
+        assert (error.code, error.request_id) == ("Throttling.User", "ID-1")
+        assert error.text.endswith(": why & when")
+        assert called.limiter.is_throttled
+
+    async def test_a_chinese_message_in_gbk_can_be_read(self) -> None:
+        body = '{"Code": "InvalidTagName.Malformed", "Message": "标签不存在"}'.encode("gbk")
+        async with asked(reply(body, 400)) as (called, _):
+            assert "标签不存在" in (await called.fails()).text
+
+    async def test_a_page_with_code_in_it_is_no_error_of_the_api(self) -> None:
+        html = "<html><body><code>Throttling.User</code><Error>no</Error></body></html>"
+        async with asked(reply(html, 403)) as (called, _):
+            assert isinstance(await called.fails(), NetworkError)
 
 
 class TestCredentials:
@@ -588,14 +715,38 @@ class TestConnectionsThatBreak:
 
 
 class TestSecrets:
-    async def test_nothing_secret_is_in_what_comes_out(self) -> None:
-        async def echo(request: web.Request) -> web.Response:
-            told = f"{request.url} {request.headers} {SECRET}"
-            return web.json_response({"Code": "Brand.New", "Message": told, "RequestId": KEY}, status=400)
+    """What an answer repeats of the credentials is taken out before anybody sees it, whatever the spelling."""
 
-        keys = Keys([Credentials(KEY, SECRET, TOKEN)])
-        async with asked(echo, keys=keys) as (called, api):
+    @pytest.mark.parametrize("spell", SPELLINGS)
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            pytest.param({"Code": "Brand.New", "Message": "MESSAGE", "RequestId": KEY}, 400, id="message"),
+            pytest.param({"Code": "MESSAGE"}, 400, id="code"),
+            pytest.param({"Code": "InternalError", "Message": "x" * 190 + SECRET}, 500, id="cut in two"),
+            pytest.param(page({**counts(1), "RcptOpenCount": "MESSAGE"}, RequestId=KEY), 200, id="count"),
+            pytest.param({"RequestId": KEY, "data": {}}, 200, id="request id of a parse error"),
+            pytest.param("<Error><Code>Bad</Code><Message>MESSAGE</Message></Error>", 400, id="XML"),
+        ],
+    )
+    async def test_nothing_secret_is_in_what_comes_out(self, body: object, status: int, spell: Any) -> None:
+        secrets = (KEY, SECRET, TOKEN)
+        text = body if isinstance(body, str) else json.dumps(body)
+        message = " ".join(map(spell, secrets))
+        answer = reply(text.replace("MESSAGE", message.replace("\\", "\\\\")), status, x_acs_request_id=KEY)
+        async with asked(answer, keys=Keys([Credentials(*secrets)])) as (called, api):
             error = await called.fails()
         told = "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
-        for secret in (KEY, SECRET, TOKEN, api.seen[0].headers["Authorization"]):
+        for secret in (*secrets, *map(spell, secrets), api.seen[0].headers["Authorization"], "LTAI"):
             assert secret not in told
+
+    async def test_a_key_id_as_the_request_id_of_a_good_answer_is_not_kept(self) -> None:
+        async with asked(reply(page(counts(7), RequestId=KEY), x_acs_request_id=KEY)) as (called, _):
+            answer = await called.track()
+        assert (answer.totals.emails, answer.request_id) == (7, "")
+
+    async def test_a_list_names_no_secret(self) -> None:
+        names = [{"TagName": name} for name in ("weekly", SECRET, f"x{KEY}")]
+        async with asked(reply({"TotalCount": 3, "data": {"tag": names}})) as (called, _):
+            listed = await called.client.list_values(OPERATIONS["tag_name"])
+        assert listed.values == ("weekly", "***", "x***")

@@ -68,6 +68,17 @@ class TestSpacing:
         assert second - first == pytest.approx(60.25 / 60)
 
 
+class TestHolding:
+    async def test_nothing_is_granted_while_it_is_held_and_the_rate_stays(self) -> None:
+        clock = ScriptedClock()
+        limiter = Limiter(60, clock)
+        limiter.hold(45.0)
+        limiter.hold(5.0)
+        grants = await take(limiter, clock, 2)
+        assert grants == pytest.approx([45.0, 45.0 + 60.25 / 60])
+        assert not limiter.is_throttled
+
+
 class TestWaiting:
     async def test_callers_are_served_in_the_order_of_asking(self) -> None:
         clock = ScriptedClock()

@@ -1,0 +1,76 @@
+"""Takes the credentials out of what an answer brings, in whatever spelling, before anybody sees it.
+
+Everything that an answer says may be shown: a message, a RequestId, a name, a count that is none. So the document is
+cleaned as a whole, once, and nothing that reads it has to think of secrets.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from exporter.directmail.errors import ParseError
+
+HIDDEN = "***"
+SHORTEST = 8
+"""Characters. A shorter credential is none of Alibaba Cloud's, and would take parts out of ordinary words."""
+
+_ESCAPED = re.compile(r"\\u00|%[2-7][0-9A-Fa-f]|&#")
+"""Escapes in which letters and digits can be written."""
+_RUN = re.compile(r"[A-Za-z0-9]{6,}")
+_BACKSLASHED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+
+
+def may_hold(text: str, secrets: Sequence[str]) -> bool:
+    """Return whether a text may hold one of the secrets; False is certain, and costs microseconds.
+
+    Letters and digits are hardly ever escaped: without such escapes a run of them stands as it is in every spelling.
+    """
+    return _ESCAPED.search(text) is not None or any(_run(secret) in text for secret in secrets)
+
+
+def cleaned(value: Any, secrets: Sequence[str]) -> Any:
+    """Return a JSON value without any of the secrets. Raise ParseError for one that is nested without end."""
+    try:
+        return _cleaned(value, [secret for secret in secrets if len(secret) >= SHORTEST])
+    except RecursionError:
+        raise ParseError("the answer is nested too deeply") from None
+
+
+def clean(text: str, secrets: Sequence[str]) -> str:
+    """Return a text without any of the secrets.
+
+    They are found plain, percent-encoded, escaped as in JSON or HTML, and with several layers of these. Digits alone
+    are a number and stay.
+    """
+    if text.isdecimal():
+        return text
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    decoded = _decoded(text)
+    if decoded == text:
+        return text
+    inside = clean(decoded, secrets)
+    return text if inside == decoded else inside
+
+
+def _cleaned(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return clean(value, secrets)
+    if isinstance(value, list):
+        return [_cleaned(each, secrets) for each in value]
+    if isinstance(value, dict):
+        return {clean(name, secrets): _cleaned(each, secrets) for name, each in value.items()}
+    return value
+
+
+def _run(secret: str) -> str:
+    """Return a part of the secret that most spellings leave as it is, "" where there is none."""
+    found = _RUN.search(secret)
+    return found[0] if found else ""
+
+
+def _decoded(text: str) -> str:
+    """Return the text with one layer of every kind of escape taken off."""
+    return html.unescape(unquote(_BACKSLASHED.sub(lambda match: match[2] or chr(int(match[1], 16)), text)))
