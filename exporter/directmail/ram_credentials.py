@@ -1,8 +1,8 @@
 """Temporary credentials of a RAM role, through alibabacloud-credentials (the extra `ram`).
 
 That library blocks, caches, refreshes a quarter of an hour before the end, and prints answers with secrets in them.
-So it is asked in a thread, by one caller at a time and once a minute, and its log handlers are taken away. It is
-asked for the ECS metadata address only by the types `default` and `ecs_ram_role`.
+So it is asked in a thread of its own, by one caller at a time and once a minute, and its log handlers are taken away.
+It is asked for the ECS metadata address only by the types `default` and `ecs_ram_role`.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from exporter.clock import Clock
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.errors import AuthError
+from exporter.directmail.threads import in_own_thread
 
 TYPES: dict[str, str] = {
     "default": "Check the environment, the profile files or the instance's role.",
@@ -35,7 +36,7 @@ _NO_WAY_TO_STS = (
 )
 INSTALL = "Install it: pip install alibabacloud-credentials."
 CONNECT_TIMEOUT, READ_TIMEOUT = 2000, 3000
-"""Milliseconds. The process ends only when the thread does, and has 5 s for it."""
+"""Milliseconds, after which it is given up."""
 
 _NAMES = {"oidc_token_file": "oidc_token_file_path", "session_duration": "role_session_expiration"}
 """Options that the library calls otherwise."""
@@ -117,7 +118,7 @@ class FromRam:
             key = await self._base.get() if self._base else None
             if key != self._key:
                 self._key, self._library = key, None
-            self._held, self.expires_at = await asyncio.to_thread(self._fetch)
+            self._held, self.expires_at = await in_own_thread(self._fetch)
             self._failure = None
         except AuthError as error:
             self._failure = error

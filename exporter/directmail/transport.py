@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
+from exporter.directmail.connections import Connector
 from exporter.directmail.errors import NetworkError, ParseError, RequestTimeout
 
 LARGEST_BODY = 4 * 1024 * 1024
@@ -32,7 +33,7 @@ async def open_session(listeners: Sequence[aiohttp.TraceConfig] = ()) -> AsyncIt
     """Open the session that all clients share: pooled connections, no cookies. `listeners` hear of every request."""
     async with aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
-        connector=aiohttp.TCPConnector(limit=256, keepalive_timeout=90),
+        connector=Connector(),
         skip_auto_headers=("User-Agent", "Content-Type"),
         headers={"Accept": "application/json", "User-Agent": "directmail-exporter"},
         trace_configs=list(listeners),

@@ -5,8 +5,10 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -223,6 +225,18 @@ class TestTemporaryCredentials:
                 turns += 1
             await fetching
         assert turns >= 5
+
+    async def test_fetching_waits_for_no_other_work(self) -> None:
+        done, loop = threading.Event(), asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as pool:
+            loop.set_default_executor(pool)
+            busy = loop.run_in_executor(None, done.wait)
+            try:
+                async with by_uri(Issuer()) as (source, _), asyncio.timeout(10):
+                    assert await source.get() == issued(1)
+            finally:
+                done.set()
+                await busy
 
     async def test_rotation_under_load_shows_every_caller_a_whole_set(self) -> None:
         issuer = Issuer(lifetime=600, delay=0.01)
