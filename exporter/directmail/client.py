@@ -8,8 +8,9 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from http import HTTPStatus
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import aiohttp
 from multidict import CIMultiDict
@@ -27,6 +28,7 @@ from exporter.directmail.listing import Listed, Listing, Operation
 from exporter.directmail.model import PARAMETERS, Filters, RateSums, Totals
 from exporter.directmail.paging import Pages
 from exporter.directmail.redaction import clean, cleaned, may_hold
+from exporter.directmail.threads import off_the_loop
 from exporter.directmail.transport import Reply, environment_proxy, open_session, post
 
 __all__ = ["Answer", "Client", "open_session"]
@@ -40,6 +42,13 @@ RESTARTS = 2
 """How often a cell or a list is read anew when it changes between two pages."""
 LIST_PAUSE = 1.5
 """Slots of the limiter between two pages of a list: one of them is for whoever waits."""
+
+SMALL_BODY = 64 * 1024
+"""Bytes, about 200 rows, that are decoded and read in about a millisecond: more than that holds the loop too long."""
+MANY_ROWS = 2000
+"""Rows that are added up in about a millisecond."""
+MOST_ROWS = 1000
+"""Rows of a page that are accepted whatever was requested: the API may have a page size of its own."""
 
 Observer = Callable[[str, float, str | None], None]
 """Told of every HTTP request: its action, its seconds, and the reason of its failure."""
@@ -57,6 +66,17 @@ class Answer(NamedTuple):
     request_id: str
     """Of the last page."""
     rows: Sequence[Row] = ()
+
+
+class _Request(NamedTuple, Generic[_Read]):
+    """What is requested, and how the answer is read."""
+
+    action: str
+    parameters: Mapping[str, str]
+    read: Callable[[dict[str, Any]], _Read]
+    """Makes of the answer what is wanted, perhaps in a thread. A ParseError that it raises is a failed request."""
+    most_rows: int | None = None
+    """How many rows are accepted, None for any number."""
 
 
 class Client:
@@ -86,6 +106,7 @@ class Client:
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._page_size = page_size
+        self._most_rows = most_rows(page_size)
         self._observe = observe
         self._random = rng or random.Random()
         self._attempts = attempts
@@ -110,10 +131,12 @@ class Client:
         for _ in range(RESTARTS + 1):
             pages = Pages()
             while (number := pages.wanted) is not None:
-                await self._call(TRACK, {**parameters, "PageNumber": str(number)}, pages.take)
+                numbered = {**parameters, "PageNumber": str(number)}
+                await self._call(_Request(TRACK, numbered, pages.take, self._most_rows))
             asked += pages.asked
             if not pages.changed:
-                totals, rates = answers.summed(pages.items, pages.request_id)
+                add_up = partial(answers.summed, pages.items, pages.request_id)
+                totals, rates = add_up() if len(pages.items) <= MANY_ROWS else await off_the_loop(add_up)
                 return Answer(totals, rates, asked, pages.request_id, pages.items)
         raise ParseError("rows came and went between the pages", request_id=pages.request_id)
 
@@ -129,27 +152,27 @@ class Client:
             while listing.wanted is not None:
                 if asked:
                     await self._clock.sleep(LIST_PAUSE * self._limiter.spacing)
-                await self._call(operation.action, listing.parameters, listing.take)
+                await self._call(_Request(operation.action, listing.parameters, listing.take))
                 asked += 1
             if not listing.changed:
                 return listing.result(asked)
         raise ParseError("items came and went between the pages", request_id=listing.request_id)
 
-    async def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """Return the answer's JSON object, its RequestId always a string.
+    async def call(self, action: str, parameters: Mapping[str, str], most_rows: int | None = None) -> dict[str, Any]:
+        """Return the answer's JSON object, its RequestId always a string; None accepts any number of rows.
 
         Raise DirectMailError after the last attempt, or at once for a refusal.
         """
-        return await self._call(action, parameters, lambda document: document)
+        return await self._call(_Request(action, parameters, lambda document: document, most_rows))
 
-    async def _call(self, action: str, parameters: Mapping[str, str], read: Callable[[dict[str, Any]], _Read]) -> _Read:
-        """Return what `read` makes of the answer. A ParseError that it raises is a failure of the request."""
+    async def _call(self, request: _Request[_Read]) -> _Read:
+        """Return what comes of a request, which is tried again where that may help."""
         attempt = 0
         while True:
             attempt += 1
             credentials = await self._provider.get()
             try:
-                return await self._attempt(action, parameters, credentials, read)
+                return await self._attempt(request, credentials)
             except DirectMailError as error:
                 if attempt >= self._attempts or not (error.retry or await self._renewed(error, credentials)):
                     raise
@@ -163,19 +186,13 @@ class Client:
         self._provider.refused()
         return await self._provider.get() != used
 
-    async def _attempt(
-        self,
-        action: str,
-        parameters: Mapping[str, str],
-        credentials: Credentials,
-        read: Callable[[dict[str, Any]], _Read],
-    ) -> _Read:
+    async def _attempt(self, request: _Request[_Read], credentials: Credentials) -> _Read:
         """Send one signed request and tell the limiter and the observer how it went."""
         granted_at = await self._limiter.acquire()
         started = self._clock.monotonic()
         reason: str | None = None
         try:
-            result = await self._send(action, parameters, credentials, read)
+            result = await self._send(request, credentials)
         except DirectMailError as error:
             reason = error.reason
             if isinstance(error, Throttled):
@@ -187,20 +204,15 @@ class Client:
             self._limiter.succeeded()
             return result
         finally:
-            self._observe(action, self._clock.monotonic() - started, reason)
+            self._observe(request.action, self._clock.monotonic() - started, reason)
 
-    async def _send(
-        self,
-        action: str,
-        parameters: Mapping[str, str],
-        credentials: Credentials,
-        read: Callable[[dict[str, Any]], _Read],
-    ) -> _Read:
-        query = signing.canonical_query(parameters)
+    async def _send(self, request: _Request[_Read], credentials: Credentials) -> _Read:
+        query = signing.canonical_query(request.parameters)
         url = URL(f"{self._endpoint}/?{query}", encoded=True)
-        headers = self._headers(action, query, credentials)
-        reply = await post(self._session, url, headers, self._timeout, self._proxy)
-        return _understood(action, reply, credentials.secrets(), self._clock.time(), read)
+        headers = self._headers(request.action, query, credentials)
+        reply = await post(self._session, url, headers, self._timeout, self._proxy, request.most_rows)
+        understand = partial(_understood, request, reply, credentials.secrets(), self._clock.time())
+        return understand() if len(reply.body) <= SMALL_BODY else await off_the_loop(understand)
 
     def _headers(self, action: str, query: str, credentials: Credentials) -> dict[str, str]:
         signed = {
@@ -219,18 +231,19 @@ class Client:
         return signed
 
 
-def _understood(
-    action: str,
-    reply: Reply,
-    secrets: Sequence[str],
-    now: float,
-    read: Callable[[dict[str, Any]], _Read],
-) -> _Read:
-    """Return what `read` makes of an answer that is no failure. Raise the DirectMailError that any other is."""
+def most_rows(requested: int) -> int:
+    """Return how many rows a page may have for which so many were requested; more are no page but a mistake."""
+    return max(MOST_ROWS, 2 * requested)
+
+
+def _understood(request: _Request[_Read], reply: Reply, secrets: Sequence[str], now: float) -> _Read:
+    """Return what a reply says where it is no failure. Raise the DirectMailError that any other is."""
     headers = CIMultiDict(reply.headers)
     headers["x-acs-request-id"] = clean(headers.get("x-acs-request-id", ""), secrets)
     text, document = text_of(reply.body), dict[str, Any]()
     try:
+        if reply.excess:
+            raise ParseError(reply.excess)
         document = decode(text)
         if may_hold(text, secrets):
             document = cleaned(document, secrets)
@@ -239,9 +252,9 @@ def _understood(
             error.status, error.request_id = reply.status, request_id_of({}, headers)
             raise
     if reply.status != HTTPStatus.OK or is_failure(document):
-        raise failure(action, reply.status, document, headers, now)
+        raise failure(request.action, reply.status, document, headers, now)
     document["RequestId"] = request_id_of(document, headers)
-    return read(document)
+    return request.read(document)
 
 
 def _host(url: URL) -> str:

@@ -18,6 +18,8 @@ COUNT_NAMES = ("unique_opens", "unique_clicks")
 """The values of the label `count`, in the order of `rates.implausible`."""
 TELLING = 0.02
 """A part of the mails above which a rate that fits in one unit does not fit in the other."""
+MOST_ROWS = 500
+"""Rows of an answer that are compared: in doubt, they take a few milliseconds of the event loop."""
 
 
 class Doubt(NamedTuple):
@@ -41,12 +43,12 @@ class Crosscheck:
         self._odd: dict[tuple[Filters, date], frozenset[str]] = {}
 
     def look(self, filters: Filters, day: date, rows: Sequence[Row]) -> list[Doubt]:
-        """Take in the whole answer for a day of a combination.
+        """Take in the whole answer for a day of a combination, of which the first MOST_ROWS are compared.
 
         Return the first rate and the first count of all that does not fit, for the log; later ones are only counted.
         """
         odd: dict[str, Doubt] = {}
-        for row in rows:
+        for row in rows[:MOST_ROWS]:
             if not self._is_plainly_right(row):
                 self._look_closely(row, odd)
         key = filters, day

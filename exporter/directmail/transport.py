@@ -14,10 +14,12 @@ import aiohttp
 from yarl import URL
 
 from exporter.directmail.connections import Connector
-from exporter.directmail.errors import NetworkError, ParseError, RequestTimeout
+from exporter.directmail.errors import NetworkError, RequestTimeout
 
-LARGEST_BODY = 4 * 1024 * 1024
-"""Bytes, unpacked. A full page of a thousand rows is a tenth of it."""
+LARGEST_BODY = 2 * 1024 * 1024
+"""Bytes, unpacked. A full page of a thousand rows is a seventh of it."""
+WRAPPING = 16
+"""JSON objects of an answer beside its rows, at most."""
 
 
 class Reply(NamedTuple):
@@ -26,6 +28,8 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    excess: str = ""
+    """Why the body was not read to its end, "" where it was."""
 
 
 @asynccontextmanager
@@ -55,10 +59,12 @@ async def post(
     headers: Mapping[str, str],
     limits: aiohttp.ClientTimeout,
     proxy: str | None,
+    most_rows: int | None = None,
 ) -> Reply:
     """Send an empty POST and return the reply, whatever its status; redirects are not followed.
 
-    Raise RequestTimeout, NetworkError, or ParseError for a body beyond LARGEST_BODY.
+    A body beyond LARGEST_BODY, or with more rows than `most_rows`, is not read to its end. Raise RequestTimeout or
+    NetworkError.
     """
     try:
         async with session.post(
@@ -68,7 +74,7 @@ async def post(
             allow_redirects=False,
             proxy=proxy,
         ) as response:
-            return Reply(response.status, response.headers, await _bounded(response))
+            return await _bounded(response, most_rows)
     except TimeoutError:
         raise RequestTimeout(f"no complete answer within {limits.total:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -76,12 +82,20 @@ async def post(
         raise NetworkError(f"the connection failed: {type(error).__name__}") from None
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body. Raise ParseError for one that is too large, without reading the rest."""
-    chunks, size = [], 0
+async def _bounded(response: aiohttp.ClientResponse, most_rows: int | None) -> Reply:
+    """Return the reply, with as much of the body as is accepted.
+
+    A row is a JSON object. Where they begin is counted as they come: decoded, a row takes several times its text.
+    """
+    chunks, size, objects, excess = [], 0, 0, ""
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
         size += len(chunk)
+        objects += chunk.count(b"{")
         if size > LARGEST_BODY:
-            raise ParseError(f"the answer is larger than {LARGEST_BODY // 1024**2} MB", status=response.status)
-    return b"".join(chunks)
+            excess = f"the answer is larger than {LARGEST_BODY // 1024**2} MB"
+        elif most_rows is not None and objects > most_rows + WRAPPING:
+            excess = f"the answer has more than {most_rows} rows, far more than requested"
+        if excess:
+            break
+    return Reply(response.status, response.headers, b"" if excess else b"".join(chunks), excess)

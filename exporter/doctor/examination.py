@@ -11,7 +11,7 @@ from exporter.collector.target_client import connect
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail import answers, listing
-from exporter.directmail.client import Client
+from exporter.directmail.client import Client, most_rows
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, Refused, ServerError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.directmail.model import PARAMETERS, Filters
@@ -272,16 +272,17 @@ class _Examination:
         """
         if self._left <= 0:
             return None
+        size = size or self._target.page_size
         named = {name: value for name, value in zip(PARAMETERS, question.filters, strict=True) if value}
         parameters = {
             "StartTime": question.start.isoformat(),
             "EndTime": question.end.isoformat(),
-            "PageSize": str(size or self._target.page_size),
+            "PageSize": str(size),
             "PageNumber": str(number),
             **named,
         }
         try:
-            document = await self._client.call(TRACK, parameters)
+            document = await self._client.call(TRACK, parameters, most_rows(size))
             request_id = str(document["RequestId"])
             return Answer(question, answers.page(document, request_id), request_id)
         except InvalidRequest as error:

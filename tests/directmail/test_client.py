@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from aiohttp import web
 
 from exporter.directmail import signing
 from exporter.directmail.answers import COUNTS, RATES
-from exporter.directmail.client import Answer, Client, open_session
+from exporter.directmail.client import Answer, Client, _Request, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import (
     AuthError,
@@ -132,7 +133,9 @@ class Called:
 
 
 @asynccontextmanager
-async def calling(endpoint: str, keys: Keys | None = None, seconds: float = 5.0) -> AsyncIterator[Called]:
+async def calling(
+    endpoint: str, keys: Keys | None = None, seconds: float = 5.0, page_size: int = 100
+) -> AsyncIterator[Called]:
     """A client of the endpoint whose pauses take no time."""
     clock = ScriptedClock(skip_sleeps=True)
     limiter, keys, observed = Limiter(600, clock), keys or Keys(), []
@@ -144,7 +147,7 @@ async def calling(endpoint: str, keys: Keys | None = None, seconds: float = 5.0)
             limiter,
             clock,
             timeout=seconds,
-            page_size=100,
+            page_size=page_size,
             observe=lambda action, seconds, reason: observed.append((action, reason)),
             rng=random.Random(1),
         )
@@ -171,13 +174,29 @@ async def talking(raw: Raw) -> AsyncIterator[str]:
         server.close()
 
 
+@dataclass
+class Endless:
+    """Writes a head and then one piece again and again, and counts the bytes."""
+
+    piece: bytes
+    written: int = 0
+
+    async def write(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nx-acs-request-id: HEAD-1\r\n\r\n")
+        block = self.piece * (65_536 // len(self.piece))
+        while True:
+            writer.write(block)
+            await writer.drain()
+            self.written += len(block)
+
+
 @asynccontextmanager
 async def asked(
-    *handlers: Handler, keys: Keys | None = None, seconds: float = 5.0
+    *handlers: Handler, keys: Keys | None = None, seconds: float = 5.0, page_size: int = 100
 ) -> AsyncIterator[tuple[Called, Api]]:
     """A client and the API that it calls."""
     api = Api(list(handlers))
-    async with serving(api) as endpoint, calling(endpoint, keys, seconds) as called:
+    async with serving(api) as endpoint, calling(endpoint, keys, seconds, page_size) as called:
         yield called, api
 
 
@@ -595,21 +614,70 @@ class TestAnswersThatAreNone:
         assert elsewhere.seen == []
 
     async def test_a_body_without_end_is_read_to_the_bound_only(self) -> None:
-        written = 0
-
-        async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal written
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            while True:
-                writer.write(b" " * 65_536)
-                await writer.drain()
-                written += 65_536
-
-        async with talking(endless) as endpoint, calling(endpoint) as called:
+        endless = Endless(b" ")
+        async with talking(endless.write) as endpoint, calling(endpoint) as called:
             error = await called.fails()
         assert isinstance(error, ParseError)
-        assert "larger than 4 MB" in str(error)
-        assert written < 3 * LARGEST_BODY
+        assert "larger than 2 MB" in str(error)
+        assert endless.written < 8 * LARGEST_BODY  # the sockets' buffers included
+
+
+class TestLargeAnswers:
+    """What comes is bounded by what was asked for, and what is large is read beside the loop."""
+
+    async def test_far_more_rows_than_were_asked_for_are_a_parse_error_before_they_cost_memory(self) -> None:
+        endless = Endless(json.dumps(counts(1)).encode() + b",")
+        async with talking(endless.write) as endpoint, calling(endpoint) as called:
+            error = await called.fails()
+        assert isinstance(error, ParseError)
+        assert "more than 1000 rows" in error.text
+        assert (error.status, error.request_id) == (200, "HEAD-1")
+        assert called.observed == [("GetTrackList", "parse")]
+
+    @pytest.mark.parametrize(
+        ("asked_for", "rows", "is_read"),
+        [
+            pytest.param(100, 1000, True, id="pages-of-the-apis-own-size"),
+            pytest.param(100, 1100, False, id="no-page-is-so-large"),
+            pytest.param(1000, 2000, True, id="twice-what-was-asked-for"),
+            pytest.param(1000, 2100, False, id="more-than-that"),
+        ],
+    )
+    async def test_a_page_may_be_larger_than_asked_for_but_not_by_far(
+        self, asked_for: int, rows: int, is_read: bool
+    ) -> None:
+        async with asked(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=asked_for) as (called, _):
+            if is_read:
+                assert (await called.track()).totals.emails == rows
+            else:
+                assert "rows" in (await called.fails()).text
+
+    async def test_lists_whose_items_hold_objects_have_no_bound_of_rows(self) -> None:
+        pools = [{"Id": f"pool-{number}", "Ips": [{"Ip": "192.0.2.1"}] * 50} for number in range(100)]
+        async with asked(reply({"TotalCounts": 100, "IpPools": pools})) as (called, _):
+            assert len((await called.client.list_values(OPERATIONS["dedicated_ip_pool_id"])).values) == 100
+
+    @pytest.mark.parametrize(
+        ("rows", "is_beside"), [pytest.param(100, False, id="small"), pytest.param(500, True, id="large")]
+    )
+    async def test_a_large_body_is_decoded_and_read_beside_the_loop(self, rows: int, is_beside: bool) -> None:
+        async with asked(reply(page(*[counts(1)] * rows))) as (called, _):
+            request = _Request("GetTrackList", {}, lambda document: threading.get_ident())
+            thread = await called.client._call(request)
+        assert (thread != threading.get_ident()) == is_beside
+
+    async def test_what_is_wrong_with_a_large_body_is_the_same_error(self) -> None:
+        body = page(*[counts(1)] * 500, {**counts(1), "TotalNumber": "many"})
+        async with asked(reply(body)) as (called, _):
+            error = await called.fails()
+        assert isinstance(error, ParseError)
+        assert "TotalNumber" in error.text
+        assert error.request_id == "PAGE-1"
+
+    async def test_many_large_pages_add_up(self) -> None:
+        replies = [reply(page(*[counts(n)] * 1000, number=n, pages=4, total=4000)) for n in range(1, 5)]
+        async with asked(*replies, page_size=1000) as (called, _):
+            assert (await called.track()).totals.emails == 10_000
 
 
 def bytes_then_close(data: bytes) -> Raw:

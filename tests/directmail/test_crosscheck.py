@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from exporter.directmail.answers import Row
 from exporter.directmail.client import Answer
-from exporter.directmail.crosscheck import COUNT_NAMES, RATE_NAMES, Crosscheck
+from exporter.directmail.crosscheck import COUNT_NAMES, MOST_ROWS, RATE_NAMES, Crosscheck
 from exporter.directmail.model import Filters
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
@@ -65,6 +65,12 @@ def test_a_rate_that_does_not_fit_in_the_unit_of_the_others_is_counted(
     answers: list[list[Row]], counted: dict[str, int]
 ) -> None:
     assert mismatches(seen(*answers)) == counted
+
+
+def test_of_a_very_long_answer_the_first_rows_are_compared() -> None:
+    """A row whose rates are in doubt takes ten times as long as another, and the loop waits."""
+    check = seen([*[row()] * MOST_ROWS, row(WRONG)], [*[row()] * (MOST_ROWS - 1), row(WRONG)])
+    assert mismatches(check) == {"unique_open": 1}
 
 
 def test_a_rate_that_could_be_either_fits_in_the_unit_that_the_others_have() -> None:

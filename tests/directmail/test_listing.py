@@ -246,11 +246,11 @@ async def test_a_long_list_leaves_every_other_slot_to_the_polling() -> None:
     class Offline(Client):
         """Gets its answers without a network, in a tenth of a second."""
 
-        async def _call(self, action: str, parameters: Any, read: Any) -> Any:
+        async def _call(self, request: Any) -> Any:
             await limiter.acquire()
             order.append("list")
             await clock.sleep(0.1)
-            return read(numbered([parameters["PageNo"]], TotalCount=10, RequestId="R"))
+            return request.read(numbered([request.parameters["PageNo"]], TotalCount=10, RequestId="R"))
 
     async def poll() -> None:
         while True:
