@@ -71,6 +71,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "rates",
         "paging",
         "transport",
+        "causes",
         "connections",
         "credential_provider",
         "ram_credentials",

@@ -13,11 +13,14 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
+from exporter.directmail import causes
 from exporter.directmail.connections import Connector
 from exporter.directmail.errors import NetworkError, RequestTimeout
 
 LARGEST_BODY = 2 * 1024 * 1024
 """Bytes, unpacked. A full page of a thousand rows is a seventh of it."""
+ENCODINGS = ("gzip", "deflate")
+"""What is requested, whatever else is installed."""
 WRAPPING = 16
 """JSON objects of an answer beside its rows, at most."""
 
@@ -39,7 +42,11 @@ async def open_session(listeners: Sequence[aiohttp.TraceConfig] = ()) -> AsyncIt
         cookie_jar=aiohttp.DummyCookieJar(),
         connector=Connector(),
         skip_auto_headers=("User-Agent", "Content-Type"),
-        headers={"Accept": "application/json", "User-Agent": "directmail-exporter"},
+        headers={
+            "Accept": "application/json",
+            "Accept-Encoding": ", ".join(ENCODINGS),
+            "User-Agent": "directmail-exporter",
+        },
         trace_configs=list(listeners),
     ) as session:
         yield session
@@ -74,12 +81,19 @@ async def post(
             allow_redirects=False,
             proxy=proxy,
         ) as response:
+            encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+            if encoding not in (*ENCODINGS, "identity"):
+                raise _failed(causes.not_requested(encoding))
             return await _bounded(response, most_rows)
     except TimeoutError:
         raise RequestTimeout(f"no complete answer within {limits.total:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        # ValueError: addresses and encodings that aiohttp gives up on. The cause may hold the whole URL.
-        raise NetworkError(f"the connection failed: {type(error).__name__}") from None
+        # ValueError: addresses and encodings that aiohttp gives up on. The exception may hold the whole URL.
+        raise _failed(causes.cause(error) or causes.UNKNOWN) from None
+
+
+def _failed(cause: causes.Cause) -> NetworkError:
+    return NetworkError(cause.text, advice=cause.advice)
 
 
 async def _bounded(response: aiohttp.ClientResponse, most_rows: int | None) -> Reply:

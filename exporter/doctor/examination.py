@@ -130,7 +130,7 @@ class _Examination:
         answer = await self._try(question)
         if isinstance(answer, InvalidRequest):
             if not _is_of_dates(answer):
-                self.findings.append(explain(answer, self._target, question, None))
+                self.findings.append(explain(answer, self._target, question))
                 raise _Enough
             text = f"The API does not take {self._today}, today in {self._target.timezone} ({answer.code})."
             mend = "Set timezone to where Direct Mail's day begins, or this machine's clock."
@@ -259,7 +259,7 @@ class _Examination:
         """Return the answer; a refusal is a finding and None."""
         answer = await self._try(question, number=number, size=size)
         if isinstance(answer, InvalidRequest):
-            self.findings.append(explain(answer, self._target, question, None))
+            self.findings.append(explain(answer, self._target, question))
             return None
         return answer
 
@@ -289,7 +289,7 @@ class _Examination:
             return error
         except DirectMailError as error:
             self._failures += 1
-            self.findings.append(explain(error, self._target, question, self._wire.failure))
+            self.findings.append(explain(error, self._target, question))
             if not isinstance(error, ServerError | ParseError) or self._failures >= MOST_FAILURES:
                 raise _Enough from None
             return None

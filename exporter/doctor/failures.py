@@ -1,10 +1,10 @@
 """What a failed call means, in plain words, and what mends it."""
 
-import aiohttp
 from yarl import URL
 
 from exporter.config.durations import format_duration
 from exporter.config.model import Target
+from exporter.directmail.classification import is_about_page_size
 from exporter.directmail.errors import (
     AuthError,
     DirectMailError,
@@ -36,8 +36,8 @@ _KEYS = {
 """By the part of a Code before the first dot."""
 
 
-def explain(error: DirectMailError, target: Target, question: Question, failure: BaseException | None) -> Finding:
-    """Return what a failed GetTrackList means; `failure` is what ended the connection, if anything did."""
+def explain(error: DirectMailError, target: Target, question: Question) -> Finding:
+    """Return what a failed GetTrackList means."""
     if isinstance(error, AuthError):
         return _key(error, target)
     if isinstance(error, PermissionDenied):
@@ -52,7 +52,7 @@ def explain(error: DirectMailError, target: Target, question: Question, failure:
         text = f"{URL(target.endpoint).host} gave no complete answer within {target.timeout:g} s."
         return _finding("connection", text, error.advice, error)
     if isinstance(error, NetworkError):
-        return _connection(error, target, failure)
+        return _connection(error, target)
     if isinstance(error, InvalidRequest):
         return _question(error, target, question.filters)
     if isinstance(error, ServerError):
@@ -99,6 +99,9 @@ def _assume(advice: str, target: Target) -> str:
 
 def _question(error: InvalidRequest, target: Target, filters: Filters) -> Finding:
     said = f" ({error.code})" if error.code else ""
+    if is_about_page_size(f"{error.code} {error.text}"):
+        text = f"The API rejects pages of {target.page_size} rows{said}. {error.text}."
+        return _finding("page_size", text, error.advice, error)
     if error.code == "InvalidMailAddress.NotFound" and filters.account_name:
         region = target.region or target.endpoint
         text = f"The account in {region} has no sender {filters.account_name}{said}."
@@ -117,32 +120,11 @@ def _question(error: InvalidRequest, target: Target, filters: Filters) -> Findin
     return _finding("filters", text, error.advice, error)
 
 
-def _connection(error: NetworkError, target: Target, failure: BaseException | None) -> Finding:
-    url = URL(target.endpoint)
-    where = f"{url.host}:{url.port}"
-    if error.status is not None:
-        text = f"Something between here and {url.host} answered in the API's place (HTTP {error.status})."
-        return _finding("connection", text, "Look at proxies and firewalls, and check the target's endpoint.", error)
-    # The order matters: a failed resolution and a bad certificate are failed connections too.
-    if isinstance(failure, aiohttp.ClientConnectorDNSError):
-        text = f"The name {url.host} has no address here."
-        mend = "Check region or endpoint, and name resolution on this machine."
-    elif isinstance(failure, aiohttp.ClientConnectorCertificateError):
-        text = f"The certificate of {where} is not trusted here."
-        mend = "Look for a proxy that opens TLS and install its authority here; check this machine's clock and its CAs."
-    elif isinstance(failure, aiohttp.ClientSSLError):
-        text = f"{where} does not speak TLS."
-        mend = "Check the endpoint: its scheme, its port, and proxies on the way."
-    elif isinstance(failure, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        text = "The proxy does not let the connection through."
-        mend = "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
-    elif isinstance(failure, aiohttp.ClientConnectorError):
-        text = f"Nothing can be reached at {where}."
-        mend = "Check region or endpoint, `vpc` (its address exists inside the region only), proxies and firewalls."
-    else:
-        text = f"The connection to {where} was cut before the answer was complete."
-        mend = "Run the doctor again; if it stays, look at proxies and firewalls on the way."
-    return _finding("connection", text, mend, error)
+def _connection(error: NetworkError, target: Target) -> Finding:
+    if error.status is None:
+        return _finding("connection", f"{error.text[:1].upper()}{error.text[1:]}.", error.advice, error)
+    text = f"Something between here and {URL(target.endpoint).host} answered in the API's place (HTTP {error.status})."
+    return _finding("connection", text, "Look at proxies and firewalls, and check the target's endpoint.", error)
 
 
 def _asked(question: Question) -> str:

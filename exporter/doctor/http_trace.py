@@ -1,4 +1,4 @@
-"""What the client does not tell: how many requests went out, the Date of the answers, why a connection failed."""
+"""What the client does not tell: how many requests went out, how long answers took, and their Date."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -19,19 +19,15 @@ class Wire:
         """Seconds until the headers of the slowest answer."""
         self.ahead: tuple[float, float] | None = None
         """The least and the most seconds that our clock is ahead of the API's; None where no answer has a Date."""
-        self.failure: BaseException | None = None
-        """What ended the last request before its answer began, None if nothing did."""
         self._clock = clock
         self.listener = aiohttp.TraceConfig()
         self.listener.on_request_start.append(self._started)
         self.listener.on_request_end.append(self._answered)
-        self.listener.on_request_exception.append(self._failed)
 
     async def _started(
         self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestStartParams
     ) -> None:
         self.requests += 1
-        self.failure = None
         context.sent, context.started = self._clock.time(), self._clock.monotonic()
 
     async def _answered(
@@ -48,8 +44,3 @@ class Wire:
         least, most = context.sent - date - 1, self._clock.time() - date
         if self.ahead is None or most - least < self.ahead[1] - self.ahead[0]:
             self.ahead = least, most
-
-    async def _failed(
-        self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestExceptionParams
-    ) -> None:
-        self.failure = event.exception
