@@ -72,6 +72,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "paging",
         "transport",
         "causes",
+        "proxies",
         "connections",
         "credential_provider",
         "ram_credentials",

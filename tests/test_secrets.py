@@ -126,6 +126,11 @@ CONFIGS = [
     pytest.param(f"{TARGET}    credentials: {{secret: '{SECRET}}}\n", id="open-quote"),
     pytest.param(f"{TARGET}    credentials: {{secret: *{SECRET}}}\n", id="asterisk"),
     pytest.param(f"{TARGET}    credentials: {{secret: !{SECRET} x}}\n", id="exclamation-mark"),
+    pytest.param(f"{TARGET}    credentials: {{sts_endpoint: 'http://u:{SECRET}@h', type: ram_role_arn}}\n", id="sts"),
+    pytest.param(f"{TARGET}    credentials: {{sts_endpoint: 'u:{SECRET}@h', type: oidc_role_arn}}\n", id="sts-host"),
+    pytest.param(f"{TARGET}    credentials: {{sts_endpoint: 'h?k={SECRET}', type: oidc_role_arn}}\n", id="sts-query"),
+    pytest.param(f"{TARGET}    credentials: {{sts_endpoint: 'h#{SECRET}', type: oidc_role_arn}}\n", id="sts-fragment"),
+    pytest.param(TARGET.replace("region: us-east-1", f"endpoint: 'https://dm.example.com/#{SECRET}'"), id="fragment"),
     pytest.param(TARGET.replace("region: us-east-1", f"endpoint: 'https://{ID}:{SECRET}@dm.example.com'"), id="url"),
     pytest.param(TARGET.replace("region: us-east-1", f"endpoint: 'https://dm.example.com/?k={SECRET}'"), id="query"),
 ]
@@ -137,6 +142,32 @@ def test_a_refused_config_is_told_without_the_secret_in_it(text: str, tmp_path: 
     result = run("--config.file", str(tmp_path / "config.yaml"), "--config.check")
     assert result.exit_code == 1
     assert_clean(result.output, repr(result.exception))
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        pytest.param(f"socks5://u:{PASSWORD}@127.0.0.1:1080", id="socks"),
+        pytest.param(f"socks5h://127.0.0.1:1080/{PASSWORD}", id="socks-with-a-path"),
+        pytest.param(f"http://u:{PASSWORD}@[bad", id="no-address"),
+        pytest.param(f"{PASSWORD}://u@h", id="another-scheme"),
+        pytest.param(f"http://u:{PASSWORD}@", id="no-host"),
+        pytest.param(f"http://u:{PASSWORD}@h:99999", id="no-port"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told_at_the_start_without_its_password(
+    proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text(TARGET + TARGET.partition("\n")[2].replace("shop", "outlet"))
+    monkeypatch.setenv("https_proxy", proxy)
+    result = run("--config.file", str(tmp_path / "config.yaml"), "--config.check")
+    assert result.exit_code == 1
+    (line,) = result.output.splitlines()
+    assert "https_proxy" in line
+    assert "http://" in line
+    assert_clean(line)
+    monkeypatch.setenv("no_proxy", "aliyuncs.com")
+    assert run("--config.file", str(tmp_path / "config.yaml"), "--config.check").exit_code == 0
 
 
 @pytest.mark.parametrize(

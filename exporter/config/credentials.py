@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, field_validator
 
 from exporter.config.checking import Schema
 from exporter.config.durations import parse_duration
-from exporter.config.scalars import NOT_INLINE, File, base_url
+from exporter.config.scalars import NOT_INLINE, File, base_url, shown
 
 TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 SHORTEST_SESSION, LONGEST_SESSION = 900.0, 43_200.0
@@ -42,7 +42,7 @@ def _session(value: object) -> float:
 def _sts(value: object) -> str:
     url = base_url(value if not isinstance(value, str) or "://" in value else f"https://{value}")
     if url is None:
-        raise ValueError(f"{value!r} is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
+        raise ValueError(f"{shown(value)} is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
     return url
 
 

@@ -14,6 +14,7 @@ from exporter.config import credentials, queries, schema, yamlfile
 from exporter.config.checking import Problem, check, join
 from exporter.config.model import Config, Credentials, Discover, Query, Refresh, Target
 from exporter.directmail import ram_credentials
+from exporter.directmail.proxies import unusable_proxy
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -30,7 +31,9 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
             ),
         )
     config, problems = parse(text)
-    return config, (*problems, *((*_missing_extras(config), *_unreadable_files(config)) if config else ()))
+    if config is not None:
+        problems = (*problems, *_missing_extras(config), *_unreadable_files(config), *_unusable_proxies(config))
+    return config, problems
 
 
 def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -156,3 +159,12 @@ def _unreadable_files(config: Config) -> list[Problem]:
                 text = f"{str(path)!r} cannot be read: {error.strerror}; name a file that this user may read"
                 found.append(Problem(f"{target.place}.credentials.{key}", text))
     return found
+
+
+def _unusable_proxies(config: Config) -> list[Problem]:
+    """Return what is wrong with the environment: a proxy's address may hold a password, so it is not shown."""
+    found = dict.fromkeys(unusable_proxy(target.endpoint) for target in config.targets)
+    text = (
+        "is not the address of an HTTP proxy; write one such as http://host:3128, or except the endpoints in NO_PROXY"
+    )
+    return [Problem(f"environment variable {name}", text) for name in found if name is not None]

@@ -105,6 +105,11 @@ def base_url(value: object) -> str | None:
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 
+def shown(value: object) -> str:
+    """Return what a message shows of an address, which may hold a password or a token."""
+    return "an address with a user or parameters" if re.search("[@?#]", str(value)) else repr(value)
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Name = Annotated[str, BeforeValidator(name)]
 File = Annotated[Path, BeforeValidator(path)]

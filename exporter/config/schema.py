@@ -23,6 +23,7 @@ from exporter.config.scalars import (
     Name,
     base_url,
     number,
+    shown,
     values,
     whole,
 )
@@ -126,8 +127,7 @@ class Target(Schema):
     def _plain_url(cls, value: object) -> str:
         parts = base_url(value)
         if parts is None:
-            shown = "an address with a user or parameters" if re.search("[@?]", str(value)) else repr(value)
-            raise ValueError(f"{shown} is not an endpoint; write https://host or https://host:port")
+            raise ValueError(f"{shown(value)} is not an endpoint; write https://host or https://host:port")
         return parts
 
     @field_validator("timezone", mode="before")

@@ -27,9 +27,10 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import Listed, Listing, Operation
 from exporter.directmail.model import PARAMETERS, Filters, RateSums, Totals
 from exporter.directmail.paging import Pages
+from exporter.directmail.proxies import environment_proxy
 from exporter.directmail.redaction import clean, cleaned, may_hold
 from exporter.directmail.threads import off_the_loop
-from exporter.directmail.transport import Reply, environment_proxy, open_session, post
+from exporter.directmail.transport import Reply, open_session, post
 
 __all__ = ["Answer", "Client", "open_session"]
 
@@ -100,7 +101,7 @@ class Client:
         self._session = session
         self._endpoint = endpoint
         self._host = _host(URL(endpoint))
-        self._proxy = environment_proxy(URL(endpoint))
+        self._proxy = environment_proxy(endpoint)
         self._provider = provider
         self._limiter = limiter
         self._clock = clock

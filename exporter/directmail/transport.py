@@ -2,13 +2,12 @@
 
 aiohttp's `trust_env` is off: it looks for ~/.netrc and for proxies anew, in two threads, for every request.
 That costs a millisecond of CPU, four times the request itself (measured), and a netrc entry would collide
-with our Authorization header. The environment's proxy is found once instead.
+with our Authorization header. The environment's proxy is found once instead (`proxies`).
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -50,14 +49,6 @@ async def open_session(listeners: Sequence[aiohttp.TraceConfig] = ()) -> AsyncIt
         trace_configs=list(listeners),
     ) as session:
         yield session
-
-
-def environment_proxy(endpoint: URL) -> str | None:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for the endpoint, None for no proxy."""
-    proxy = getproxies().get(endpoint.scheme)
-    if not proxy or proxy_bypass(endpoint.authority):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 async def post(
