@@ -1,28 +1,23 @@
-"""Why no usable answer came over the wire, in the operator's words, and what to do about it.
+"""Why nobody answered, in the operator's words, and what to do about it.
 
-The exceptions of every library end in those of Python, OpenSSL and the HTTP parser. So what they wrap is looked for,
-not what they are called. Nothing of a remote text, a URL or a user of a proxy gets into the words.
+The exceptions of every library end in those of Python and OpenSSL. So what they wrap is looked for, not what they are
+called. Nothing of a remote text, a URL or a user of a proxy gets into the words.
 """
 
 import os
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import aiohttp
-from aiohttp import http_exceptions
-
-_LATER = "If it stays, look at proxies and firewalls on the way."
-_ENDPOINT = "Check the endpoint: its scheme, its port, and proxies on the way."
+LATER = "If it stays, look at proxies and firewalls on the way."
+ENDPOINT = "Check the endpoint: its scheme, its port, and proxies on the way."
 _PROXY = "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and that the proxy allows the endpoint."
 _UNKNOWN_ISSUER = (18, 19, 20, 21)
 """OpenSSL's codes (X509_V_ERR) where nobody who is trusted has signed."""
 _WRONG_TIME = (9, 10)
 _WRONG_NAME = (62, 64)
-_NOT_REQUESTED = re.compile(r"\((\w+)\)\. Please install")
-_ENCODING = re.compile(r"[a-z-]{1,12}")
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
@@ -31,13 +26,12 @@ class Cause(NamedTuple):
 
     text: str
     advice: str
+    is_unreachable: bool = False
+    """Whether nobody was met who could have answered."""
 
 
-UNKNOWN = Cause("the connection failed", _LATER)
-
-
-class _Place(NamedTuple):
-    """Where a connection was to lead, "" where the exception does not say."""
+class Place(NamedTuple):
+    """Where a connection was to lead, "" where nobody says."""
 
     host: str = ""
     port: int | None = None
@@ -48,18 +42,27 @@ class _Place(NamedTuple):
         return f": {'proxy ' if self.is_proxy else ''}{shown}:{self.port}" if shown else ""
 
 
-def cause(error: BaseException) -> Cause | None:
-    """Return what an exception comes from, None where that is not known."""
-    found = list(_inner(error))
-    place = next((_place(each) for each in found if isinstance(each, aiohttp.ClientConnectorError)), _Place())
-    for explain in _EXPLANATIONS:
+Explanation = Callable[[BaseException, Place], Cause | None]
+"""Returns the cause where it knows an exception."""
+
+UNKNOWN = Cause("the connection failed", LATER)
+NO_PLACE = Place()
+
+
+def cause(error: BaseException, place: Place = NO_PLACE, others: Sequence[Explanation] = ()) -> Cause | None:
+    """Return what an exception comes from, None where that is not known.
+
+    `others` explain exceptions that Python does not have; they come after those that say more.
+    """
+    found = list(inner(error))
+    for explain in (_certificate, _name, _tunnel, _tls, *others, _system, _closed, _address):
         for each in reversed(found):
             if (known := explain(each, place)) is not None:
                 return known
     return None
 
 
-def _inner(error: BaseException) -> Iterator[BaseException]:
+def inner(error: BaseException) -> Iterator[BaseException]:
     """Yield the exception and all that it was raised for, each before what caused it."""
     seen, waiting = set[int](), [error]
     while waiting:
@@ -69,15 +72,17 @@ def _inner(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(each))
         yield each
         context = None if each.__suppress_context__ else each.__context__
-        others = (context, each.__cause__, getattr(each, "reason", None), *each.args)
-        waiting += [other for other in others if isinstance(other, BaseException)]
+        wrapped = (context, each.__cause__, getattr(each, "reason", None), *each.args)
+        waiting += [other for other in wrapped if isinstance(other, BaseException)]
 
 
-def _place(error: aiohttp.ClientConnectorError) -> _Place:
-    return _Place(error.host, error.port, isinstance(error, aiohttp.ClientProxyConnectionError))
+def rejected_by_proxy(status: int) -> Cause:
+    """Return the cause where a proxy answers a CONNECT with another status than 200."""
+    advice = "Give the proxy's user and password in HTTPS_PROXY: http://user:password@host:port."
+    return Cause(f"the proxy rejected the connection with HTTP {status}", advice if status == 407 else _PROXY)
 
 
-def _certificate(error: BaseException, place: _Place) -> Cause | None:
+def _certificate(error: BaseException, place: Place) -> Cause | None:
     reason = getattr(error, "verify_message", "") if isinstance(error, ssl.SSLCertVerificationError) else ""
     if not reason:
         return None
@@ -86,15 +91,13 @@ def _certificate(error: BaseException, place: _Place) -> Cause | None:
         advice = _trust()
     elif code in _WRONG_TIME:
         advice = (
-            "Check this machine's clock. If it is right, the certificate of the endpoint, or of a proxy that opens "
+            "Check this machine's clock. If it is right, whoever runs the endpoint, or a proxy that opens TLS, has to "
         )
-        advice += "TLS, has to be renewed."
+        advice += "renew the certificate."
     elif code in _WRONG_NAME:
         advice = "Check the target's endpoint, and look for a proxy that answers in the API's place."
     else:
-        advice = (
-            "The certificate itself has to be issued anew, by whoever runs the endpoint or the proxy that opens TLS."
-        )
+        advice = "Whoever runs the endpoint, or a proxy that opens TLS, has to have the certificate issued anew."
     return Cause(f"certificate not trusted: {_small(reason.rstrip('.'))}", advice)
 
 
@@ -111,72 +114,42 @@ def _trust() -> str:
     return f"Add the authority that signed the certificate to {file}, which SSL_CERT_FILE names, and start again."
 
 
-def _name(error: BaseException, place: _Place) -> Cause | None:
+def _name(error: BaseException, place: Place) -> Cause | None:
     if not isinstance(error, socket.gaierror):
         return None
     of = f": {place.host}" if place.host else ""
     if error.errno == socket.EAI_AGAIN:
-        return Cause(f"name lookup failed{of}", "No name server answered: check name resolution on this machine.")
-    return Cause(f"name not found{of}", "Check region or endpoint, proxies, and name resolution on this machine.")
+        return Cause(f"name lookup failed{of}", "No name server answered: check name resolution on this machine.", True)
+    return Cause(f"name not found{of}", "Check region or endpoint, proxies, and name resolution on this machine.", True)
 
 
-def _proxy(error: BaseException, place: _Place) -> Cause | None:
-    status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else 0
-    if isinstance(error, OSError) and (tunnel := _TUNNEL.search(str(error))):
-        status = int(tunnel[1])
-    if not status:
-        return None
-    advice = "Give the proxy's user and password in HTTPS_PROXY: http://user:password@host:port."
-    return Cause(f"the proxy rejected the connection with HTTP {status}", advice if status == 407 else _PROXY)
+def _tunnel(error: BaseException, place: Place) -> Cause | None:
+    tunnel = _TUNNEL.search(str(error)) if isinstance(error, OSError) else None
+    return rejected_by_proxy(int(tunnel[1])) if tunnel else None
 
 
-def _tls(error: BaseException, place: _Place) -> Cause | None:
+def _tls(error: BaseException, place: Place) -> Cause | None:
     if not isinstance(error, ssl.SSLError) or not isinstance(error.reason, str):
         return None
-    reason = error.reason.replace("_", " ").lower()
-    return Cause(f"TLS failed: {reason}", _ENDPOINT)
+    return Cause(f"TLS failed: {error.reason.replace('_', ' ').lower()}", ENDPOINT)
 
 
-def _http(error: BaseException, place: _Place) -> Cause | None:
-    if isinstance(error, http_exceptions.LineTooLong):
-        return Cause("the answer has a header that is too large", _LATER)
-    if isinstance(error, http_exceptions.ContentEncodingError):
-        if (name := _NOT_REQUESTED.search(error.message)) is not None:
-            return not_requested(name[1])
-        return Cause("the answer's compression is damaged", _LATER)
-    if isinstance(error, http_exceptions.PayloadEncodingError):
-        return Cause("the connection was closed before the answer was complete", _LATER)
-    if isinstance(error, http_exceptions.BadHttpMessage):
-        return Cause(
-            "the answer is not valid HTTP", "Check the endpoint: its scheme, its port, and proxies on the way."
-        )
-    return None
-
-
-def not_requested(encoding: str) -> Cause:
-    """Return the cause where an answer comes in a content encoding that was not requested; only a name is repeated."""
-    name = f" {encoding}" if _ENCODING.fullmatch(encoding) else ""
-    return Cause(f"the answer comes in a content encoding{name} that was not requested", _LATER)
-
-
-def _system(error: BaseException, place: _Place) -> Cause | None:
+def _system(error: BaseException, place: Place) -> Cause | None:
     if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
         return None
     if not error.errno:
-        return Cause("no answer in time", _LATER) if isinstance(error, TimeoutError) else None
+        return Cause("no answer in time", LATER, True) if isinstance(error, TimeoutError) else None
     text = f"{_small(os.strerror(error.errno))}{place}"
-    return Cause(text, _PROXY if place.is_proxy else "Check region or endpoint, `vpc` and firewalls.")
+    return Cause(text, _PROXY if place.is_proxy else "Check region or endpoint, `vpc` and firewalls.", True)
 
 
-def _closed(error: BaseException, place: _Place) -> Cause | None:
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return Cause("the connection was closed before the answer was complete", _LATER)
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | ssl.SSLError):
-        return Cause("the connection was closed before the answer came", _LATER)
+def _closed(error: BaseException, place: Place) -> Cause | None:
+    if isinstance(error, ConnectionError | ssl.SSLError):
+        return Cause("the connection was closed before the answer came", LATER)
     return None
 
 
-def _address(error: BaseException, place: _Place) -> Cause | None:
+def _address(error: BaseException, place: Place) -> Cause | None:
     if isinstance(error, ValueError):
         return Cause("the address cannot be used", "Check the target's endpoint, and HTTPS_PROXY and HTTP_PROXY.")
     return None
@@ -185,9 +158,3 @@ def _address(error: BaseException, place: _Place) -> Cause | None:
 def _small(text: str) -> str:
     """Return a text as the part of a sentence: without its capital, unless that is an abbreviation's."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
-
-
-_EXPLANATIONS: tuple[Callable[[BaseException, _Place], Cause | None], ...] = (
-    *(_certificate, _name, _proxy, _tls, _http, _system, _closed, _address),
-)
-"""The more they say the earlier."""

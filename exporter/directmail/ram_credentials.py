@@ -8,14 +8,18 @@ It is asked for the ECS metadata address only by the types `default` and `ecs_ra
 import asyncio
 import logging
 import math
+import os
 import re
 from collections.abc import Mapping
 from importlib import import_module
+from json import JSONDecodeError
 from typing import Any, NamedTuple
 
 from exporter.clock import Clock
+from exporter.directmail.causes import UNKNOWN, cause
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.errors import AuthError
+from exporter.directmail.redaction import clean
 from exporter.directmail.threads import in_own_thread
 
 TYPES: dict[str, str] = {
@@ -46,16 +50,13 @@ OF_A_CLUSTER = {
     "oidc_token_file": "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
 }
 """What `oidc_role_arn` needs, and where the environment has it in a cluster with RRSA."""
+_NO_METADATA = "ALIBABA_CLOUD_ECS_METADATA_DISABLED"
 _READ_ONCE = ("default",)
 """Types that are not set up anew: they read the environment as it was at the start, and every set has a thread."""
 _MODULES = tuple(f"alibabacloud_credentials.{name}" for name in ("client", "models", "provider"))
-_PLAIN = {
-    "RetryError": "nothing answers in time at the address that it asks",
-    "CredentialException": "whoever was asked gave none",
-    "JSONDecodeError": "the answer is not JSON",
-}
-"""What the library's exceptions mean."""
 _CODE = re.compile(r'"Code"\s*:\s*"([\w.]{1,80})"', re.ASCII)
+_STATUS = re.compile(r"(?:http_code|HttpCode)\W{1,2}(\d{3})", re.ASCII)
+"""How the library's exceptions tell what was answered."""
 _REQUEST_ID = re.compile(r'"RequestId"\s*:\s*"([\w-]{1,64})"', re.ASCII)
 
 
@@ -159,6 +160,11 @@ class FromRam:
                     f"credentials of type {self._kind} need {name}",
                     advice=f"Name it in the target's credentials; a cluster with RRSA sets {variable}.",
                 )
+        if self._kind == "ecs_ram_role" and os.environ.get(_NO_METADATA, "").lower() == "true":
+            raise AuthError(
+                f"no credentials of type {self._kind}: the metadata address is switched off",
+                advice=f"Remove {_NO_METADATA} from the environment.",
+            )
         if self._kind == "ecs_ram_role":  # by itself it would start a thread that asks on every minute
             role = self._options.get("role_name")
             return client(provider=providers.EcsRamRoleCredentialsProvider(role_name=role, async_update_enabled=False))
@@ -179,16 +185,31 @@ class FromRam:
         return client(config(type=self._kind, **settings))
 
     def _failed(self, error: Exception) -> AuthError:
-        code, request_id = (found.search(str(error)) for found in (_CODE, _REQUEST_ID))
-        name = type(error).__name__
-        unreachable = name == "RetryError" and self._kind in ("ram_role_arn", "oidc_role_arn")
-        why = f"{error.filename} is missing" if isinstance(error, FileNotFoundError) else _PLAIN.get(name, name)
+        said = clean(str(error), self._key.secrets() if self._key else ())
+        code, request_id = (found.search(said) for found in (_CODE, _REQUEST_ID))
+        why, advice = self._explained(error, said)
         return AuthError(
             f"no credentials of type {self._kind}: {why}",
             code=code[1] if code else "",
             request_id=request_id[1] if request_id else "",
-            advice=_NO_WAY_TO_STS if unreachable else TYPES[self._kind],
+            advice=advice,
         )
+
+    def _explained(self, error: Exception, said: str) -> tuple[str, str]:
+        """Return why there are none, and what to do about it."""
+        advice = TYPES[self._kind]
+        if isinstance(error, FileNotFoundError):
+            return f"{error.filename} is missing", advice
+        if type(error).__name__ == "CredentialException":
+            status = _STATUS.search(said)
+            from_server = f"the server gave none{f' (HTTP {status[1]})' if status else ''}"
+            return "none of the places to look has any" if self._kind == "default" else from_server, advice
+        if type(error).__name__ == "RetryError" or isinstance(error, OSError):
+            known = cause(error) or UNKNOWN
+            if known.is_unreachable:
+                return known.text, _NO_WAY_TO_STS if self._kind in ("ram_role_arn", "oidc_role_arn") else advice
+            return known.text, known.advice
+        return "the answer is not JSON" if isinstance(error, JSONDecodeError) else "the answer makes no sense", advice
 
     def _none(self) -> AuthError:
         """Return the failure anew: many callers raise it, each with a traceback of its own."""

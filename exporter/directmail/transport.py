@@ -12,7 +12,8 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
-from exporter.directmail import causes
+from exporter.directmail import http_causes
+from exporter.directmail.causes import Cause
 from exporter.directmail.connections import Connector
 from exporter.directmail.errors import NetworkError, RequestTimeout
 
@@ -74,16 +75,16 @@ async def post(
         ) as response:
             encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
             if encoding not in (*ENCODINGS, "identity"):
-                raise _failed(causes.not_requested(encoding))
+                raise _failed(http_causes.not_requested(encoding))
             return await _bounded(response, most_rows)
     except TimeoutError:
         raise RequestTimeout(f"no complete answer within {limits.total:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # ValueError: addresses and encodings that aiohttp gives up on. The exception may hold the whole URL.
-        raise _failed(causes.cause(error) or causes.UNKNOWN) from None
+        raise _failed(http_causes.cause(error)) from None
 
 
-def _failed(cause: causes.Cause) -> NetworkError:
+def _failed(cause: Cause) -> NetworkError:
     return NetworkError(cause.text, advice=cause.advice)
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from exporter.directmail.causes import cause
+from exporter.directmail import causes, http_causes
 from exporter.directmail.errors import DirectMailError, NetworkError
 from exporter.directmail.transport import open_session, post
 from tests.support.certificates import Authority
@@ -55,7 +55,19 @@ async def failing(url: str, proxy: str | None = None, session: aiohttp.ClientSes
 
 
 def test_a_failure_that_nobody_has_met_is_not_guessed() -> None:
-    assert cause(KeyError("x")) is None
+    assert causes.cause(KeyError("x")) is None
+    assert http_causes.cause(KeyError("x")) == causes.UNKNOWN
+
+
+def test_an_exception_that_goes_in_circles_is_followed_once() -> None:
+    first, second = OSError(), OSError(111, "refused")
+    first.__cause__, second.__cause__ = second, first
+    assert causes.cause(first) == causes.cause(second)
+
+
+def test_a_proxy_that_lets_nobody_through_to_sts_is_told_like_any_other() -> None:
+    tunnel = OSError("Tunnel connection failed: 407 Proxy Authentication Required")
+    assert causes.cause(tunnel) == causes.rejected_by_proxy(407)
 
 
 class TestPlaces:

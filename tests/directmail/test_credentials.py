@@ -16,9 +16,10 @@ import pytest
 from aiohttp import web
 
 from exporter.directmail.credential_provider import provider
-from exporter.directmail.credentials import Credentials, FromEnvironment, FromFiles
+from exporter.directmail.credentials import Credentials, FromEnvironment, FromFiles, Provider
 from exporter.directmail.errors import AuthError
 from exporter.directmail.ram_credentials import ASK_AGAIN, CONNECT_TIMEOUT, PAUSE, READ_TIMEOUT, TYPES, FromRam
+from tests.support.certificates import Authority
 from tests.support.clock import ScriptedClock
 from tests.support.issuers import Issuer, Metadata, Mounted, issued, serving
 
@@ -146,6 +147,21 @@ class TestFiles:
             await source.get()
         mounted.write(id="key", secret="secret")
         assert await source.get() == Credentials("key", "secret")
+
+
+BASE = "LTAI5tBaseKeyId0001"
+
+
+def at_sts(address: str) -> Provider:
+    """Return who assumes a role with a key of the environment."""
+    options, keys = {"role_arn": ROLE, "sts_endpoint": address}, {ID: BASE, SECRET: "BaseSecret91bc"}
+    return provider("ram_role_arn", ScriptedClock(time.time()), options=options, environment=keys)
+
+
+async def failing_at(address: str) -> AuthError:
+    with pytest.raises(AuthError) as caught:
+        await at_sts(address).get()
+    return caught.value
 
 
 GUARDED = """
@@ -464,14 +480,81 @@ class TestTemporaryCredentials:
         assert shown == ("no credentials\n" if kind == "environment" else "credentials\n")
 
     async def test_the_metadata_address_stays_off_where_it_is_switched_off(self) -> None:
-        with pytest.raises(AuthError, match="ecs_ram_role: ValueError") as caught:
+        with pytest.raises(AuthError, match="ecs_ram_role: the metadata address is switched off") as caught:
             await provider("ecs_ram_role", ScriptedClock()).get()
-        assert "instance" in caught.value.advice
+        assert "ALIBABA_CLOUD_ECS_METADATA_DISABLED" in caught.value.advice
 
     async def test_a_server_that_is_not_there_is_told_in_plain_words(self, unused_tcp_port: int) -> None:
         options = {"credentials_uri": f"http://127.0.0.1:{unused_tcp_port}/"}
-        with pytest.raises(AuthError, match=r"credentials_uri: nothing answers in time at the address that it asks"):
+        with pytest.raises(AuthError, match=r"credentials_uri: connection refused$"):
             await FromRam("credentials_uri", options, ScriptedClock()).get()
+
+    async def test_a_name_of_sts_that_does_not_exist_is_told(self) -> None:
+        error = await failing_at("http://nowhere.invalid")
+        assert error.text.startswith("no credentials of type ram_role_arn: name ")
+        assert "set sts_endpoint to sts-vpc" in error.advice
+
+    async def test_a_certificate_of_sts_that_is_not_trusted_is_told_with_its_reason(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        authority = Authority(tmp_path)
+        async with serving(Issuer(), authority.issue("sts")) as address:
+            error = await failing_at(address)
+        reason = "certificate not trusted: unable to get local issuer certificate"
+        assert error.text == f"no credentials of type ram_role_arn: {reason}"
+        assert "SSL_CERT_FILE" in error.advice
+
+    async def test_an_expired_certificate_of_sts_points_to_the_clock(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        authority = Authority(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        async with serving(Issuer(), authority.issue("sts", days=(-9, -2))) as address:
+            error = await failing_at(address)
+        assert error.text.endswith("certificate not trusted: certificate has expired")
+        assert "clock" in error.advice
+
+    async def test_an_authority_that_ssl_cert_file_names_is_trusted_for_sts_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        authority = Authority(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        async with serving(Issuer(), authority.issue("sts")) as address:
+            assert await at_sts(address).get() == issued(1)
+
+    async def test_what_sts_answers_is_told_without_the_key_that_it_repeats(self) -> None:
+        class Echo(Issuer):
+            async def answer(self, request: web.Request) -> web.Response:
+                return web.json_response({"Code": BASE, "Message": BASE, "RequestId": BASE}, status=403)
+
+        async with serving(Echo()) as address:
+            error = await failing_at(address)
+        assert error.text == "no credentials of type ram_role_arn: the server gave none (HTTP 403)"
+        assert BASE not in f"{error} {vars(error)}"
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            pytest.param("[]", "the server gave none", id="a-list"),
+            pytest.param('{"Credentials": 7}', "the answer makes no sense", id="a-number"),
+            pytest.param("{}", "the server gave none", id="nothing"),
+            pytest.param("<html>", "the answer is not JSON", id="HTML"),
+            pytest.param('{"Credentials": {"AccessKeyId": "a"}}', "the server gave none", id="half-a-key"),
+            pytest.param(
+                '{"Credentials": {"AccessKeyId": 1, "AccessKeySecret": 2, "SecurityToken": 3, "Expiration": "d"}}',
+                "the answer makes no sense",
+                id="no-date",
+            ),
+        ],
+    )
+    async def test_no_class_is_named_whatever_sts_answers(self, text: str, says: str) -> None:
+        class Nonsense(Issuer):
+            async def answer(self, request: web.Request) -> web.Response:
+                return web.Response(text=text)
+
+        async with serving(Nonsense()) as address:
+            assert (await failing_at(address)).text == f"no credentials of type ram_role_arn: {says}"
 
     async def test_a_way_to_sts_that_a_vpc_lacks_is_named(self, unused_tcp_port: int) -> None:
         source = provider(

@@ -1,6 +1,7 @@
 """Where keys come from in tests: mounted files that are swapped, and servers that issue temporary credentials."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,17 +85,30 @@ class Metadata(Issuer):
 
 
 @asynccontextmanager
-async def serving(server: Answers) -> AsyncIterator[str]:
-    """Serve on a port of the system's choice and give the URL."""
+async def serving(server: Answers, certificate: tuple[Path, Path] | None = None) -> AsyncIterator[str]:
+    """Serve on a port of the system's choice and give the URL; with the files of a certificate and its key over TLS."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await server.answer(request)
+        if request.secure:  # a connection that the library keeps would outlive the server
+            response.force_close()
+        return response
+
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.answer)
+    app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+        for _ in range(10 if context else 0):  # a handshake that was broken off ends when the loop has seen it
+            await asyncio.sleep(0)
 
 
 def issued(number: int) -> Credentials:
