@@ -35,5 +35,6 @@ def command(config_file: Path, shard: Shard, style: str) -> None:
     reports = exit_status.run(examine(settings, SystemClock()))
     if reports is None:
         exit_status.fail("interrupted")
-    click.echo(report.as_json(reports) if style == "json" else report.as_text(reports))
+    shown = report.as_json if style == "json" else report.as_text
+    click.echo(shown(reports, sys.stdout.encoding or "utf-8"))
     sys.exit(0 if report.is_well(reports) else 1)

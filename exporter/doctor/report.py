@@ -1,4 +1,7 @@
-"""Findings for people and for tickets. A terminal gets ASCII, whatever the API or the config says."""
+"""Findings for people and for tickets, as far as the stream can carry them.
+
+What the API or the config says may hold characters that a terminal obeys, or that its encoding lacks: they are escaped.
+"""
 
 import json
 import textwrap
@@ -25,13 +28,16 @@ def is_well(reports: Sequence[Report]) -> bool:
     return not any(finding.level == PROBLEM for report in reports for finding in report.findings)
 
 
-def as_json(reports: Sequence[Report]) -> str:
+def as_json(reports: Sequence[Report], encoding: str = "utf-8") -> str:
     """Return a list of objects with the keys target, check, level, text, mend and request_id."""
     found = [{"target": report.target, **each._asdict()} for report in reports for each in report.findings]
-    return json.dumps(found, indent=2)
+    text = json.dumps(found, indent=2, ensure_ascii=False)
+    if not _is_encodable(text, encoding):
+        return json.dumps(found, indent=2)
+    return "".join(each if _is_harmless(each) else json.dumps(each)[1:-1] for each in text)
 
 
-def as_text(reports: Sequence[Report]) -> str:
+def as_text(reports: Sequence[Report], encoding: str = "utf-8") -> str:
     """Return the findings to read, each with its mend below it."""
     lines: list[str] = []
     for report in reports:
@@ -46,7 +52,20 @@ def as_text(reports: Sequence[Report]) -> str:
     counted = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
     verdict = "Not well" if not is_well(reports) else "Nothing has to be mended" if counted else "All is well"
     lines.append(f"{verdict}{': ' if counted else ''}{counted}.")
-    return "\n".join(lines).encode("ascii", "backslashreplace").decode()
+    text = "".join(each if _is_harmless(each) else each.encode("unicode_escape").decode() for each in "\n".join(lines))
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character == "\n"
+
+
+def _is_encodable(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _finding(finding: Finding, width: int) -> list[str]:

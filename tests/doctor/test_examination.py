@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -599,9 +601,48 @@ def test_the_last_line_says_whether_something_has_to_be_done(level: str, verdict
     assert report.as_text([found]).splitlines()[-1] == verdict
 
 
-def test_text_beyond_ascii_is_escaped_for_a_terminal() -> None:
-    found = Report("shop", "https://dm.example.com", 1, (Finding("filters", NOTE, "tag_name=\u6807\u7b7e: nothing."),))
-    assert "tag_name=\\u6807\\u7b7e: nothing." in report.as_text([found])
+CHINESE = Report("shop", "https://dm.example.com", 1, (Finding("filters", NOTE, "tag_name=标签🎉: nothing."),))
+
+
+def test_text_is_printed_as_it_is_where_the_stream_can_carry_it() -> None:
+    assert "tag_name=标签🎉: nothing." in report.as_text([CHINESE], "utf-8")
+    assert "tag_name=标签🎉: nothing." in report.as_text([CHINESE], "gb18030")
+    assert "tag_name=标签\\U0001f389: nothing." in report.as_text([CHINESE], "gbk")
+    assert "tag_name=\\u6807\\u7b7e\\U0001f389: nothing." in report.as_text([CHINESE], "ascii")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk", "ascii"])
+def test_json_is_as_it_is_where_the_stream_can_carry_it_and_json_everywhere(encoding: str) -> None:
+    shown = report.as_json([CHINESE], encoding)
+    shown.encode(encoding)
+    assert json.loads(shown)[0]["text"] == "tag_name=标签🎉: nothing."
+    assert ("标签" in shown) == (encoding == "utf-8")
+
+
+def test_what_a_terminal_would_obey_is_escaped() -> None:
+    odd = Finding("filters", NOTE, "tag_name=\x1b[31mred\u202e\x9b: nothing.", "One\nTwo")
+    shown = report.as_text([Report("shop", "https://dm.example.com", 1, (odd,))], "utf-8")
+    assert "tag_name=\\x1b[31mred\\u202e\\x9b: nothing." in shown
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert shown.splitlines()[-3].strip() == "Two"
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "标签"), ("ascii", "\\u6807\\u7b7e")])
+@pytest.mark.parametrize("style", ["text", "json"])
+async def test_the_command_prints_what_its_stream_can_carry(
+    style: str, encoding: str, shown: str, tmp_path: Path
+) -> None:
+    tags = f"\n      - name: tags\n        account_name: {NOTIFY}\n        tag_name: 标签\n"
+    async with simulator(clock=SystemClock()).listen() as url:
+        path = write(tmp_path / "config.yaml", config_text(url, queries=tags))
+        doctor = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "exporter", "doctor", "--config.file", path, "--format", style),
+            env={**os.environ, **KEYS, "PYTHONIOENCODING": encoding},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said = (await doctor.communicate())[0].decode(encoding)
+    assert doctor.returncode == 0
+    assert shown in said
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
