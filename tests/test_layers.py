@@ -34,6 +34,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "doctor": ("examination", "report", "failures", "checks", "findings", "http_trace"),
     "simulator": (
         "server",
+        "spoilt_responses",
         "tracklist",
         "list_operations",
         "signature_check",

@@ -52,7 +52,10 @@ def assert_clean(*texts: str) -> None:
         assert not any(canary in text for canary in (ID, SECRET, TOKEN, PASSWORD, HASH)), text
 
 
-SURVIVED = {"empty", "wrong_content_type", "slow", "page_cap", "pages_up", "pages_down", "rows_added"}
+SURVIVED = {
+    *("empty", "wrong_content_type", "slow", "page_cap", "pages_up", "pages_down", "rows_added"),
+    *("exponents", "unasked"),
+}
 """Faults that leave a good answer, or one that nobody can tell from a good one."""
 
 

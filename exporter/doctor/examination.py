@@ -290,7 +290,8 @@ class _Examination:
         except DirectMailError as error:
             self._failures += 1
             self.findings.append(explain(error, self._target, question))
-            if not isinstance(error, ServerError | ParseError) or self._failures >= MOST_FAILURES:
+            passes = isinstance(error, ServerError | ParseError) and error.retry_after is None
+            if not passes or self._failures >= MOST_FAILURES:
                 raise _Enough from None
             return None
 

@@ -6,6 +6,7 @@ from exporter.simulator.faults import Fault
 
 _FLOW = (400, "Throttling.User", "Request was denied due to user flow control.")
 _ERROR = (500, "InternalError", "The request processing has failed due to some unknown error.")
+_UNAVAILABLE = (503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server.")
 _DENIED = {
     "AuthAction": "dm:GetTrackList",
     "AuthPrincipalType": "SubUser",
@@ -53,17 +54,24 @@ def of_fault(fault: Fault, authorization: str) -> Refusal | None:
     answers = {
         "throttle": _FLOW,
         "throttle_retry_after": _FLOW,
+        "throttle_xml": _FLOW,
+        "throttle_gbk": _FLOW,
         "error": _ERROR,
         "page_fails": _ERROR,
-        "http_503": (503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."),
+        "http_503": _UNAVAILABLE,
+        "http_503_retry_after": _UNAVAILABLE,
         "invalid_key": (404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."),
         "bad_signature": (400, "SignatureDoesNotMatch", f"Signature does not match for {authorization}"),
         "expired": (400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."),
         "nonce": (400, "SignatureNonceUsed", "Specified signature nonce was used already."),
         "forbidden": (403, "Forbidden.RAM", "User not authorized to operate on the specified resource."),
+        "page_size": (400, "InvalidParameter", "The specified parameter PageSize is not valid."),
         "unknown_sender": (404, "InvalidMailAddress.NotFound", "The specified mail address is not found."),
     }
     if fault.name not in answers:
         return None
-    headers = {"x-acs-retry-after": str(fault.retry_after)} if fault.name == "throttle_retry_after" else None
-    return Refusal(*answers[fault.name], headers)
+    waits = {
+        "throttle_retry_after": {"x-acs-retry-after": str(fault.retry_after)},
+        "http_503_retry_after": {"Retry-After": str(-(-fault.retry_after // 1000))},
+    }
+    return Refusal(*answers[fault.name], waits.get(fault.name))

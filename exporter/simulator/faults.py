@@ -14,15 +14,26 @@ NAMES = {
     "throttle": "Throttling.User, HTTP 400",
     "throttle_retry_after": "Throttling.User with x-acs-retry-after",
     "http_429": "HTTP 429 without a body",
+    "throttle_200": "Throttling.User, HTTP 200",
+    "throttle_xml": "Throttling.User in XML",
+    "throttle_gbk": "Throttling.User in GBK, with `code` for `Code`",
     "error": "InternalError, HTTP 500",
+    "failed_200": "InternalError with `Success: false` and no rows, HTTP 200",
     "html_500": "an HTML page, HTTP 500",
     "http_503": "ServiceUnavailable, HTTP 503",
+    "http_503_retry_after": "ServiceUnavailable, HTTP 503, with Retry-After",
     "truncate": "JSON that stops half way",
     "no_data": "a 200 without data",
     "stat_null": "a 200 whose data.stat is null",
     "empty": "a 200 without rows",
     "negative": "a negative count",
     "non_numeric": "a count that is no number",
+    "exponents": "numbers such as 1.2E+3",
+    "many_rows": "a page of 15,000 rows",
+    "echo": "a RequestId and a count that repeat the key's id",
+    "unasked": "a second answer behind the first",
+    "large_header": "a header of 9 kB",
+    "brotli": "a content encoding that was not requested",
     "wrong_content_type": "a good answer called text/html",
     "huge": "a body of 10 MB",
     "hang": "no answer at all",
@@ -35,6 +46,7 @@ NAMES = {
     "nonce": "SignatureNonceUsed, HTTP 400",
     "forbidden": "Forbidden.RAM, HTTP 403",
     "unknown_sender": "InvalidMailAddress.NotFound, HTTP 404",
+    "page_size": "InvalidParameter that names PageSize, HTTP 400",
     "page_fails": "InternalError for every page but the first",
     "pages_up": "TotalPages is 3 too high",
     "pages_down": "TotalPages is always 1",
@@ -67,7 +79,7 @@ class Fault:
     """How many matching requests are spared first."""
     seconds: float = 2.0
     retry_after: int = 2000
-    """Milliseconds, for throttle_retry_after."""
+    """Milliseconds, for the faults that tell how long to wait."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Request parameters that must have these values."""
     action: str = ""

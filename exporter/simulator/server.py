@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
-from exporter.simulator import list_operations, tracklist
+from exporter.simulator import list_operations, spoilt_responses, tracklist
 from exporter.simulator.account import STREAMS
 from exporter.simulator.error_answers import Refusal, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
@@ -104,7 +104,7 @@ class Simulator:
         except Refusal as refusal:
             self._note(action, parameters, fault.name if fault else refusal.code)
             body = refusal.body(request_id, request.host)
-            return web.json_response(body, status=refusal.status, headers=refusal.headers)
+            return spoilt_responses.error(body, refusal.status, refusal.headers, fault.name if fault else "")
         self._note(action, parameters, fault.name if fault else "OK")
         return await self._send(request, {"RequestId": request_id, **document}, fault)
 
@@ -164,7 +164,10 @@ class Simulator:
             request.transport.abort()
         if name == "slow_drip":
             return await self._drip(request, body)
-        return answers.get(name) or web.Response(body=body, content_type="application/json")
+        if name == "unasked":
+            return await spoilt_responses.twice(request, body)
+        spoilt = answers.get(name) or spoilt_responses.answer(document, self.key_id, name)
+        return spoilt or web.Response(body=body, content_type="application/json")
 
     async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

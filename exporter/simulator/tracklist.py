@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from exporter.simulator.account import PROVIDERS
@@ -24,6 +25,9 @@ RATE_FORMATS = ("31.42", "31.42%", "0.3142")
 _SPOILT: dict[str, Callable[[dict[str, str]], dict[str, str]]] = {
     "negative": lambda row: {"RcptOpenCount": "-5"},
     "non_numeric": lambda row: {"RcptOpenCount": "many"},
+    "exponents": lambda row: {
+        name: f"{Decimal(value):E}" for name, value in row.items() if value.replace(".", "", 1).isdecimal()
+    },
     "wrong_rates": lambda row: {"RcptOpenRate": "271.83", "RcptUniqueClickRate": "314.16"},
     "more_unique": lambda row: {
         "RcptUniqueOpenCount": str(int(row["RcptOpenCount"]) + 1),

@@ -112,6 +112,11 @@ MATRIX = [
     pytest.param("throttle", "throttled", RETRIED, id="throttled-without-retry-after"),
     pytest.param("throttle_retry_after", "throttled", RETRIED, id="throttled-with-retry-after"),
     pytest.param("http_429", "throttled", RETRIED, id="429"),
+    pytest.param("throttle_200", "throttled", RETRIED, id="throttled-with-200"),
+    pytest.param("throttle_xml", "throttled", RETRIED, id="throttled-in-XML"),
+    pytest.param("throttle_gbk", "throttled", RETRIED, id="throttled-in-GBK"),
+    pytest.param("failed_200", "server", RETRIED, id="200-that-says-it-failed"),
+    pytest.param("http_503_retry_after", "server", RETRIED, id="503-with-retry-after"),
     pytest.param("html_500", "server", RETRIED, id="500-with-a-page-of-html"),
     pytest.param("error", "server", RETRIED, id="InternalError"),
     pytest.param("http_503", "server", RETRIED, id="503"),
@@ -120,15 +125,20 @@ MATRIX = [
     pytest.param("stat_null", "parse", REFUSED, id="stat-is-null"),
     pytest.param("negative", "parse", REFUSED, id="negative-count"),
     pytest.param("non_numeric", "parse", REFUSED, id="count-that-is-no-number"),
+    pytest.param("many_rows", "parse", REFUSED, id="far-more-rows-than-requested"),
+    pytest.param("echo", "parse", REFUSED, id="key-id-for-a-count"),
     pytest.param("huge", "parse", REFUSED, id="body-of-ten-megabytes"),
     pytest.param("hang", "timeout", RETRIED, id="hang"),
     pytest.param("slow_drip", "timeout", RETRIED, id="slow-drip"),
     pytest.param("reset", "network", RETRIED, id="reset"),
+    pytest.param("large_header", "network", RETRIED, id="header-too-large"),
+    pytest.param("brotli", "network", RETRIED, id="encoding-that-was-not-requested"),
     pytest.param("bad_signature", "auth", REFUSED, id="wrong-signature"),
     pytest.param("invalid_key", "auth", REFUSED, id="unknown-key"),
     pytest.param("expired", "auth", REFUSED, id="expired-date"),
     pytest.param("nonce", "auth", RETRIED, id="nonce-used"),
     pytest.param("forbidden", "permission", REFUSED, id="no-permission"),
+    pytest.param("page_size", "invalid_request", REFUSED, id="page-size-rejected"),
     pytest.param("unknown_sender", "invalid_request", REFUSED, id="unknown-sender"),
 ]
 
@@ -178,6 +188,7 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
         assert lost["request_id"]
     everything = repr(lines)
     assert SECRET not in everything
+    assert KEY_ID not in everything
     assert "Signature=" not in everything
 
 
@@ -187,6 +198,7 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
         pytest.param("forbidden", "dm:GetTrackList", id="permission-names-the-action"),
         pytest.param("unknown_sender", "region", id="unknown-sender-suggests-the-region"),
         pytest.param("expired", "clock", id="expired-date-suggests-the-clock"),
+        pytest.param("page_size", "page_size", id="a-page-size-names-the-setting"),
         pytest.param("throttle", "rate_limit_per_minute", id="throttling-names-the-setting"),
     ],
 )
@@ -202,6 +214,8 @@ async def test_the_log_tells_what_to_do(fault: str, advice: str) -> None:
     ("fault", "habits"),
     [
         pytest.param("wrong_content_type", {}, id="wrong-content-type"),
+        pytest.param("exponents", {}, id="numbers-with-an-exponent"),
+        pytest.param("unasked", {}, id="an-answer-that-nobody-asked-for"),
         pytest.param("pages_up", {"rows": "hour"}, id="TotalPages-too-high"),
         pytest.param("pages_down", {"rows": "hour", "largest_page": 5}, id="TotalPages-too-low"),
         pytest.param("page_cap", {"rows": "hour"}, id="PageSize-capped-by-the-server"),
@@ -273,3 +287,15 @@ async def test_throttling_is_waited_out_and_the_rate_comes_back() -> None:
         await each.advance(3600, step=10)
         assert limiter.allowed_per_minute == 30
         assert await each.windows(BAD) == {"today"}
+
+
+async def test_a_503_that_says_when_to_come_back_is_waited_out_by_all_and_the_rate_stays() -> None:
+    struck = Fault("http_503_retry_after", times=1, retry_after=60_000)
+    async with bench(struck) as each, running(each.world.collector.run()):
+        await each.advance(6)
+        asked = len(each.api.requests)
+        await each.advance(50)
+        assert len(each.api.requests) == asked, "nothing is sent while the API asks to wait"
+        assert not each.world.limiter.is_throttled
+        await each.advance(30)
+        assert await each.windows(BAD) == await each.windows(GOOD) == {"today"}

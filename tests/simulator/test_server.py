@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from exporter.simulator.faults import NAMES, Fault
-from exporter.simulator.server import Habits, Simulator, url_of
+from exporter.simulator.server import KEY_ID, Habits, Simulator, url_of
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import Reply, ask, headers_for
@@ -272,6 +272,8 @@ async def test_the_server_answers_while_it_draws() -> None:
         pytest.param("throttle_retry_after", 400, "Throttling.User", id="throttle-retry-after"),
         pytest.param("error", 500, "InternalError", id="error"),
         pytest.param("http_503", 503, "ServiceUnavailable", id="503"),
+        pytest.param("http_503_retry_after", 503, "ServiceUnavailable", id="503-retry-after"),
+        pytest.param("page_size", 400, "InvalidParameter", id="page-size"),
         pytest.param("invalid_key", 404, "InvalidAccessKeyId.NotFound", id="invalid-key"),
         pytest.param("bad_signature", 400, "SignatureDoesNotMatch", id="bad-signature"),
         pytest.param("expired", 400, "InvalidTimeStamp.Expired", id="expired"),
@@ -284,6 +286,7 @@ async def test_a_fault_that_refuses_has_its_code(fault: str, status: int, code: 
     reply = await _once(fault)
     assert (reply.status, reply.document["Code"]) == (status, code)
     assert ("x-acs-retry-after" in reply.headers) == (fault == "throttle_retry_after")
+    assert reply.headers.get("Retry-After") == ("2" if fault == "http_503_retry_after" else None)
     assert ("AccessDeniedDetail" in reply.document) == (fault == "forbidden")
     assert ("Signature=" in reply.document["Message"]) == (fault == "bad_signature")
 
@@ -312,6 +315,46 @@ async def test_faults_spoil_good_answers_each_in_its_way() -> None:
     huge = await _once("huge")
     assert len(huge.body) > 10_000_000
     assert huge.document["Total"] == 1
+
+
+async def test_faults_say_that_they_failed_in_other_forms() -> None:
+    failed, slower = (await _once("failed_200")), (await _once("throttle_200"))
+    assert (failed.status, failed.document["Success"], failed.document["data"]) == (200, False, {"stat": []})
+    assert (slower.status, slower.document["Code"], slower.document["data"]) == (200, "Throttling.User", {})
+    xml, gbk = (await _once("throttle_xml")), (await _once("throttle_gbk"))
+    assert xml.body.startswith(b"<?xml")
+    assert b"<Code>Throttling.User</Code>" in xml.body
+    assert b'"code": "Throttling.User"' in gbk.body
+    assert "请求被流控" in gbk.body.decode("gbk")
+
+
+async def test_faults_answer_more_than_was_asked_for_or_something_else() -> None:
+    many, echo = (await _once("many_rows")).document, await _once("echo")
+    assert len(many["data"]["stat"]) == 15_000
+    assert (echo.document["RequestId"], echo.headers["x-acs-request-id"]) == (KEY_ID, KEY_ID)
+    assert echo.document["data"]["stat"][0]["RcptOpenCount"] == KEY_ID
+    row = (await _once("exponents")).document["data"]["stat"][0]
+    truth = Simulator().traffic.counts(date(2026, 4, 21), NOW).emails
+    assert "E+" in row["TotalNumber"]
+    assert float(row["TotalNumber"]) == truth
+    for fault in ("large_header", "brotli"):
+        simulator = made(faults=[Fault(fault, times=1)])
+        async with simulator.listen():
+            with pytest.raises(aiohttp.ClientError):
+                await ask(simulator, DAYS)
+
+
+async def test_a_second_answer_comes_behind_the_first() -> None:
+    simulator = made(faults=[Fault("unasked")])
+    async with simulator.listen() as url:
+        query = "EndTime=2026-04-21&StartTime=2026-04-21"
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        lines = [f"{name}: {value}" for name, value in headers_for(simulator, query).items()]
+        writer.write("\r\n".join([f"POST /?{query} HTTP/1.1", *lines, "", ""]).encode())
+        assert (await reader.readuntil(b'"777"')).count(b"HTTP/1.1 200 OK") == 2
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("fault", ["hang", "reset", "slow", "slow_drip"])
