@@ -16,8 +16,8 @@ HIDDEN = "***"
 SHORTEST = 8
 """Characters. A shorter credential is none of Alibaba Cloud's, and would take parts out of ordinary words."""
 
-_ESCAPED = re.compile(r"\\u00|%[2-7][0-9A-Fa-f]|&#")
-"""Escapes in which letters and digits can be written."""
+_ESCAPES = (("\\", re.compile(r"\\u00")), ("&", re.compile("&#")), ("%", re.compile("%[2-7][0-9A-Fa-f]")))
+"""Escapes in which letters and digits can be written, each with a sign that most answers lack: that is found fast."""
 _RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _BACKSLASHED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 
@@ -27,7 +27,8 @@ def may_hold(text: str, secrets: Sequence[str]) -> bool:
 
     Letters and digits are hardly ever escaped: without such escapes a run of them stands as it is in every spelling.
     """
-    return _ESCAPED.search(text) is not None or any(_run(secret) in text for secret in secrets)
+    has_escapes = any(sign in text and escape.search(text) for sign, escape in _ESCAPES)
+    return has_escapes or any(_run(secret) in text for secret in secrets)
 
 
 def cleaned(value: Any, secrets: Sequence[str]) -> Any:
