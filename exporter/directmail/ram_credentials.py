@@ -160,12 +160,13 @@ class FromRam:
                     f"credentials of type {self._kind} need {name}",
                     advice=f"Name it in the target's credentials; a cluster with RRSA sets {variable}.",
                 )
-        if self._kind == "ecs_ram_role" and os.environ.get(_NO_METADATA, "").lower() == "true":
-            raise AuthError(
-                f"no credentials of type {self._kind}: the metadata address is switched off",
-                advice=f"Remove {_NO_METADATA} from the environment.",
-            )
-        if self._kind == "ecs_ram_role":  # by itself it would start a thread that asks on every minute
+        if self._kind == "ecs_ram_role":
+            if os.environ.get(_NO_METADATA, "").lower() == "true":
+                raise AuthError(
+                    f"no credentials of type {self._kind}: the metadata address is switched off",
+                    advice=f"Remove {_NO_METADATA} from the environment.",
+                )
+            # By itself it would start a thread that asks on every minute.
             role = self._options.get("role_name")
             return client(provider=providers.EcsRamRoleCredentialsProvider(role_name=role, async_update_enabled=False))
         settings: dict[str, str | int] = {
