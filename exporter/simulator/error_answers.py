@@ -7,7 +7,6 @@ from exporter.simulator.faults import Fault
 _FLOW = (400, "Throttling.User", "Request was denied due to user flow control.")
 _ERROR = (500, "InternalError", "The request processing has failed due to some unknown error.")
 _DENIED = {
-    "AuthAction": "dm:GetTrackList",
     "AuthPrincipalType": "SubUser",
     "NoPermissionType": "ImplicitDeny",
     "PolicyType": "AccountLevelIdentityBasedPolicy",
@@ -28,8 +27,8 @@ class Refusal(Exception):
         self.status, self.code, self.message = status, code, message
         self.headers = dict(headers or {})
 
-    def body(self, request_id: str, host: str) -> dict[str, object]:
-        """Return the document that the answer carries."""
+    def body(self, request_id: str, host: str, action: str) -> dict[str, object]:
+        """Return the document that the answer carries; `action` is the operation that was called."""
         body: dict[str, object] = {
             "Code": self.code,
             "Message": self.message,
@@ -37,7 +36,9 @@ class Refusal(Exception):
             "HostId": host,
             "Recommend": f"https://example.com/troubleshoot?q={self.code}",
         }
-        return {**body, "AccessDeniedDetail": _DENIED} if self.code == "Forbidden.RAM" else body
+        if self.code == "Forbidden.RAM":
+            body["AccessDeniedDetail"] = {"AuthAction": f"dm:{action}", **_DENIED}
+        return body
 
 
 def throttled(headers: Mapping[str, str] | None = None) -> Refusal:
