@@ -67,6 +67,25 @@ async def test_a_bug_in_the_loop_ends_the_program_loudly(tmp_path: Path) -> None
     assert b"please report" in errors
 
 
+async def test_a_bug_in_a_reload_is_loud_and_does_not_end_the_program(tmp_path: Path) -> None:
+    """The bug: a file that nobody thought of."""
+    broken = (
+        "import sys; sys.argv[0] = 'directmail-exporter'; from exporter import app; app.load = lambda *a: {}['odd']; "
+        "from exporter.commands.main import main; main()"
+    )
+    async with simulator().listen() as url:
+        config = write_config(tmp_path / "config.yaml", url)
+        flags = ("--config.file", str(config), "--web.listen-address", "127.0.0.1:0")
+        async with program(*flags, environment=KEYS, code=broken) as exporter:
+            address = await exporter.address()
+            exporter.process.send_signal(signal.SIGHUP)
+            assert "keeping the previous config" in await exporter.line_with("please report")
+            await exporter.line_with("KeyError: 'odd'")
+            text = await until(f"http://{address}/metrics", "config_last_reload_successful 0.0")
+            assert 'directmail_up{target="shop"}' in text
+            assert await exporter.end() == 0
+
+
 class TestInOneProcess:
     """The same, driven from inside."""
 

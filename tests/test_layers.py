@@ -63,6 +63,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "yamlfile",
         "checking",
     ),
+    "process": ("signals", "stderr", "systemd"),
     "directmail": (
         "client",
         "ram_policy",

@@ -1,12 +1,11 @@
-"""How a command ends: well, with one line that says what can be mended, or loudly where it is a bug."""
+"""How a command ends: with status 0, or with status 1 and lines that say why; a bug with its traceback."""
 
 import asyncio
 import sys
-import traceback
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
-import click
+from exporter import logs
 
 _Result = TypeVar("_Result")
 
@@ -22,12 +21,13 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
         fail(str(error))
     except KeyboardInterrupt:
         return None
-    except Exception:  # noqa: BLE001  whatever else it is, it is a bug
-        traceback.print_exc()
-        fail("this is a bug in directmail-exporter; please report the lines above")
+    except Exception as error:  # noqa: BLE001  whatever else it is, it is a bug
+        logs.bug(error)
+        sys.exit(1)
 
 
 def fail(text: str) -> NoReturn:
-    """Say why and end with status 1."""
-    click.echo(text, err=True)
+    """Say why, a line for each reason, and end with status 1."""
+    for line in text.splitlines():
+        logs.fatal(line)
     sys.exit(1)

@@ -8,6 +8,7 @@ import click
 from exporter import __revision__, __version__, logs
 from exporter.commands import exit_status, flags
 from exporter.config.shards import WHOLE, Shard
+from exporter.process import signals
 
 SUBCOMMANDS = ("backfill", "demo", "doctor", "healthcheck", "simulate")
 """Each is the `command` of the module of its name beside this one."""
@@ -22,6 +23,7 @@ class _Subcommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUBCOMMANDS:
             return None
+        signals.release()
         command: click.Command = import_module(f"exporter.commands.{cmd_name}").command
         return command
 
@@ -92,6 +94,8 @@ def cli(
         if shard != WHOLE:
             raise click.UsageError(f"--shard stands before {context.invoked_subcommand}; write it after")
         return
+    if config_check:
+        signals.release()
     from exporter import app
     from exporter.commands import check
     from exporter.config.checking import ConfigError
@@ -119,4 +123,6 @@ def cli(
 
 def main() -> None:
     """Run the program; the exit status is 0, 1 for what cannot run, 2 for wrong flags."""
+    logs.configure()
+    logs.take_over()
     cli(prog_name="directmail-exporter")

@@ -4,6 +4,7 @@
 plan's own problems can be told in the same breath.
 """
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,8 @@ from exporter.config import credentials, queries, schema, yamlfile
 from exporter.config.checking import Problem, check, join
 from exporter.config.model import Config, Credentials, Discover, Query, Refresh, Target
 from exporter.directmail import ram_credentials
+
+KEY_FILES = ("access_key_id_file", "access_key_secret_file", "security_token_file")
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -31,6 +34,21 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
         )
     config, problems = parse(text)
     return config, (*problems, *((*_missing_extras(config), *_unreadable_files(config)) if config else ()))
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """Return the files whose content decides whether `read` accepts a config: itself, and the key files it names."""
+    try:
+        document = yamlfile.load(path.read_bytes().decode("utf-8"))
+    except (OSError, UnicodeDecodeError, yamlfile.NotYaml):
+        return (path,)
+    found = [path]
+    targets = document.get("targets") if isinstance(document, dict) else None
+    for target in targets if isinstance(targets, list) else ():
+        block = target.get("credentials") if isinstance(target, dict) else None
+        named = [block.get(key) for key in KEY_FILES] if isinstance(block, dict) else []
+        found += [Path(name) for name in named if isinstance(name, str)]
+    return tuple(found)
 
 
 def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -145,11 +163,13 @@ def _missing_extras(config: Config) -> list[Problem]:
 def _unreadable_files(config: Config) -> list[Problem]:
     found = []
     for target in config.targets:
-        for key in ("access_key_id_file", "access_key_secret_file", "security_token_file"):
+        for key in KEY_FILES:
             path: Path | None = getattr(target.credentials, key)
             if path is None:
                 continue
             try:
+                if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+                    raise OSError(errno.EINVAL, "it is not a file")
                 with path.open("rb"):
                     pass
             except OSError as error:
