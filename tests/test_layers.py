@@ -58,6 +58,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "credentials",
         "shards",
         "regions",
+        "addresses",
         "scalars",
         "durations",
         "yamlfile",

@@ -75,11 +75,11 @@ def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_kn
 
 def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("windows: [8d, forever]\ntargets:\n  - name: a b\n    region: mars\n    queries: [{name: q}]\n")
+    path.write_text("windows: [8d, 32d]\ntargets:\n  - name: a b\n    region: mars\n    queries: [{name: q}]\n")
     result = run("--config.file", str(path))
     assert result.exit_code == 1
     lines = result.output.splitlines()
-    assert [line.split(": ")[1] for line in lines] == ["windows", "targets[0].name", "targets[0].region"]
+    assert [line.split(": ")[1] for line in lines] == ["windows[1]", "targets[0].name", "targets[0].region"]
     assert all(line.startswith(f"{path}: ") for line in lines)
 
 
