@@ -16,7 +16,13 @@ import structlog
 
 from exporter.process import stderr
 
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 FORMATS = ("logfmt", "json")
 REPEATS_EVERY = 60.0
 """Seconds over which a library's repeated message is counted: it is logged once, and then how often it came."""

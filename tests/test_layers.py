@@ -17,6 +17,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "doctor",
         "check",
         "healthcheck",
+        "version",
         "flags",
         "exit_status",
     ),

@@ -1,9 +1,13 @@
 """How a command ends: with status 0, or with status 1 and lines that say why; a bug with its traceback."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+
+import click
 
 from exporter import logs
 
@@ -24,6 +28,15 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
     except Exception as error:  # noqa: BLE001  whatever else it is, it is a bug
         logs.bug(error)
         sys.exit(1)
+
+
+def say(text: str) -> None:
+    """Print a line for whoever started the program; one who reads no more is no reason to end."""
+    try:
+        click.echo(text)
+    except OSError:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
 
 
 def fail(text: str) -> NoReturn:
