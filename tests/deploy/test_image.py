@@ -151,6 +151,18 @@ async def test_the_smallest_rights_are_enough_and_the_state_outlives_the_contain
         built.run("podman", "volume", "rm", "--force", volume)
 
 
+def test_the_state_folder_is_writable_for_any_user_of_group_0(built: Engine) -> None:
+    """OpenShift runs an image as a user that it makes up, in group 0."""
+    arguments = [*LOCKED, "--user=1000680000:0", "--entrypoint=python", IMAGE]
+    code = "open('/var/lib/directmail-exporter/x', 'w').close()"
+    volume = f"directmail-exporter-test-{os.getpid()}"
+    try:
+        mount = f"--volume={volume}:/var/lib/directmail-exporter"
+        built.run("podman", "run", "--rm", mount, *arguments, "-c", code)
+    finally:
+        built.run("podman", "volume", "rm", "--force", volume)
+
+
 async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_path: Path) -> None:
     for secret in Authority(tmp_path).issue("server"):
         secret.chmod(0o644)
