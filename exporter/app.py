@@ -178,7 +178,7 @@ class App:
     def _about(self) -> About:
         return About(
             __version__,
-            str(self._config_file or "built in"),
+            str(self._config_file or "built in").encode(errors="backslashreplace").decode(),
             self._config.digest,
             self._loaded_at,
             tuple(map(str, self._reloader.problems)) if self._reloader else (),

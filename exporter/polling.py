@@ -114,7 +114,7 @@ class Polling:
                 if self._store.claim(target.name, target.account):
                     self._catalogue.forget(target.name)
                     self._log.warning(
-                        "target is another account now; what was known of it is forgotten", target=target.name
+                        "target now points at another account; discarding its stored data", target=target.name
                     )
             await self._publisher.show(plans, gone)
             for name in gone:

@@ -89,6 +89,8 @@ class Reloader:
         # Looked at first: what changes while the file is loaded is then found by the next look.
         self._seen = await asyncio.to_thread(digests, (self._path,))
         try:
+            if self._path.is_fifo():
+                raise ConfigError(str(self._path), (Problem("file", "is a pipe, which can be read once only"),))
             self._seen = await asyncio.to_thread(lambda: digests(loader.files(self._path)))
             config = await asyncio.to_thread(self._load, self._path)
             await self._put_in_force(config)

@@ -175,6 +175,17 @@ class TestInOneProcess:
         assert 'directmail_up{target="shop"} 1.0' in refused
         assert 'directmail_up{target="shop"} 1.0' in text
 
+    async def test_a_file_name_that_is_no_text_is_shown_as_far_as_it_is(self, tmp_path: Path) -> None:
+        async with simulator().listen() as url:
+            path = write_config(tmp_path / os.fsdecode(b"config-\xff.yaml"), url)
+            app = App(load(path), Options(("127.0.0.1:0",)), environment=KEYS, config_file=path)
+            task, base = await started(app)
+            status, text = await get(f"{base}/")
+            app.stop()
+            await task
+        assert status == 200
+        assert r"config-\udcff.yaml" in text
+
     async def test_sighup_loads_the_config_again(self, tmp_path: Path) -> None:
         async with simulator().listen() as url:
             path = write_config(tmp_path / "config.yaml", url)

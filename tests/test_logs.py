@@ -57,12 +57,18 @@ def closed_terminal() -> Iterator[int]:
 
 
 @asynccontextmanager
-async def exporter(folder: Path, stderr: int, *flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Run the program with this file descriptor as its stderr; yield it and its address when it has metrics."""
+async def exporter(
+    folder: Path, stderr: int, *flags: str, before: str = "true"
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run the program with this file descriptor as its stderr; yield it and its address when it has metrics.
+
+    `before` is a shell command that is run first, in its process.
+    """
     address = f"127.0.0.1:{free_port()}"
     async with simulator().listen() as url:
         config = write_config(folder / "config.yaml", url)
         process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", f'{before}; exec "$@"', "sh"),
             *(sys.executable, "-m", "exporter", "--config.file", str(config), "--web.listen-address", address, *flags),
             stderr=stderr,
             env={**os.environ, **KEYS},
@@ -101,6 +107,22 @@ async def test_lines_that_cannot_be_written_are_counted(tmp_path: Path) -> None:
             _, text = await get(f"http://{address}/metrics")
     (line,) = [line for line in text.splitlines() if line.startswith("directmail_exporter_log_lines_dropped_total ")]
     assert float(line.split()[1]) >= 1
+
+
+async def test_more_connections_than_file_descriptors_are_a_few_lines_of_json(tmp_path: Path) -> None:
+    """asyncio has a line with a traceback for each connection that it cannot accept, and tries again and again."""
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        limit = "ulimit -n 40"
+        async with exporter(tmp_path, file.fileno(), "--log.format=json", before=limit) as (process, address):
+            host, port = address.split(":")
+            clients = [await asyncio.open_connection(host, int(port)) for _ in range(80)]
+            for _, writer in clients:
+                writer.close()
+            await until(f"http://{address}/-/healthy", "OK")
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    assert len(parsed(log.read_text())) < 20
 
 
 class TestLines:

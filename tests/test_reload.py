@@ -1,6 +1,7 @@
 """Loading the config again: once for all who wait, and whatever goes wrong, the old one stays in force."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,14 @@ async def test_a_rejected_config_changes_nothing(exporter: Exporter) -> None:
     assert [(line["event"], line["place"]) for line in lines] == [(FAILED, "max_series"), (FAILED, "targets")]
     assert exporter.followed == []
     assert (exporter.loaded, exporter.failed) == (0, 1)
+
+
+async def test_a_pipe_is_not_waited_for(exporter: Exporter) -> None:
+    """Nobody may ever write into it, and the thread that reads would keep the process from ending."""
+    exporter.path.unlink()
+    os.mkfifo(exporter.path)
+    (problem,) = await exporter.reloader.reload()
+    assert str(problem) == "file: is a pipe, which can be read once only"
 
 
 async def test_requests_that_wait_are_answered_by_one_load(exporter: Exporter) -> None:

@@ -87,8 +87,8 @@ targets:
         esp: {list(PROVIDERS)}
 """
     text += "".join(
-        f"      - name: by_tag_{number}\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
-        for number, sender in enumerate(senders, 1)
+        f"      - name: by_tag\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
+        for sender in senders
     )
     text += "".join(f"      - name: by_{key}\n        {key}: {values}\n" for key, values in routes.items())
     return validation.checked("the demo's config", *loader.parse(text))

@@ -270,7 +270,7 @@ async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an
         assert await demo.end() == 0
     for window in ("today", "yesterday", "7d", "30d"):
         assert f'window="{window}"' in text
-    for query in ("account", "by_sender", "by_esp", "by_tag_1", "by_dedicated_ip", "by_config_set_id"):
+    for query in ("account", "by_sender", "by_esp", "by_tag", "by_dedicated_ip", "by_config_set_id"):
         assert f'query="{query}"' in text
     assert "directmail_track_reported_unique_open_rate{" in text
     assert 'directmail_up{target="demo"} 1.0' in text

@@ -1,7 +1,9 @@
 """The config: one broken file per mistake, each with its place and its mend."""
 
+import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -486,6 +488,17 @@ class TestFiles:
             f"{T}.credentials.access_key_id_file",
             f"{T}.credentials.access_key_secret_file",
         ]
+
+    @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+    def test_a_secret_file_that_is_none_is_a_mistake(self, make: Callable[[Path], None], tmp_path: Path) -> None:
+        """To open a pipe would wait for whoever writes into it."""
+        make(tmp_path / "id")
+        (tmp_path / "secret").touch()
+        files = f"access_key_id_file: {tmp_path / 'id'}, access_key_secret_file: {tmp_path / 'secret'}"
+        (tmp_path / "config.yaml").write_text(with_credentials(f"{{{files}}}"))
+        _, (problem,) = loader.read(tmp_path / "config.yaml")
+        assert problem.place == f"{T}.credentials.access_key_id_file"
+        assert "it is not a file" in problem.text
 
 
 class TestExample:
