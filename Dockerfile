@@ -11,12 +11,13 @@ COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/pip --python /opt/exporter/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl \
-    && mkdir /var/lib/directmail-exporter
+    && install --directory --mode=775 /state/directmail-exporter
 
 FROM python:3.13-slim-trixie
 COPY --from=build /opt/exporter /opt/exporter
-# A named volume takes over this owner.
-COPY --from=build --chown=65534:65534 /var/lib/directmail-exporter /var/lib/directmail-exporter
+# A named volume takes over owner and mode. Group 0 may write too: OpenShift runs images as a user of its own in that
+# group. It comes within its parent, because of a folder that is copied itself only the content keeps its mode.
+COPY --from=build --chown=65534:0 /state /var/lib
 ARG REVISION=unknown
 ARG VERSION=unknown
 LABEL org.opencontainers.image.title="directmail-exporter" \

@@ -4,14 +4,15 @@ The rooms, in the direction the data flows; imports point down only (`python -m 
 
     config -> plan -> collector -> store -> metrics -> web
 
-    commands   the command line          app        opens everything, owns tasks and signals
-    polling    the targets that are polled, and the plans they follow
+    commands   the command line          app        opens everything, owns the tasks
+    reload     the config, loaded again  polling    the targets that are polled, and the plans they follow
     web        server and status page    doctor     a few real calls, explained
     metrics    what Prometheus reads     collector  due cells -> client -> store
     plan       what is due, and its cost
     store      what is known             config     YAML -> frozen values
     directmail the API client            simulator  the API's other side
-    watch      files that change         logs       the log        clock  the time
+    watch      files that change         logs       the log
+    clock      the time                  process    signals, stderr, systemd
 """
 
 import os

@@ -1,6 +1,15 @@
-"""`python -m exporter` is `directmail-exporter`."""
+"""The entry point, `directmail-exporter` and `python -m exporter`: signals first, then everything else."""
 
-from exporter.commands.main import main
+from exporter.process import signals
+
+
+def main() -> None:
+    """Run the program. The imports that take time come after the signals have their handlers."""
+    signals.take()
+    from exporter.commands import main as command_line
+
+    command_line.main()
+
 
 if __name__ == "__main__":
     main()

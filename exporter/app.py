@@ -1,4 +1,4 @@
-"""The composition root: opens everything, owns the tasks and the signals, loads the config again.
+"""The composition root: opens everything, owns the tasks and the signals.
 
 The web server is the context around the TaskGroup of the collectors: a bug in a loop leaves the group, closes the
 server and ends the process.
@@ -6,9 +6,8 @@ server and ends the process.
 
 import asyncio
 import os
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -16,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter import __version__
 from exporter.clock import Clock, SystemClock
-from exporter.config.checking import ConfigError, Problem
+from exporter.config.checking import Problem
 from exporter.config.model import Config
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.transport import open_session
@@ -26,10 +25,11 @@ from exporter.metrics.tables import FAMILIES
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan.validation import checked, load
 from exporter.polling import Polling
+from exporter.process import signals, systemd
+from exporter.reload import Reloader
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 from exporter.store.sqlite import StateFile
-from exporter.watch import changes
 from exporter.web.routes import Routes
 from exporter.web.server import Options, WebServer
 from exporter.web.status import About, StatusPage
@@ -64,7 +64,6 @@ class App:
         self._auto_reload = auto_reload
         self._shard = shard
         self._loaded_at = 0.0
-        self._refused: tuple[Problem, ...] = ()
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
         self._store = Store()
@@ -79,7 +78,19 @@ class App:
         self._polling = Polling(
             self._store, self._catalogue, self._publisher, self._telemetry, self._clock, environment
         )
-        self._reloading = asyncio.Lock()
+        self._reloader = (
+            Reloader(
+                config_file,
+                settings,
+                load=lambda path: load(path, shard),
+                follow=self._follow,
+                loaded=self._loaded,
+                failed=self._telemetry.load_failed,
+                clock=self._clock,
+            )
+            if config_file
+            else None
+        )
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -106,24 +117,30 @@ class App:
             telemetry_path=self._options.telemetry_path,
             max_requests=self._options.max_requests,
         )
-        async with (
-            self._kept(),
-            open_session() as session,
-            self._web.open(routes) as addresses,
-            asyncio.TaskGroup() as self._tasks,
-        ):
-            self._polling.open(session, self._tasks)
-            with self._signals():
-                own = [
-                    self._tasks.create_task(work) for work in (self._publisher.run(), self._web.run(), self._watch())
-                ]
+        reloader = self._reloader
+        loop = asyncio.get_running_loop()
+        with signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
+            async with (
+                self._kept(),
+                open_session() as session,
+                self._web.open(routes) as addresses,
+                asyncio.TaskGroup() as tasks,
+            ):
+                self._polling.open(session, tasks)
+                own = [tasks.create_task(work) for work in (self._publisher.run(), self._web.run())]
                 if self._state is not None:
-                    own.append(self._tasks.create_task(self._state.run()))
+                    own.append(tasks.create_task(self._state.run()))
                 await self._follow(self._config)
+                self._loaded()
+                if reloader is not None:
+                    own.append(tasks.create_task(reloader.run()))
+                    own += [tasks.create_task(reloader.watch())] if self._auto_reload else []
                 self._log.info("listening", addresses=",".join(addresses), version=__version__, shard=str(self._shard))
+                systemd.notify(systemd.READY)
                 started(addresses)
                 await self._stopped.wait()
                 self._log.info("stopping")
+                systemd.notify(systemd.STOPPING)
                 await self._polling.drain()
                 for task in own:
                     task.cancel()
@@ -143,63 +160,28 @@ class App:
 
     async def reload(self) -> tuple[Problem, ...]:
         """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""
-        if self._config_file is None:
-            return ()
-        async with self._reloading:
-            try:
-                settings = await asyncio.to_thread(load, self._config_file, self._shard)
-            except ConfigError as error:
-                self._refused = error.problems
-                self._telemetry.load_failed()
-                for problem in error.problems:
-                    self._log.error("config is refused, the old one stays", place=problem.place, problem=problem.text)
-                return error.problems
-            if settings.state_file != self._config.state_file:
-                self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
-            await self._follow(settings)
-            self._log.info("config is reloaded")
-            return ()
-
-    async def _watch(self) -> None:
-        """Reload whenever the content of the config has changed, until cancelled."""
-        file = self._config_file
-        if file is not None and self._auto_reload:
-            async for _ in changes(lambda: (file,), {file: self._config.digest}, self._clock):
-                await self.reload()
+        return await self._reloader.reload() if self._reloader else ()
 
     async def _reload_by_web(self) -> str:
         return "\n".join(map(str, await self.reload()))
 
     async def _follow(self, settings: Config) -> None:
-        self._config = settings
         await self._polling.follow(settings.of(self._shard))
-        self._loaded_at, self._refused = self._clock.time(), ()
+        if settings.state_file != self._config.state_file:
+            self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
+        self._config = settings
+
+    def _loaded(self) -> None:
+        self._loaded_at = self._clock.time()
         self._telemetry.loaded(self._loaded_at)
 
     def _about(self) -> About:
         return About(
             __version__,
-            str(self._config_file or "built in"),
+            str(self._config_file or "built in").encode(errors="backslashreplace").decode(),
             self._config.digest,
             self._loaded_at,
-            tuple(map(str, self._refused)),
+            tuple(map(str, self._reloader.problems)) if self._reloader else (),
             self._shard,
             len(self._config.targets),
         )
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT stop, SIGHUP reload."""
-        loop = asyncio.get_running_loop()
-        handlers: dict[signal.Signals, Callable[[], object]] = {
-            signal.SIGTERM: self.stop,
-            signal.SIGINT: self.stop,
-            signal.SIGHUP: lambda: self._tasks.create_task(self.reload()),
-        }
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-        try:
-            yield
-        finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)

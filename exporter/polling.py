@@ -16,6 +16,8 @@ from exporter.collector.discovery import Discovery
 from exporter.collector.loop import Collector
 from exporter.collector.target_client import connect
 from exporter.config.model import Config, Target
+from exporter.directmail.client import Client
+from exporter.directmail.limiter import Limiter
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan import selection, target_plan
@@ -96,25 +98,28 @@ class Polling:
     async def follow(self, settings: Config) -> None:
         """Poll and show what the config says. Targets that keep their account keep their budget and what is known."""
         async with self._following:
-            self._settings = settings
             targets = {target.name: target for target in settings.targets}
+            # What a config may make fail comes before the first change.
+            plans = await self._plans(settings)
+            kept = self._kept(settings)
+            connected = {
+                name: self._connect(target, phase=(index * GOLDEN) % 1)
+                for index, (name, target) in enumerate(targets.items())
+                if name not in kept
+            }
+            self._settings = settings
             gone = self._polled.keys() - targets.keys()
-            await self._end(
-                polled
-                for name, polled in self._polled.items()
-                if name in gone or _account(targets[name]) != _account(polled.target)
-            )
+            await self._end(polled for name, polled in self._polled.items() if name not in kept)
             for target in settings.targets:
                 if self._store.claim(target.name, target.account):
                     self._catalogue.forget(target.name)
                     self._log.warning(
-                        "target is another account now; what was known of it is forgotten", target=target.name
+                        "target now points at another account; discarding its stored data", target=target.name
                     )
-            plans = await self._plans()
             await self._publisher.show(plans, gone)
             for name in gone:
                 self._telemetry.remove(name)
-            for index, each in enumerate(plans):
+            for each in plans:
                 if self._is_draining:
                     return
                 known = self._polled.get(each.target.name)
@@ -122,11 +127,16 @@ class Polling:
                     known.target = each.target
                     await known.collector.follow(each)
                 else:
-                    known = self._poll(each, phase=(index * GOLDEN) % 1)
+                    known = self._poll(each, *connected[each.target.name])
                 self._telemetry.add(each.target.name, known.collector)
                 self._tell_of_left_out(each)
                 known.discovery.follow(each.target.discovered, settings.discovery_interval)
             self._is_followed = True
+
+    def _kept(self, settings: Config) -> set[str]:
+        """Return the targets that are polled and that a config leaves the same accounts."""
+        polled = {name: _account(polled.target) for name, polled in self._polled.items()}
+        return {target.name for target in settings.targets if polled.get(target.name) == _account(target)}
 
     async def _end(self, targets: Iterable[_Polled]) -> None:
         """Poll these no more, and return when that is over: an answer that has come by then is still taken in."""
@@ -156,22 +166,24 @@ class Polling:
         for polled in ending:
             polled.cancel()
 
-    async def _plans(self) -> list[TargetPlan]:
+    async def _plans(self, settings: Config) -> list[TargetPlan]:
         """Return how every target is to be polled by what is known now; in a thread, it may be thousands of values."""
+        pages_per_cell = {name: self._polled[name].collector.plan.pages_per_cell for name in self._kept(settings)}
         found = {
             target.name: Found(
                 self._catalogue.values(target.name, target.discovered),
                 self._catalogue.pages(target.name, target.discovered),
-                polled.collector.plan.pages_per_cell if (polled := self._polled.get(target.name)) else 1.0,
+                pages_per_cell.get(target.name, 1.0),
             )
-            for target in self._settings.targets
+            for target in settings.targets
+            if self._store.accounts.get(target.name, target.account) == target.account
         }
-        return await asyncio.to_thread(selection.plans, self._settings, found)
+        return await asyncio.to_thread(selection.plans, settings, found)
 
     async def _take_up(self) -> None:
         """Follow what discovery has found."""
         async with self._following:
-            for each in await self._plans():
+            for each in await self._plans(self._settings):
                 polled = self._polled[each.target.name]
                 if each.combinations != polled.collector.plan.combinations:
                     await self._publisher.show([each])
@@ -196,16 +208,12 @@ class Polling:
         else:
             log.info("no discovered combination is left out any more", polled=len(each.combinations))
 
-    def _poll(self, its_plan: TargetPlan, phase: float) -> _Polled:
+    def _connect(self, target: Target, phase: float) -> tuple[Client, Limiter]:
+        observe = self._telemetry.observer(target.name)
+        return connect(target, self._session, self._clock, self._environment, observe=observe, phase=phase)
+
+    def _poll(self, its_plan: TargetPlan, client: Client, limiter: Limiter) -> _Polled:
         target = its_plan.target
-        client, limiter = connect(
-            target,
-            self._session,
-            self._clock,
-            self._environment,
-            observe=self._telemetry.observer(target.name),
-            phase=phase,
-        )
 
         def replan(pages_per_cell: float) -> TargetPlan:
             polled = self._polled[target.name]

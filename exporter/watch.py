@@ -32,11 +32,11 @@ def digest(content: bytes) -> str:
 
 
 def digests(files: Iterable[Path]) -> dict[Path, str]:
-    """Return what the files hold now; one that cannot be read holds nothing."""
+    """Return what the files hold now; one that cannot be read, or is no regular file, holds nothing."""
     found = {}
     for path in files:
         try:
-            found[path] = digest(path.read_bytes())
-        except OSError:
+            found[path] = digest(path.read_bytes()) if path.is_file() else ""
+        except (OSError, ValueError):  # ValueError: no name of a file
             found[path] = ""
     return found

@@ -67,6 +67,25 @@ async def test_a_bug_in_the_loop_ends_the_program_loudly(tmp_path: Path) -> None
     assert b"please report" in errors
 
 
+async def test_a_bug_in_a_reload_is_loud_and_does_not_end_the_program(tmp_path: Path) -> None:
+    """The bug: a file that nobody thought of."""
+    broken = (
+        "import sys; sys.argv[0] = 'directmail-exporter'; from exporter import app; app.load = lambda *a: {}['odd']; "
+        "from exporter.commands.main import main; main()"
+    )
+    async with simulator().listen() as url:
+        config = write_config(tmp_path / "config.yaml", url)
+        flags = ("--config.file", str(config), "--web.listen-address", "127.0.0.1:0")
+        async with program(*flags, environment=KEYS, code=broken) as exporter:
+            address = await exporter.address()
+            exporter.process.send_signal(signal.SIGHUP)
+            assert "keeping the previous config" in await exporter.line_with("please report")
+            await exporter.line_with("KeyError: 'odd'")
+            text = await until(f"http://{address}/metrics", "config_last_reload_successful 0.0")
+            assert 'directmail_up{target="shop"}' in text
+            assert await exporter.end() == 0
+
+
 class TestInOneProcess:
     """The same, driven from inside."""
 
@@ -155,6 +174,17 @@ class TestInOneProcess:
         assert again == (200, "")
         assert 'directmail_up{target="shop"} 1.0' in refused
         assert 'directmail_up{target="shop"} 1.0' in text
+
+    async def test_a_file_name_that_is_no_text_is_shown_as_far_as_it_is(self, tmp_path: Path) -> None:
+        async with simulator().listen() as url:
+            path = write_config(tmp_path / os.fsdecode(b"config-\xff.yaml"), url)
+            app = App(load(path), Options(("127.0.0.1:0",)), environment=KEYS, config_file=path)
+            task, base = await started(app)
+            status, text = await get(f"{base}/")
+            app.stop()
+            await task
+        assert status == 200
+        assert r"config-\udcff.yaml" in text
 
     async def test_sighup_loads_the_config_again(self, tmp_path: Path) -> None:
         async with simulator().listen() as url:

@@ -15,14 +15,14 @@ PICTURE = ROOT / "docs" / "rooms.svg"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("app",),
-    ("polling",),
+    ("polling", "reload"),
     ("web", "doctor", "simulator"),
     ("metrics", "collector"),
     ("plan",),
     ("store", "config"),
     ("directmail",),
     ("watch", "logs"),
-    ("clock",),
+    ("clock", "process"),
 )
 """From top to bottom; `python -m exporter` stands above all of them."""
 

@@ -58,16 +58,29 @@ def _target(config: Config, each: target_plan.TargetPlan) -> list[str]:
         ("older days re-read", f"every {format_duration(each.older)}"),
         ("stale after", format_duration(each.stale_after)),
         *_discovery(config, each),
-        *((f"{window} filled after", f"about {each.minutes_to_fill(window):.1f} minutes") for window in each.windows),
+        *((f"{window} filled after", f"about {_about(each.minutes_to_fill(window) * 60)}") for window in each.windows),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"target {each.target.name}: {each.target.endpoint}, days begin in {each.target.timezone}"]
     lines += [f"  {name:<{width}}  {value}" for name, value in rows]
-    for query in each.target.queries:
-        own = sum(combination.query == query.name for combination in each.combinations)
-        size = _bound(query) if query.discovered else _combinations(own)
-        lines.append(f"  query {query.name}: {size}")
+    for name in dict.fromkeys(query.name for query in each.target.queries):
+        blocks = [query for query in each.target.queries if query.name == name]
+        lines.append(f"  query {name}: {_size(each, blocks)}")
     return lines
+
+
+def _size(each: target_plan.TargetPlan, blocks: Sequence[Query]) -> str:
+    """Return how many combinations the blocks of a query have."""
+    named = sum(combination.query == blocks[0].name for combination in each.combinations)
+    sizes = [_bound(block) for block in blocks if block.discovered]
+    if named or not sizes:
+        sizes.insert(0, _combinations(named))
+    return ", and ".join(sizes)
+
+
+def _about(seconds: float) -> str:
+    """Return a duration that is an estimate: to the minute, once it is an hour."""
+    return format_duration(math.ceil(seconds / 60) * 60 if seconds > 3600 else seconds)
 
 
 def _discovery(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:

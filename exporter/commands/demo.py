@@ -12,7 +12,7 @@ from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.commands import exit_status
 from exporter.commands.demo_past import moments, replay
 from exporter.commands.history_export import Backfill
-from exporter.commands.simulate import made_simulator
+from exporter.commands.simulate import faults_flag, incidents_flag, made_simulator, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
@@ -32,15 +32,9 @@ DAY = 86_400.0
 
 @click.command()
 @click.option("--listen", default=ADDRESS, show_default=True, help="Address of the exporter.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=1, max=1000),
-    default=1.0,
-    show_default=True,
-    help="How fast the demo's clock runs.",
-)
-@click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
-@click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
+@speed_flag(1000)
+@incidents_flag
+@faults_flag
 @click.option(
     "--history",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -53,14 +47,14 @@ def command(
     simulator = made_simulator(speed, incidents, faults, habits=Habits(calls_per_minute=2 * CALLS_PER_MINUTE))
 
     def started(addresses: list[str]) -> None:
-        click.echo(f"Metrics:  http://{addresses[0]}/metrics")
-        click.echo(f"Status:   http://{addresses[0]}/")
-        click.echo("All windows are filled within half a minute. Ctrl-C ends the demo.")
+        exit_status.say(f"Metrics:  http://{addresses[0]}/metrics")
+        exit_status.say(f"Status:   http://{addresses[0]}/")
+        exit_status.say("All windows are filled within half a minute. Ctrl-C ends the demo.")
         if history is not None:
             data = history.with_suffix("")
-            click.echo("A Prometheus that has the last 30 days and scrapes this demo:")
-            click.echo(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
-            click.echo(
+            exit_status.say("A Prometheus that has the last 30 days and scrapes this demo:")
+            exit_status.say(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
+            exit_status.say(
                 "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
                 f"--storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
             )
@@ -93,8 +87,8 @@ targets:
         esp: {list(PROVIDERS)}
 """
     text += "".join(
-        f"      - name: by_tag_{number}\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
-        for number, sender in enumerate(senders, 1)
+        f"      - name: by_tag\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
+        for sender in senders
     )
     text += "".join(f"      - name: by_{key}\n        {key}: {values}\n" for key, values in routes.items())
     return validation.checked("the demo's config", *loader.parse(text))

@@ -14,7 +14,7 @@ LISTEN_ADDRESS = "DIRECTMAIL_EXPORTER_LISTEN_ADDRESS"
 config_file = click.option(
     "--config.file",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # a file that cannot be read is no wrong flag
     default="config.yaml",
     show_default=True,
     help="The config.",

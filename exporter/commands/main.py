@@ -1,16 +1,21 @@
 """The command line: flags and sub-commands."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 
 import click
 
-from exporter import __revision__, __version__, logs
-from exporter.commands import exit_status, flags
+from exporter import __version__, logs
+from exporter.commands import exit_status, flags, version
 from exporter.config.shards import WHOLE, Shard
+from exporter.process import signals
 
-SUBCOMMANDS = ("backfill", "demo", "doctor", "healthcheck", "simulate")
+SUBCOMMANDS = ("backfill", "demo", "doctor", "healthcheck", "simulate", "version")
 """Each is the `command` of the module of its name beside this one."""
+
+TELEMETRY_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+")
+"""A path that is itself wherever it is written: no characters to be escaped, no `.` and `..`."""
 
 
 class _Subcommands(click.Group):
@@ -22,8 +27,17 @@ class _Subcommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUBCOMMANDS:
             return None
+        signals.release()
         command: click.Command = import_module(f"exporter.commands.{cmd_name}").command
         return command
+
+
+def _telemetry_path(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not TELEMETRY_PATH.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not a path that can be scraped; write one such as /metrics")
+    if value.startswith("/-/"):
+        raise click.BadParameter(f"{value!r} is below /-/, where health and reload are; write one such as /metrics")
+    return value
 
 
 @click.group(cls=_Subcommands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,19 +56,20 @@ class _Subcommands(click.Group):
     "telemetry_path",
     default="/metrics",
     show_default=True,
+    callback=_telemetry_path,
     help="Path of the metrics.",
 )
 @click.option(
     "--web.config.file",
     "web_config_file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="TLS, passwords and headers, in the format of Prometheus' exporter-toolkit.",
 )
 @click.option(
     "--web.systemd-socket",
     "systemd_socket",
     is_flag=True,
-    help="Listen on the sockets that systemd hands over, in the place of the listen addresses.",
+    help="Listen on the sockets that systemd hands over, instead of the listen addresses.",
 )
 @click.option("--web.enable-lifecycle", "enable_lifecycle", is_flag=True, help="Allow POST /-/reload.")
 @click.option(
@@ -65,9 +80,15 @@ class _Subcommands(click.Group):
     show_default=True,
     help="Scrapes at the same time.",
 )
-@click.option("--log.level", "log_level", type=click.Choice(list(logs.LEVELS)), default="info", show_default=True)
+@click.option(
+    "--log.level",
+    "log_level",
+    type=click.Choice(list(logs.LEVELS), case_sensitive=False),
+    default="info",
+    show_default=True,
+)
 @click.option("--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
-@click.version_option(__version__, message=f"directmail-exporter %(version)s (revision {__revision__})")
+@click.version_option(__version__, message=version.LINE)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -86,12 +107,12 @@ def cli(
 ) -> None:
     """Opens and clicks of Alibaba Cloud Direct Mail for Prometheus."""
     logs.configure(log_level, log_format)
-    if not telemetry_path.startswith("/"):
-        raise click.BadParameter(f"{telemetry_path!r} does not start with /", param_hint="--web.telemetry-path")
     if context.invoked_subcommand is not None:
         if shard != WHOLE:
-            raise click.UsageError(f"--shard stands before {context.invoked_subcommand}; write it after")
+            raise click.UsageError(f"write --shard after {context.invoked_subcommand}")
         return
+    if config_check:
+        signals.release()
     from exporter import app
     from exporter.commands import check
     from exporter.config.checking import ConfigError
@@ -119,4 +140,6 @@ def cli(
 
 def main() -> None:
     """Run the program; the exit status is 0, 1 for what cannot run, 2 for wrong flags."""
+    logs.configure()
+    logs.take_over()
     cli(prog_name="directmail-exporter")

@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -19,17 +20,52 @@ from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.web.sockets import cannot_listen, split_address
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def _listed(what: str, names: Mapping[str, str]) -> str:
+    """Return a help text with every choice."""
+    width = max(map(len, names)) + 2
+    # The first line keeps click from joining the others.
+    return "\n".join(["\b", what, *(f"  {name:<{width}}{text}" for name, text in names.items())])
+
+
+incidents_flag = click.option(
+    "--incident",
+    "incidents",
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,...]",
+    help=_listed(
+        f"What goes wrong in the mail; keys are {', '.join(known_incidents.KEYS)}. Repeatable.",
+        {name: kind.what for name, kind in known_incidents.NAMES.items()},
+    ),
+)
+faults_flag = click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:PROBABILITY][,KEY=VALUE,...]",
+    help=_listed(
+        f"What goes wrong in the API; keys are {', '.join(known_faults.OPTIONS)}. Repeatable.", known_faults.NAMES
+    ),
+)
+
+
+def speed_flag(most: int) -> Callable[[Decorated], Decorated]:
+    """Return the flag for the speed of the clock."""
+    return click.option(
+        "--speed",
+        type=click.FloatRange(min=1, max=most),
+        default=1.0,
+        show_default=True,
+        help="How fast the clock runs.",
+    )
+
 
 @click.command()
 @click.option("--listen", default="127.0.0.1:8025", show_default=True, help="Address to listen on.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another account's traffic.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=1, max=3600),
-    default=1.0,
-    show_default=True,
-    help="How fast the mail's clock runs.",
-)
+@speed_flag(3600)
 @click.option(
     "--rate-limit",
     type=click.IntRange(min=1),
@@ -96,8 +132,8 @@ from exporter.web.sockets import cannot_listen, split_address
 )
 @click.option("--timezone", default="Asia/Shanghai", show_default=True, help="Where the day begins.")
 @click.option("--hourly", is_flag=True, help="Answers are of the last full hour, 15 minutes late.")
-@click.option("--incident", "incidents", multiple=True, help="What goes wrong in the mail, such as esp_spam.")
-@click.option("--fault", "faults", multiple=True, help="What goes wrong in the API, such as throttle:0.1.")
+@incidents_flag
+@faults_flag
 def command(
     listen: str,
     seed: int,
@@ -142,7 +178,7 @@ def command(
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
     simulator.signing_time = time.time  # only the mail goes faster, not who asks
-    exit_status.run(_serve(simulator, listen, lambda url: click.echo(f"GetTrackList: {url}")))
+    exit_status.run(_serve(simulator, listen, lambda url: exit_status.say(f"GetTrackList: {url}")))
 
 
 def made_simulator(

@@ -1,4 +1,4 @@
-"""The credentials block as written: which keys go with which type, each mistake with its mend."""
+"""The credentials block as written: which keys go with which type, each mistake with its fix."""
 
 import re
 from collections.abc import Iterator
@@ -6,9 +6,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, field_validator
 
-from exporter.config.checking import Schema
+from exporter.config import addresses
+from exporter.config.checking import Schema, Wrong
 from exporter.config.durations import parse_duration
-from exporter.config.scalars import NOT_INLINE, File, base_url, shown
+from exporter.config.scalars import NOT_INLINE, File
 
 TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 SHORTEST_SESSION, LONGEST_SESSION = 900.0, 43_200.0
@@ -23,9 +24,7 @@ def _arn(kind: str) -> BeforeValidator:
     def check(value: object) -> str:
         if isinstance(value, str) and re.fullmatch(rf"acs:ram::\d+:{kind}/\S+", value, re.ASCII):
             return value
-        raise ValueError(
-            f"{value!r} is not the ARN of one; write it as the RAM console shows it, acs:ram::...:{kind}/..."
-        )
+        raise Wrong(value, f"is not the ARN of one; write it as the RAM console shows it, acs:ram::...:{kind}/...")
 
     return BeforeValidator(check)
 
@@ -33,21 +32,23 @@ def _arn(kind: str) -> BeforeValidator:
 def _session(value: object) -> float:
     seconds = parse_duration(value)
     if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
-        raise ValueError(
-            f"{value!r} is not a session that STS gives; write 15m to 12h, and no more than the role allows"
-        )
+        raise Wrong(value, "is not a session that STS gives; write 15m to 12h, and no more than the role allows")
     return seconds
 
 
 def _sts(value: object) -> str:
-    url = base_url(value if not isinstance(value, str) or "://" in value else f"https://{value}")
-    if url is None:
-        raise ValueError(f"{shown(value)} is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
-    return url
+    address = addresses.parse(f"https://{value}" if isinstance(value, str) and "://" not in value else value)
+    if address is None or not address.is_bare:
+        if addresses.may_hold_secrets(value):
+            raise ValueError("this is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
+        raise Wrong(value, "is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
+    if address.is_readable_by_others:
+        raise Wrong(value, f"would show the credentials to the network; write {address.host} (http is for loopback)")
+    return str(address)
 
 
 def _uri(value: object) -> str:
-    if isinstance(value, str) and re.fullmatch(r"https?://[^\s/?#]+\S*", value):
+    if isinstance(value, str) and addresses.parse(value) is not None:
         return value
     raise ValueError("this is not an address; write one such as http://127.0.0.1:9000/credentials")  # may hold a token
 
@@ -94,15 +95,15 @@ class Credentials(Schema):
     @classmethod
     def _known_type(cls, value: object) -> object:
         if value not in TYPES:
-            raise ValueError(
-                f"{value!r} is not a type of credentials; write one of {', '.join(TYPES)}, or leave it out"
-            )
+            raise Wrong(value, f"is not a type of credentials; write one of {', '.join(TYPES)}, or leave it out")
         return value
 
     @classmethod
     def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         given = {key for key in item if key in cls.model_fields and key != "type"}
-        kind = str(item.get("type") or ("files" if given else "environment"))
+        kind = item.get("type") or ("files" if given else "environment")
+        if kind not in (*TYPES, "files", "environment"):
+            return
         needed = cls.REQUIRED.get(kind, ())
         if kind == "ram_role_arn" and given & {*_KEY_FILES, "security_token_file"}:
             needed = (*needed, *_KEY_FILES)

@@ -3,22 +3,52 @@
 import math
 import re
 
+from exporter.config.checking import Wrong
+
+LONGEST = 10 * 31_536_000.0
+"""Seconds; ten years."""
 _UNITS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
 """Seconds of y, w, d, h, m, s and ms, in the order that Prometheus writes them."""
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_SPELLINGS = {
+    **dict.fromkeys(("ms", "msec", "millisecond"), 0.001),
+    **dict.fromkeys(("", "s", "sec", "second"), 1.0),
+    **dict.fromkeys(("m", "min", "minute"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour"), 3600.0),
+    **dict.fromkeys(("d", "day"), 86_400.0),
+    **dict.fromkeys(("w", "week"), 604_800.0),
+    **dict.fromkeys(("y", "yr", "year"), 31_536_000.0),
+}
+"""Seconds of units as people write them, without the s of several."""
+_SPELLED = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 
 
 def parse_duration(value: object) -> float:
-    """Return a Prometheus duration in seconds. Raise ValueError with the fix."""
+    """Return a Prometheus duration in seconds. Raise Wrong with the fix."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"{value!r} has no unit; write {value}s for seconds")
+        raise Wrong(value, "has no unit; write {}s for seconds")
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
-        raise ValueError(f"{value!r} is not a duration; write one such as 90s, 5m or 1h30m")
-    seconds = sum(int(count) * size for count, size in zip(match.groups(), _UNITS, strict=True) if count)
+        meant = guessed(value)
+        write = format_duration(meant) if meant >= 1 and meant.is_integer() else "one such as 90s, 5m or 1h30m"
+        raise Wrong(value, f"is not a duration; write {write}")
+    given = [(count, size) for count, size in zip(match.groups(), _UNITS, strict=True) if count]
+    seconds = sum(int(count[:20]) * size for count, size in given)
     if seconds <= 0:
-        raise ValueError(f"{value!r} is no time at all; write one such as 90s, 5m or 1h30m")
+        raise Wrong(value, "is no time at all; write one such as 90s, 5m or 1h30m")
+    if seconds > LONGEST or any(len(count) > 20 for count, _ in given):
+        raise Wrong(value, "is too long; write at most 10y")
     return float(seconds)
+
+
+def guessed(value: object) -> float:
+    """Return the seconds that a text such as `5min` or `1.5 hours` means, 0 for what means nothing."""
+    if not isinstance(value, str) or not re.fullmatch(f"(?:{_SPELLED.pattern})+", value, _SPELLED.flags):
+        return 0.0
+    parts = [(float(number), unit.lower()) for number, unit in _SPELLED.findall(value)]
+    sizes = [_SPELLINGS.get(unit, _SPELLINGS.get(unit.removesuffix("s"), 0.0)) for _, unit in parts]
+    seconds = sum(number * size for (number, _), size in zip(parts, sizes, strict=True))
+    return seconds if all(sizes) and seconds <= LONGEST else 0.0
 
 
 def format_duration(seconds: float) -> str:

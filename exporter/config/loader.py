@@ -1,20 +1,23 @@
 """The config: YAML as written, checked whole, to frozen values as run.
 
-`parse` and `read` collect every mistake with its place and the mend, and still return what is sound, so that the
-plan's own problems can be told in the same breath.
+`parse` and `read` collect every mistake with its place and the fix, and still return what is sound, so that the
+plan's own problems are reported with the others.
 """
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from exporter import watch
 from exporter.config import credentials, queries, schema, yamlfile
-from exporter.config.checking import Problem, check, join
+from exporter.config.checking import Problem, check, join, shown
 from exporter.config.model import Config, Credentials, Discover, Query, Refresh, Target
 from exporter.directmail import ram_credentials
 from exporter.directmail.proxies import unusable_proxy
+
+KEY_FILES = ("access_key_id_file", "access_key_secret_file", "security_token_file")
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -36,6 +39,21 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     return config, problems
 
 
+def files(path: Path) -> tuple[Path, ...]:
+    """Return the files whose content decides whether `read` accepts a config: itself, and the key files it names."""
+    try:
+        document = yamlfile.load(path.read_bytes().decode("utf-8"))
+    except (OSError, UnicodeDecodeError, yamlfile.NotYaml):
+        return (path,)
+    found = [path]
+    targets = document.get("targets") if isinstance(document, dict) else None
+    for target in targets if isinstance(targets, list) else ():
+        block = target.get("credentials") if isinstance(target, dict) else None
+        named = [block.get(key) for key in KEY_FILES] if isinstance(block, dict) else []
+        found += [Path(name) for name in named if isinstance(name, str)]
+    return tuple(found)
+
+
 def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
     """Return what is sound in the text, None where nothing is, and every mistake in it."""
     try:
@@ -46,11 +64,9 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
         return None, (Problem("file", "holds no settings; start from config.example.yaml"),)
     problems: list[Problem] = []
     top = check(schema.Top, document, "", problems, children=("targets",))
-    targets = [
-        target
-        for place, item in _items(document, "targets", "", problems)
-        if (target := _target(item, place, problems)) is not None
-    ]
+    items = _items(document, "targets", "", problems)
+    problems += _repeated_names(items)
+    targets = [target for place, item in items if (target := _target(item, place, problems)) is not None]
     if top is None:
         return None, tuple(problems)
     config = Config(
@@ -70,7 +86,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
 
 def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
     if not isinstance(item, dict):
-        problems.append(Problem(place, f"{item!r} is not a target; write a block with name, region and queries"))
+        problems.append(Problem(place, f"{shown(item)} is not a target; write a block with name, region and queries"))
         return None
     settings = check(schema.Target, item, place, problems, children=("credentials", "queries"))
     secrets = check(credentials.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
@@ -79,6 +95,7 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
         for at, each in _items(item, "queries", place, problems)
         if (query := _query(each, at, problems)) is not None
     ]
+    problems += _different_blocks(queries)
     if settings is None or secrets is None:
         return None
     return Target(
@@ -116,20 +133,39 @@ def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
     )
 
 
+def _different_blocks(queries: Sequence[Query]) -> Iterator[Problem]:
+    """Yield blocks that have a query's name and other filters than its first block."""
+    first: dict[str, Query] = {}
+    for query in queries:
+        own, others = query.keys, first.setdefault(query.name, query).keys
+        if own != others:
+            yield Problem(
+                query.place,
+                f"has {_filters(own)}, but {query.name!r} at {first[query.name].place} has {_filters(others)}; "
+                "blocks of one query have the same filters: give this one another name",
+            )
+
+
+def _filters(keys: tuple[str, ...]) -> str:
+    return f"the filters {', '.join(keys)}" if keys else "no filter"
+
+
 def _items(parent: Mapping[Any, Any], key: str, place: str, problems: list[Problem]) -> list[tuple[str, object]]:
     where = join(place, (key,))
     items = parent.get(key)
     if not isinstance(items, list) or not items:
-        state = "is missing" if key not in parent else f"{items!r} is not a list with entries"
+        state = "is missing" if key not in parent else f"{shown(items)} is not a list with entries"
         problems.append(Problem(where, f"{state}; write {schema.EXAMPLES[key]}"))
         return []
-    placed = [(f"{where}[{index}]", item) for index, item in enumerate(items)]
-    names: dict[object, str] = {}
-    for at, item in placed:
+    return [(f"{where}[{index}]", item) for index, item in enumerate(items)]
+
+
+def _repeated_names(items: Iterable[tuple[str, object]]) -> Iterator[Problem]:
+    names: dict[str, str] = {}
+    for at, item in items:
         name = item.get("name") if isinstance(item, dict) else None
         if isinstance(name, str) and names.setdefault(name, at) != at:
-            problems.append(Problem(f"{at}.name", f"{name!r} is the name of {names[name]} too; give each its own"))
-    return placed
+            yield Problem(f"{at}.name", f"{shown(name)} is the name of {names[name]} too; give each its own")
 
 
 def _missing_extras(config: Config) -> list[Problem]:
@@ -148,15 +184,17 @@ def _missing_extras(config: Config) -> list[Problem]:
 def _unreadable_files(config: Config) -> list[Problem]:
     found = []
     for target in config.targets:
-        for key in ("access_key_id_file", "access_key_secret_file", "security_token_file"):
+        for key in KEY_FILES:
             path: Path | None = getattr(target.credentials, key)
             if path is None:
                 continue
             try:
+                if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+                    raise OSError(errno.EINVAL, "it is not a file")
                 with path.open("rb"):
                     pass
             except OSError as error:
-                text = f"{str(path)!r} cannot be read: {error.strerror}; name a file that this user may read"
+                text = f"{shown(str(path))} cannot be read: {error.strerror}; name a file that this user may read"
                 found.append(Problem(f"{target.place}.credentials.{key}", text))
     return found
 

@@ -48,7 +48,7 @@ class Discover:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A matrix of filter values."""
+    """A block of a query: a matrix of filter values. A query may have several, over the same filters."""
 
     place: str
     name: str
@@ -56,6 +56,11 @@ class Query:
     discovered: Mapping[str, Discover]
     """The filters whose values the API lists."""
     exclude: tuple[Mapping[str, str], ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The filters that it has values for, given or discovered."""
+        return tuple(sorted((*self.filters, *self.discovered)))
 
 
 @dataclass(frozen=True, slots=True)

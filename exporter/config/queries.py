@@ -1,12 +1,13 @@
 """A query as written: values of some filters, given or to be discovered, and what to leave out of their product."""
 
 from collections.abc import Iterator
+from math import prod
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from exporter.config.checking import Conflict, Problem, Schema, check, join
-from exporter.config.scalars import Flag, Name, Pattern, Values, values, whole
+from exporter.config.checking import Conflict, Problem, Schema, Wrong, Wrongs, check, each, join, not_text, shown
+from exporter.config.scalars import Flag, Name, Pattern, several, text, whole
 from exporter.directmail.model import Filters
 
 FILTER_KEYS = Filters._fields
@@ -15,9 +16,12 @@ DISCOVERABLE = tuple(key for key in FILTER_KEYS if key != "esp")
 ESPS = ("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others")
 """The mailbox providers that the API can filter by (GetTrackList's documentation)."""
 
+MOST_COMBINATIONS = 1_000_000
+"""What the lists of a config may multiply to; `max_series` cannot be set to allow more."""
+
 
 class Discover(Schema):
-    """In the place of a filter's values: those that the API lists, as far as they match."""
+    """Instead of a filter's values: those that the API lists, as far as they match."""
 
     examples: ClassVar[dict[str, str]] = {"discover": "discover: true"}
 
@@ -42,16 +46,43 @@ class Discover(Schema):
         return tuple(items)
 
 
+def _value(value: object) -> str:
+    if value == "*":
+        raise Wrong(
+            value, "is not a value; write {discover: true} for all that the API lists, each with its own series"
+        )
+    return text(value)
+
+
 def _choice(value: object) -> object:
-    return value if isinstance(value, Discover) else values(value)
+    return value if isinstance(value, Discover) else several(value, _value)
 
 
-def _esp(value: str) -> str:
-    if value.lower() in ESPS:
+def _esp(value: object) -> str:
+    if isinstance(value, str) and value.lower() in ESPS:
         return value.lower()
-    raise ValueError(
-        f"{value!r} is not a mailbox provider that Direct Mail tells apart; write one of {', '.join(ESPS)}"
-    )
+    raise Wrong(value, f"is not a mailbox provider that Direct Mail tells apart; write one of {', '.join(ESPS)}")
+
+
+def _esps(value: object) -> tuple[str, ...]:
+    if isinstance(value, dict):
+        raise ValueError(f"cannot be discovered: Direct Mail knows these only; name some of {', '.join(ESPS)}")
+    return several(value, _esp)
+
+
+def _excluded(entry: object) -> dict[str, str]:
+    if not isinstance(entry, dict) or not entry:
+        raise Wrong(entry, "does not say what to leave out; write a list such as [{tag_name: promo}]")
+    return dict(each(((key, (key, item)) for key, item in entry.items()), _excluded_value))
+
+
+def _excluded_value(pair: tuple[str, object]) -> tuple[str, str]:
+    key, value = pair
+    if key not in FILTER_KEYS:
+        raise Wrong(key, f"is not a filter; use {', '.join(FILTER_KEYS)}")
+    if not isinstance(value, str):
+        raise not_text(value)
+    return key, value.lower() if key == "esp" else value
 
 
 Choice = Annotated[tuple[str, ...] | Discover, BeforeValidator(_choice)]
@@ -65,59 +96,40 @@ class Query(Schema):
     name: Name
     account_name: Choice | None = None
     tag_name: Choice | None = None
-    esp: Values | None = None
+    esp: Annotated[tuple[str, ...], BeforeValidator(_esps)] | None = None
     dedicated_ip: Choice | None = None
     dedicated_ip_pool_id: Choice | None = None
     config_set_id: Choice | None = None
     exclude: list[dict[str, str]] = Field(default_factory=list)
 
-    @field_validator("esp", mode="before")
-    @classmethod
-    def _given(cls, value: object) -> object:
-        if isinstance(value, dict):
-            raise ValueError(f"cannot be discovered: Direct Mail knows these only; name some of {', '.join(ESPS)}")
-        return value
-
-    @field_validator("esp", mode="after")
-    @classmethod
-    def _known_esps(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return value and values([_esp(item) for item in value])
-
     @field_validator("exclude", mode="before")
     @classmethod
     def _plain_entries(cls, value: object) -> object:
-        for entry in value if isinstance(value, list) else [value]:
-            if not isinstance(value, list) or not isinstance(entry, dict) or not entry:
-                raise ValueError(
-                    f"{entry!r} does not say what to leave out; write a list such as [{{tag_name: promo}}]"
-                )
-            if unknown := [key for key in entry if key not in FILTER_KEYS]:
-                raise ValueError(f"{unknown[0]!r} is not a filter; use {', '.join(FILTER_KEYS)}")
-            for item in entry.values():
-                if not isinstance(item, str):
-                    raise ValueError(f"{item!r} is not one value; write an entry for each, quoted if it is a number")
-        return value
+        if not isinstance(value, list):
+            raise Wrong(value, "is not a list; write one such as [{tag_name: promo}]")
+        return list(each(enumerate(value), _excluded))
 
     @classmethod
     def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if "tag_name" in item and "account_name" not in item:
-            given = "discovery" if isinstance(item["tag_name"], Discover) else repr(item["tag_name"])
+            given = "discovery" if isinstance(item["tag_name"], Discover) else shown(item["tag_name"])
             text = "needs account_name: the API tells tags apart within a sender only; add account_name"
             yield "tag_name", f"{given} {text}"
 
     @model_validator(mode="after")
     def _sound_matrix(self) -> Self:
         filters, discovered = self.filters, self.discovered
-        for index, entry in enumerate(self.exclude):
-            for key, value in entry.items():
-                sent = value.lower() if key == "esp" else value
-                if sent not in filters.get(key, ()) and key not in discovered:
-                    raise Conflict(
-                        f"exclude[{index}].{key}",
-                        f"{value!r} is a value that the query does not ask for; remove or correct it",
-                    )
-                entry[key] = sent
-        if self.exclude and not discovered and not any(self._kept(entry_values) for entry_values in self._rows()):
+        unknown = [
+            Wrong(value, "is a value that the query does not ask for; remove or correct it", ("exclude", index, key))
+            for index, entry in enumerate(self.exclude)
+            for key, value in entry.items()
+            if value not in filters.get(key, ()) and key not in discovered
+        ]
+        if unknown:
+            raise Wrongs(unknown)
+        if (size := prod(map(len, filters.values()))) > MOST_COMBINATIONS:
+            raise ValueError(f"its lists multiply to {size} combinations; name fewer values")
+        if self.exclude and not discovered and not any(self._kept(row) for row in self._rows()):
             raise Conflict("exclude", "leaves nothing of the query; remove some of its entries, or the query")
         return self
 
@@ -154,5 +166,6 @@ def checked(item: object, place: str, problems: list[Problem]) -> Query | None:
         {**item, **{key: model or stand_in for key, model in models.items()}} if isinstance(item, dict) else item,
         place,
         problems,
+        source=item,
     )
     return None if None in models.values() else found

@@ -1,15 +1,16 @@
-"""The config's plain values, each refused with the offending value and the mend.
+"""The config's plain values, each rejected with the offending value and the fix.
 
-Every check raises ValueError, which pydantic turns into a mistake with its place.
+Every check raises Wrong, which pydantic turns into a mistake with its place.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
+from exporter.config.checking import Item, Wrong, each, not_text
 from exporter.config.durations import parse_duration
 
 NOT_INLINE = {
@@ -17,28 +18,30 @@ NOT_INLINE = {
     for key in ("access_key_id", "access_key_secret", "security_token")
 }
 """Keys that no block takes, and what to write instead."""
-NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 def name(value: object) -> str:
-    """Return a name as Prometheus takes them for labels."""
+    """Return the name of a target or a query."""
     if isinstance(value, str) and NAME.fullmatch(value):
         return value
-    raise ValueError(f"{value!r} is not a name; use letters, digits and _, not starting with a digit")
+    if not isinstance(value, str):
+        raise not_text(value)
+    raise Wrong(value, "is not a name; use letters, digits, _ and -")
 
 
 def path(value: object) -> Path:
     """Return the path of a file."""
     if isinstance(value, str) and value.strip():
         return Path(value)
-    raise ValueError(f"{value!r} is not a path; write the path of a file")
+    raise Wrong(value, "is not a path; write the path of a file")
 
 
 def flag(value: object) -> bool:
     """Return true or false."""
     if isinstance(value, bool):
         return value
-    raise ValueError(f"{value!r} is neither true nor false; write one of them without quotes")
+    raise Wrong(value, "is neither true nor false; write one of them without quotes")
 
 
 def whole(low: int, high: int) -> BeforeValidator:
@@ -47,7 +50,7 @@ def whole(low: int, high: int) -> BeforeValidator:
     def check(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
+        raise Wrong(value, f"is not a whole number from {low} to {high}")
 
     return BeforeValidator(check)
 
@@ -58,7 +61,7 @@ def number(low: float, high: float) -> BeforeValidator:
     def check(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
-        raise ValueError(f"{value!r} is not a number from {low:g} to {high:g}")
+        raise Wrong(value, f"is not a number from {low:g} to {high:g}")
 
     return BeforeValidator(check)
 
@@ -66,48 +69,42 @@ def number(low: float, high: float) -> BeforeValidator:
 def pattern(value: object) -> re.Pattern[str]:
     """Return a regular expression, which the caller holds against the whole of a value."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a regular expression; quote it: {str(value)!r}")
+        raise not_text(value)
     try:
         return re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{value!r} is not a regular expression: {error}; write one such as news.*") from None
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        raise Wrong(value, f"is not a regular expression: {error}; write one such as news.*") from None
+
+
+def text(value: object) -> str:
+    """Return a text with something in it and no space around it."""
+    if not isinstance(value, str):
+        raise not_text(value)
+    if not value.strip() or value != value.strip():
+        raise Wrong(value, "is empty or has space around it; write the value without it, or leave the key out")
+    return value
+
+
+def several(value: object, check: Callable[[object], Item]) -> tuple[Item, ...]:
+    """Return the items of a list as `check` makes them, a lone one as a list of one. Raise Wrongs with all mistakes."""
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise Wrong(value, "is an empty list; name at least one value, or leave the key out")
+    seen: set[Item] = set()
+
+    def once(item: object) -> Item:
+        checked = check(item)
+        if checked in seen:
+            raise Wrong(item, "is listed twice; remove one of them")
+        seen.add(checked)
+        return checked
+
+    return each(enumerate(items), once)
 
 
 def values(value: object) -> tuple[str, ...]:
     """Return the values of one filter, a lone one as a list of one."""
-    items = value if isinstance(value, list) else [value]
-    if not items:
-        raise ValueError("[] is an empty list; name at least one value, or leave the key out")
-    for item in items:
-        if not isinstance(item, str):
-            raise ValueError(f"{item!r} is not text; quote it: {str(item)!r}")
-        if not item.strip() or item != item.strip():
-            raise ValueError(
-                f"{item!r} is empty or has space around it; write the value without it, or leave the key out for all"
-            )
-    twice = next((item for item in items if items.count(item) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{twice!r} stands twice; remove one of them")
-    return tuple(items)
-
-
-def base_url(value: object) -> str | None:
-    """Return `scheme://host[:port]`, None for anything else."""
-    try:
-        parts = urlsplit(value if isinstance(value, str) else "")
-        port = parts.port
-    except ValueError:
-        return None
-    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or re.search(r"\s", str(value)):
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
-
-
-def shown(value: object) -> str:
-    """Return what a message shows of an address, which may hold a password or a token."""
-    return "an address with a user or parameters" if re.search("[@?#]", str(value)) else repr(value)
+    return several(value, text)
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]

@@ -1,39 +1,65 @@
-"""The config as written: the schema, each mistake with its mend.
+"""The config as written: the schema, each mistake with its fix.
 
 Messages name the offending value, except where it could be a secret.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from exporter.config.checking import Conflict, Schema
-from exporter.config.durations import parse_duration
+from exporter.config import addresses
+from exporter.config.checking import Conflict, Schema, Wrong, each, not_text
+from exporter.config.durations import guessed, parse_duration
 from exporter.config.queries import FILTER_KEYS
 from exporter.config.regions import REGIONS
-from exporter.config.scalars import (
-    NAME,
-    NOT_INLINE,
-    Duration,
-    File,
-    Flag,
-    Name,
-    base_url,
-    number,
-    shown,
-    values,
-    whole,
-)
+from exporter.config.scalars import NOT_INLINE, Duration, File, Flag, Name, number, several, whole
 
+DAY = 86_400
+LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 OUR_LABELS = frozenset({"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"})
 EXAMPLES = {
     "name": "a name such as `name: marketing`",
     "targets": "a list with at least one target, as in config.example.yaml",
     "queries": "a list with at least one query, such as `queries: [{name: account}]`",
 }
+
+
+def _auto_or_a_second(value: object) -> float | None:
+    if value == "auto":
+        return None
+    seconds = parse_duration(value)
+    if seconds < 1:
+        raise Wrong(value, "is too short; write 1s or more, or auto")
+    return seconds
+
+
+def _window(value: object) -> str:
+    if isinstance(value, str):
+        days = re.fullmatch(r"([1-9]\d?)d", value, re.ASCII)
+        if value in ("today", "yesterday") or (days and int(days[1]) <= 30):
+            return value
+    meant = guessed(value) / DAY
+    write = (
+        f"write {meant:.0f}d"
+        if meant.is_integer() and 1 <= meant <= 30
+        else "write today, yesterday, or 1d to 30d for the last closed days"
+    )
+    raise Wrong(value, f"is not a window; {write}")
+
+
+def _label(pair: tuple[str, object]) -> tuple[str, str]:
+    name, value = pair
+    if not LABEL.fullmatch(name) or name.startswith("__"):
+        raise Wrong(name, "is not a label name; use letters, digits and _, not starting with a digit or __")
+    if name in OUR_LABELS:
+        raise Wrong(name, "is a label that the exporter or Prometheus sets; choose another name")
+    if not isinstance(value, str):
+        raise not_text(value)
+    return name, value
 
 
 class Refresh(Schema):
@@ -44,9 +70,9 @@ class Refresh(Schema):
 class Top(Schema):
     """The settings outside the targets."""
 
-    examples = EXAMPLES
+    examples: ClassVar[dict[str, str]] = {**EXAMPLES, "poll_interval": "auto, or a duration such as 5m"}
 
-    poll_interval: float | None = None
+    poll_interval: Annotated[float | None, BeforeValidator(_auto_or_a_second)] = None
     windows: tuple[str, ...] = ("today", "yesterday", "7d", "30d")
     refresh: Refresh = Refresh()
     stale_after: Duration | None = None
@@ -55,29 +81,10 @@ class Top(Schema):
     discovery_interval: Duration = 3600.0
     reported_rates: Flag = False
 
-    @field_validator("poll_interval", mode="before")
-    @classmethod
-    def _auto_or_a_second(cls, value: object) -> float | None:
-        if value == "auto":
-            return None
-        if value is None:
-            raise ValueError("null is not a duration; write auto, or one such as 5m")
-        seconds = parse_duration(value)
-        if seconds < 1:
-            raise ValueError(f"{value!r} is too short; write 1s or more, or auto")
-        return seconds
-
     @field_validator("windows", mode="before")
     @classmethod
     def _known_windows(cls, value: object) -> tuple[str, ...]:
-        windows = values(value)
-        for window in windows:
-            days = re.fullmatch(r"([1-9]\d?)d", window)
-            if window not in ("today", "yesterday") and not (days and int(days[1]) <= 30):
-                raise ValueError(
-                    f"{window!r} is not a window; write today, yesterday, or 1d to 30d for the last closed days"
-                )
-        return windows
+        return several(value, _window)
 
     @field_validator("discovery_interval", mode="after")
     @classmethod
@@ -116,19 +123,26 @@ class Target(Schema):
     @field_validator("region", mode="before")
     @classmethod
     def _known_region(cls, value: object) -> object:
-        if value not in REGIONS:
-            raise ValueError(
-                f"{value!r} is not a region of Direct Mail; write one of {', '.join(REGIONS)}, or endpoint: https://host"
+        if not isinstance(value, str) or value not in REGIONS:
+            raise Wrong(
+                value, f"is not a region of Direct Mail; write one of {', '.join(REGIONS)}, or endpoint: https://host"
             )
         return value
 
     @field_validator("endpoint", mode="before")
     @classmethod
     def _plain_url(cls, value: object) -> str:
-        parts = base_url(value)
-        if parts is None:
-            raise ValueError(f"{shown(value)} is not an endpoint; write https://host or https://host:port")
-        return parts
+        address = addresses.parse(value)
+        if address is not None and address.is_bare and not address.is_readable_by_others:
+            return str(address)
+        if address is not None and address.is_bare:
+            secure = replace(address, scheme="https")
+            raise Wrong(value, f"would show all that is sent to the network; write {secure} (http is for loopback)")
+        if addresses.may_hold_secrets(value):
+            raise ValueError(
+                "an address with a user or parameters is not an endpoint; write https://host or https://host:port"
+            )
+        raise Wrong(value, "is not an endpoint; write https://host or https://host:port")
 
     @field_validator("timezone", mode="before")
     @classmethod
@@ -136,35 +150,26 @@ class Target(Schema):
         try:
             return ZoneInfo(value if isinstance(value, str) else "")
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            text = f"{value!r} is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC"
-            raise ValueError(text) from None
+            raise Wrong(value, "is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC") from None
 
     @field_validator("labels", mode="before")
     @classmethod
     def _free_labels(cls, value: object) -> object:
         if not isinstance(value, dict):
-            raise ValueError(f"{value!r} is not a set of labels; write labels: {{team: growth}}")
-        for label, text in value.items():
-            if not NAME.fullmatch(label) or label.startswith("__"):
-                raise ValueError(
-                    f"{label!r} is not a label name; use letters, digits and _, not starting with a digit or __"
-                )
-            if label in OUR_LABELS:
-                raise ValueError(f"{label!r} is a label that the exporter or Prometheus sets; choose another name")
-            if not isinstance(text, str):
-                raise ValueError(f"{text!r} is not text; quote it: {str(text)!r}")
-        return value
+            raise Wrong(value, "is not a set of labels; write labels: {team: growth}")
+        return dict(each(((name, (name, item)) for name, item in value.items()), _label))
 
     @classmethod
     def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if ("region" in item) == ("endpoint" in item):
-            state = "stand both" if "region" in item else "are both missing"
-            yield (
-                "region",
-                f"region and endpoint {state}; write region: ap-southeast-1, or endpoint: https://host",
+            problem = (
+                "set either region or endpoint, not both"
+                if "region" in item
+                else "is missing; write region: ap-southeast-1, or endpoint: https://host"
             )
+            yield "region", problem
         if item.get("vpc") is True and "region" not in item:
-            yield "vpc", "true goes with region only; remove it, the endpoint says all"
+            yield "vpc", "true goes with region only; remove it, or write region instead of endpoint"
 
     @property
     def url(self) -> str:

@@ -18,6 +18,7 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.ram_policy import TRACK
 from exporter.plan.target_plan import TargetPlan
+from exporter.process import stderr
 from exporter.store.discovered_values import Catalogue, Entry
 
 DISCOVERY_ROWS: tuple[tuple[str, str, Callable[[Entry], float | None]], ...] = (
@@ -233,7 +234,14 @@ class _States(Collector):
         self._decreases = decreases
 
     def describe(self) -> Iterator[Metric]:
-        yield from (*self._gauges(), self._decreased(), *self._crosschecked(), *self._discovery(), self._writable())
+        yield from (
+            *self._gauges(),
+            self._decreased(),
+            *self._crosschecked(),
+            *self._discovery(),
+            self._writable(),
+            _lines_dropped(),
+        )
 
     def collect(self) -> Iterator[Metric]:
         gauges, decreases, crosschecks = self._gauges(), self._decreased(), self._crosschecked()
@@ -245,7 +253,7 @@ class _States(Collector):
             for counters, (_, _, _, counts) in zip(crosschecks, CROSSCHECKS, strict=True):
                 for name, count in counts(state.crosscheck).items():
                     counters.add_metric([target, name], count)
-        yield from (*gauges, decreases, *crosschecks, *self._discovery(), self._writable())
+        yield from (*gauges, decreases, *crosschecks, *self._discovery(), self._writable(), _lines_dropped())
 
     def _discovery(self) -> Iterator[Metric]:
         for name, text, value in DISCOVERY_ROWS:
@@ -272,3 +280,8 @@ class _States(Collector):
 
     def _crosschecked(self) -> list[CounterMetricFamily]:
         return [CounterMetricFamily(name, text, labels=["target", label]) for name, label, text, _ in CROSSCHECKS]
+
+
+def _lines_dropped() -> CounterMetricFamily:
+    text = "Log lines that could not be written to stderr: a full disk, a closed pipe, or nobody who reads it."
+    return CounterMetricFamily("directmail_exporter_log_lines_dropped", text, value=stderr.dropped())

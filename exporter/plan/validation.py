@@ -1,15 +1,17 @@
-"""What is wrong with a config's plan: twins, too many series, more calls than the budget has, each with the mend.
+"""What is wrong with a config's plan: twins, too many series, more calls than the budget has, each with the fix.
 
 Only what the config names can be held against it; what discovery brings is cut to what fits.
 """
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 
 from exporter.config import loader
 from exporter.config.checking import ConfigError, Problem
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Query, Target
+from exporter.config.queries import MOST_COMBINATIONS
 from exporter.config.shards import WHOLE, Shard, divide
 from exporter.directmail.model import Filters
 from exporter.plan.cardinality import exposed_by
@@ -23,6 +25,9 @@ def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
 
     `max_series` is what one process may expose; every one of the shards is looked at, so that all refuse together.
     """
+    sizes = [prod(map(len, query.filters.values())) for target in config.targets for query in target.queries]
+    if sum(sizes) > MOST_COMBINATIONS:  # to look at each would take more memory than there is
+        return (Problem("targets", f"the queries multiply to {sum(sizes)} combinations; name fewer filter values"),)
     found = [problem for target in config.targets for problem in _twins(target)]
     found += _too_many_series(config, shards)
     plans = [make(config, target) for target in config.targets]
@@ -49,7 +54,7 @@ def _twins(target: Target) -> Iterator[Problem]:
             if twin is not query:
                 yield Problem(
                     query.place,
-                    f"the combination {describe(combination.filters)} is in query {twin.name!r} too; "
+                    f"the combination {describe(combination.filters)} is in query {twin.name!r} at {twin.place} too; "
                     "a target may ask for it once: remove it here or add it to this query's exclude",
                 )
                 break
@@ -81,7 +86,7 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
             return rate(calls, plan.ages, poll, refresh.recent, refresh.older) + listing <= limit
 
         best = shortest(enough, plan.poll_interval)
-        mend = (
+        fix = (
             f"the shortest poll_interval that fits is {format_duration(best)}; write that, or auto, or {ways}"
             if enough(best)
             else f"no poll_interval fits with these refresh times; write auto, make refresh.recent longer, or {ways}"
@@ -89,7 +94,7 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
         yield Problem(
             "poll_interval",
             f"{format_duration(plan.poll_interval)} asks for {asked} of target {plan.target.name!r}, "
-            f"whose rate_limit_per_minute is {limit:g}; {mend}",
+            f"whose rate_limit_per_minute is {limit:g}; {fix}",
         )
 
 

@@ -105,6 +105,8 @@ class _Handlers:
     async def reload(self, request: web.Request) -> web.Response:
         if self._routes.reload is None:
             return web.Response(status=403, text="reloading is off; start with --web.enable-lifecycle\n")
+        if _is_cross_site(request):
+            return web.Response(status=403, text="rejected: sent by a browser for a page of another site\n")
         wrong = await self._routes.reload()
         return web.Response(status=500 if wrong else 200, text=wrong and f"{wrong}\n")
 
@@ -115,6 +117,14 @@ def _accepts_gzip(header: str) -> bool:
         if coding.strip() in ("gzip", "*"):
             return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False
+
+
+def _is_cross_site(request: web.Request) -> bool:
+    """Return whether a browser sends the request for another origin's page: by fetch metadata, else by its Origin."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and origin.partition("://")[2] != request.host
 
 
 @web.middleware

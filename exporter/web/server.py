@@ -74,6 +74,9 @@ class WebServer:
             for problem in error.problems:
                 self._log.error("web config is refused, the old one stays", place=problem.place, problem=problem.text)
             return
+        except Exception as error:  # noqa: BLE001  a bug in loading a config must not end what runs well
+            self._log.error("web config is refused, the old one stays; please report this", exc_info=error)
+            return
         self._security.use(settings)
         await listening.use(settings.tls)
         self._log.info("web config is reloaded", tls=settings.tls is not None, users=len(settings.users))

@@ -52,7 +52,10 @@ def split_address(address: str) -> tuple[str | None, int]:
     except ValueError:
         host, port = None, None
     if port is None or parts.path or parts.query or parts.username:
-        raise BindError(f"cannot listen on {address}: write host:port, [v6 address]:port or :port")
+        given = address.rpartition(":")[2]
+        is_port = ":" not in address or given.endswith("]") or (given.isdecimal() and int(given[:6]) < 65536)
+        why = "" if is_port else f"{given!r} is not a port from 0 to 65535; "
+        raise BindError(f"cannot listen on {address}: {why}write host:port, [v6 address]:port or :port")
     return host, port
 
 

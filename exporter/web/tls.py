@@ -160,7 +160,10 @@ def _ask_clients(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) 
         return
     try:
         if settings.client_ca:
-            made.load_verify_locations(cadata=settings.client_ca)
+            ascii_only = settings.client_ca.encode(
+                "ascii", "replace"
+            ).decode()  # PEM is, and OpenSSL takes nothing else
+            made.load_verify_locations(cadata=ascii_only)
         else:
             made.load_verify_locations(folder / settings.client_ca_file)
     except (ssl.SSLError, OSError) as error:

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from exporter.config import yamlfile
-from exporter.config.checking import ConfigError, Conflict, Problem, Schema, check
+from exporter.config.checking import ConfigError, Conflict, Problem, Schema, Wrong, check, shown
+from exporter.config.durations import LONGEST
 from exporter.config.scalars import Flag, whole
 from exporter.web import tls
 from exporter.web.tls import TlsServerConfig
@@ -68,7 +69,7 @@ class _HttpServerConfig(Schema):
             if name not in HEADERS:
                 raise ValueError(f"{name!r} cannot be set here; the headers are {', '.join(HEADERS)}")
             if not isinstance(text, str) or re.search(r"[\r\n]", text):
-                raise ValueError(f"{text!r} is not one line of text; quote it")
+                raise Conflict(name, f"{shown(text)} is not one line of text; quote it")
             allowed = HEADERS[name]
             if text and allowed and text not in allowed:
                 raise Conflict(name, f"{text!r} is no value of this header; write {' or '.join(allowed)}")
@@ -122,7 +123,7 @@ def read(path: Path) -> WebConfig:
     problems: list[Problem] = []
     written = None
     if isinstance(document, dict) or document is None:
-        written = check(_Document, _given(document or {}), "", problems)
+        written = check(_Document, _given(document or {}), "", problems, source=document)
     else:
         problems.append(Problem("file", "holds no settings; write tls_server_config or basic_auth_users"))
     if written is None:
@@ -157,8 +158,8 @@ def _go_duration(value: object) -> float:
     """Return a duration as Go writes it, such as 1m30s or 1.5s, in seconds. Raise ValueError with the mend."""
     parts = GO_DURATION.findall(value) if isinstance(value, str) else []
     seconds = sum(float(number) * GO_UNITS[unit] for number, unit in parts)
-    if seconds <= 0 or "".join(number + unit for number, unit in parts) != value:
-        raise ValueError(f"{value!r} is not a duration; write one such as 500ms, 1s or 1m30s")
+    if not 0 < seconds <= LONGEST or "".join(number + unit for number, unit in parts) != value:
+        raise Wrong(value, "is not a duration; write one such as 500ms, 1s or 1m30s")
     return seconds
 
 

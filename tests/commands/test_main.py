@@ -1,25 +1,43 @@
 """Flags, sub-commands, exit statuses, and what a mistake looks like."""
 
+import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 
-from exporter import __version__
+from exporter import __revision__, __version__
 from exporter.commands import demo
+from exporter.simulator import faults, incidents
+from exporter.web.sockets import BindError, split_address
 from tests.support.command_line import run
-from tests.support.processes import get, program, until
+from tests.support.processes import free_port, get, program, until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = str(ROOT / "config.example.yaml")
 
 
-def test_the_version_is_told() -> None:
-    assert __version__ in run("--version").output
+@pytest.mark.parametrize("written", ["version", "--version"])
+def test_the_version_is_told(written: str) -> None:
+    assert run(written).output == f"directmail-exporter {__version__} (revision {__revision__})\n"
+
+
+@pytest.mark.parametrize("level", ["warn", "warning", "WARN", "Info"])
+def test_a_log_level_may_be_written_as_others_write_it(level: str) -> None:
+    assert run("--log.level", level, "version").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+def test_help_lists_what_can_go_wrong(command: str) -> None:
+    text = run(command, "--help").output
+    assert all(f"  {name} " in text and kind.what[:20] in text for name, kind in incidents.NAMES.items())
+    assert all(f"  {name} " in text and what[:20] in text for name, what in faults.NAMES.items())
 
 
 def test_help_names_every_flag_of_the_contract() -> None:
@@ -55,6 +73,20 @@ def test_a_check_prints_the_plan_and_ends_well() -> None:
         assert words in result.output
 
 
+def test_a_check_prints_long_times_as_durations(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    senders = ", ".join(f"s{number}@mail.example.com" for number in range(490))
+    path.write_text(
+        "targets:\n  - name: a\n    region: us-east-1\n    rate_limit_per_minute: 30\n    queries:\n"
+        f"      - {{name: by-sender, account_name: [{senders}]}}\n"
+        "      - {name: by-sender, account_name: other@mail.example.com}\n"
+    )
+    result = run("--config.file", str(path), "--config.check")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"  30d filled after +about [\dd]*\d+h\d+m\n", result.output)
+    assert result.output.endswith("  query by-sender: 491 combinations\n")
+
+
 def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_known(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
@@ -75,11 +107,11 @@ def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_kn
 
 def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("windows: [8d, forever]\ntargets:\n  - name: a b\n    region: mars\n    queries: [{name: q}]\n")
+    path.write_text("windows: [8d, 32d]\ntargets:\n  - name: a b\n    region: mars\n    queries: [{name: q}]\n")
     result = run("--config.file", str(path))
     assert result.exit_code == 1
     lines = result.output.splitlines()
-    assert [line.split(": ")[1] for line in lines] == ["windows", "targets[0].name", "targets[0].region"]
+    assert [line.split(": ")[1] for line in lines] == ["windows[1]", "targets[0].name", "targets[0].region"]
     assert all(line.startswith(f"{path}: ") for line in lines)
 
 
@@ -108,7 +140,6 @@ def test_mistakes_of_the_plan_are_told_together_with_those_of_the_schema(tmp_pat
         pytest.param(["--no-such-flag"], id="unknown-flag"),
         pytest.param(["--log.level", "loud"], id="unknown-level"),
         pytest.param(["--web.max-requests", "0"], id="no-requests-at-all"),
-        pytest.param(["--web.telemetry-path", "metrics"], id="path-without-slash"),
         pytest.param(["simulate", "--timezone", "Mars/Phobos"], id="unknown-zone"),
         pytest.param(["simulate", "--fault", "gremlins"], id="unknown-fault"),
         pytest.param(["demo", "--incident", "alien_spam"], id="unknown-incident"),
@@ -141,7 +172,52 @@ def test_a_port_in_use_is_one_line_and_status_1(command: list[str]) -> None:
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", "[::1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "metrics",
+        "",
+        "/",
+        "//",
+        "/a/",
+        "/-/healthy",
+        "/-/reload",
+        "/-/x",
+        "/{",
+        "/{x}",
+        "/a b?c#d",
+        "/a%20b",
+        "/../x",
+        "/.",
+    ],
+)
+def test_a_path_that_cannot_be_scraped_is_a_wrong_flag(path: str) -> None:
+    result = run("--config.file", EXAMPLE, "--config.check", f"--web.telemetry-path={path}")
+    assert result.exit_code == 2
+    assert "write one such as /metrics" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/a/b", "/.well-known", "/~x_1.2-3", "/..."])
+def test_a_path_that_can_be_scraped_is_accepted(path: str) -> None:
+    assert run("--config.file", EXAMPLE, "--config.check", f"--web.telemetry-path={path}").exit_code == 0
+
+
+@pytest.mark.parametrize("flag", ["--config.file", "--web.config.file"])
+def test_a_file_that_may_not_be_read_is_one_line_and_status_1(
+    flag: str, tool: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "file.yaml"
+    path.touch(mode=0o000)
+    rights = [tool("setpriv"), "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    given = {"--config.file": EXAMPLE, flag: str(path)}
+    command = [sys.executable, "-m", "exporter", *(f"{name}={value}" for name, value in given.items())]
+    ended = subprocess.run([*rights, *command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"{path}: file: cannot be read: Permission denied")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", "[::1", "[::1]"])
 def test_an_address_that_is_none_tells_how_to_write_one(address: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "exporter", "--config.file", EXAMPLE, "--web.listen-address", address],
@@ -155,6 +231,35 @@ def test_an_address_that_is_none_tells_how_to_write_one(address: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("address", "port"), [("127.0.0.1:99999", "99999"), ("127.0.0.1:http", "http"), (":-1", "-1"), ("[::1]:x", "x")]
+)
+def test_an_address_with_a_bad_port_says_so(address: str, port: str) -> None:
+    with pytest.raises(
+        BindError, match=re.escape(f"cannot listen on {address}: {port!r} is not a port from 0 to 65535")
+    ):
+        split_address(address)
+
+
+async def test_a_reader_of_the_demo_who_leaves_does_not_end_it() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    address = f"127.0.0.1:{free_port()}"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "exporter", "demo", "--listen", address),
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stderr is not None
+    await process.stderr.readuntil(b"msg=listening")
+    assert "directmail_up" in await until(f"http://{address}/metrics", "directmail_up")
+    process.terminate()
+    _, errors = await process.communicate()
+    os.close(writer)
+    assert (process.returncode, b"Traceback" in errors) == (0, False)
+
+
 async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an_account() -> None:
     async with program("demo", "--listen", "127.0.0.1:0") as demo:
         address = await demo.address()
@@ -165,7 +270,7 @@ async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an
         assert await demo.end() == 0
     for window in ("today", "yesterday", "7d", "30d"):
         assert f'window="{window}"' in text
-    for query in ("account", "by_sender", "by_esp", "by_tag_1", "by_dedicated_ip", "by_config_set_id"):
+    for query in ("account", "by_sender", "by_esp", "by_tag", "by_dedicated_ip", "by_config_set_id"):
         assert f'query="{query}"' in text
     assert "directmail_track_reported_unique_open_rate{" in text
     assert 'directmail_up{target="demo"} 1.0' in text

@@ -1,7 +1,9 @@
 """The config: one broken file per mistake, each with its place and its mend."""
 
+import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -54,10 +56,10 @@ BROKEN = [
         top("max_series: 1\nmax_series: 2"), "line 2, column 1", "first in line 1; remove one", id="key-twice"
     ),
     pytest.param(
-        query("esp: others\n        esp: others"), "line 7, column 9", "'esp' stands twice", id="key-twice-deep"
+        query("esp: others\n        esp: others"), "line 7, column 9", "'esp' is set twice", id="key-twice-deep"
     ),
     pytest.param("1: x", "line 1, column 1", "quote it", id="key-that-is-no-text"),
-    pytest.param("a: 2026-13-45", "file", "quote values that are not dates", id="date-that-is-none"),
+    pytest.param("a: 2026-13-45", "line 1, column 4", "quote it", id="date-that-is-none"),
     pytest.param(top("windws: [today]"), "windws", "did you mean 'windows'?", id="unknown-key"),
     pytest.param(target("quota: 5"), f"{T}.quota", "the keys here are", id="unknown-key-of-a-target"),
     pytest.param(
@@ -69,10 +71,7 @@ BROKEN = [
     pytest.param("targets: {name: x}", "targets", "is not a list", id="targets-no-list"),
     pytest.param("targets: [5]", T, "5 is not a target", id="target-no-block"),
     pytest.param(
-        SOUND.replace("name: shop", "name: my shop"), f"{T}.name", "use letters, digits and _", id="name-with-space"
-    ),
-    pytest.param(
-        SOUND.replace("name: shop", "name: 1shop"), f"{T}.name", "not starting with a digit", id="name-with-digit"
+        SOUND.replace("name: shop", "name: my shop"), f"{T}.name", "use letters, digits, _ and -", id="name-with-space"
     ),
     pytest.param(SOUND.replace("name: shop\n    ", ""), f"{T}.name", "is missing; write a name", id="name-missing"),
     pytest.param(
@@ -82,13 +81,24 @@ BROKEN = [
         id="target-name-twice",
     ),
     pytest.param(
-        f"{SOUND}      - name: account", "targets[0].queries[1].name", "give each its own", id="query-name-twice"
+        f"{SOUND}      - {{name: account, account_name: a@x.com}}",
+        "targets[0].queries[1]",
+        "has the filters account_name, but 'account' at targets[0].queries[0] has no filter; blocks of one query have",
+        id="blocks-with-other-filters",
     ),
     pytest.param(SOUND.replace("us-east-1", "moon-1"), f"{T}.region", "'moon-1' is not a region", id="unknown-region"),
     pytest.param(
-        SOUND.replace("    region: us-east-1\n", ""), f"{T}.region", "are both missing", id="no-region-no-endpoint"
+        SOUND.replace("    region: us-east-1\n", ""),
+        f"{T}.region",
+        "is missing; write region: ap-southeast-1, or endpoint",
+        id="no-region-no-endpoint",
     ),
-    pytest.param(target("endpoint: https://x.example.com"), f"{T}.region", "stand both", id="region-and-endpoint"),
+    pytest.param(
+        target("endpoint: https://x.example.com"),
+        f"{T}.region",
+        "set either region or endpoint, not both",
+        id="region-and-endpoint",
+    ),
     pytest.param(
         SOUND.replace("region: us-east-1", "endpoint: dm.example.com"),
         f"{T}.endpoint",
@@ -128,17 +138,25 @@ BROKEN = [
     pytest.param(target("timeout: 0s"), f"{T}.timeout", "no time at all", id="duration-of-nothing"),
     pytest.param(target("page_size: 0"), f"{T}.page_size", "not a whole number from 1 to 1000", id="pages-of-nothing"),
     pytest.param(target("page_size: 10.5"), f"{T}.page_size", "not a whole number", id="pages-of-halves"),
-    pytest.param(target("labels: {esp: x}"), f"{T}.labels", "'esp' is a label that the exporter", id="label-of-ours"),
-    pytest.param(target("labels: {team-a: x}"), f"{T}.labels", "'team-a' is not a label name", id="label-with-dash"),
-    pytest.param(target("labels: {__team: x}"), f"{T}.labels", "'__team' is not a label name", id="label-reserved"),
-    pytest.param(target("labels: {team: 5}"), f"{T}.labels", "quote it: '5'", id="label-value-no-text"),
+    pytest.param(
+        target("labels: {esp: x}"), f"{T}.labels.esp", "'esp' is a label that the exporter", id="label-of-ours"
+    ),
+    pytest.param(
+        target("labels: {team-a: x}"), f"{T}.labels.team-a", "'team-a' is not a label name", id="label-with-dash"
+    ),
+    pytest.param(
+        target("labels: {__team: x}"), f"{T}.labels.__team", "'__team' is not a label name", id="label-reserved"
+    ),
+    pytest.param(target("labels: {team: 5}"), f"{T}.labels.team", "quote it: '5'", id="label-value-no-text"),
     pytest.param(target("labels: team"), f"{T}.labels", "write labels: {team: growth}", id="labels-no-block"),
     pytest.param(query("tag_name: promo"), f"{Q}.tag_name", "needs account_name", id="tag-without-sender"),
     pytest.param(query("esp: gmial.com"), f"{Q}.esp", "write one of gmail.com, yahoo.com", id="unknown-provider"),
-    pytest.param(query("esp: [gmail.com, GMAIL.com]"), f"{Q}.esp", "'gmail.com' stands twice", id="provider-twice"),
+    pytest.param(
+        query("esp: [gmail.com, GMAIL.com]"), f"{Q}.esp[1]", "'GMAIL.com' is listed twice", id="provider-twice"
+    ),
     pytest.param(query("account_name: []"), f"{Q}.account_name", "is an empty list", id="empty-list"),
-    pytest.param(query("account_name: ''"), f"{Q}.account_name", "leave the key out for all", id="empty-value"),
-    pytest.param(query("account_name: [a@x.com, a@x.com]"), f"{Q}.account_name", "stands twice", id="value-twice"),
+    pytest.param(query("account_name: ''"), f"{Q}.account_name", "leave the key out", id="empty-value"),
+    pytest.param(query("account_name: [a@x.com, a@x.com]"), f"{Q}.account_name[1]", "listed twice", id="value-twice"),
     pytest.param(query("dedicated_ip_pool_id: 12"), f"{Q}.dedicated_ip_pool_id", "quote it: '12'", id="value-no-text"),
     pytest.param(query("exclude: [{esp: others}]"), f"{Q}.exclude[0].esp", "does not ask for", id="exclude-of-nothing"),
     pytest.param(
@@ -148,9 +166,12 @@ BROKEN = [
         id="exclude-of-all",
     ),
     pytest.param(
-        query("exclude: [{colour: red}]"), f"{Q}.exclude", "'colour' is not a filter", id="exclude-of-no-filter"
+        query("exclude: [{colour: red}]"),
+        f"{Q}.exclude[0].colour",
+        "'colour' is not a filter",
+        id="exclude-of-no-filter",
     ),
-    pytest.param(query("exclude: {esp: others}"), f"{Q}.exclude", "write a list such as", id="exclude-no-list"),
+    pytest.param(query("exclude: {esp: others}"), f"{Q}.exclude", "is not a list; write one", id="exclude-no-list"),
     pytest.param(
         query("esp: {discover: true}"), f"{Q}.esp", "cannot be discovered: Direct Mail knows these", id="discovered-esp"
     ),
@@ -186,7 +207,7 @@ BROKEN = [
     ),
     pytest.param(
         query("account_name: {discover: true, exclude: 5}"),
-        f"{Q}.account_name.exclude[0]",
+        f"{Q}.account_name.exclude",
         "quote it: '5'",
         id="expression-no-text",
     ),
@@ -213,10 +234,10 @@ BROKEN = [
     ),
     pytest.param(top("discovery_interval: 30s"), "discovery_interval", "write 1m or more", id="discovery-too-often"),
     pytest.param(top("windows: []"), "windows", "is an empty list", id="no-windows"),
-    pytest.param(top("windows: [31d]"), "windows", "'31d' is not a window", id="window-too-long"),
-    pytest.param(top("windows: [0d]"), "windows", "'0d' is not a window", id="window-of-nothing"),
-    pytest.param(top("windows: [week]"), "windows", "write today, yesterday, or 1d to 30d", id="unknown-window"),
-    pytest.param(top("windows: [today, today]"), "windows", "stands twice", id="window-twice"),
+    pytest.param(top("windows: [31d]"), "windows[0]", "'31d' is not a window", id="window-too-long"),
+    pytest.param(top("windows: [0d]"), "windows[0]", "'0d' is not a window", id="window-of-nothing"),
+    pytest.param(top("windows: [week]"), "windows[0]", "write today, yesterday, or 1d to 30d", id="unknown-window"),
+    pytest.param(top("windows: [today, today]"), "windows[1]", "listed twice", id="window-twice"),
     pytest.param(top("poll_interval: 500ms"), "poll_interval", "write 1s or more", id="poll-too-fast"),
     pytest.param(top("poll_interval: soon"), "poll_interval", "'soon' is not a duration", id="poll-no-duration"),
     pytest.param(top("poll_interval:"), "poll_interval", "write auto", id="poll-empty"),
@@ -325,12 +346,11 @@ targets:
     _, problems = loader.parse(text)
     assert {problem.place for problem in problems} == {
         "poll_interval",
-        "windows",
+        "windows[0]",
         "targets[0].region",
         "targets[0].credentials.typ",
         "targets[0].queries[0].tag_name",
         "targets[0].queries[0].esp",
-        "targets[0].queries[1].name",
         "targets[1].name",
         "targets[1].page_size",
         "targets[1].queries",
@@ -468,6 +488,17 @@ class TestFiles:
             f"{T}.credentials.access_key_id_file",
             f"{T}.credentials.access_key_secret_file",
         ]
+
+    @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+    def test_a_secret_file_that_is_none_is_a_mistake(self, make: Callable[[Path], None], tmp_path: Path) -> None:
+        """To open a pipe would wait for whoever writes into it."""
+        make(tmp_path / "id")
+        (tmp_path / "secret").touch()
+        files = f"access_key_id_file: {tmp_path / 'id'}, access_key_secret_file: {tmp_path / 'secret'}"
+        (tmp_path / "config.yaml").write_text(with_credentials(f"{{{files}}}"))
+        _, (problem,) = loader.read(tmp_path / "config.yaml")
+        assert problem.place == f"{T}.credentials.access_key_id_file"
+        assert "it is not a file" in problem.text
 
 
 class TestExample:

@@ -52,7 +52,7 @@ def test_compose_is_valid() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_a_service_mounts_exists_and_is_read_only(service: str) -> None:
     for source in mounts(service).values():
-        assert (ROOT / source).exists(), source
+        assert (ROOT / source).is_dir(), f"{source} is a file: one that an editor replaces would stay the old one"
     for written in SERVICES[service].get("volumes", []):
         assert (
             written["read_only"]
@@ -77,11 +77,15 @@ def test_an_image_has_a_version(service: str) -> None:
 
 
 def test_prometheus_and_alertmanager_run_with_the_files_that_are_tested() -> None:
-    assert mounts("prometheus")["/etc/prometheus/prometheus.yml"] == "./prometheus/prometheus.yml"
+    assert mounts("prometheus") == {"/etc/prometheus": "./prometheus"}
     named = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())["rule_files"]
-    beside = {place.removeprefix("/etc/prometheus/"): source for place, source in mounts("prometheus").items()}
-    assert {name: f"./prometheus/{name}" for name in named}.items() <= beside.items()
-    assert mounts("alertmanager") == {"/etc/alertmanager/alertmanager.yml": "./prometheus/alertmanager.yml"}
+    assert named
+    assert all((ROOT / "prometheus" / name).is_file() for name in named)
+    assert mounts("alertmanager") == {"/etc/alertmanager": "./prometheus"}
+    for service in ("prometheus", "alertmanager"):
+        (file,) = [flag.split("=")[1] for flag in SERVICES[service]["command"] if flag.startswith("--config.file=")]
+        assert (ROOT / "prometheus" / Path(file).name).is_file()
+        assert str(Path(file).parent) in mounts(service)
 
 
 def test_the_addresses_in_those_files_hold_because_the_services_share_a_network() -> None:
@@ -104,9 +108,11 @@ def test_the_exporter_runs_the_demo_unless_it_is_told_otherwise() -> None:
     assert [incidents.parse(text, 0.0).name for text in given["incidents"]] == ["esp_spam"]
 
 
-@pytest.mark.parametrize("path", ["config.yaml", "./config.yaml", "/srv/mail/shop.yaml"])
-def test_one_variable_gives_it_a_config(path: str) -> None:
-    command = shlex.split(interpolated(SERVICES["exporter"]["command"], DIRECTMAIL_CONFIG=path))
+@pytest.mark.parametrize("folder", ["config", "./config", "/srv/mail"])
+def test_one_variable_gives_it_the_folder_of_a_config(folder: str) -> None:
+    command = shlex.split(interpolated(SERVICES["exporter"]["command"], DIRECTMAIL_CONFIG=folder))
     given = cli.make_context("directmail-exporter", command).params
-    ((place, source),) = mounts("exporter", DIRECTMAIL_CONFIG=path).items()
-    assert (Path(place), source) == (given["config_file"], path)
+    ((place, source),) = mounts("exporter", DIRECTMAIL_CONFIG=folder).items()
+    assert (Path(place), source) == (given["config_file"].parent, folder)
+    assert given["config_file"].name == "config.yaml"
+    assert given["auto_reload"]

@@ -11,7 +11,7 @@ from exporter import __version__
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.certificates import Authority
 from tests.support.containers import BASE, IMAGE, Engine, engine
-from tests.support.processes import get, until
+from tests.support.processes import free_port, get, until
 
 pytestmark = pytest.mark.image
 
@@ -66,13 +66,6 @@ async def address(box: Engine, container: str) -> str:
                 if word.startswith("addresses="):
                     return word.removeprefix("addresses=")
             await asyncio.sleep(0.1)
-
-
-async def free_port() -> int:
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    return port
 
 
 def test_the_image_says_what_it_is_and_how_it_is_run(built: Engine) -> None:
@@ -140,7 +133,7 @@ async def test_the_smallest_rights_are_enough_and_the_state_outlives_the_contain
     """Health turns green, numbers are scraped, SIGTERM ends with 0; the next container knows them without asking."""
     api = Simulator(habits=Habits(calls_per_minute=100_000))
     volume = f"directmail-exporter-test-{os.getpid()}"
-    listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{await free_port()}"
+    listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{free_port()}"
     flags = [*LOCKED, listen, f"--volume={volume}:/var/lib/directmail-exporter"]
     try:
         async with api.listen() as url:
@@ -158,6 +151,18 @@ async def test_the_smallest_rights_are_enough_and_the_state_outlives_the_contain
         built.run("podman", "volume", "rm", "--force", volume)
 
 
+def test_the_state_folder_is_writable_for_any_user_of_group_0(built: Engine) -> None:
+    """OpenShift runs an image as a user that it makes up, in group 0."""
+    arguments = [*LOCKED, "--user=1000680000:0", "--entrypoint=python", IMAGE]
+    code = "open('/var/lib/directmail-exporter/x', 'w').close()"
+    volume = f"directmail-exporter-test-{os.getpid()}"
+    try:
+        mount = f"--volume={volume}:/var/lib/directmail-exporter"
+        built.run("podman", "run", "--rm", mount, *arguments, "-c", code)
+    finally:
+        built.run("podman", "volume", "rm", "--force", volume)
+
+
 async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_path: Path) -> None:
     for secret in Authority(tmp_path).issue("server"):
         secret.chmod(0o644)
@@ -167,7 +172,7 @@ async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_p
         "basic_auth_users: {alice: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}\n"
     )
     web.chmod(0o644)
-    listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{await free_port()}"
+    listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{free_port()}"
     arguments = (*LOCKED, listen, "--tmpfs=/var/lib/directmail-exporter", *mounted(tmp_path, "http://127.0.0.1:1"))
     command = (
         "--config.file=/etc/directmail-exporter/config.yaml",
@@ -180,7 +185,7 @@ async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_p
 
 async def test_health_turns_red_where_nothing_listens(built: Engine, tmp_path: Path) -> None:
     """The demo listens elsewhere than the health check asks."""
-    port, other = await free_port(), await free_port()
+    port, other = free_port(), free_port()
     arguments = (
         *LOCKED,
         f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{other}",

@@ -101,7 +101,7 @@ def test_every_dashboard_is_in_the_manifests_and_small_enough() -> None:
 
 
 def test_the_kustomization_has_everything_but_the_example_of_a_secret() -> None:
-    for folder, left_out in ((FOLDER, {"secret.example.yaml"}), (FOLDER / "monitoring", set())):
+    for folder, left_out in ((FOLDER, {"secret.example.yaml", "openshift"}), (FOLDER / "monitoring", set())):
         there = {path.name for path in folder.iterdir()} - {"kustomization.yaml"}
         assert set(document(folder / "kustomization.yaml")["resources"]) == there - left_out
 
@@ -129,6 +129,45 @@ def test_everything_selects_the_pods_and_the_port_that_there_are() -> None:
     (allowed,) = document(FOLDER / "networkpolicy.yaml")["spec"]["ingress"][0]["ports"]
     probes = [container()[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "liveness", "readiness")]
     assert {endpoint["port"], served["targetPort"], allowed["port"], *probes} == {"metrics"}
+
+
+class TestOpenShift:
+    """Clusters that choose the user id of a pod themselves."""
+
+    def test_the_component_takes_every_fixed_id_out_and_nothing_else(self) -> None:
+        component = document(FOLDER / "openshift" / "kustomization.yaml")
+        (patch,) = component["patches"]
+        workload = document(FOLDER / "statefulset.yaml")
+        assert patch["target"] == {"kind": workload["kind"], "name": workload["metadata"]["name"]}
+        for step in yaml.safe_load(patch["patch"]):
+            assert step["op"] == "remove"
+            *way, last = step["path"].strip("/").split("/")
+            holder = workload
+            for key in way:
+                holder = holder[key]
+            del holder[last]
+        assert workload["spec"]["template"]["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        for version in VERSIONS:
+            validate(workload, version)
+
+    def test_names_can_be_looked_up_wherever_the_dns_pods_listen(self) -> None:
+        rules = document(FOLDER / "networkpolicy.yaml")["spec"]["egress"]
+        ports = {(each["port"], each["protocol"]) for rule in rules for each in rule["ports"]}
+        assert {(port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")} <= ports
+
+    def test_the_state_folder_of_the_image_is_writable_for_group_0(self) -> None:
+        mount = next(Path(each["mountPath"]) for each in container()["volumeMounts"] if each["name"] == "state")
+        dockerfile = (ROOT / "Dockerfile").read_text()
+        assert f"--mode=775 /state/{mount.name}\n" in dockerfile
+        assert re.search(rf"^COPY .*--chown=\d+:0 /state {mount.parent}$", dockerfile, re.MULTILINE)
+
+
+def test_no_file_is_mounted_alone() -> None:
+    """A file mounted by subPath would never change."""
+    assert not any("subPath" in mount for mount in container()["volumeMounts"])
 
 
 def test_pods_are_scraped_before_they_are_ready() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.commands.main import cli
+from exporter.process import signals
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 PROGRAM = "/opt/directmail-exporter/bin/directmail-exporter"
@@ -55,3 +56,10 @@ def test_the_service_starts_the_program_with_flags_that_it_has() -> None:
     known = {option for parameter in cli.params for option in parameter.opts}
     assert {flag.partition("=")[0] for flag in flags} <= known
     assert "--web.systemd-socket" in flags
+
+
+def test_a_reload_waits_for_the_start_and_sends_the_signal_that_is_obeyed() -> None:
+    """systemd queues a reload until a service of this type has reported that it is ready."""
+    text = (UNITS / "directmail-exporter.service").read_text()
+    assert "\nType=notify\n" in text
+    assert f"\nExecReload=kill -{signals.RELOAD.name.removeprefix('SIG')} $MAINPID\n" in text

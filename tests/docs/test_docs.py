@@ -80,3 +80,14 @@ def test_the_example_of_a_scrape_config_is_one(tool: Callable[[str], Path]) -> N
         check=False,
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def test_the_least_versions_are_named_for_all_that_the_rules_and_the_routing_use() -> None:
+    page = (ROOT / "docs" / "alerting.md").read_text()
+    rows = re.findall(r"^\| ([\w ]+) \| (\d+\.\d+) \| `(\w+)`", page, re.MULTILINE)
+    least = {program: tuple(map(int, version.split("."))) for program, version, _ in rows}
+    assert least.keys() == {"Prometheus", "vmalert", "Thanos Ruler", "Prometheus operator", "Alertmanager"}
+    written = "".join(path.read_text() for path in (ROOT / "prometheus").glob("*.yml"))
+    for _, _, feature in rows:
+        assert f"{feature}:" in written, f"{feature} is not used any more: an older version may do"
+    assert least["Prometheus"] == (2, 42), "what the tests run; a newer one must be named with its reason"

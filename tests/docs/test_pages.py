@@ -128,6 +128,13 @@ def test_every_query_parses(name: str) -> None:
             promql_parser.parse(re.sub(r"\$__\w+", "5m", query))
 
 
+@every_page
+def test_no_command_mounts_a_single_file(name: str) -> None:
+    """An editor writes another file in its place, and the container keeps the old one."""
+    mounted = re.findall(r"(?:-v|--volume)[ =](\S+?):", PAGES[name])
+    assert not [source for source in mounted if Path(source).suffix]
+
+
 def test_the_index_names_every_page() -> None:
     written = {page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")} - {"README.md"}
     assert written <= set(re.findall(r"\]\((\S+?\.md)\)", PAGES["docs/README.md"]))

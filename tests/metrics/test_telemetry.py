@@ -38,6 +38,7 @@ DESIGN_NAMES = {
     "directmail_exporter_reported_rate_mismatches_total",
     "directmail_exporter_implausible_counts_total",
     "directmail_exporter_credentials_expiry_timestamp_seconds",
+    "directmail_exporter_log_lines_dropped_total",
     "directmail_exporter_config_last_reload_successful",
     "directmail_exporter_config_last_reload_success_timestamp_seconds",
     "process_cpu_seconds_total",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -49,11 +50,12 @@ class Program:
 
 @asynccontextmanager
 async def program(
-    *arguments: str, environment: Mapping[str, str] | None = None, module: str = "exporter"
+    *arguments: str, environment: Mapping[str, str] | None = None, module: str = "exporter", code: str = ""
 ) -> AsyncIterator[Program]:
-    """Run directmail-exporter, or another module, with arguments; it is ended with the block."""
+    """Run directmail-exporter, another module, or Python code, with arguments; it is ended with the block."""
+    what = ("-c", code) if code else ("-m", module)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *arguments),
+        *(sys.executable, *what, *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **(environment or {})},
@@ -74,6 +76,13 @@ async def program(
             process.kill()
         await process.wait()
         await reading
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 async def get(url: str, **headers: str) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests.support.processes import PATIENCE, get
+from tests.support.processes import PATIENCE, free_port, get
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -49,7 +49,7 @@ class Prometheus:
 @asynccontextmanager
 async def prometheus(tool: Callable[[str], Path], folder: Path, target: str) -> AsyncIterator[Prometheus]:
     """Run Debian's Prometheus, which scrapes `host:port` every second."""
-    port = await _free_port()
+    port = free_port()
     config = folder / "prometheus.yml"
     config.write_text(
         "global: {scrape_interval: 1s}\n"
@@ -78,11 +78,3 @@ async def prometheus(tool: Callable[[str], Path], folder: Path, target: str) -> 
     finally:
         process.terminate()
         await process.wait()
-
-
-async def _free_port() -> int:
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port

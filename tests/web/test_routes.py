@@ -91,6 +91,38 @@ async def test_a_reload_answers_with_what_is_wrong(wrong: str, status: int) -> N
 
 
 @pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({}, 200, id="no-browser"),
+        pytest.param({"Origin": "{base}"}, 200, id="own-origin"),
+        pytest.param({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 200, id="own-page-without-referrer"),
+        pytest.param(
+            {"Origin": "https://metrics.example.com", "Sec-Fetch-Site": "same-origin"}, 200, id="behind-a-proxy"
+        ),
+        pytest.param({"Sec-Fetch-Site": "none"}, 200, id="by-hand"),
+        pytest.param({"Origin": "https://evil.example.com"}, 403, id="foreign-origin"),
+        pytest.param({"Origin": "null"}, 403, id="hidden-origin"),
+        pytest.param({"Origin": "{base}0"}, 403, id="another-port"),
+        pytest.param({"Sec-Fetch-Site": "cross-site"}, 403, id="cross-site"),
+        pytest.param({"Origin": "{base}", "Sec-Fetch-Site": "same-site"}, 403, id="same-site"),
+    ],
+)
+async def test_a_reload_is_not_for_pages_of_other_sites(headers: dict[str, str], status: int) -> None:
+    """A browser that reaches the exporter sends what any page tells it to."""
+    loads = []
+
+    async def reload() -> str:
+        loads.append(1)
+        return ""
+
+    async with server(reload=reload) as (base, session):
+        sent = {name: value.format(base=base) for name, value in headers.items()}
+        async with session.post(f"{base}/-/reload", headers=sent) as answer:
+            assert answer.status == status
+    assert len(loads) == (status == 200)
+
+
+@pytest.mark.parametrize(
     ("accepts", "packed"),
     [("gzip", True), ("gzip, deflate, br", True), ("identity", False), ("gzip;q=0", False), ("", False), ("*", True)],
 )

@@ -1,5 +1,6 @@
 """The web configuration file: what Prometheus' toolkit takes is taken, every mistake has its place and its mend."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,17 @@ from typing import Any
 
 import bcrypt
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.config.checking import ConfigError
 from exporter.web import webconfig
+from exporter.web.routes import Routes
+from exporter.web.server import Options, WebServer
 from tests.support.certificates import Authority
+from tests.support.clock import ScriptedClock
+from tests.support.processes import PATIENCE, get
+from tests.support.tasks import running
+from tests.support.web import Metrics, status
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 TOOLKIT = """
@@ -248,6 +256,22 @@ MISTAKES = [
     pytest.param("basic_auth_users: [alice]", "basic_auth_users: is not a set of users", id="users-list"),
     pytest.param(f"basic_auth_users: {{'a:b': {HASH}}}", "'a:b' cannot be a user's name", id="user-with-colon"),
     pytest.param("rate_limit: {interval: often}", "rate_limit.interval: 'often' is not a duration", id="interval"),
+    pytest.param(
+        f"rate_limit: {{interval: {'9' * 400}s}}", "9s' is not a duration; write one", id="interval-without-end"
+    ),
+    pytest.param(
+        'http_server_config: {headers: {X-XSS-Protection: "\\0"}}', "line 1, column 50: has '\\x00'", id="nul"
+    ),
+    pytest.param(
+        'basic_auth_users: {"\\ud83c": x}', "line 1, column 20: has '\\ud83c' in it, half of", id="half-a-user"
+    ),
+    pytest.param("tls_server_config: {cert_file: 007}", "cert_file: 007 is not text; quote it: '007'", id="no-text"),
+    pytest.param("tls_server_config: {key: no}", "key: the value is not text; quote it", id="secret-that-is-no-text"),
+    pytest.param(
+        f"tls_server_config: {{{PAIR}, client_auth_type: RequireAndVerifyClientCert, client_ca: '\N{BEER MUG}'}}",
+        "client_ca: cannot be used: it holds no PEM certificate",
+        id="authority-not-ascii",
+    ),
     pytest.param("rate_limit: {interval: 1s, burst: -1}", "rate_limit.burst: -1 is not a whole number", id="burst"),
 ]
 
@@ -270,3 +294,20 @@ def test_the_files_that_count_are_the_file_and_those_it_names(folder: Path) -> N
     assert names == ["web.yml", "server.crt", "server.key", "authority.pem"]
     (folder / "web.yml").write_text("a: [")
     assert webconfig.files(folder / "web.yml") == (folder / "web.yml",)
+
+
+async def test_a_bug_in_reading_a_new_file_is_loud_and_leaves_the_old_one_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "web.yml"
+    path.write_text("http_server_config: {http2: true}")
+    server = WebServer(Options(("127.0.0.1:0",), config_file=path), ScriptedClock(skip_sleeps=True))
+    async with server.open(Routes(Metrics(), lambda: "", status, None)) as (address,), running(server.run()):
+        monkeypatch.setattr(webconfig, "read", lambda path: {}["odd"])
+        path.write_text("http_server_config: {http2: false}")
+        with capture_logs() as lines:
+            async with asyncio.timeout(PATIENCE):
+                while not lines:
+                    await asyncio.sleep(0.01)
+        assert (await get(f"http://{address}/-/healthy"))[0] == 200
+    assert isinstance(lines[0]["exc_info"], KeyError)

@@ -1,0 +1,62 @@
+"""Signals: taken in the first moment of the process, and handed to the event loop once it runs."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Protocol
+
+STOP = (signal.SIGTERM, signal.SIGINT)
+RELOAD = signal.SIGHUP
+
+_before: dict[signal.Signals, Any] = {}
+"""What was in force before `take`."""
+_early: list[int] = []
+"""Requests to reload that came before the event loop ran."""
+
+
+class Loop(Protocol):
+    """What an event loop does with signals. Its module is not imported here: that alone takes 20 ms."""
+
+    def add_signal_handler(self, sig: int, callback: Callable[[], object]) -> None: ...
+    def remove_signal_handler(self, sig: int) -> bool: ...
+
+
+def take() -> None:
+    """Let SIGTERM and SIGINT end the process with status 0, and remember SIGHUP; before anything else is imported.
+
+    Without a handler SIGHUP would end the process, and the kernel would keep SIGTERM from process 1 of a container.
+    """
+    for number in (*STOP, RELOAD):
+        _before[number] = signal.signal(number, _noted)
+
+
+def release() -> None:
+    """Let signals do again what they did before `take`, for a command that handles them itself or not at all."""
+    while _before:
+        signal.signal(*_before.popitem())
+
+
+@contextmanager
+def handled(loop: Loop, stop: Callable[[], object], reload: Callable[[], object]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT call `stop` and SIGHUP `reload` in the running loop; a SIGHUP that came early counts."""
+    handlers = {**dict.fromkeys(STOP, stop), RELOAD: reload}
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    if _early:
+        _early.clear()
+        reload()
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    if number != RELOAD:
+        sys.exit(0)
+    _early.append(number)

@@ -1,0 +1,114 @@
+"""Loads the config again on request, or when its content changes; whatever goes wrong, the old one stays in force."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from exporter.clock import Clock
+from exporter.config import loader
+from exporter.config.checking import ConfigError, Problem
+from exporter.config.model import Config
+from exporter.process import systemd
+from exporter.watch import EVERY, digests
+
+FAILED = "config reload failed; keeping the previous config"
+BUG = Problem("reload", "failed by a bug in directmail-exporter; please report the traceback in the log")
+
+
+class Reloader:
+    """Follows one file. Requests that wait while it is loaded share the next load."""
+
+    def __init__(
+        self,
+        path: Path,
+        current: Config,
+        *,
+        load: Callable[[Path], Config],
+        follow: Callable[[Config], Awaitable[None]],
+        loaded: Callable[[], None],
+        failed: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        """`load` reads and checks the file and raises ConfigError; `follow` puts a config in force.
+
+        `loaded` or `failed` is called at the end of every load.
+        """
+        self.problems: tuple[Problem, ...] = ()
+        """What was wrong at the last load; empty while the file's config is in force."""
+        self._path = path
+        self._current = current
+        self._load = load
+        self._follow = follow
+        self._loaded = loaded
+        self._failed = failed
+        self._clock = clock
+        self._log = structlog.get_logger()
+        self._seen: Mapping[Path, str] = {path: current.digest}
+        self._requested = asyncio.Event()
+        self._loading = asyncio.Lock()
+        self._requests = self._answered = 0
+
+    def request(self) -> None:
+        """Let `run` load the file soon."""
+        self._requested.set()
+
+    async def run(self) -> None:
+        """Load the file whenever it is requested, until cancelled."""
+        while True:
+            await self._requested.wait()
+            self._requested.clear()
+            await self.reload()
+
+    async def watch(self) -> None:
+        """Load the file whenever its content has changed, or, once rejected, that of a file that it names."""
+        while True:
+            await self._clock.sleep(EVERY)
+            if await asyncio.to_thread(digests, self._seen) != self._seen:
+                await self.reload()
+
+    async def reload(self) -> tuple[Problem, ...]:
+        """Load the file and put its config in force; return what is wrong with it, and then nothing has changed.
+
+        A load that began before the request does not answer it: the file may have changed since.
+        """
+        self._requests += 1
+        own = self._requests
+        async with self._loading:
+            if self._answered < own:
+                answers = self._requests
+                systemd.notify(systemd.reloading())
+                self.problems = await self._load_again()
+                (self._failed if self.problems else self._loaded)()
+                systemd.notify(systemd.READY)
+                self._answered = answers
+            return self.problems
+
+    async def _load_again(self) -> tuple[Problem, ...]:
+        # Looked at first: what changes while the file is loaded is then found by the next look.
+        self._seen = await asyncio.to_thread(digests, (self._path,))
+        try:
+            if self._path.is_fifo():
+                raise ConfigError(str(self._path), (Problem("file", "is a pipe, which can be read once only"),))
+            self._seen = await asyncio.to_thread(lambda: digests(loader.files(self._path)))
+            config = await asyncio.to_thread(self._load, self._path)
+            await self._put_in_force(config)
+        except ConfigError as error:
+            for problem in error.problems:
+                self._log.error(FAILED, place=problem.place, problem=problem.text)
+            return error.problems
+        except Exception as error:  # noqa: BLE001  a bug in loading a config must not end what runs well
+            self._log.error(FAILED, place=BUG.place, problem=BUG.text, exc_info=error)
+            return (BUG,)
+        is_new = config.digest != self._current.digest
+        self._current, self._seen = config, {self._path: config.digest}
+        self._log.info("config reloaded" if is_new else "config reloaded; nothing has changed", digest=config.digest)
+        return ()
+
+    async def _put_in_force(self, config: Config) -> None:
+        try:
+            await self._follow(config)
+        except Exception:
+            await self._follow(self._current)
+            raise

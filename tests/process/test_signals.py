@@ -1,0 +1,73 @@
+"""Signals at the very start, each in a process of its own: a module is imported, and a signal comes just then."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import PATIENCE, program
+from tests.support.programs import KEYS, simulator, write_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def interrupted(number: signal.Signals, *modules: str) -> str:
+    """Return the program, which gets a signal whenever one of these modules is about to be imported."""
+    return f"""
+import os, sys
+class Interruption:
+    def find_spec(name, path=None, target=None):
+        if name in {modules!r}:
+            os.kill(os.getpid(), {int(number)})
+sys.meta_path.insert(0, Interruption)
+sys.argv[0] = "directmail-exporter"
+from exporter.__main__ import main
+main()
+"""
+
+
+async def run(code: str, *arguments: str, before: tuple[str, ...] = ()) -> tuple[int, str]:
+    """Run Python code as a program; return its exit status and what it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        *(*before, sys.executable, "-c", code, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=ROOT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    return process.returncode or 0, output.decode()
+
+
+async def test_sighup_while_modules_are_imported_is_a_reload_and_not_the_end(tmp_path: Path) -> None:
+    """systemctl reload right after systemctl start."""
+    async with simulator().listen() as url:
+        config = write_config(tmp_path / "config.yaml", url)
+        code = interrupted(signal.SIGHUP, "click", "structlog", "aiohttp", "pydantic")
+        flags = ("--config.file", str(config), "--web.listen-address", "127.0.0.1:0")
+        async with program(*flags, environment=KEYS, code=code) as exporter:
+            await exporter.address()
+            assert "nothing has changed" in await exporter.line_with("config reloaded")
+            assert await exporter.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("module", ["click", "aiohttp"])
+async def test_a_stop_while_modules_are_imported_is_a_quiet_end(number: signal.Signals, module: str) -> None:
+    assert await run(interrupted(number, module), "--config.file=config.example.yaml") == (0, "")
+
+
+async def test_a_stop_is_heard_by_the_first_process_of_a_container(tool: Callable[[str], Path]) -> None:
+    """The kernel keeps from process 1 what it has no handler for."""
+    before = (str(tool("unshare")), "--map-root-user", "--pid", "--fork", "--kill-child")
+    code = interrupted(signal.SIGTERM, "click")
+    assert await run(code, "--config.file=config.example.yaml", before=before) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["--config.check"], ["doctor"]])
+async def test_a_command_that_is_stopped_does_not_look_as_if_it_had_worked(arguments: list[str]) -> None:
+    code = interrupted(signal.SIGTERM, "exporter.commands.check", "exporter.commands.doctor")
+    status, _ = await run(code, *arguments, "--config.file=config.example.yaml")
+    assert status == -signal.SIGTERM
