@@ -47,7 +47,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "account",
         "random_numbers",
     ),
-    "metrics": ("publisher", "tables", "history", "exposition", "crc32", "telemetry"),
+    "metrics": ("publisher", "tables", "history", "exposition", "negotiation", "crc32", "telemetry"),
     "collector": ("loop", "discovery", "target_client"),
     "plan": ("validation", "selection", "schedule", "target_plan", "cardinality", "pacing", "combinations", "calendar"),
     "store": ("sqlite", "memory", "discovered_values"),

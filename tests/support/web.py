@@ -26,7 +26,7 @@ class Metrics:
         self.free = asyncio.Event()
         self.free.set()
         self.waiting = 0
-        self.page = Page("text/plain; version=0.0.4; charset=utf-8", "", [b"x" * size])
+        self.page = Page("text/plain; version=0.0.4; charset=utf-8", "", size, [b"x" * size])
 
     async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
         self.waiting += 1
