@@ -22,9 +22,13 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "web": (
         "server",
+        "listener",
         "connections",
+        "tls_transport",
         "routes",
         "authentication",
+        "passwords",
+        "connection_limit",
         "webconfig",
         "tls",
         "sockets",

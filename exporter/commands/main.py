@@ -60,10 +60,16 @@ class _Subcommands(click.Group):
 @click.option(
     "--web.max-requests",
     "max_requests",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     default=40,
     show_default=True,
-    help="Scrapes at the same time.",
+    help="Maximum concurrent scrapes; 0 is no limit.",
+)
+@click.option(
+    "--web.disable-exporter-metrics",
+    "disable_exporter_metrics",
+    is_flag=True,
+    help="Leave out process_* and python_*.",
 )
 @click.option("--log.level", "log_level", type=click.Choice(list(logs.LEVELS)), default="info", show_default=True)
 @click.option("--log.format", "log_format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True)
@@ -81,6 +87,7 @@ def cli(
     systemd_socket: bool,
     enable_lifecycle: bool,
     max_requests: int,
+    disable_exporter_metrics: bool,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -98,7 +105,13 @@ def cli(
     from exporter.plan import validation
 
     options = app.Options(
-        listen_addresses, telemetry_path, max_requests, enable_lifecycle, web_config_file, systemd_socket
+        listen_addresses,
+        telemetry_path,
+        max_requests,
+        enable_lifecycle,
+        web_config_file,
+        systemd_socket,
+        disable_exporter_metrics,
     )
     try:
         settings = validation.load(config_file, shard)
