@@ -26,7 +26,7 @@ class ConnectionLimit:
     """The open connections of a server, each either waiting (for a request, or a password check) or being answered.
 
     One connection too many closes the one that has waited longest, of the address that has most of them waiting. So
-    one address with many connections does not keep others out. Where all are being answered, the next has to wait.
+    one address with many connections does not keep others out. While all are being answered, the next has to wait.
     """
 
     def __init__(self, most: int, monotonic: Callable[[], float]) -> None:
@@ -53,7 +53,7 @@ class ConnectionLimit:
         await self._room.wait()
 
     def enter(self, client: Client, address: str) -> None:
-        """Take in a new connection, which waits; another one may be closed for it."""
+        """Count a new connection as waiting; another one may be closed for it."""
         if len(self) >= self._most:
             self.close_one(f"limit of {self._most} connections")
         self._waiting[client] = address

@@ -1,4 +1,4 @@
-"""A client's connection: its deadlines, its place within the limit, and its answers to what is no request."""
+"""A client's connection: its deadlines, its place within the limit, and its answer to what is not a request."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LONGEST_LINE = 8190
 """Bytes of the request line, and of a header."""
 MOST_HEADERS = 128
 LINGERING_SECONDS = 1.0
-"""How long the body of a request that is answered already is taken in."""
+"""How long the body of a request that is already answered is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Patience:
 
 
 class Connection(web.RequestHandler):
-    """One client: closed when it takes too long, answered in our words when it makes no sense."""
+    """One client's connection: closes it when the client takes too long, and counts it within the limit."""
 
     __slots__ = ("_deadline", "_is_answering", "_limit", "_patience", "_socket")
 
@@ -55,17 +55,17 @@ class Connection(web.RequestHandler):
         self._deadline = loop.call_later(patience.first_request, self.abort)
 
     def opened(self, transport: asyncio.Transport) -> None:
-        """Enter; `transport` is the socket's, below TLS where there is any."""
+        """Count the connection; `transport` is the socket's, below TLS where there is any."""
         self._socket = transport
         self._limit.enter(self, client_address(transport.get_extra_info("peername")))
 
     def closed(self) -> None:
-        """Leave."""
+        """Count the connection no more."""
         self._deadline.cancel()
         self._limit.leave(self)
 
     def abort(self) -> None:
-        """Close at once, whatever is unsent."""
+        """Close at once, and drop what is unsent."""
         if self._socket is not None:
             self._socket.abort()
 
@@ -87,7 +87,7 @@ class Connection(web.RequestHandler):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Have no deadline until `begins_answer`; for the next request aiohttp's own deadline holds."""
+        """Suspend the deadline until `begins_answer`; between requests aiohttp has one of its own."""
         self._deadline.cancel()
         self._is_answering = True
         try:
@@ -108,7 +108,7 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is no request, or what a bug left unanswered: no word of what was sent, no banner."""
+        """Answer what is not a request, or what a bug left unanswered, without repeating what was sent."""
         self.begins_answer()
         log = structlog.get_logger()
         if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
@@ -126,31 +126,31 @@ class Connection(web.RequestHandler):
         return response
 
 
-def watched(app: web.Application, limit: ConnectionLimit) -> None:
-    """Let an application keep its connections' deadlines and their places within the limit.
+def add_middlewares(app: web.Application, limit: ConnectionLimit) -> None:
+    """Add the middlewares that keep the deadlines of connections, and their places within the limit.
 
-    A request that is still being checked leaves its connection waiting; one that is answered keeps it open.
+    The deadline ends when a request has come; the connection counts as waiting until the request is accepted.
     """
 
     @web.middleware
-    async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
         with _connection(request).answering():
             return await handler(request)
 
     @web.middleware
-    async def placed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def accepted(request: web.Request, handler: Handler) -> web.StreamResponse:
         limit.answers(_connection(request))
         try:
             return await handler(request)
         finally:
             limit.waits(_connection(request))
 
-    async def begun(request: web.Request, response: web.StreamResponse) -> None:
+    async def answer_begins(request: web.Request, response: web.StreamResponse) -> None:
         _connection(request).begins_answer()
 
-    app.middlewares.insert(0, timed)
-    app.middlewares.append(placed)
-    app.on_response_prepare.append(begun)
+    app.middlewares.insert(0, deadline)
+    app.middlewares.append(accepted)
+    app.on_response_prepare.append(answer_begins)
 
 
 def _connection(request: web.BaseRequest) -> Connection:

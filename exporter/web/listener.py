@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 
 from exporter.web.connection_limit import ConnectionLimit, most_connections
-from exporter.web.connections import Connection, Patience, watched
+from exporter.web.connections import Connection, Patience, add_middlewares
 from exporter.web.sockets import shown
 from exporter.web.tls_transport import TlsTransport
 
@@ -109,10 +109,10 @@ async def serve(
     patience: Patience = DEFAULT_PATIENCE,
     most: int | None = None,
 ) -> AsyncIterator[Listener]:
-    """Answer on these sockets, which are closed in the end, `most` connections at a time."""
+    """Answer on these sockets, which are closed in the end; `most` connections may be open at a time."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = ConnectionLimit(most or most_connections(descriptors), asyncio.get_running_loop().time)
-    watched(app, limit)
+    add_middlewares(app, limit)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     async with AsyncExitStack() as stack:
         for each in sockets:

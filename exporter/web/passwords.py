@@ -1,11 +1,11 @@
 """Checks passwords against bcrypt hashes in one thread beside the loop, and keeps the verdicts.
 
-Logins that wait take turns by source, which is an address and a user: many guesses from one source delay others by one
-check each. Of too many, the guesses of the source with the most are answered Busy; a user has one right password, so
-the first login of one who knows it is queued behind nobody's guesses but those made in his name from his address.
+Logins that wait take turns by source, which is an address and a user, so many guesses from one source delay another
+one by one check. When too many wait, Busy goes to the source that has most of them: a user has one right password, so
+several different ones of a user from an address are guesses.
 
-A wrong user costs the same rounds as a known one, and a cheap hash the same as a dear one, up to a bound: beyond it
-the time of a check shows that a user with a dear hash exists, which is better than making all others wait for it.
+An unknown user costs the same rounds as a known one, and a cheap hash the same as an expensive one, up to a bound.
+Beyond it the time of a check shows that a user with an expensive hash exists; otherwise all others would wait as long.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Busy(Exception):
 Check = Callable[[bytes, bytes], bool]
 """Tells whether a password is that of a bcrypt hash."""
 Source = tuple[str, str]
-"""Whence a login comes, and as whom."""
+"""The address and the user of a login."""
 _CHECKING: set[object] = set()
 
 
@@ -49,9 +49,9 @@ def _same(secret: bytes, hashed: bytes) -> bool:
     return b"\0" not in secret and bcrypt.checkpw(secret, hashed)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Login:
-    """A user and a password that nobody has checked, for everybody who waits to know."""
+    """A user and a password to check, once for all requests that have them."""
 
     secret: bytes
     hashed: bytes
@@ -62,7 +62,7 @@ class _Login:
 
 
 class Passwords:
-    """The users' passwords; closed when they are replaced."""
+    """The users' passwords."""
 
     def __init__(self, users: Mapping[str, bytes], check: Check = _same) -> None:
         """`users` are bcrypt hashes by name."""
