@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from benchmarks import accounts, budget, calls, health, keys, load, process, scrapes
+from benchmarks import accounts, budget, calls, clients, health, keys, load, process, scrapes
 
 
 async def _main() -> bool:
@@ -18,6 +18,7 @@ async def _main() -> bool:
         await process.figures(),
         await health.figures(),
         await load.figures(),
+        await clients.figures(),
         await accounts.figures(),
     ):
         for figure in figures:

@@ -17,7 +17,7 @@ from benchmarks.measure import Figure
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.web.authentication import Security
-from exporter.web.connections import serve
+from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.webconfig import WebConfig
@@ -52,14 +52,14 @@ async def _while_the_api_hangs() -> Figure:
         async with simulator.listen() as url:
             path.write_text(fleet.text(10_000).replace("http://127.0.0.1:9", url))
             flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
-            async with _started("exporter", *flags) as (process, base):
+            async with started("exporter", *flags) as (process, base):
                 found = await took(base, SECONDS)
                 assert process.returncode is None
     return _figure("health while the API hangs", found, f"{len(simulator.requests) or 'all'} calls without an answer")
 
 
 async def _while_series_are_rendered() -> Figure:
-    async with _started("benchmarks.health") as (_, base):
+    async with started("benchmarks.health") as (_, base):
         idle = max(await took(base, 3))
         scraped: list[float] = []
         scrapers = [asyncio.create_task(_scrape(base, headers, scraped)) for headers in (GZIP, PLAIN)]
@@ -84,7 +84,7 @@ async def _scrape(base: str, headers: dict[str, str], scraped: list[float]) -> N
 
 
 @asynccontextmanager
-async def _started(module: str, *flags: str) -> AsyncIterator[tuple[Process, str]]:
+async def started(module: str, *flags: str) -> AsyncIterator[tuple[Process, str]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, *flags), stderr=PIPE, env={"PATH": "", **KEYS}
     )

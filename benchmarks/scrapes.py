@@ -31,8 +31,7 @@ class Ready(Collector):
 async def figures() -> Iterator[Figure]:
     filled = await fleet.filled(SERIES)
     stall = await _stall(filled)  # before there is anything else in this process
-    page = await filled.exposition.scrape()
-    text = b"".join(page.parts).decode()
+    text = b"".join((await filled.exposition.scrape()).parts).decode()
     registry = CollectorRegistry()
     registry.register(Ready(list(text_string_to_metric_families(text))))
     lines = sum(not line.startswith("#") for line in text.splitlines())
@@ -48,10 +47,18 @@ async def figures() -> Iterator[Figure]:
     )
 
 
+async def _taken(filled: Fleet, *, gzip: bool = False) -> None:
+    """Scrape, and take in the parts, some of which are made meanwhile; as the server does, let others have turns."""
+    page = await filled.exposition.scrape(PROMETHEUS if gzip else "", gzip=gzip)
+    for number, _ in enumerate(page.parts, 1):
+        if number % 16 == 0 and not gzip:
+            await asyncio.sleep(0)
+
+
 async def _unchanged(filled: Fleet, theirs: float, against: str) -> Figure:
     begun = time.perf_counter()
     for _ in range(100):
-        await filled.exposition.scrape()
+        await _taken(filled)
     ours = (time.perf_counter() - begun) / 100
     ratio = theirs / ours
     return Figure(
@@ -64,7 +71,7 @@ async def _changed(filled: Fleet, theirs: float, against: str) -> Figure:
     for opens in range(10):
         filled.read(7, opens)
         begun = time.perf_counter()
-        await filled.exposition.scrape()
+        await _taken(filled)
         best = min(best, time.perf_counter() - begun)
     ratio = theirs / best
     return Figure(
@@ -77,8 +84,8 @@ async def _changed(filled: Fleet, theirs: float, against: str) -> Figure:
 
 
 async def _gzip(filled: Fleet, registry: CollectorRegistry) -> Figure:
-    await filled.exposition.scrape(PROMETHEUS, gzip=True)
-    ours = await cpu_of(lambda: filled.exposition.scrape(PROMETHEUS, gzip=True), times=20)
+    await _taken(filled, gzip=True)
+    ours = await cpu_of(lambda: _taken(filled, gzip=True), times=20)
     text = generate_latest(registry)
     theirs = cpu(lambda: gzip.compress(text), times=1)
     return Figure(
@@ -114,7 +121,7 @@ async def _latest(filled: Fleet) -> float:
 
     async def scraper(*, gzip: bool) -> None:
         while not stop.is_set():
-            await filled.exposition.scrape(PROMETHEUS if gzip else "", gzip=gzip)
+            await _taken(filled, gzip=gzip)
             await asyncio.sleep(0.05)
 
     tasks = [asyncio.create_task(work) for work in (probe(), scraper(gzip=True), scraper(gzip=False))]

@@ -73,7 +73,14 @@ class App:
         self._state = (
             StateFile(settings.state_file, self._store, self._clock, self._catalogue) if settings.state_file else None
         )
-        self._telemetry = Telemetry(registry, self._store.decreases, self._state, self._catalogue, shard)
+        self._telemetry = Telemetry(
+            registry,
+            self._store.decreases,
+            self._state,
+            self._catalogue,
+            shard,
+            of_process=not options.disable_exporter_metrics,
+        )
         self._web = WebServer(options, self._clock)
         self._polling = Polling(
             self._store, self._catalogue, self._publisher, self._telemetry, self._clock, environment

@@ -17,7 +17,7 @@ from exporter.plan.validation import load
 from exporter.polling import GRACE
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
-from exporter.web.connections import SHUTDOWN_SECONDS
+from exporter.web.listener import SHUTDOWN_SECONDS
 from tests.support.processes import get, program, started, until
 from tests.support.programs import KEYS, SENDERS, simulator, write_config
 
@@ -102,6 +102,18 @@ class TestInOneProcess:
             assert "_created" not in text
             app.stop()
             await task
+
+    async def test_metrics_of_the_process_are_shown_unless_they_are_disabled(self, tmp_path: Path) -> None:
+        async with simulator().listen() as url:
+            settings = load(write_config(tmp_path / "config.yaml", url))
+            for disabled in (False, True):
+                options = Options(listen_addresses=("127.0.0.1:0",), disable_exporter_metrics=disabled)
+                app = App(settings, options, environment=KEYS)
+                task, base = await started(app)
+                text = await until(f"{base}/metrics", "directmail_up")
+                assert ("process_resident_memory_bytes" not in text) == ("python_info" not in text) == disabled
+                app.stop()
+                await task
 
     async def test_it_is_not_ready_before_every_combination_was_tried(self, tmp_path: Path) -> None:
         async with simulator(faults=[Fault("hang")]).listen() as url:

@@ -15,7 +15,8 @@ from exporter.simulator import faults
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from exporter.web import webconfig
-from exporter.web.authentication import Passwords, Security
+from exporter.web.authentication import Security
+from exporter.web.passwords import Passwords
 from tests.support.command_line import run
 from tests.support.processes import get, program
 from tests.support.programs import write_config

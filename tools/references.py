@@ -96,7 +96,8 @@ def _sections() -> Iterator[str]:
     )
     yield from _section(
         "The exporter",
-        "Its calls, its budget, its config. Beside them stand the usual `process_*` and `python_info`.",
+        "Its calls, its budget, its config. With the usual `process_*` and `python_*`, unless "
+        "`--web.disable-exporter-metrics` is set.",
         own(),
     )
 

@@ -1,6 +1,7 @@
 """How a command ends: with status 0, or with status 1 and lines that say why; a bug with its traceback."""
 
 import asyncio
+import atexit
 import os
 import sys
 from collections.abc import Coroutine
@@ -17,10 +18,11 @@ _Result = TypeVar("_Result")
 def run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
     """Run to the end and return what comes of it, None after Ctrl-C. What can be mended is one line; a bug is loud."""
     from exporter.store.sqlite import StateError
+    from exporter.web.passwords import is_checking
     from exporter.web.sockets import BindError
 
     try:
-        return asyncio.run(work)
+        result = asyncio.run(work)
     except (BindError, StateError) as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -28,6 +30,20 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
     except Exception as error:  # noqa: BLE001  whatever else it is, it is a bug
         logs.bug(error)
         sys.exit(1)
+    if is_checking():
+        _leave()
+    return result
+
+
+def _leave() -> NoReturn:
+    """End well and at once, though a thread computes bcrypt.
+
+    Python would wait for it, or, for a daemon thread, abort when it returns while the interpreter is being taken down.
+    """
+    atexit._run_exitfuncs()  # noqa: SLF001  what others do at the end, such as writing the last lines
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def say(text: str) -> None:

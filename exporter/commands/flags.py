@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from exporter.config import shards
 
@@ -20,12 +21,22 @@ config_file = click.option(
     help="The config.",
 )
 
+
+def _addresses(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the addresses. The variable set to nothing is not taken for the default, which is every interface."""
+    is_default = context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT
+    if not value or (is_default and LISTEN_ADDRESS in os.environ):
+        raise click.BadParameter(f"{LISTEN_ADDRESS} is blank; write host:port, or unset it")
+    return value
+
+
 listen_addresses = click.option(
     "--web.listen-address",
     "listen_addresses",
     multiple=True,
     default=[":10058"],
     envvar=LISTEN_ADDRESS,
+    callback=_addresses,
     show_default=True,
     show_envvar=True,
     help="Address to listen on; may be given several times.",

@@ -9,15 +9,28 @@ import click
 
 from exporter.commands import exit_status, flags
 from exporter.web.sockets import BindError, split_address
+from exporter.web.tls_transport import SPEAKS_TLS
 
 PATH = "/-/healthy"
 SECONDS = 3.0
 """How long an answer may take."""
-CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, ssl.SSLEOFError)
+CLOSED = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 
 
 class NotHealthy(Exception):
     """The exporter does not answer as it should; the text is one line for the operator."""
+
+
+class WantsTls(NotHealthy):
+    """It says that it is HTTPS."""
+
+
+class WantsCertificate(NotHealthy):
+    """It ends the TLS connection with an alert, for which there is no other reason than our missing certificate."""
+
+
+class Closed(NotHealthy):
+    """It closes the connection without an answer."""
 
 
 @click.command()
@@ -39,27 +52,26 @@ def of_listener(address: str) -> str:
     """Return what the exporter says that listens on this `host:port`, with TLS or without. Raise NotHealthy.
 
     Its certificate is not looked at: it is the neighbour's in the same container, and nothing secret is sent. One that
-    wants a client certificate closes the connection, which only a process that lives can do.
+    wants a client certificate says so by an alert, which only a process that lives can do.
     """
     place = _reachable(address)
-    for scheme in ("http", "https"):
-        try:
-            return _answer(f"{scheme}://{place}{PATH}", insecure=True)
-        except CLOSED:
-            continue
-    return "OK, and wants a client certificate"
+    try:
+        return _answer(f"http://{place}{PATH}", insecure=True)
+    except (WantsTls, Closed):
+        pass
+    try:
+        return _answer(f"https://{place}{PATH}", insecure=True)
+    except (WantsCertificate, Closed):
+        return "OK, and wants a client certificate"
 
 
 def of_url(url: str, *, insecure: bool = False) -> str:
     """Return what a URL answers; `insecure` takes any certificate. Raise NotHealthy."""
-    try:
-        return _answer(url, insecure=insecure)
-    except CLOSED:
-        raise NotHealthy("the connection was closed without an answer; is it https?") from None
+    return _answer(url, insecure=insecure)
 
 
 def _answer(url: str, *, insecure: bool) -> str:
-    """Return the text of a 200. Raise one of CLOSED where nothing is answered, NotHealthy for all else."""
+    """Return the text of a 200. Raise NotHealthy for all else."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -77,14 +89,18 @@ def _answer(url: str, *, insecure: bool) -> str:
         connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
         connection.request("GET", parts.path or "/")
-        answer = connection.getresponse()
-        text = answer.read(100).decode(errors="replace").strip()
+        with connection.getresponse() as answer:
+            text = answer.read(100).decode(errors="replace").strip()
     except CLOSED:
-        raise
+        raise Closed("the connection was closed without an answer; is it https?") from None
+    except ssl.SSLError as error:
+        raise (WantsCertificate if "ALERT" in (error.reason or "") else NotHealthy)(str(error)) from None
     except (OSError, http.client.HTTPException) as error:
         raise NotHealthy(str(error) or type(error).__name__) from None
     finally:
         connection.close()
+    if answer.status == http.HTTPStatus.BAD_REQUEST and text == SPEAKS_TLS:
+        raise WantsTls(text)
     if answer.status != http.HTTPStatus.OK:
         raise NotHealthy(f"{answer.status} {text}")
     return text
@@ -102,6 +118,6 @@ def _reachable(address: str) -> str:
         ip = ipaddress.ip_address(host)
     except ValueError:
         return f"{host}:{port}"
-    if ip.is_unspecified:
-        return f"127.0.0.1:{port}" if ip.version == 4 else f"[::1]:{port}"
+    if ip.is_unspecified:  # of both families: there are machines without ::1
+        return f"127.0.0.1:{port}"
     return f"{host}:{port}" if ip.version == 4 else f"[{host}]:{port}"

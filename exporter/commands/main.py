@@ -75,10 +75,16 @@ def _telemetry_path(context: click.Context, parameter: click.Parameter, value: s
 @click.option(
     "--web.max-requests",
     "max_requests",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     default=40,
     show_default=True,
-    help="Scrapes at the same time.",
+    help="Maximum concurrent scrapes; 0 is no limit.",
+)
+@click.option(
+    "--web.disable-exporter-metrics",
+    "disable_exporter_metrics",
+    is_flag=True,
+    help="Leave out process_* and python_*.",
 )
 @click.option(
     "--log.level",
@@ -102,6 +108,7 @@ def cli(
     systemd_socket: bool,
     enable_lifecycle: bool,
     max_requests: int,
+    disable_exporter_metrics: bool,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -119,7 +126,13 @@ def cli(
     from exporter.plan import validation
 
     options = app.Options(
-        listen_addresses, telemetry_path, max_requests, enable_lifecycle, web_config_file, systemd_socket
+        listen_addresses,
+        telemetry_path,
+        max_requests,
+        enable_lifecycle,
+        web_config_file,
+        systemd_socket,
+        disable_exporter_metrics,
     )
     try:
         settings = validation.load(config_file, shard)

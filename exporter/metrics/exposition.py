@@ -1,17 +1,22 @@
 """The rendered snapshot: what a scrape gets, held ready as bytes.
 
 A block has one combination's sample lines, an entry for each family. When a combination changes only its block is
-replaced; a scrape joins what is there. The lines are the same in both text formats, only the heads differ.
+replaced. The lines are the same in both text formats, only the heads differ.
 
 For gzip every run of GROUP blocks of a family is deflated on its own and kept with its checksum, so a change
-deflates only the groups that it touched; strung together they are one plain gzip member (RFC 1952).
+deflates only the groups that it touched; one after the other they are one plain gzip member (RFC 1952).
+
+A scrape's answer refers to the blocks and groups as they are and joins them while it is sent. So slow clients share
+them, also across changes: what a change did not touch is in memory once, however many older answers are being read.
 """
 
 import asyncio
 import struct
 import zlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import exposition as text_format
@@ -21,16 +26,16 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.crc32 import combine, shift
+from exporter.metrics.negotiation import OPENMETRICS, STYLES, choose_format
 
 Block = tuple[bytes, ...]
 """The sample lines of one combination, by family, b"" for none."""
 
 GROUP = 64
-TEXT, OPENMETRICS = "text", "openmetrics"
-CONTENT_TYPES = {
-    TEXT: "text/plain; version=0.0.4; charset=utf-8",
-    OPENMETRICS: "application/openmetrics-text; version=1.0.0; charset=utf-8",
-}
+RUN = 128
+"""Blocks of which a family's lines are joined at a time."""
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 _END = b"# EOF\n"
 _GZIP_HEADER = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
 
@@ -51,12 +56,10 @@ class Page:
     content_type: str
     encoding: str
     """"gzip" or ""."""
-    parts: list[bytes]
-
-    @property
-    def length(self) -> int:
-        """Bytes of all parts together."""
-        return sum(map(len, self.parts))
+    length: int
+    """Bytes of all parts together."""
+    parts: Iterable[bytes]
+    """Some are made while they are iterated over, which may be done more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,43 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Strand:
-    """Deflated text in one row, with its checksum and its length before."""
+    """Deflated pieces in a row, with the checksum and the length of their text."""
 
-    deflated: bytes
+    parts: list[bytes]
     crc: int
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The blocks at one moment, and how many bytes each family has in them."""
+
+    blocks: list[Block]
+    lengths: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The parts of a plain answer. Whoever iterates holds one run of lines and refers to the rest."""
+
+    heads: list[bytes]
+    snapshot: _Snapshot
+    own: bytes
+
+    @property
+    def length(self) -> int:
+        """Bytes of all parts together."""
+        lengths = zip(self.heads, self.snapshot.lengths, strict=True)
+        return sum(len(head) + length for head, length in lengths if length) + len(self.own)
+
+    def __iter__(self) -> Iterator[bytes]:
+        blocks = self.snapshot.blocks
+        for index, length in enumerate(self.snapshot.lengths):
+            if length:
+                yield self.heads[index]
+                for start in range(0, len(blocks), RUN):
+                    yield b"".join([block[index] for block in blocks[start : start + RUN]])
+        yield self.own
 
 
 class Exposition:
@@ -85,54 +120,58 @@ class Exposition:
     def __init__(self, families: Sequence[Family], registry: CollectorRegistry) -> None:
         """`registry` has the program's own metrics, rendered by prometheus_client at each scrape."""
         self._registry = registry
-        self._heads = {style: [head(family, style) for family in families] for style in CONTENT_TYPES}
+        self._families = len(families)
+        self._heads = {style: [head(family, style) for family in families] for style in STYLES}
         self._packed_heads = {style: [_deflate((each,)) for each in heads] for style, heads in self._heads.items()}
         self._sections: dict[str, dict[Hashable, Block]] = {}
         self._version = 0
-        self._plain: tuple[int, list[bytes]] = (-1, [])
+        self._snapshot: _Snapshot | None = None
         self._packed: tuple[int, list[list[_Piece]]] = (-1, [[] for _ in families])
         self._strands: dict[str, _Strand] = {}
         self._locks = {False: asyncio.Lock(), True: asyncio.Lock()}
+        self._thread = ThreadPoolExecutor(1, "rendering")
+        """Not asyncio's default pool, where slow lookups of names would hold scrapes up."""
         self.renders = 0
-        """How often a body was made anew."""
+        """How often the blocks were counted or packed anew."""
 
     def replace(self, section: str, key: Hashable, block: Block) -> None:
         """Put one block in the place of the one with the same key."""
         blocks = self._sections[section]
         if blocks.get(key) != block:
             blocks[key] = block
-            self._version += 1
+            self._changed()
 
     def swap(self, section: str, blocks: dict[Hashable, Block]) -> None:
         """Put all blocks of a section, in this order, in the place of the ones before. No scrape sees half of it."""
         self._sections[section] = blocks
-        self._version += 1
+        self._changed()
 
     def drop(self, section: str) -> None:
         """Remove a section."""
         self._sections.pop(section, None)
-        self._version += 1
+        self._changed()
 
     async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
         """Return everything, in the format that an Accept header asks for."""
-        style = negotiate(accept)
-        own = self._own(style)
+        answered = choose_format(accept)
+        style, own = answered.style, self._own(answered.style)
         if gzip:
-            return Page(CONTENT_TYPES[style], "gzip", _member(await self._pack(style), _deflate((own,))))
-        bodies = await self._join()
-        parts = [part for pair in zip(self._heads[style], bodies, strict=True) if pair[1] for part in pair]
-        return Page(CONTENT_TYPES[style], "", [*parts, own])
+            parts = _member(await self._pack(style), _deflate((own,)))
+            return Page(answered.content_type, "gzip", sum(map(len, parts)), parts)
+        text = _Text(self._heads[style], await self._taken(), own)
+        return Page(answered.content_type, "", text.length, text)
 
-    async def _join(self) -> list[bytes]:
-        """Return the sample lines of every family."""
+    async def _taken(self) -> _Snapshot:
+        """Return the blocks as they are now."""
         async with self._locks[False]:
-            version, bodies = self._plain
-            if version != self._version:
+            snapshot = self._snapshot
+            if snapshot is None:
                 version, blocks = self._version, self._blocks()
-                bodies = await asyncio.to_thread(_joined, blocks, len(self._heads[TEXT]))
-                self._plain = (version, bodies)
+                snapshot = _Snapshot(blocks, await self._in_thread(_lengths, blocks, self._families))
+                if version == self._version:
+                    self._snapshot = snapshot
                 self.renders += 1
-            return bodies
+            return snapshot
 
     async def _pack(self, style: str) -> _Strand:
         """Return the families deflated: their heads in this style, their sample lines in groups."""
@@ -140,13 +179,20 @@ class Exposition:
             version, pieces = self._packed
             if version != self._version:
                 version, blocks = self._version, self._blocks()
-                pieces = await asyncio.to_thread(_repacked, blocks, pieces)
+                pieces = await self._in_thread(_repacked, blocks, pieces)
                 self._packed = (version, pieces)
                 self._strands.clear()
                 self.renders += 1
             if style not in self._strands:
-                self._strands[style] = await asyncio.to_thread(_strung, self._packed_heads[style], pieces)
+                self._strands[style] = await self._in_thread(_strung, self._packed_heads[style], pieces)
             return self._strands[style]
+
+    def _changed(self) -> None:
+        self._version += 1
+        self._snapshot = None
+
+    async def _in_thread(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _blocks(self) -> list[Block]:
         return [block for blocks in self._sections.values() for block in blocks.values()]
@@ -173,24 +219,6 @@ class _WithoutCreated:
             yield metric
 
 
-def negotiate(accept: str) -> str:
-    """Return TEXT or OPENMETRICS, whichever of the versions that we speak the Accept header weighs more."""
-    best, weight = TEXT, 0.0
-    for item in accept.split(","):
-        media, *parameters = (part.strip().lower() for part in item.split(";"))
-        given = dict(parameter.partition("=")[::2] for parameter in parameters)
-        if media == "application/openmetrics-text" and given.get("version", "1.0.0") == "1.0.0":
-            style = OPENMETRICS
-        elif media in ("text/plain", "text/*", "*/*") and given.get("version", "0.0.4") == "0.0.4":
-            style = TEXT
-        else:
-            continue
-        quality = _quality(given.get("q", "1"))
-        if quality > weight:
-            best, weight = style, quality
-    return best
-
-
 def label_text(labels: Mapping[str, str]) -> str:
     """Return `{a="b",...}`, sorted and escaped as prometheus_client does."""
     pairs = (f'{name}="{_escaped(labels[name])}"' for name in sorted(labels))
@@ -211,13 +239,6 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def _quality(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
 class _One(Collector):
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
@@ -229,13 +250,13 @@ class _One(Collector):
 def head(family: Family, style: str) -> bytes:
     """Return a family's HELP and TYPE lines, as prometheus_client writes them."""
     one = _One(Metric(family.name.removesuffix("_total"), family.help, family.type))
-    if style == TEXT:
-        return bytes(text_format.generate_latest(one))
-    return bytes(openmetrics.generate_latest(one)).removesuffix(_END)
+    if style == OPENMETRICS:
+        return bytes(openmetrics.generate_latest(one)).removesuffix(_END)
+    return bytes(text_format.generate_latest(one))
 
 
-def _joined(blocks: Sequence[Block], families: int) -> list[bytes]:
-    return [b"".join([block[index] for block in blocks]) for index in range(families)]
+def _lengths(blocks: Sequence[Block], families: int) -> list[int]:
+    return [sum([len(block[index]) for block in blocks]) for index in range(families)]
 
 
 def _repacked(blocks: Sequence[Block], before: list[list[_Piece]]) -> list[list[_Piece]]:
@@ -270,7 +291,7 @@ def _strung(heads: list[_Piece], bodies: list[list[_Piece]]) -> _Strand:
     for piece in pieces:
         crc = combine(crc, piece.crc, piece.shift)
         length += piece.length
-    return _Strand(b"".join([piece.deflated for piece in pieces]), crc, length)
+    return _Strand([piece.deflated for piece in pieces if piece.length], crc, length)
 
 
 def _member(strand: _Strand, own: _Piece) -> list[bytes]:
@@ -278,4 +299,4 @@ def _member(strand: _Strand, own: _Piece) -> list[bytes]:
     crc = combine(strand.crc, own.crc, own.shift)
     length = (strand.length + own.length) & 0xFFFFFFFF
     end = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS).flush(zlib.Z_FINISH)
-    return [_GZIP_HEADER, strand.deflated, own.deflated, end, struct.pack("<II", crc, length)]
+    return [_GZIP_HEADER, *strand.parts, own.deflated, end, struct.pack("<II", crc, length)]

@@ -7,7 +7,8 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from exporter.metrics.exposition import OPENMETRICS, Family, head, label_text, number
+from exporter.metrics.exposition import Family, head, label_text, number
+from exporter.metrics.negotiation import OPENMETRICS
 
 
 class Series:

@@ -130,10 +130,12 @@ class Telemetry:
         state: Persistence | None = None,
         catalogue: Catalogue | None = None,
         shard: Shard = WHOLE,
+        *,
+        of_process: bool = True,
     ) -> None:
         """`decreases` are the counts that went down, by target, as they are at each scrape; `state` the state file.
 
-        `catalogue` is what discovery has found.
+        `catalogue` is what discovery has found; `of_process` adds process_* and python_*.
         """
         self._requests = Counter(
             "directmail_exporter_api_requests",
@@ -180,8 +182,9 @@ class Telemetry:
         share.labels(str(shard.index), str(shard.count)).set(1)
         self._states = _States(decreases, state, catalogue or Catalogue())
         registry.register(self._states)
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
+        if of_process:
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
 
     def add(self, target: str, state: TargetState) -> None:
         """Show a target: its counters start at 0, its state is asked for at every scrape.

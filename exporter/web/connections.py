@@ -1,64 +1,119 @@
-"""Sockets that answer over HTTP: connections with limits and deadlines, TLS that can change, the end in good order."""
+"""A client's connection: its deadlines, its place within the limit, and its answer to what is not a request."""
 
 import asyncio
-import socket
-import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.web.routes import SECURITY_HEADERS
-from exporter.web.sockets import BACKLOG, shown
+from exporter.web.connection_limit import ConnectionLimit, client_address
+from exporter.web.routes import CHUNK, SECURITY_HEADERS
 
-SHUTDOWN_SECONDS = 2.0
-"""How long scrapes may take to finish when the server closes."""
-FIRST_REQUEST_SECONDS = 10.0
-"""How long a client may take for the TLS handshake, and then from connecting to the end of its first headers."""
-IDLE_SECONDS = 75.0
-"""How long a connection may take for each further request."""
 LONGEST_LINE = 8190
 """Bytes of the request line, and of a header."""
 MOST_HEADERS = 128
 LINGERING_SECONDS = 1.0
-"""How long the body of a request that is answered already is taken in."""
+"""How long the body of a request that is already answered is read."""
 
 
-class _Connection(web.RequestHandler):
-    """One client: hung up on when it dawdles, refused in our words when it makes no sense."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a client may take."""
 
-    __slots__ = ("_deadline",)
+    first_request: float = 10.0
+    """From connecting to the end of its first headers, the TLS handshake included."""
+    next_request: float = 75.0
+    """For each further request on an open connection."""
+    answer: float = 30.0
+    """To take in an answer, from its first byte."""
 
-    def __init__(self, manager: web.Server, first_request_seconds: float) -> None:
+
+class Connection(web.RequestHandler):
+    """One client's connection: closes it when the client takes too long, and counts it within the limit."""
+
+    __slots__ = ("_deadline", "_is_answering", "_limit", "_patience", "_socket")
+
+    def __init__(self, manager: web.Server, limit: ConnectionLimit, patience: Patience) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
             manager,
             loop=loop,
-            keepalive_timeout=IDLE_SECONDS,
+            keepalive_timeout=patience.next_request,
             lingering_time=LINGERING_SECONDS,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
             max_headers=MOST_HEADERS,
         )
-        self._deadline = loop.call_later(first_request_seconds, self.force_close)
+        self._limit = limit
+        self._patience = patience
+        self._socket: asyncio.Transport | None = None
+        self._is_answering = False
+        self._deadline = loop.call_later(patience.first_request, self.abort)
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Count the connection; `transport` is the socket's, below TLS where there is any."""
+        self._socket = transport
+        self._limit.enter(self, client_address(transport.get_extra_info("peername")))
+
+    def closed(self) -> None:
+        """Count the connection no more."""
+        self._deadline.cancel()
+        self._limit.leave(self)
+
+    def abort(self) -> None:
+        """Close at once, and drop what is unsent."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    @property
+    def is_shaking_hands(self) -> bool:
+        """Whether the TLS handshake is not complete yet."""
+        return self._socket is not None and self.transport is None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if self._socket is None:
+            self.opened(transport)
+        transport.set_write_buffer_limits(high=CHUNK)
+        super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.has_asked()
+        self.closed()
         super().connection_lost(exc)
 
-    def has_asked(self) -> None:
-        """Note that a request has come; from now on aiohttp's own deadline for idle connections holds."""
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Suspend the deadline until `begins_answer`; between requests aiohttp has one of its own."""
         self._deadline.cancel()
+        self._is_answering = True
+        try:
+            yield
+        finally:
+            self._is_answering = False
+
+    def begins_answer(self) -> None:
+        """Note that an answer is about to be sent."""
+        self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(self._patience.answer, self._close_unless_sent)
+
+    def _close_unless_sent(self) -> None:
+        if self._socket is not None and (self._is_answering or self._socket.get_write_buffer_size()):
+            structlog.get_logger().debug("client takes its answer in too slowly; closing the connection")
+            self.abort()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is no request, or what a bug left unanswered: no word of what was sent, no banner."""
-        self.has_asked()
+        """Answer what is not a request, or what a bug left unanswered, without repeating what was sent."""
+        self.begins_answer()
         log = structlog.get_logger()
+        if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            log.debug("client left before its answer was complete", path=request.path)
+            raise exc
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("a page failed; please report this", path=request.path, exc_info=exc)
         else:
@@ -71,64 +126,33 @@ class _Connection(web.RequestHandler):
         return response
 
 
-@web.middleware
-async def _in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if isinstance(request.protocol, _Connection):
-        request.protocol.has_asked()
-    return await handler(request)
+def add_middlewares(app: web.Application, limit: ConnectionLimit) -> None:
+    """Add the middlewares that keep the deadlines of connections, and their places within the limit.
+
+    The deadline ends when a request has come; the connection counts as waiting until the request is accepted.
+    """
+
+    @web.middleware
+    async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with _connection(request).answering():
+            return await handler(request)
+
+    @web.middleware
+    async def accepted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        limit.answers(_connection(request))
+        try:
+            return await handler(request)
+        finally:
+            limit.waits(_connection(request))
+
+    async def answer_begins(request: web.Request, response: web.StreamResponse) -> None:
+        _connection(request).begins_answer()
+
+    app.middlewares.insert(0, deadline)
+    app.middlewares.append(accepted)
+    app.on_response_prepare.append(answer_begins)
 
 
-class Listener:
-    """A server that listens. Its TLS context can be replaced while it runs."""
-
-    def __init__(self, server: web.Server, sockets: Sequence[socket.socket], patience: float) -> None:
-        self._server = server
-        self._sockets = sockets
-        self._patience = patience
-        self._open: list[asyncio.Server] = []
-        self.addresses = [shown(each) for each in sockets]
-
-    async def use(self, tls: ssl.SSLContext | None) -> None:
-        """Take new connections with this context, None for plain HTTP; those that are open stay as they are."""
-        before, self._open = self._open, []
-        loop = asyncio.get_running_loop()
-        for each in self._sockets:
-            self._open.append(
-                await loop.create_server(
-                    lambda: _Connection(self._server, self._patience),
-                    sock=each.dup(),
-                    ssl=tls,
-                    ssl_handshake_timeout=self._patience if tls else None,
-                    backlog=BACKLOG,
-                )
-            )
-        for server in before:
-            server.close()
-
-    def close(self) -> None:
-        """Take no more connections."""
-        for server in self._open:
-            server.close()
-
-
-@asynccontextmanager
-async def serve(
-    app: web.Application,
-    sockets: Sequence[socket.socket],
-    tls: ssl.SSLContext | None = None,
-    *,
-    first_request_seconds: float = FIRST_REQUEST_SECONDS,
-) -> AsyncIterator[Listener]:
-    """Answer on these sockets, which are closed in the end."""
-    app.middlewares.insert(0, _in_time)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-    async with AsyncExitStack() as stack:
-        for each in sockets:
-            stack.enter_context(each)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        assert runner.server is not None
-        listening = Listener(runner.server, sockets, first_request_seconds)
-        stack.callback(listening.close)
-        await listening.use(tls)
-        yield listening
+def _connection(request: web.BaseRequest) -> Connection:
+    assert isinstance(request.protocol, Connection)
+    return request.protocol

@@ -1,7 +1,7 @@
 """What is served under which path, and how every answer is made safe: /metrics, health, reload, the status page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.metrics.exposition import Page
+from exporter.metrics.negotiation import accepts_gzip
 from exporter.web.authentication import Security
 
 SECURITY_HEADERS = {
@@ -22,8 +23,9 @@ SECURITY_HEADERS = {
 }
 LARGEST_BODY = 64 * 1024
 """Bytes of a request's body; no request needs one."""
-SLOW_CLIENT_SECONDS = 30.0
-"""How long a client may take to take in an answer."""
+CHUNK = 64 * 1024
+"""Bytes of an answer that wait for a slow client at a time; the rest stays where it is, shared with other answers."""
+CHUNKS_BETWEEN_TURNS = 16
 
 
 class Scraped(Protocol):
@@ -46,7 +48,7 @@ class Routes:
     """Loads the config again and returns what is wrong with it, "" for nothing; None where this is not enabled."""
     telemetry_path: str = "/metrics"
     max_requests: int = 40
-    slow_client_seconds: float = SLOW_CLIENT_SECONDS
+    """Scrapes at a time, 0 for no limit."""
 
 
 def make_app(routes: Routes, security: Security) -> web.Application:
@@ -69,28 +71,23 @@ class _Handlers:
         self._scraping = 0
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        if self._scraping >= self._routes.max_requests:
+        if 0 < self._routes.max_requests <= self._scraping:
             text = f"{self._scraping} scrapes are being answered; try again\n"
             return web.Response(status=503, text=text, headers={"Retry-After": "1"})
         self._scraping += 1
         try:
-            gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
-            page = await self._routes.exposition.scrape(request.headers.get("Accept", ""), gzip=gzip)
+            accept, coding = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
+            page = await self._routes.exposition.scrape(accept, gzip=accepts_gzip(coding))
             response = web.StreamResponse(
                 headers={"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
             )
             if page.encoding:
                 response.headers["Content-Encoding"] = page.encoding
             response.content_length = page.length
-            async with asyncio.timeout(self._routes.slow_client_seconds):
-                await response.prepare(request)
-                if request.method != "HEAD":
-                    for part in page.parts:
-                        await response.write(part)
-                await response.write_eof()
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
+            await response.prepare(request)
+            if request.method != "HEAD":
+                await _write(response, page.parts)
+            await response.write_eof()
         finally:
             self._scraping -= 1
         return response
@@ -111,12 +108,26 @@ class _Handlers:
         return web.Response(status=500 if wrong else 200, text=wrong and f"{wrong}\n")
 
 
-def _accepts_gzip(header: str) -> bool:
-    for item in header.lower().split(","):
-        coding, _, parameters = item.partition(";")
-        if coding.strip() in ("gzip", "*"):
-            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+async def _write(response: web.StreamResponse, parts: Iterable[bytes]) -> None:
+    """Write the parts at the client's pace, and let others have their turns however fast that is."""
+    for number, chunk in enumerate(_chunks(parts), 1):
+        await response.write(chunk)
+        if number % CHUNKS_BETWEEN_TURNS == 0:
+            await asyncio.sleep(0)
+
+
+def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the parts in pieces of CHUNK bytes, the last one shorter."""
+    kept: list[memoryview] = []
+    room = CHUNK
+    for part in parts:
+        rest = memoryview(part)
+        while len(rest) >= room:
+            yield b"".join((*kept, rest[:room]))
+            rest, kept, room = rest[room:], [], CHUNK
+        kept.append(rest)
+        room -= len(rest)
+    yield b"".join(kept)
 
 
 def _is_cross_site(request: web.Request) -> bool:

@@ -15,7 +15,7 @@ from exporter.config.checking import ConfigError
 from exporter.watch import changes, digests
 from exporter.web import sockets, webconfig
 from exporter.web.authentication import Security
-from exporter.web.connections import Listener, serve
+from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.webconfig import WebConfig
 
@@ -27,11 +27,14 @@ class Options:
     listen_addresses: tuple[str, ...] = (":10058",)
     telemetry_path: str = "/metrics"
     max_requests: int = 40
+    """Scrapes at a time, 0 for no limit."""
     enable_lifecycle: bool = False
     config_file: Path | None = None
     """TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
     systemd_socket: bool = False
     """Whether systemd hands over the sockets, in the place of `listen_addresses`."""
+    disable_exporter_metrics: bool = False
+    """Whether process_* and python_* are left out."""
 
 
 class WebServer:
@@ -55,19 +58,24 @@ class WebServer:
             else sockets.bind(self._options.listen_addresses)
         )
         app = make_app(routes, self._security)
-        with closing(self._security):
-            async with serve(app, listening, self._security.settings.tls) as self._listening:
+        async with serve(app, listening, self._security.settings.tls) as self._listening:
+            with closing(self._security):  # first, for requests wait for it
                 yield self._listening.addresses
 
     async def run(self) -> None:
-        """Follow the file and those that it names, until cancelled; a bad one leaves what is in force."""
-        file = self._options.config_file
-        if file is None:
-            return
-        async for _ in changes(partial(webconfig.files, file), self._known, self._clock):
-            await self._follow(file, self._listening)
+        """Accept connections, and follow the file and those that it names, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listening.run())
+            tasks.create_task(self._watch())
 
-    async def _follow(self, file: Path, listening: Listener) -> None:
+    async def _watch(self) -> None:
+        file = self._options.config_file
+        if file is not None:
+            async for _ in changes(partial(webconfig.files, file), self._known, self._clock):
+                await self._follow(file)
+
+    async def _follow(self, file: Path) -> None:
+        """Read the file again; a bad one leaves what is in force."""
         try:
             settings = await asyncio.to_thread(webconfig.read, file)
         except ConfigError as error:
@@ -78,5 +86,5 @@ class WebServer:
             self._log.error("web config is refused, the old one stays; please report this", exc_info=error)
             return
         self._security.use(settings)
-        await listening.use(settings.tls)
+        self._listening.tls = settings.tls
         self._log.info("web config is reloaded", tls=settings.tls is not None, users=len(settings.users))

@@ -87,9 +87,12 @@ class _Choice:
         return cls(target, query, state, max(page, 1))
 
     def link(self, **changes: object) -> str:
-        """Return the page's address with some of the choices changed, back at the first page."""
+        """Return the page's address with some of the choices changed, back at the first page.
+
+        It is relative, as all links are: a reverse proxy may serve the page under a prefix.
+        """
         chosen = {"target": self.target, "query": self.query, "state": self.state, **changes}
-        return "/?" + urlencode({key: value for key, value in chosen.items() if value}) + "#combinations"
+        return "./?" + urlencode({key: value for key, value in chosen.items() if value}) + "#combinations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class StatusPage:
         self._store = store
         self._catalogue = catalogue or Catalogue()
         self._clock = clock
-        self._metrics = telemetry_path
+        self._metrics = f".{telemetry_path}"
         self._started = clock.monotonic()
         environment = Environment(
             autoescape=True,

@@ -22,6 +22,8 @@ from exporter.web import tls
 from exporter.web.tls import TlsServerConfig
 
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+HIGHEST_COST = 15
+"""Of a bcrypt hash, the binary logarithm of its rounds: a check takes some 2 s with 15, and 16 s with 18."""
 GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
 HEADERS = {
@@ -106,6 +108,9 @@ class _Document(Schema):
                 raise ValueError(f"{user!r} cannot be a user's name; write one without a colon")
             if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
                 raise Conflict(user, "is not a bcrypt hash; make one with htpasswd -nBC 10, and quote it")
+            if (cost := int(hashed[4:6])) > HIGHEST_COST:
+                text = f"has a bcrypt cost of {cost}, which makes each login slow; the highest is {HIGHEST_COST}"
+                raise Conflict(user, f"{text}; make a hash with htpasswd -nBC 10")
         return {user: hashed.encode() for user, hashed in value.items()}
 
 

@@ -49,6 +49,7 @@ def test_help_names_every_flag_of_the_contract() -> None:
         "--web.telemetry-path",
         "--web.enable-lifecycle",
         "--web.max-requests",
+        "--web.disable-exporter-metrics",
         "--log.level",
         "--log.format",
         "--version",
@@ -139,7 +140,7 @@ def test_mistakes_of_the_plan_are_told_together_with_those_of_the_schema(tmp_pat
     [
         pytest.param(["--no-such-flag"], id="unknown-flag"),
         pytest.param(["--log.level", "loud"], id="unknown-level"),
-        pytest.param(["--web.max-requests", "0"], id="no-requests-at-all"),
+        pytest.param(["--web.max-requests", "-1"], id="fewer-than-no-requests"),
         pytest.param(["simulate", "--timezone", "Mars/Phobos"], id="unknown-zone"),
         pytest.param(["simulate", "--fault", "gremlins"], id="unknown-fault"),
         pytest.param(["demo", "--incident", "alien_spam"], id="unknown-incident"),

@@ -9,11 +9,10 @@ import pytest
 import yaml
 
 from exporter import watch
-from exporter.web import authentication, connections, routes, tls, webconfig
-from exporter.web.routes import Routes
+from exporter.web import authentication, connection_limit, connections, passwords, routes, tls, tls_transport, webconfig
+from exporter.web.connections import Patience
 from exporter.web.server import Options
 from tests.support.certificates import Authority
-from tests.support.web import Metrics, status
 
 TEXT = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 EXAMPLE, SCRAPE = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -45,12 +44,17 @@ def test_the_headers_are_those_that_are_sent() -> None:
         f"| request line and each header | {connections.LONGEST_LINE} bytes |",
         f"| headers | {connections.MOST_HEADERS} |",
         f"| body | {routes.LARGEST_BODY} bytes |",
-        f"| TLS handshake, then the first request's headers | {connections.FIRST_REQUEST_SECONDS:.0f} s each |",
-        f"| an idle connection, or one that dawdles over a later request | {connections.IDLE_SECONDS:.0f} s |",
-        f"| reading a scrape | {Routes(Metrics(), lambda: '', status, None).slow_client_seconds:.0f} s |",
-        f"| scrapes at the same time | `--web.max-requests`, {Options().max_requests} |",
+        f"| open connections | {connection_limit.MOST_CONNECTIONS}, or a quarter of the file descriptors",
+        f"first request's headers, TLS handshake included | {Patience().first_request:.0f} s |",
+        f"| an idle connection, or a later request's headers | {Patience().next_request:.0f} s |",
+        f"| reading an answer | {Patience().answer:.0f} s |",
+        f"each with {routes.CHUNK // 1024} KiB of its own",
+        f"| concurrent scrapes | `--web.max-requests`, {Options().max_requests}; 0 is no limit |",
+        f"`400 {tls_transport.SPEAKS_TLS}`",
         f"looked at every {watch.EVERY:.0f} s",
-        f"More than {authentication.LONGEST_QUEUE} passwords",
+        f"Beyond {passwords.LONGEST_QUEUE} of them",
+        f"bcrypt cost above {webconfig.HIGHEST_COST} are rejected",
+        f"Up to a cost of {passwords.EVEN_COST} ",
         " and ".join(f"`{path}`" for path in sorted(authentication.OPEN_PATHS)) + " need no password",
         f"`min_version` below `{min(tls.VERSIONS)}`",
         *(f"`{policy}`" for policy in tls.UNCHECKED if policy != "RequireClientCert"),
@@ -58,6 +62,10 @@ def test_the_headers_are_those_that_are_sent() -> None:
 )
 def test_a_fact_is_as_in_the_code(fact: str) -> None:
     assert fact in TEXT
+
+
+def test_a_connection_takes_a_quarter_of_the_file_descriptors_at_most() -> None:
+    assert connection_limit.SHARE_OF_DESCRIPTORS == 4
 
 
 def test_the_tests_that_it_names_exist() -> None:

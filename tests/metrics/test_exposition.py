@@ -2,8 +2,12 @@
 
 import asyncio
 import gzip
+import os
+import threading
+import tracemalloc
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import pytest
@@ -19,16 +23,13 @@ from prometheus_client.registry import Collector
 from exporter.metrics.crc32 import combine, shift
 from exporter.metrics.exposition import (
     GROUP,
-    OPENMETRICS,
-    TEXT,
     Block,
     Exposition,
     Family,
     label_text,
-    negotiate,
     sample,
 )
-from tests.support.scrapers import PROMETHEUS_2, PROMETHEUS_3
+from tests.support.processes import PATIENCE
 
 FAMILIES = (
     Family("emails", 'Mails, with a "quote", a \\ and a\nnew line.', "gauge"),
@@ -117,14 +118,47 @@ async def test_other_peoples_gunzip_reads_it_too() -> None:
 class TestWork:
     """How often something is made, which is what speed comes from."""
 
-    async def test_an_unchanged_body_is_made_once(self) -> None:
+    async def test_unchanged_blocks_are_counted_and_packed_once(self) -> None:
         exposition = filled([({"a": "1"}, 1)])
-        first = await exposition.scrape()
         for _ in range(5):
+            await exposition.scrape()
             await exposition.scrape(ACCEPT_OPENMETRICS)
-        again = await exposition.scrape()
         assert exposition.renders == 1
-        assert first.parts[1] is again.parts[1]
+        first = await exposition.scrape(gzip=True)
+        again = await exposition.scrape(gzip=True)
+        assert exposition.renders == 2
+        assert list(first.parts)[1] is list(again.parts)[1]
+
+    @pytest.mark.parametrize("packed", [False, True])
+    async def test_answers_before_and_after_a_change_share_what_did_not_change(self, *, packed: bool) -> None:
+        """Slow clients may read many answers at a time, each of another moment."""
+        lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(40 * GROUP)]  # 5 MB, packed half of that
+        exposition = Exposition(FAMILIES, CollectorRegistry())
+        exposition.swap("shop", {number: (line, b"") for number, line in enumerate(lines)})
+        await exposition.scrape(gzip=packed)
+        tracemalloc.start()
+        pages = []
+        for number in range(20):
+            exposition.replace("shop", 0, (b"emails %d\n" % number, b""))
+            pages.append(await exposition.scrape(gzip=packed))
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert sum(page.length for page in pages) > 5 * held
+
+    @pytest.mark.parametrize("packed", [False, True])
+    async def test_slow_lookups_of_names_do_not_hold_it_up(self, *, packed: bool) -> None:
+        """Lookups use the threads of asyncio's default pool, all of them while a name server does not answer."""
+        answered = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            asyncio.get_running_loop().set_default_executor(pool)
+            lookup = asyncio.create_task(asyncio.to_thread(answered.wait))
+            await asyncio.sleep(0)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    assert await body(filled([({"a": "1"}, 1)]), packed=packed)
+            finally:
+                answered.set()
+            await lookup
 
     async def test_scrapes_at_the_same_time_share_one_rendering(self) -> None:
         exposition = filled([({"a": str(number)}, number) for number in range(500)])
@@ -186,23 +220,6 @@ async def test_the_own_metrics_follow_without_created_series() -> None:
         assert b"_created" not in text
         assert text.endswith(b"# EOF\n")
         assert text.count(b"# EOF") == 1
-
-
-@pytest.mark.parametrize(
-    ("accept", "style"),
-    [
-        pytest.param(PROMETHEUS_2, OPENMETRICS, id="prometheus-2"),
-        pytest.param(PROMETHEUS_3, OPENMETRICS, id="prometheus-3"),
-        pytest.param("", TEXT, id="nothing"),
-        pytest.param("*/*", TEXT, id="curl"),
-        pytest.param("text/html,application/xhtml+xml,*/*;q=0.8", TEXT, id="browser"),
-        pytest.param("text/plain;q=0.9,application/openmetrics-text;q=0.5", TEXT, id="weighed"),
-        pytest.param("application/openmetrics-text;version=0.0.1", TEXT, id="a-version-that-is-not-spoken"),
-        pytest.param("application/openmetrics-text;q=often,text/plain;q=0.1", TEXT, id="a-weight-that-is-none"),
-    ],
-)
-def test_the_format_is_the_one_that_weighs_most(accept: str, style: str) -> None:
-    assert negotiate(accept) == style
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))

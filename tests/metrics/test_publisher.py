@@ -222,7 +222,7 @@ async def test_a_target_hidden_while_its_data_goes_stale_stays_hidden() -> None:
     await asyncio.sleep(0)
     shop.publisher.hide("first")
     await looking
-    assert (await shop.exposition.scrape()).parts == [b""]
+    assert list((await shop.exposition.scrape()).parts) == [b""]
 
 
 @pytest.mark.usefixtures("breathless")

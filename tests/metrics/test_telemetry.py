@@ -84,6 +84,17 @@ def test_every_name_of_the_contract_is_there() -> None:
     assert names >= DESIGN_NAMES
 
 
+@pytest.mark.parametrize("of_process", [True, False])
+def test_metrics_of_the_process_can_be_left_out(*, of_process: bool) -> None:
+    registry = CollectorRegistry()
+    Telemetry(registry, {}, of_process=of_process)
+    names = {line.split("{")[0].split()[0] for line in text(registry).splitlines() if not line.startswith("#")}
+    assert {name for name in names if not name.startswith("directmail_")} == (
+        {name for name in names if name.startswith(("process_", "python_"))} if of_process else set()
+    )
+    assert ("python_info" in names) == ("process_open_fds" in names) == of_process
+
+
 def test_all_errors_start_at_0() -> None:
     registry = CollectorRegistry()
     Telemetry(registry, Counter()).add("shop", state())

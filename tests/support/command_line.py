@@ -12,5 +12,5 @@ def subcommand(name: str) -> click.Command:
     return command
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, arguments)
+def run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
+    return CliRunner(env=environment).invoke(cli, arguments)

@@ -1,6 +1,7 @@
 """The web server with made-up metrics, and raw requests to it."""
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from aiohttp import web
 from exporter.clock import SystemClock
 from exporter.metrics.exposition import Page
 from exporter.web.authentication import Security
-from exporter.web.connections import serve
+from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.webconfig import WebConfig
@@ -26,7 +27,7 @@ class Metrics:
         self.free = asyncio.Event()
         self.free.set()
         self.waiting = 0
-        self.page = Page("text/plain; version=0.0.4; charset=utf-8", "", [b"x" * size])
+        self.page = Page("text/plain; version=0.0.4; charset=utf-8", "", size, [b"x" * size])
 
     async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
         self.waiting += 1
@@ -37,6 +38,11 @@ class Metrics:
 
 async def status(request: web.Request) -> web.Response:
     return web.Response(text="all is well")
+
+
+def login(user: str, password: str) -> dict[str, str]:
+    """Return the header of a basic-auth login."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @asynccontextmanager

@@ -1,8 +1,6 @@
 """Who may ask: passwords, client certificates, the rate limit, and their files while they change."""
 
 import asyncio
-import base64
-import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,23 +14,19 @@ from structlog.testing import capture_logs
 from exporter.clock import Clock, SystemClock
 from exporter.config.checking import ConfigError
 from exporter.web import webconfig
-from exporter.web.authentication import KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords, names_of
+from exporter.web.authentication import names_of
+from exporter.web.connections import Patience
 from exporter.web.routes import Routes
 from exporter.web.server import Options, WebServer
-from exporter.web.webconfig import BCRYPT
 from tests.support.certificates import Authority
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE
 from tests.support.tasks import running
-from tests.support.web import Metrics, said, served, status
+from tests.support.web import Metrics, login, said, served, status
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 SLOW_HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()
 USERS = f"basic_auth_users: {{alice: {HASH}}}\n"
-
-
-def login(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @asynccontextmanager
@@ -99,72 +93,13 @@ class TestPasswords:
             await checking
         assert order == ["health", "password"]
 
-    async def test_a_verdict_is_kept(self) -> None:
-        passwords = Passwords({"alice": HASH.encode()})
-        assert await passwords.right("alice", "secret")
-        assert not await passwords.right("alice", "wrong")
-        passwords.close()  # from now on nothing can be checked anew
-        assert await passwords.right("alice", "secret")
-        assert not await passwords.right("alice", "wrong")
-        with pytest.raises(RuntimeError):
-            await passwords.right("alice", "another")
-
-    async def test_guesses_do_not_drive_out_who_knows(self) -> None:
-        passwords = Passwords({"alice": HASH.encode()})
-        assert await passwords.right("alice", "secret")
-        for number in range(KEPT_VERDICTS + 5):
-            assert not await passwords.right("alice", f"guess {number}")
-        passwords.close()
-        assert await passwords.right("alice", "secret")
-        assert len(passwords._verdicts) == KEPT_VERDICTS
-
-    @pytest.mark.parametrize(
-        ("user", "password"),
-        [
-            pytest.param("cheap", "secret", id="right"),
-            pytest.param("cheap", "wrong", id="wrong"),
-            pytest.param("dear", "wrong", id="dear-hash"),
-            pytest.param("nobody", "secret", id="unknown-user"),
-        ],
-    )
-    async def test_whoever_is_named_the_rounds_are_the_same(self, user: str, password: str) -> None:
-        rounds = []
-
-        def check(secret: bytes, hashed: bytes) -> bool:
-            rounds.append(2 ** int(hashed[4:6]))
-            return bcrypt.checkpw(secret, hashed)
-
-        dear = bcrypt.hashpw(b"other", bcrypt.gensalt(7))
-        passwords = Passwords({"cheap": HASH.encode(), "dear": dear}, check)
-        assert await passwords.right(user, password) == ((user, password) == ("cheap", "secret"))
-        assert sum(rounds) == 2**7
-
-    def test_nobody_has_the_made_up_hash(self) -> None:
-        made_up = Passwords({"alice": SLOW_HASH.encode()})._nobody
-        assert re.fullmatch(BCRYPT, made_up.decode())
-        assert made_up[4:6] == b"12"
-
-    async def test_a_check_that_is_under_way_when_the_users_change_is_finished(self) -> None:
-        passwords = Passwords({"alice": HASH.encode()})
-        checks = [asyncio.create_task(passwords.right("alice", word)) for word in ("wrong", "secret")]
-        await asyncio.sleep(0)
-        passwords.close()
-        assert [await check for check in checks] == [False, True]
-
-    async def test_more_guesses_than_can_be_checked_are_sent_away(self) -> None:
-        passwords = Passwords({"alice": SLOW_HASH.encode()})
-        guesses = [asyncio.create_task(passwords.right("alice", f"{number}")) for number in range(LONGEST_QUEUE)]
-        await asyncio.sleep(0)
-        with pytest.raises(Busy):
-            await passwords.right("alice", "one more")
-        passwords.close(give_up=True)
-        for guess in guesses:
-            guess.cancel()
-
-    async def test_a_hash_made_by_htpasswd_is_taken(self) -> None:
-        """htpasswd writes $2y$, Python's bcrypt $2b$."""
-        passwords = Passwords({"alice": HASH.replace("$2b$", "$2y$").encode()})
-        assert await passwords.right("alice", "secret")
+    async def test_sixty_first_logins_at_once_are_all_answered(self, tmp_path: Path) -> None:
+        """Half of them are right; each of the others is another guess."""
+        given = bcrypt.hashpw(b"secret", bcrypt.gensalt(8)).decode()
+        async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {given}}}") as address:
+            words = [f"guess {number}" if number % 2 else "secret" for number in range(60)]
+            seen = await asyncio.gather(*(ask(f"http://{address}/metrics", login("alice", word)) for word in words))
+        assert seen == [200, 401] * 30
 
 
 class TestTls:
@@ -185,14 +120,13 @@ class TestTls:
     async def test_https_is_served_and_http_is_not(self, authority: Authority) -> None:
         async with front(authority.folder / "web.yml", self.PAIR) as address:
             assert await ask(f"https://{address}/metrics", tls=self.client(authority)) == 200
-            with pytest.raises(aiohttp.ClientError):
-                await ask(f"http://{address}/metrics")
+            assert await ask(f"http://{address}/metrics") == 400
 
     async def test_a_client_that_does_not_shake_hands_is_hung_up_on(self, authority: Authority) -> None:
         (authority.folder / "web.yml").write_text(self.PAIR)
         tls = webconfig.read(authority.folder / "web.yml").tls
         routes = Routes(Metrics(), lambda: "", status, None)
-        async with served(routes, "127.0.0.1:0", tls=tls, first_request_seconds=0.05) as (address,):
+        async with served(routes, "127.0.0.1:0", tls=tls, patience=Patience(first_request=0.05)) as (address,):
             assert await said(address, b"", ends=False) == b""
 
     async def test_a_client_below_the_lowest_version_is_refused(self, authority: Authority) -> None:

@@ -4,9 +4,13 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
+from html import unescape
 from pathlib import Path
+from urllib.parse import urljoin
 
+import aiohttp
 import pytest
+from aiohttp import web
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, async_playwright
 
@@ -16,7 +20,7 @@ from exporter.config.model import Config
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
 from exporter.web.authentication import Security
-from exporter.web.connections import serve
+from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.sparkline import lines
@@ -191,9 +195,57 @@ class TestManyCombinations:
         config = make_config(senders=120, rate=100_000)
         async with page_of(World(config, ScriptedClock())) as url:
             html = (await get(f"{url}?state=never&page=2"))[1]
-            assert 'href="/?state=never&amp;page=1#combinations"' in html
-            assert 'href="/?state=never&amp;page=3#combinations"' in html
+            assert 'href="./?state=never&amp;page=1#combinations"' in html
+            assert 'href="./?state=never&amp;page=3#combinations"' in html
             assert "<option selected>never</option>" in html
+
+
+class TestBehindAProxy:
+    """One that serves the page under a prefix, which it takes away."""
+
+    PREFIX = "/mail/exporter"
+
+    @asynccontextmanager
+    async def proxied(self, url: str) -> AsyncIterator[str]:
+        """Yield the page's address at the proxy."""
+        async with aiohttp.ClientSession() as session:
+
+            async def forward(request: web.Request) -> web.Response:
+                path = request.path_qs.removeprefix(self.PREFIX)
+                async with session.request(request.method, url.removesuffix("/") + path) as answer:
+                    return web.Response(
+                        status=answer.status,
+                        body=await answer.read(),
+                        content_type=answer.content_type,
+                        charset="utf-8",
+                    )
+
+            app = web.Application()
+            app.router.add_route("*", f"{self.PREFIX}/{{path:.*}}", forward)
+            (listening,) = bind(["127.0.0.1:0"])
+            runner = web.AppRunner(app)
+            await runner.setup()
+            await web.SockSite(runner, listening).start()
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}{self.PREFIX}/"
+            await runner.cleanup()
+
+    @pytest.mark.parametrize("shown", ["", "?state=never&page=2", "?state=fresh"])
+    async def test_every_link_and_the_form_lead_to_the_exporter(self, shown: str) -> None:
+        world = World(make_config(senders=120, rate=100_000, small_query=True), ScriptedClock())
+        async with page_of(world) as url, self.proxied(url) as outside:
+            _, html = await get(outside + shown)
+            links = {urljoin(outside + shown, unescape(link)) for link in re.findall(r'(?:href|action)="(.*?)"', html)}
+            own = {link for link in links if not link.startswith("https://www.alibabacloud.com/")}
+            assert {f"{outside}metrics", f"{outside}-/healthy", f"{outside}-/ready"} < own
+            assert len(own) > 8
+            assert {link: (await get(link))[0] for link in own} == dict.fromkeys(own, 200)
+            assert all(link.startswith(outside) for link in own)
+
+    async def test_a_path_of_the_metrics_that_looks_like_a_scheme_is_a_path(self) -> None:
+        world = World(make_config(), ScriptedClock())
+        page = StatusPage(lambda: ABOUT, lambda: {"shop": world.collector}, world.store, world.clock, "/a:b/metrics")
+        async with serve_page(page) as url:
+            assert 'href="./a:b/metrics"' in (await get(url))[1]
 
 
 async def test_hostile_names_are_text() -> None:
@@ -292,6 +344,20 @@ class TestInChromium:
         assert [name for _, name, _ in reached][:3] == ["Metrics", "Health", "Readiness"]
         assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON"}
         assert {outline for _, _, outline in reached} == {"solid"}
+
+    async def test_behind_a_proxy_a_reader_stays_there(self, browser: Browser) -> None:
+        world = World(make_config(senders=120, rate=100_000), ScriptedClock())
+        async with page_of(world) as url, TestBehindAProxy().proxied(url) as outside:
+            page = await browser.new_page()
+            await page.goto(outside)
+            await page.get_by_role("link", name="Next").click()
+            await page.wait_for_url(f"{outside}?page=2#combinations")
+            await page.locator("select[name=state]").select_option("never")
+            await page.get_by_role("button", name="Show").click()
+            await page.wait_for_url(f"{outside}?target=&query=&state=never*")
+            assert await page.locator(".wide tbody tr").count() == 50
+            await page.get_by_role("link", name="Metrics").click()
+            await page.wait_for_url(f"{outside}metrics")
 
     async def test_the_form_filters_by_keyboard_alone(self, browser: Browser) -> None:
         async with self.visit(browser) as page:

@@ -120,6 +120,11 @@ KINDS = [
         id="users-without-tls",
     ),
     pytest.param(
+        f"basic_auth_users: {{alice: {HASH.replace('$04$', '$15$')}}}",
+        lambda it: list(it.users) == ["alice"],
+        id="the-dearest-hash",
+    ),
+    pytest.param(
         "http_server_config: {headers: {X-XSS-Protection: 0}}",
         lambda it: it.headers == {"X-XSS-Protection": "0"},
         id="header-that-is-a-number",
@@ -253,6 +258,12 @@ MISTAKES = [
     pytest.param('http_server_config: {headers: {X-XSS-Protection: "a\\nb"}}', "not one line", id="header-lines"),
     pytest.param("basic_auth_users: {alice: secret}", "basic_auth_users.alice: is not a bcrypt hash", id="plain"),
     pytest.param("basic_auth_users: {alice: }", "basic_auth_users.alice: is not a bcrypt hash", id="no-hash"),
+    pytest.param(
+        f"basic_auth_users: {{alice: {HASH.replace('$04$', '$18$')}}}",
+        "basic_auth_users.alice: has a bcrypt cost of 18, which makes each login slow; the highest is 15; "
+        "make a hash with htpasswd -nBC 10",
+        id="dear-hash",
+    ),
     pytest.param("basic_auth_users: [alice]", "basic_auth_users: is not a set of users", id="users-list"),
     pytest.param(f"basic_auth_users: {{'a:b': {HASH}}}", "'a:b' cannot be a user's name", id="user-with-colon"),
     pytest.param("rate_limit: {interval: often}", "rate_limit.interval: 'often' is not a duration", id="interval"),

@@ -1,0 +1,126 @@
+"""Accepts connections on listening sockets, with TLS that can change, and closes them in good order."""
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import web
+
+from exporter.web.connection_limit import ConnectionLimit, most_connections
+from exporter.web.connections import Connection, Patience, add_middlewares
+from exporter.web.sockets import shown
+from exporter.web.tls_transport import TlsTransport
+
+DEFAULT_PATIENCE = Patience()
+SHUTDOWN_SECONDS = 2.0
+"""How long scrapes may take to finish when the server closes."""
+PAUSE_SECONDS = 0.2
+"""How long no connection is accepted when there are no file descriptors or memory, and none can be made free."""
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+CLIENT_LEFT = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EPROTO,
+    }
+)
+"""What accept(2) says of a connection that ended before it was accepted, or that a firewall forbids."""
+
+
+class Listener:
+    """Listening sockets that are accepted from."""
+
+    def __init__(
+        self,
+        server: web.Server,
+        sockets: Sequence[socket.socket],
+        tls: ssl.SSLContext | None,
+        limit: ConnectionLimit,
+        patience: Patience,
+    ) -> None:
+        """Begin to accept."""
+        self.tls = tls
+        """The context for new connections, None for plain HTTP; those that are open stay as they are."""
+        self.addresses = [shown(each) for each in sockets]
+        self._server = server
+        self._limit = limit
+        self._patience = patience
+        self._accepting = [asyncio.create_task(self._accept(each)) for each in sockets]
+
+    async def run(self) -> None:
+        """Accept until cancelled. Raise whatever a bug raises."""
+        await asyncio.gather(*self._accepting)
+
+    async def close(self) -> None:
+        """Accept no more, and end handshakes that are under way."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        for client in self._limit.clients():
+            if isinstance(client, Connection) and client.is_shaking_hands:
+                client.abort()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    await self._make_room(error)
+                elif error.errno not in CLIENT_LEFT:
+                    raise
+                continue
+            try:
+                await self._limit.room()
+            except asyncio.CancelledError:
+                accepted.close()
+                raise
+            await loop.connect_accepted_socket(self._protocol, accepted)
+
+    async def _make_room(self, error: OSError) -> None:
+        """Close a connection for the next one; where none is idle, wait until one ends."""
+        is_room = self._limit.close_one(os.strerror(error.errno or 0).lower())
+        await asyncio.sleep(0 if is_room else PAUSE_SECONDS)
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        connection = Connection(self._server, self._limit, self._patience)
+        return TlsTransport(connection, self.tls) if self.tls else connection
+
+
+@asynccontextmanager
+async def serve(
+    app: web.Application,
+    sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None = None,
+    *,
+    patience: Patience = DEFAULT_PATIENCE,
+    most: int | None = None,
+) -> AsyncIterator[Listener]:
+    """Answer on these sockets, which are closed in the end; `most` connections may be open at a time."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = ConnectionLimit(most or most_connections(descriptors), asyncio.get_running_loop().time)
+    add_middlewares(app, limit)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    async with AsyncExitStack() as stack:
+        for each in sockets:
+            each.setblocking(False)
+            stack.enter_context(each)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        assert runner.server is not None
+        listening = Listener(runner.server, sockets, tls, limit, patience)
+        stack.push_async_callback(listening.close)
+        yield listening
