@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,13 +20,24 @@ from alibabacloud_dm20151123.models import (
 )
 from alibabacloud_tea_openapi.models import Config
 from alibabacloud_tea_util.models import RuntimeOptions
+from suite_clock import machine_time
 
 from exporter.directmail.listing import OPERATIONS, Listing, page
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
-from exporter.simulator.traffic import SHANGHAI
+from exporter.simulator.traffic import Traffic
+from tests.support.clock import ScriptedClock
 
 SENDER = "no-reply@notify.example.com"
+
+
+CLOCK = ScriptedClock()
+YESTERDAY = Traffic().today(CLOCK.time()) - timedelta(days=1)
+
+
+def made(**options: Any) -> Simulator:
+    """Return a simulator whose mail stands still. The SDK dates its requests by the machine's clock."""
+    return Simulator(clock=CLOCK, signing_time=machine_time, **options)
 
 
 @contextmanager
@@ -53,8 +64,8 @@ def serving(simulator: Simulator) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with serving(Simulator(habits=Habits(rows="hour"))) as made:
-        yield made
+    with serving(made(habits=Habits(rows="hour"))) as running:
+        yield running
 
 
 def client(simulator: Simulator, secret: str = SECRET, **options: str) -> Client:
@@ -62,23 +73,19 @@ def client(simulator: Simulator, secret: str = SECRET, **options: str) -> Client
     return Client(Config(access_key_id=KEY_ID, access_key_secret=secret, endpoint=endpoint, protocol="http", **options))
 
 
-def yesterday() -> str:
-    return (datetime.now(SHANGHAI).date() - timedelta(days=1)).isoformat()
-
-
 def question(**options: Any) -> GetTrackListRequest:
+    day = YESTERDAY.isoformat()
     return GetTrackListRequest(
-        start_time=yesterday(), end_time=yesterday(), account_name=SENDER, page_number="1", page_size="100", **options
+        start_time=day, end_time=day, account_name=SENDER, page_number="1", page_size="100", **options
     )
 
 
 def is_true(simulator: Simulator, body: Any, **filters: str) -> bool:
-    """Whether the SDK's rows add up to what the simulator says; late opens may have come since."""
-    day = datetime.fromisoformat(yesterday()).date()
-    truth = simulator.traffic.counts(day, simulator.clock.time(), sender=SENDER, **filters)
+    """Whether the SDK's rows add up to what the simulator says."""
+    truth = simulator.traffic.counts(YESTERDAY, CLOCK.time(), sender=SENDER, **filters)
     emails = sum(int(row.total_number) for row in body.data.stat)
     opens = sum(int(row.rcpt_open_count) for row in body.data.stat)
-    return emails == truth.emails > 0 and 0 <= truth.opens - opens < 50
+    return (emails, opens) == (truth.emails, truth.opens) > (0, 0)
 
 
 def test_the_sync_client_gets_the_truth(simulator: Simulator) -> None:
@@ -137,7 +144,7 @@ def test_the_sdk_lists_what_the_account_has(simulator: Simulator) -> None:
 
 
 def test_the_sdk_may_come_with_a_token() -> None:
-    with serving(Simulator(security_token="CAIS+T/==")) as simulator:
+    with serving(made(security_token="CAIS+T/==")) as simulator:
         bearer = client(simulator, security_token="CAIS+T/==")
         assert bearer.get_track_list_with_options(question(), ONCE).status_code == 200
         with pytest.raises(Exception, match=r"InvalidSecurityToken\.MismatchWithAccessKey"):
@@ -154,7 +161,7 @@ def test_the_sdk_may_come_with_a_token() -> None:
     ],
 )
 def test_the_sdk_understands_what_is_refused(fault: str, code: str) -> None:
-    with serving(Simulator(faults=[Fault(fault)])) as simulator, pytest.raises(Exception, match=code) as caught:
+    with serving(made(faults=[Fault(fault)])) as simulator, pytest.raises(Exception, match=code) as caught:
         client(simulator).get_track_list_with_options(question(), ONCE)
     assert caught.value.code == code  # type: ignore[attr-defined]
 
