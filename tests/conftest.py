@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,15 @@ for name in (
     "ALIBABA_CLOUD_SECURITY_TOKEN",
 ):
     os.environ.pop(name, None)
+os.environ["PYTHONFAULTHANDLER"] = "1"  # a program that crashes shows where
 
+DOT_OF = 25
+"""Tests that pass for each dot of the progress: a run is a few lines, and failures are easy to see."""
 READS_CLOCK = "suite_clock/readers"
 """A property of a test's report, and the key under which pytest's cache keeps the tests that have it."""
 _reports: dict[str, bool] = {}
 """The tests that ran, and whether they read the suite's clock."""
+_passed = count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,18 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not _is_worker(config):  # a worker follows the clock of the process that started it
-        suite_clock.start(config.getoption("--clock-start"))
+    if _is_worker(config):  # it follows the clock of the process that started it
+        return
+    suite_clock.start(config.getoption("--clock-start"))
+    if config.getoption("--clock-readers"):
+        config.args[:] = sorted({file for name in _known_readers(config) if Path(file := name.split("::")[0]).exists()})
+        if not config.args:
+            raise pytest.UsageError("which tests read the suite's clock is not known yet: run all tests once")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--clock-readers"):
-        return
-    readers = set(_known_readers(config))
-    if not readers:
-        raise pytest.UsageError("which tests read the suite's clock is not known yet: run them all once")
-    config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in readers])
-    items[:] = [each for each in items if each.nodeid in readers]
+    if config.getoption("--clock-readers"):
+        readers = set(_known_readers(config))
+        config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in readers])
+        items[:] = [each for each in items if each.nodeid in readers]
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +57,12 @@ def _readings_of_the_suites_clock(record_property: Callable[[str, object], None]
     before = suite_clock.readings()
     yield
     record_property(READS_CLOCK, suite_clock.readings() > before)
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    if report.when != "call" or not report.passed or config.get_verbosity() >= 0:
+        return None
+    return "passed", "" if next(_passed) % DOT_OF else ".", "PASSED"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

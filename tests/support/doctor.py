@@ -22,6 +22,8 @@ KEYS = {
     "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
 }
 NOW = "2026-04-22T10:15:30+00:00"
+TRAFFIC = Traffic()
+"""The mail that simulators share unless they are given another: what is counted once is known to all of them."""
 QUERIES = f"""
       - name: account
       - name: by_sender
@@ -52,7 +54,7 @@ def simulator(
     *struck: Fault, clock: Clock | None = None, traffic: Traffic | None = None, **habits: object
 ) -> Simulator:
     return Simulator(
-        traffic or Traffic(),
+        traffic or TRAFFIC,
         key_id=ID,
         secret=SECRET,
         security_token=TOKEN,
