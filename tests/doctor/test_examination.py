@@ -26,7 +26,8 @@ from exporter.directmail.errors import AuthError, DirectMailError, InvalidReques
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import allowing, assuming
 from exporter.doctor import report
-from exporter.doctor.examination import MOST_CALLS, MOST_FAILURES, examine
+from exporter.doctor.calls import MOST_CALLS, MOST_FAILURES
+from exporter.doctor.examination import examine
 from exporter.doctor.failures import explain
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Question
 from exporter.doctor.report import Report

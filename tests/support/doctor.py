@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from exporter.clock import Clock
 from exporter.config import loader
 from exporter.doctor import report
-from exporter.doctor.examination import MOST_CALLS, examine
+from exporter.doctor.calls import MOST_CALLS
+from exporter.doctor.examination import examine
 from exporter.doctor.findings import PROBLEM, Finding
 from exporter.doctor.report import Report
 from exporter.simulator.faults import Fault
