@@ -1,11 +1,13 @@
-"""What every test stands on: no real account, no metadata address, real programs where they are needed."""
+"""What every test stands on: no real account, no metadata address, a clock with a start, real programs when needed."""
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
+import suite_clock
 
 os.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
 for name in (
@@ -14,6 +16,81 @@ for name in (
     "ALIBABA_CLOUD_SECURITY_TOKEN",
 ):
     os.environ.pop(name, None)
+os.environ["PYTHONFAULTHANDLER"] = "1"  # a program that crashes shows where
+
+DOT_OF = 25
+"""Tests that pass for each dot of the progress: a run is a few lines, and failures are easy to see."""
+READS_CLOCK = "suite_clock/readers"
+"""A property of a test's report, and the key under which pytest's cache keeps the tests that have it."""
+_reports: dict[str, bool] = {}
+"""The tests that ran, and whether they read the suite's clock."""
+_passed = count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("clock")
+    start = "The moment at which the suite's clock starts.  [default: %(default)s]"
+    group.addoption("--clock-start", default=suite_clock.START, metavar="ISO", help=start)
+    readers = "Run only the tests that read the suite's clock when they ran last: those it could make a difference to."
+    group.addoption("--clock-readers", action="store_true", help=readers)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _is_worker(config):  # it follows the clock of the process that started it
+        return
+    suite_clock.start(config.getoption("--clock-start"))
+    if config.getoption("--clock-readers"):
+        config.args[:] = sorted({file for name in _known_readers(config) if Path(file := name.split("::")[0]).exists()})
+        if not config.args:
+            raise pytest.UsageError("which tests read the suite's clock is not known yet: run all tests once")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--clock-readers"):
+        readers = set(_known_readers(config))
+        config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in readers])
+        items[:] = [each for each in items if each.nodeid in readers]
+
+
+@pytest.fixture(autouse=True)
+def _readings_of_the_suites_clock(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    before = suite_clock.readings()
+    yield
+    record_property(READS_CLOCK, suite_clock.readings() > before)
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    if report.when != "call" or not report.passed or config.get_verbosity() >= 0:
+        return None
+    return "passed", "" if next(_passed) % DOT_OF else ".", "PASSED"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        _reports[report.nodeid] = dict(report.user_properties).get(READS_CLOCK, False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not _is_worker(session.config) and session.config.pluginmanager.hasplugin("cacheprovider"):
+        known = set(_known_readers(session.config)) - _reports.keys()
+        known |= {name for name, reads in _reports.items() if reads}
+        session.config.cache.set(READS_CLOCK, sorted(known))
+
+
+def _known_readers(config: pytest.Config) -> list[str]:
+    return config.cache.get(READS_CLOCK, []) if config.pluginmanager.hasplugin("cacheprovider") else []
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Return whether xdist started this process."""
+    return hasattr(config, "workerinput")
+
+
+@pytest.fixture(scope="module")
+def machine_clock() -> Iterator[None]:
+    """Give a module the machine's clock, where its programs have no other: containers, Prometheus."""
+    with suite_clock.suspended():
+        yield
 
 
 @pytest.fixture(scope="session")

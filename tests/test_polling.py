@@ -46,7 +46,7 @@ def simulator(*faults: Fault, largest_page: int = 1000, speed: float = 1.0) -> S
 def write_config(path: Path, endpoint: str, queries: str, head: str = "") -> Path:
     path.write_text(
         f"{head}\npoll_interval: 12h\nwindows: [today]\ntargets:\n  - name: shop\n    endpoint: {endpoint}\n"
-        f"    rate_limit_per_minute: 6000\n    timeout: 5s\n    queries: {queries}"
+        f"    rate_limit_per_minute: 6000\n    timeout: 60s\n    queries: {queries}"
     )
     return path
 

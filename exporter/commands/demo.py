@@ -3,36 +3,44 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
 from exporter.app import App, Options
-from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.commands import exit_status
 from exporter.commands.demo_past import moments, replay
 from exporter.commands.history_export import Backfill
-from exporter.commands.simulate import faults_flag, incidents_flag, made_simulator, speed_flag
+from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, made_simulator, read_zone, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
 from exporter.plan import validation
 from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
 from exporter.simulator.server import Habits, Simulator
-from exporter.simulator.traffic import Traffic
+from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
 
-CALLS_PER_MINUTE = 7200
-"""In real time: some 900 cells are there within 10 seconds."""
+CALLS_PER_MINUTE = 15_000
+"""In real time: some 900 cells are there within 5 seconds."""
 POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
 """In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
 ADDRESS = "127.0.0.1:10058"
 JOB, TARGET = "directmail", "demo"
 DAY = 86_400.0
+MORNING = 9
+"""The hour of the day at which the demo starts: mail is sent and read, so that incidents show within minutes."""
 
 
 @click.command()
 @click.option("--listen", default=ADDRESS, show_default=True, help="Address of the exporter.")
 @speed_flag(1000)
+@click.option(
+    "--timezone",
+    callback=read_zone,
+    help="Where the account's day begins.  [default: where it is between 9 and 10 in the morning]",
+)
 @incidents_flag
 @faults_flag
 @click.option(
@@ -41,15 +49,25 @@ DAY = 86_400.0
     help="Write the last 30 days to this file first, for promtool.",
 )
 def command(
-    listen: str, speed: float, incidents: tuple[str, ...], faults: tuple[str, ...], history: Path | None
+    listen: str,
+    speed: float,
+    timezone: ZoneInfo | None,
+    incidents: tuple[str, ...],
+    faults: tuple[str, ...],
+    history: Path | None,
 ) -> None:
     """Run exporter and simulator together; no account needed."""
-    simulator = made_simulator(speed, incidents, faults, habits=Habits(calls_per_minute=2 * CALLS_PER_MINUTE))
+    clock = made_clock(speed)
+    zone = timezone or morning_zone(clock.time())
+    habits = Habits(calls_per_minute=2 * CALLS_PER_MINUTE)
+    simulator = made_simulator(clock, incidents, faults, choices=Choices(zone), habits=habits)
 
     def started(addresses: list[str]) -> None:
+        time = datetime.fromtimestamp(clock.time(), zone)
         exit_status.say(f"Metrics:  http://{addresses[0]}/metrics")
         exit_status.say(f"Status:   http://{addresses[0]}/")
-        exit_status.say("All windows are filled within half a minute. Ctrl-C ends the demo.")
+        exit_status.say(f"It is {time:%H:%M} where the account's day begins ({zone}).")
+        exit_status.say("All windows are filled within ten seconds. Ctrl-C ends the demo.")
         if history is not None:
             data = history.with_suffix("")
             exit_status.say("A Prometheus that has the last 30 days and scrapes this demo:")
@@ -63,7 +81,13 @@ def command(
     exit_status.run(run(simulator, options, speed, started, history))
 
 
-def settings(endpoint: str, speed: float = 1.0) -> Config:
+def morning_zone(now: float) -> ZoneInfo:
+    """Return a zone in which it is between 9 and 10 in the morning at that time."""
+    ahead = (MORNING - datetime.fromtimestamp(now, UTC).hour + 12) % 24 - 12
+    return ZoneInfo(f"Etc/GMT{-ahead:+d}")  # POSIX' sign: Etc/GMT-8 is 8 hours ahead of UTC
+
+
+def settings(endpoint: str, speed: float = 1.0, zone: ZoneInfo = SHANGHAI) -> Config:
     """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
     senders = sorted({stream.sender for stream in STREAMS})
     tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
@@ -76,7 +100,7 @@ reported_rates: true
 targets:
   - name: {TARGET}
     endpoint: {endpoint}
-    timezone: Asia/Shanghai
+    timezone: {zone}
     rate_limit_per_minute: {CALLS_PER_MINUTE / speed:g}
     queries:
       - name: account
@@ -101,17 +125,12 @@ def past(traffic: Traffic, until: float, instance: str, days: float = 30.0, step
     Read it with `--query.lookback-delta` a little longer than the step.
     """
     polled = replace(
-        settings("http://127.0.0.1:1", speed=USUAL_POLL / POLL_SECONDS),
+        settings("http://127.0.0.1:1", USUAL_POLL / POLL_SECONDS, traffic.choices.zone),
         windows=("today", "yesterday", "7d"),
         refresh=Refresh(recent=3 * 3600, older=DAY),
     )
     times = moments(until - days * DAY, until, step)
     return replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance})
-
-
-def clock(speed: float) -> Clock:
-    """Return the clock that both sides of the demo go by."""
-    return SystemClock() if speed == 1 else VirtualClock(speed)
 
 
 async def run(
@@ -130,8 +149,9 @@ async def run(
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": simulator.secret,
     }
     async with simulator.listen() as url:
+        made = settings(url, speed, simulator.traffic.choices.zone)
         if history is not None:
-            past = Backfill(settings(url, speed), simulator.clock, environment=environment)
+            past = Backfill(made, simulator.clock, environment=environment)
             await past.run(history, lambda progress: None, asyncio.Event())
-        exporter = App(settings(url, speed), options, clock=simulator.clock, environment=environment)
+        exporter = App(made, options, clock=simulator.clock, environment=environment)
         await exporter.run(started)

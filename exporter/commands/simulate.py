@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from exporter.clock import SystemClock, VirtualClock
+from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.commands import exit_status
 from exporter.simulator import faults as known_faults
 from exporter.simulator import incidents as known_incidents
@@ -60,6 +60,14 @@ def speed_flag(most: int) -> Callable[[Decorated], Decorated]:
         show_default=True,
         help="How fast the clock runs.",
     )
+
+
+def read_zone(context: click.Context, option: click.Parameter, name: str | None) -> ZoneInfo | None:
+    """Return the zone of a flag's value, None for no value. Raise BadParameter for an unknown one."""
+    try:
+        return ZoneInfo(name) if name is not None else None
+    except (ZoneInfoNotFoundError, ValueError):
+        raise click.BadParameter(f"{name!r} is not a time zone") from None
 
 
 @click.command()
@@ -130,7 +138,9 @@ def speed_flag(most: int) -> Callable[[Decorated], Decorated]:
     show_default=True,
     help="What a sender's DailyCount and MonthCount are.",
 )
-@click.option("--timezone", default="Asia/Shanghai", show_default=True, help="Where the day begins.")
+@click.option(
+    "--timezone", default="Asia/Shanghai", callback=read_zone, show_default=True, help="Where the day begins."
+)
 @click.option("--hourly", is_flag=True, help="Answers are of the last full hour, 15 minutes late.")
 @incidents_flag
 @faults_flag
@@ -149,7 +159,7 @@ def command(
     no_dedicated_ips: str | None,
     user_status: str,
     sender_counts: str,
-    timezone: str,
+    timezone: ZoneInfo,
     hourly: bool,
     incidents: tuple[str, ...],
     faults: tuple[str, ...],
@@ -158,10 +168,7 @@ def command(
 
     It accepts the key in SIMULATOR_ACCESS_KEY_ID and SIMULATOR_ACCESS_KEY_SECRET, or a made-up one.
     """
-    try:
-        choices = Choices(ZoneInfo(timezone), attribution, hourly)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise click.BadParameter(f"{timezone!r} is not a time zone", param_hint="--timezone") from None
+    choices = Choices(timezone, attribution, hourly)
     habits = Habits(
         rows=rows,
         rate_format=rate_format,
@@ -174,30 +181,34 @@ def command(
         user_status=user_status,
         sender_counts=sender_counts,
     )
-    simulator = made_simulator(speed, incidents, faults, seed=seed, choices=choices, habits=habits)
+    simulator = made_simulator(made_clock(speed), incidents, faults, seed=seed, choices=choices, habits=habits)
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
     simulator.signing_time = time.time  # only the mail goes faster, not who asks
     exit_status.run(_serve(simulator, listen, lambda url: exit_status.say(f"GetTrackList: {url}")))
 
 
+def made_clock(speed: float) -> Clock:
+    """Return a clock that starts now and runs `speed` times as fast as the machine's."""
+    return SystemClock() if speed == 1 else VirtualClock(speed)
+
+
 def made_simulator(
-    speed: float,
+    clock: Clock,
     incident_texts: tuple[str, ...],
     fault_texts: tuple[str, ...],
     *,
     habits: Habits,
     seed: int = 7,
-    choices: Choices | None = None,
+    choices: Choices,
 ) -> Simulator:
-    """Return a simulator whose mail goes `speed` times as fast. Raise BadParameter for what it does not know."""
-    clock = SystemClock() if speed == 1 else VirtualClock(speed)
+    """Return a simulator whose mail goes by the clock. Raise UsageError for an unknown incident or fault."""
     try:
         planned = [known_incidents.parse(text, clock.time()) for text in incident_texts]
         broken = [known_faults.parse(text) for text in fault_texts]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return Simulator(Traffic(seed, choices or Choices(), planned), clock=clock, habits=habits, faults=broken)
+    return Simulator(Traffic(seed, choices, planned), clock=clock, habits=habits, faults=broken)
 
 
 async def _serve(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:

@@ -163,7 +163,7 @@ async def test_a_real_prometheus_has_the_thirty_days(tool: Callable[[str], Path]
     async with prometheus(tool, tmp_path, "127.0.0.1:9") as server:
         for sender in SENDERS[:2]:
             expression = f'directmail_track_day_emails{{account_name="{sender}"}}[32d]'
-            (series,) = await server.query(expression)
+            (series,) = await server.query(expression, now)
             expected = [
                 api.traffic.counts(today - timedelta(days=age), now, sender=sender).emails for age in range(30, 0, -1)
             ]

@@ -9,11 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 
 from exporter import __revision__, __version__
-from exporter.commands import demo
 from exporter.simulator import faults, incidents
 from exporter.web.sockets import BindError, split_address
 from tests.support.command_line import run
@@ -144,6 +142,7 @@ def test_mistakes_of_the_plan_are_told_together_with_those_of_the_schema(tmp_pat
         pytest.param(["simulate", "--timezone", "Mars/Phobos"], id="unknown-zone"),
         pytest.param(["simulate", "--fault", "gremlins"], id="unknown-fault"),
         pytest.param(["demo", "--incident", "alien_spam"], id="unknown-incident"),
+        pytest.param(["demo", "--timezone", "Mars/Phobos"], id="unknown-zone-of-the-demo"),
         pytest.param(["demo", "--speed", "0"], id="time-that-stands-still"),
         pytest.param(["no-such-command"], id="unknown-command"),
     ],
@@ -259,59 +258,6 @@ async def test_a_reader_of_the_demo_who_leaves_does_not_end_it() -> None:
     _, errors = await process.communicate()
     os.close(writer)
     assert (process.returncode, b"Traceback" in errors) == (0, False)
-
-
-async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an_account() -> None:
-    async with program("demo", "--listen", "127.0.0.1:0") as demo:
-        address = await demo.address()
-        await demo.line_with("Metrics:")
-        text = await until(
-            f"http://{address}/metrics", 'esp="others",query="by_esp",tag_name="",target="demo",window="30d"'
-        )
-        assert await demo.end() == 0
-    for window in ("today", "yesterday", "7d", "30d"):
-        assert f'window="{window}"' in text
-    for query in ("account", "by_sender", "by_esp", "by_tag", "by_dedicated_ip", "by_config_set_id"):
-        assert f'query="{query}"' in text
-    assert "directmail_track_reported_unique_open_rate{" in text
-    assert 'directmail_up{target="demo"} 1.0' in text
-
-
-@pytest.mark.parametrize("speed", ["1", "61", "600", "1000"])
-def test_the_demo_can_go_as_fast_as_it_says(speed: str) -> None:
-    given = demo.command.make_context("demo", ["--speed", speed]).params["speed"]
-    assert demo.settings("http://127.0.0.1:1", given).targets
-
-
-def test_the_demo_refuses_a_speed_that_its_budget_has_no_calls_for() -> None:
-    with pytest.raises(click.BadParameter, match="1<=x<=1000"):
-        demo.command.make_context("demo", ["--speed", "1001"])
-
-
-async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:
-    opens = 'directmail_track_unique_open_ratio{account_name="news@mail.example.com",config_set_id="",dedicated_ip="",'
-    flags = ("--incident", "bad_subject:start=-20d,for=20d,factor=0.01")
-    async with program("demo", "--listen", "127.0.0.1:0", *flags) as demo:
-        address = await demo.address()
-        text = await until(
-            f"http://{address}/metrics",
-            f'{opens}dedicated_ip_pool_id="",esp="",query="by_sender",tag_name="",target="demo",window="7d"',
-        )
-        await demo.end()
-    line = next(
-        line for line in text.splitlines() if line.startswith(opens) and 'esp=""' in line and 'window="7d"' in line
-    )
-    assert float(line.rsplit(" ", 1)[1]) < 0.2
-
-
-async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_path: Path) -> None:
-    history = tmp_path / "history.om"
-    async with program("demo", "--listen", "127.0.0.1:0", "--history", str(history)) as demo:
-        await demo.line_with(f"promtool tsdb create-blocks-from openmetrics {history} {tmp_path / 'history'}")
-        assert await demo.end() == 0
-    text = history.read_text()
-    assert text.count('directmail_track_day_emails{query="account",') == 30
-    assert text.endswith("# EOF\n")
 
 
 async def test_the_simulator_answers_until_it_is_ended() -> None:

@@ -13,7 +13,7 @@ from tests.support.certificates import Authority
 from tests.support.containers import BASE, IMAGE, Engine, engine
 from tests.support.processes import free_port, get, until
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.usefixtures("machine_clock")]
 
 REVISION = "0123abc"
 MEGABYTE = 1_000_000

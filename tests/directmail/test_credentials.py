@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import suite_clock
 from aiohttp import web
 
 from exporter.directmail.credential_provider import provider
@@ -473,7 +474,8 @@ class TestTemporaryCredentials:
         async with serving(metadata) as proxy, serving(sts) as address:
             program = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", GUARDED, kind, str(tmp_path / "file"), address),
-                env={"HOME": str(tmp_path), "HTTP_PROXY": proxy, "http_proxy": proxy, "NO_PROXY": "127.0.0.1"},
+                env=suite_clock.environment()
+                | {"HOME": str(tmp_path), "HTTP_PROXY": proxy, "http_proxy": proxy, "NO_PROXY": "127.0.0.1"},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_every_picture_and_page_that_the_readme_shows_is_there() -> None:
 def test_the_readme_begins_with_the_two_commands() -> None:
     commands = [line.split()[1] for line in README.splitlines()[:20] if line.startswith("    make")]
     assert commands == ["demo", "test"]
+
+
+def test_the_readme_says_which_tests_make_test_leaves_out_and_what_runs_them() -> None:
+    table = dict(re.findall(r"^\| `make ([\w-]+)` \| `(\w+)` \|", README, re.MULTILINE))
+    pytest_options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    marked = {line.partition(":")[0] for line in pytest_options["markers"]}
+    assert set(table.values()) == marked == set(re.findall(r"not (\w+)", pytest_options["addopts"]))
+    makefile = (ROOT / "Makefile").read_text()
+    for target, marker in table.items():
+        assert re.search(rf"^{target}:.*\n\t.* -m {marker} ", makefile, re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(targets:.*?)```", README, re.DOTALL))

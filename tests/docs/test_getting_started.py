@@ -69,8 +69,8 @@ def test_every_other_command_is_one_of_the_shell_or_of_this_repository() -> None
 
 
 def test_every_check_of_the_doctor_is_explained_and_no_other() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").glob("*.py"))
-    found = set(re.findall(r'(?:Finding|_find|_finding)\(\s*"(\w+)"', sources))
+    sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").rglob("*.py"))
+    found = set(re.findall(r'(?:Finding|find|_finding)\(\s*"(\w+)"', sources))
     found |= set(re.findall(r'check = "(\w+)" if alone else "(\w+)"', sources)[0])
     assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", TEXT, re.MULTILINE)) == found
 
@@ -79,7 +79,7 @@ def test_the_example_of_a_report_has_the_words_of_one() -> None:
     shown = re.findall(r"^      (\w+) +(\w+) ", TEXT, re.MULTILINE)
     assert shown
     assert {level for level, _ in shown} <= set(LEVELS)
-    sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").glob("*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").rglob("*.py"))
     for words in ("may not call", "Attach this policy to it", "The rest was not tried.", "agrees with the API's"):
         assert words in TEXT
         assert words in sources

@@ -1,14 +1,20 @@
 """What the doctor makes of good answers: oddities that no simulator has, and what cannot be told."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from exporter.config import loader
 from exporter.directmail.answers import Page, Row
 from exporter.directmail.model import Filters
-from exporter.doctor import checks
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Question
+from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
+from exporter.plan import target_plan
+from tests.support.doctor import config_text
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOW = datetime.fromisoformat("2026-04-22T10:15:30+00:00").timestamp()
@@ -39,6 +45,23 @@ def week(*rows: Row, **page: int | None) -> Answer:
     return answer(*rows, start=WEEK_AGO, end=TODAY, **page)  # type: ignore[arg-type]
 
 
+def evidence(*of_days: Answer, zone: str = "Asia/Shanghai", **known: Any) -> Evidence:
+    """Return what is known of a target whose days were answered like this."""
+    sound, _ = loader.parse(config_text("https://dm.example.com", zone=zone))
+    assert sound is not None
+    (target,) = sound.targets
+    made = Evidence(sound, target, target_plan.make(sound, target), NOW, TODAY, ended_at=NOW, days=list(of_days))
+    for name, value in known.items():
+        setattr(made, name, value)
+    return made
+
+
+def found_by(check: Callable[[Evidence], Finding | None], known: Evidence) -> Finding:
+    finding = check(known)
+    assert finding is not None
+    return finding
+
+
 @pytest.mark.parametrize(
     ("ahead", "level", "says"),
     [
@@ -50,7 +73,7 @@ def week(*rows: Row, **page: int | None) -> Answer:
     ],
 )
 def test_the_clock(ahead: tuple[float, float] | None, level: str, says: str) -> None:
-    found = checks.clock(ahead)
+    found = clock.clock(evidence(ahead=ahead))
     assert (found.level, says in found.text) == (level, True)
 
 
@@ -69,7 +92,7 @@ def test_the_clock(ahead: tuple[float, float] | None, level: str, says: str) -> 
     ],
 )
 def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
-    found = checks.rates([answer(*rows)])
+    found = found_by(numbers.rates, evidence(answer(*rows)))
     assert (found.level, says in found.text) == (level, True)
 
 
@@ -88,27 +111,27 @@ def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
     ],
 )
 def test_how_fresh_the_newest_record_is(created: str | None, level: str, says: str) -> None:
-    found = checks.freshness([answer(row(created))], NOW)
+    found = days.freshness(evidence(answer(row(created))))
     assert found.level == level
     assert says in found.text + found.mend
 
 
 def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> None:
     empty = row("2026-04-22T10:14Z", counts=(0, 0, 0, 0, 0))
-    found = checks.freshness([answer(row("2026-04-22T10:00Z"), empty), answer(row("2026-04-21T10:00Z"))], NOW)
+    found = days.freshness(evidence(answer(row("2026-04-22T10:00Z"), empty), answer(row("2026-04-21T10:00Z"))))
     assert "16m ago" in found.text
 
 
 def test_a_days_only_record_does_not_tell_its_age() -> None:
     whole = week(row("2026-04-20T16:00Z"), row("2026-04-21T16:00Z"))
     alone, beside = (answer(*rows, start=TODAY) for rows in (whole.page.rows[1:], whole.page.rows))
-    assert "the day's beginning" in checks.freshness([whole, alone], NOW).text
-    assert "the day's beginning" not in checks.freshness([whole, beside], NOW).text
+    assert "the day's beginning" in days.freshness(evidence(whole, alone)).text
+    assert "the day's beginning" not in days.freshness(evidence(whole, beside)).text
 
 
 def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_problem() -> None:
     whole = week(row("2026-04-20T02:00Z"), row("2026-04-21T02:00Z"))
-    found = checks.one_day(whole, [answer(start=TODAY), answer()], SHANGHAI)
+    found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
     assert found.level == PROBLEM
     assert "some of it of 2026-04-21" in found.text
     assert "timezone" in found.mend
@@ -124,7 +147,7 @@ def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_probl
     ],
 )
 def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
-    found = checks.one_day(whole, [answer(start=TODAY), answer()], SHANGHAI)
+    found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
     assert (found.level, found.text.startswith("Cannot tell")) == (NOTE, True)
 
 
@@ -138,7 +161,7 @@ def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
     ],
 )
 def test_the_day_that_is_asked_alone_is_the_newest_closed_one_with_mail(rows: list[str | None], day: date) -> None:
-    assert checks.newest_closed_day(week(*map(row, rows)), TODAY, SHANGHAI) == day
+    assert days.newest_closed_day(week(*map(row, rows)), TODAY, SHANGHAI) == day
 
 
 @pytest.mark.parametrize(
@@ -155,14 +178,16 @@ def test_the_day_that_is_asked_alone_is_the_newest_closed_one_with_mail(rows: li
     ],
 )
 def test_where_the_day_begins(created: list[str | None], level: str, says: str) -> None:
-    found = checks.timezone(SHANGHAI, NOW, [answer(*map(row, created))], answer(start=TODAY + timedelta(days=1)))
+    found = found_by(
+        days.timezone, evidence(answer(*map(row, created)), tomorrow=answer(start=TODAY + timedelta(days=1)))
+    )
     assert found.level == level
     assert says in found.text
 
 
 def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
     tomorrow = answer(row(), start=date(2026, 4, 23))
-    found = checks.timezone(ZoneInfo("America/New_York"), NOW, [], tomorrow)
+    found = found_by(days.timezone, evidence(zone="America/New_York", tomorrow=tomorrow))
     assert found.level == PROBLEM
     assert "UTC+13:45 or further east" in found.mend
     assert "Shanghai" not in found.mend
@@ -186,7 +211,7 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
     ],
 )
 def test_pages(first: Answer, second: Answer | None, level: str, says: str) -> None:
-    found = checks.pages([first], first, second)
+    found = found_by(pages.pages, evidence(first, whole=first, second_page=second))
     assert (found.level, says in found.text) == (level, True)
 
 
@@ -201,7 +226,7 @@ def test_pages(first: Answer, second: Answer | None, level: str, says: str) -> N
     ],
 )
 def test_the_page_size(day: Answer, level: str, says: str) -> None:
-    found = checks.page_size(100, day)
+    found = found_by(pages.page_size, evidence(day))
     assert (found.level, says in found.text) == (level, True)
 
 
@@ -219,6 +244,6 @@ def test_the_page_size(day: Answer, level: str, says: str) -> None:
 )
 def test_an_empty_breakdown(filters: Filters, emails: int, level: str) -> None:
     whole = week(row(counts=(emails, 0, 0, 0, 0)))
-    found = checks.filtered(answer(filters=filters), whole)
+    found = breakdowns.compared(answer(filters=filters), whole)
     assert found.level == level
     assert found.mend

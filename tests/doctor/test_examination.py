@@ -26,7 +26,8 @@ from exporter.directmail.errors import AuthError, DirectMailError, InvalidReques
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import allowing, assuming
 from exporter.doctor import report
-from exporter.doctor.examination import MOST_CALLS, MOST_FAILURES, examine
+from exporter.doctor.calls import MOST_CALLS, MOST_FAILURES
+from exporter.doctor.examination import examine
 from exporter.doctor.failures import explain
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Question
 from exporter.doctor.report import Report
@@ -157,7 +158,7 @@ ENDS_AT_ONCE = ("throttling", "connection", "access")
 @pytest.mark.parametrize("name", faults.NAMES)
 async def test_every_fault_is_explained(name: str) -> None:
     check, level = EXPECTED[name]
-    settings = "timeout: 3s" if name in ("hang", "slow_drip") else ""
+    settings = "timeout: 500ms" if name in ("hang", "slow_drip") else ""
     found = await visit(simulator(Fault(name, seconds=0.01)), settings=settings)
     assert (check, level) in {(each.check, each.level) for each in found.report.findings}
     assert_readable(found.report)
@@ -381,7 +382,7 @@ async def test_a_tag_without_mail_is_a_note_beside_its_sender() -> None:
 
 
 async def test_an_esp_that_changes_nothing_may_be_ignored() -> None:
-    api = simulator()
+    api = simulator(traffic=Traffic())
     chosen = api.traffic._chosen
     api.traffic._chosen = lambda filters: chosen({**filters, "esp": ""})  # type: ignore[method-assign]
     found = await visit(api)

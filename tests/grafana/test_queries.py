@@ -24,7 +24,7 @@ ALL = ".+"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
+async def server(machine_clock: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     async with observatory(tmp_path_factory.mktemp("observatory")) as running:
         yield running
 

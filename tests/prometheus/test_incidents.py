@@ -16,7 +16,7 @@ from tools.stack import incidents, rules
 from tools.stack.prometheus import Prometheus, alertmanager, prometheus
 from tools.stack.receiver import Receiver, receiver
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("machine_clock")]
 
 SPEED = 600
 """An hour of mail in six seconds."""
@@ -48,13 +48,13 @@ async def live(folder: Path, *ahead: str) -> AsyncIterator[Live]:
         exporter = await stack.enter_async_context(
             program("127.0.0.1:0", str(SPEED), *ahead, module="tools.stack.live")
         )
-        began = float((await exporter.line_with("clock=")).removeprefix("clock="))
+        at_zero = float((await exporter.line_with("clock=")).removeprefix("clock="))
         address = await exporter.address()
         told = await stack.enter_async_context(receiver())
         alerts = await stack.enter_async_context(alertmanager(folder, rules.routes(told.address, ROUTES_SPEED)))
         config = {
             "global": {"scrape_interval": "400ms", "scrape_timeout": "400ms"},
-            "rule_files": [str(path) for path in rules.scaled(folder, SPEED, began * (1 - SPEED))],
+            "rule_files": [str(path) for path in rules.scaled(folder, SPEED, at_zero)],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alerts.removeprefix("http://")]}]}]},
             "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [address]}]}],
         }

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -24,6 +23,7 @@ from alibabacloud_dm20151123.models import (
 )
 from alibabacloud_tea_openapi.models import Config
 from alibabacloud_tea_util.models import RuntimeOptions
+from suite_clock import machine_time
 
 from exporter.directmail.listing import OPERATIONS, Listing, page
 from exporter.simulator.domains import id_of
@@ -60,8 +60,8 @@ def serving(simulator: Simulator) -> Iterator[Simulator]:
 
 
 def made(**options: Any) -> Simulator:
-    """Return a simulator whose mail stands still; the SDK signs with the time of day."""
-    return Simulator(clock=ScriptedClock(NOW), signing_time=time.time, **options)
+    """Return a simulator whose mail stands still; the SDK dates its requests by the machine's clock."""
+    return Simulator(clock=ScriptedClock(NOW), signing_time=machine_time, **options)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The simulator on the wire: who is let in, what is refused, what is paged, what is spoilt."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from typing import Any
@@ -359,13 +358,9 @@ async def test_a_second_answer_comes_behind_the_first() -> None:
 
 @pytest.mark.parametrize("fault", ["hang", "reset", "slow", "slow_drip"])
 async def test_faults_of_the_line_leave_the_server_alive(fault: str) -> None:
-    simulator = made(faults=[Fault(fault, times=1, seconds=0.2)])
-    begun = time.monotonic()
+    simulator = made(faults=[Fault(fault, times=1, seconds=3600)])
     async with simulator.listen():
-        if fault == "slow":
-            assert (await ask(simulator, DAYS)).status == 200
-            assert time.monotonic() - begun > 0.2
-        elif fault == "reset":
+        if fault == "reset":
             with pytest.raises(aiohttp.ClientConnectionError):
                 await ask(simulator, DAYS)
         else:
@@ -373,7 +368,6 @@ async def test_faults_of_the_line_leave_the_server_alive(fault: str) -> None:
                 async with asyncio.timeout(0.2):
                     await ask(simulator, DAYS)
         assert (await ask(simulator, DAYS)).status == 200
-    assert time.monotonic() - begun < 8
 
 
 async def test_faults_of_paging_lie_about_the_pages() -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from exporter.clock import Clock
 from exporter.config import loader
 from exporter.doctor import report
-from exporter.doctor.examination import MOST_CALLS, examine
+from exporter.doctor.calls import MOST_CALLS
+from exporter.doctor.examination import examine
 from exporter.doctor.findings import PROBLEM, Finding
 from exporter.doctor.report import Report
 from exporter.simulator.faults import Fault
@@ -22,6 +23,8 @@ KEYS = {
     "ALIBABA_CLOUD_SECURITY_TOKEN": TOKEN,
 }
 NOW = "2026-04-22T10:15:30+00:00"
+TRAFFIC = Traffic()
+"""The mail that simulators share unless they are given another: what is counted once is known to all of them."""
 QUERIES = f"""
       - name: account
       - name: by_sender
@@ -52,7 +55,7 @@ def simulator(
     *struck: Fault, clock: Clock | None = None, traffic: Traffic | None = None, **habits: object
 ) -> Simulator:
     return Simulator(
-        traffic or Traffic(),
+        traffic or TRAFFIC,
         key_id=ID,
         secret=SECRET,
         security_token=TOKEN,

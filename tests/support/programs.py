@@ -22,7 +22,7 @@ targets:
   - name: shop
     endpoint: {endpoint}
     rate_limit_per_minute: 6000
-    timeout: 5s
+    timeout: 60s
     queries:
       - name: by_sender
         account_name: [{", ".join(senders or SENDERS[:2])}]

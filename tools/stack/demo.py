@@ -21,7 +21,7 @@ import aiohttp
 import click
 import yaml
 
-from exporter.commands.demo import JOB
+from exporter.commands.demo import JOB, morning_zone
 from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
 from exporter.simulator import incidents as known
@@ -56,8 +56,8 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
     now = time.time()
     until = now // STEP * STEP
     past = folder / "history.om"
-    story = [dated(text, until) for text in incidents]
-    await programs.run(sys.executable, "-m", "tools.stack.past", past, f"{until:.0f}", where.exporter, *story)
+    story, zone = [dated(text, until) for text in incidents], str(morning_zone(now))
+    await programs.run(sys.executable, "-m", "tools.stack.past", past, f"{until:.0f}", zone, where.exporter, *story)
     await prometheus.load(folder, past)
     past.unlink()
     month = Stretch(until - DAYS * 86_400, until, STEP)
@@ -65,7 +65,7 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
     await _remember(folder, until)
     async with AsyncExitStack() as stack:
         options = [option for text in story for option in ("--incident", text)]
-        exporter = (sys.executable, "-m", "exporter", "demo", "--listen", where.exporter, *options)
+        exporter = (sys.executable, "-m", "exporter", "demo", "--listen", where.exporter, "--timezone", zone, *options)
         ready = f"http://{where.exporter}/-/healthy"
         await stack.enter_async_context(programs.running(*exporter, log=folder / "exporter.log", ready=ready))
         routes = rules.routes(receiver)

@@ -1,6 +1,7 @@
 """A small exporter and its simulator under one fast clock: `python -m tools.stack.live ADDRESS SPEED INCIDENT...`.
 
-Few combinations, so that an hour of them fits into some seconds of a busy machine.
+Few combinations, so that an hour of them fits into some seconds of a busy machine. The clock starts on a morning of
+mail, whatever the hour here.
 """
 
 import asyncio
@@ -16,18 +17,18 @@ from exporter.simulator import incidents
 from exporter.simulator.incidents import PRODUCT
 from exporter.simulator.server import Habits, Simulator
 from exporter.simulator.traffic import Traffic
+from tools.stack.worlds import MOMENT
 
 WINDOWS = ("today", "yesterday")
 
 
 async def run(address: str, speed: float, written: list[str]) -> None:
-    """Run both until SIGTERM; say on stdout when the clock began, at which moment it showed our time.
+    """Run both until SIGTERM; say on stdout what the clock shows at the machine's time 0, from which it runs so fast.
 
     Raise ValueError for an incident that is none, BindError as App.run does.
     """
-    start = time.time()
-    clock = VirtualClock(speed, start)
-    sys.stdout.write(f"clock={start:.6f}\n")
+    clock = VirtualClock(speed, MOMENT)
+    sys.stdout.write(f"clock={MOMENT - time.time() * speed:.6f}\n")
     sys.stdout.flush()
     planned = [incidents.parse(text, clock.time()) for text in written]
     simulator = Simulator(Traffic(incidents=planned), clock=clock, habits=Habits(calls_per_minute=100_000))

@@ -72,7 +72,7 @@ def scaled(folder: Path, speed: float, offset: float) -> list[Path]:
     """Write both rule files for a world whose clock runs `speed` times as fast as Prometheus' own.
 
     Every duration is divided by the speed, and `time()` is the world's: Prometheus' time multiplied by the speed,
-    plus `offset` (the moment at which both clocks agree, times 1 - speed). Nothing else is changed.
+    plus `offset` (what the world's clock shows at Prometheus' time 0). Nothing else is changed.
     """
     clock = f"({offset:.3f} + time() * {speed:g})"
     written = []

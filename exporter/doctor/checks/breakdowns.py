@@ -1,0 +1,34 @@
+"""The check of a filter: an answer beside one with fewer filters."""
+
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.wording import mails
+from exporter.plan.combinations import describe
+
+ENOUGH_MAIL = 100
+"""Mails of which some must pass a filter that works."""
+
+
+def compared(part: Answer, whole: Answer | None) -> Finding:
+    """Return what the answer to a filtered question says beside one with fewer filters, None for none."""
+    filters = part.question.filters
+    name = describe(filters)
+    alone = filters.account_name and not any(filters[1:])
+    check = "sender" if alone else "filters"
+    if part.has_mail:
+        same = whole is not None and [row.counts for row in whole.page.rows] == [row.counts for row in part.page.rows]
+        if same and filters.esp:
+            text = f"{name}: the same numbers as without esp. All mail goes there, or the API ignores the filter."
+            return Finding(check, NOTE, text, "Compare with the console.", part.request_id)
+        return Finding(check, OK, f"{name}: {mails(part.emails)}.")
+    if whole is None or not whole.has_mail:
+        text = f"{name}: nothing, and no other mail to compare with."
+        return Finding(check, NOTE, text, "Run the doctor again when mail was sent.", part.request_id)
+    beside = describe(whole.question.filters) if any(whole.question.filters) else "the account"
+    text = f"{name}: nothing, while {beside} has {mails(whole.emails)}."
+    dedicated = [key for key in ("esp", "dedicated_ip", "dedicated_ip_pool_id") if getattr(filters, key)]
+    if dedicated:
+        mend = f"{' and '.join(dedicated)} is documented for users of dedicated IPs. Without them drop the query: it "
+        mend += "would show 0. With them compare the value with the console."
+        return Finding(check, PROBLEM if whole.emails >= ENOUGH_MAIL else NOTE, text, mend, part.request_id)
+    mend = "Nothing to do if nothing was sent; else check the spelling in the console."
+    return Finding(check, NOTE, text, mend, part.request_id)

@@ -1,0 +1,155 @@
+"""Checks of days: whether one answers alone, where it begins, how fresh its records are."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from exporter.directmail.answers import Row
+from exporter.doctor.checks.clock import CLOCK_NOTE
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.wording import mails, offset, span, utc
+
+_WESTMOST, _EASTMOST = -12.0, 14.25
+"""Hours from UTC between which the zones are, the last exclusive."""
+
+
+def one_day(known: Evidence) -> Finding | None:
+    """Return whether a question about one day (StartTime = EndTime) answers, beside one about the week."""
+    whole, days, zone = known.whole, known.days, known.target.timezone
+    if whole is None or not days:
+        return None
+    seen = [each for each in days if each.has_mail]
+    if seen:
+        best = max(seen, key=lambda each: each.emails)
+        text = f"A question about one day answers: {best.question.start} has {mails(best.emails)}."
+        return Finding("one_day", OK, text)
+    if not whole.has_mail:
+        return Finding("one_day", NOTE, "Cannot tell: there was no mail to ask for.")
+    asked = [each.question.start for each in days]
+    missed = [day for day in asked if any(_day_of(row, zone) == day for row in whole.page.rows if any(row.counts))]
+    text = f"Asked for {' and '.join(map(str, asked))} alone the API has nothing, asked for the week it has "
+    text += mails(whole.emails)
+    if len(whole.page.rows) == 1 or not missed:
+        return Finding("one_day", NOTE, f"Cannot tell: {_small(text)}. Nothing may have been sent on those days.")
+    mend = "Check the target's timezone. If it is right, the API may not count EndTime's day: please report this."
+    return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", mend, days[-1].request_id)
+
+
+def freshness(known: Evidence) -> Finding:
+    """Return how old the newest record with mail is, as far as its CreateTime tells."""
+    answers, now = known.answers, known.ended_at
+    if known.whole is not None and not known.has_mail:
+        return _no_mail(known.whole)
+    rows = [row for each in answers for row in each.page.rows if any(row.counts)]
+    times = [at for row in rows if (at := moment(row.created)) is not None]
+    if not times:
+        return Finding("freshness", NOTE, "Cannot tell: no record has a CreateTime that can be read.")
+    newest = max(times)
+    if newest > now + CLOCK_NOTE:
+        text = f"The newest record is of {utc(newest)}, which is {span(newest - now)} from now: not UTC, it seems."
+        return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
+    text = f"The newest record is of {utc(newest)}, {span(now - newest)} ago."
+    if any(len(rows) == 1 and moment(rows[0].created) == newest for rows in _rows_of_days(answers)):
+        text += " It is its day's only one, so its CreateTime may be the day's beginning and not its age."
+    if now - newest < 2 * 86_400:
+        return Finding("freshness", OK, text)
+    return Finding("freshness", NOTE, text, "Nothing to do if nothing was sent since; else compare with the console.")
+
+
+def timezone(known: Evidence) -> Finding | None:
+    """Return what is known of where the API's days begin."""
+    zone, now, days, tomorrow = known.target.timezone, known.began_at, known.days, known.tomorrow
+    if datetime.fromtimestamp(known.ended_at, zone).date() != known.today:
+        return None  # past midnight tomorrow has mail by right
+    ours = _hours(datetime.fromtimestamp(now, zone).utcoffset())
+    if tomorrow is not None and tomorrow.has_mail:
+        local = datetime.fromtimestamp(now, zone)
+        least = ours + 24 - (local.hour + local.minute / 60)
+        text = f"The API has mail for {tomorrow.question.start}, which has not begun in {zone}: its days begin earlier."
+        mend = f"Set timezone to one that is {offset(least)} or further east"
+        mend += "; Asia/Shanghai is the first to try." if least <= 8 else "."
+        return Finding("timezone", PROBLEM, text, mend, tomorrow.request_id)
+    span = _offsets(days, now)
+    if span is None:
+        text = f"Cannot tell where the API's day ends; nothing that it answers speaks against {zone}."
+        return Finding("timezone", NOTE, text, "Compare a day's numbers with the Direct Mail console.")
+    least, most = span
+    fitting = _stretch(least, most)
+    if least <= ours < most:
+        text = f"{zone} ({offset(ours)}) fits the CreateTimes of a day's records; so does {fitting}."
+        if most - least <= 1:
+            text = f"{zone} fits the CreateTimes of a day's records: the day begins at {fitting}."
+        return Finding("timezone", OK, text)
+    text = f"The CreateTimes of a day's records fit {fitting}, not {zone} ({offset(ours)})."
+    mend = "Compare a day's numbers with the console and set timezone; or CreateTime is not UTC, and all is well."
+    return Finding("timezone", NOTE, text, mend, days[-1].request_id)
+
+
+def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo) -> date:
+    """Return the last day before today that has mail by its CreateTime; yesterday where nothing tells."""
+    days = [_day_of(row, zone) for row in whole.page.rows if any(row.counts)]
+    closed = [day for day in days if day is not None and whole.question.start <= day < today]
+    return max(closed) if len(days) > 1 and closed else today - timedelta(days=1)
+
+
+def moment(created: str | None) -> float | None:
+    """Return a CreateTime as seconds since the epoch: ISO 8601 with its zone, or seconds or milliseconds."""
+    if created is None:
+        return None
+    if created.isdecimal() and created.isascii() and len(created) in (10, 13):
+        return int(created) / (1000 if len(created) == 13 else 1)
+    try:
+        at = datetime.fromisoformat(created.strip())
+    except ValueError:
+        return None
+    return at.timestamp() if at.tzinfo is not None else None
+
+
+def _no_mail(whole: Answer) -> Finding:
+    """Return what an account without any mail may mean."""
+    start, end = whole.question.start, whole.question.end
+    mend = "Check the region (accounts are per region), and that the mail is sent with tracking on (ClickTrace 1)."
+    return Finding("freshness", NOTE, f"The account has no mail from {start} to {end}.", mend, whole.request_id)
+
+
+def _day_of(row: Row, zone: ZoneInfo) -> date | None:
+    at = moment(row.created)
+    return None if at is None else datetime.fromtimestamp(at, zone).date()
+
+
+def _offsets(days: Sequence[Answer], now: float) -> tuple[float, float] | None:
+    """Return the hours from UTC, the last exclusive, at which every record is of the day that was asked for."""
+    least, most, seen = _WESTMOST, _EASTMOST, False
+    for each in days:
+        begin = datetime.combine(each.question.start, datetime.min.time(), UTC).timestamp()
+        times = [moment(row.created) for row in each.page.rows if any(row.counts)]
+        for at in times:
+            if at is None or at > now + CLOCK_NOTE:
+                return None  # what is ahead of now is not UTC
+            least, most, seen = max(least, (begin - at) / 3600), min(most, (begin + 86_400 - at) / 3600), True
+    return (least, most) if seen and least < most else None
+
+
+def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
+    """Yield the rows of each question about one day."""
+    for each in answers:
+        if each.question.start == each.question.end:
+            yield each.page.rows
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _hours(offset: timedelta | None) -> float:
+    return (offset or timedelta()).total_seconds() / 3600
+
+
+def _stretch(least: float, most: float) -> str:
+    """Return the zones between two offsets, the last exclusive, in words."""
+    if most - least <= 1:
+        return offset(least)
+    if most == _EASTMOST:
+        return f"any zone from {offset(least)} eastward"
+    return f"any zone from {offset(least)} to before {offset(most)}"

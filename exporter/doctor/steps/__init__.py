@@ -1,0 +1,5 @@
+"""What is asked of a target, by subject.
+
+A step makes one or more requests and keeps the answers for the checks. A new one is a function here and a place in
+`examination.STEPS`.
+"""

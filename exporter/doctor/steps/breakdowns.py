@@ -1,0 +1,79 @@
+"""Requests with filters: one for each set of filter keys, then for each sender, and what the calls were too few for."""
+
+from collections.abc import Iterator
+
+from exporter.directmail.model import Filters
+from exporter.doctor.calls import MOST_CALLS, Calls
+from exporter.doctor.checks.breakdowns import compared
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.findings import NOTE, Question
+from exporter.plan.combinations import configured, describe
+
+LATER = 3
+"""Requests that are kept for the steps after `shapes`: tomorrow, the edge, a second page."""
+
+
+async def shapes(calls: Calls, known: Evidence) -> None:
+    """Ask for one combination of each set of filter keys."""
+    for filters in _shapes(known):
+        await _ask(calls, known, filters, spare=LATER)
+
+
+async def senders(calls: Calls, known: Evidence) -> None:
+    """Ask for each sender that was not asked for yet, and report what the calls were too few for."""
+    for filters in _senders(known):
+        await _ask(calls, known, filters, spare=0)
+    left = [filters.account_name for filters in _senders(known)]
+    kinds = [describe(filters) for filters in _shapes(known) if _keys(filters) not in map(_keys, known.parts)]
+    for names, what in ((left, "sender"), (kinds, "breakdown")):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            text = f"{MOST_CALLS} calls were too few for {what} {names[0]}{more}."
+            calls.find("coverage", NOTE, text, "The exporter's log and directmail_query_success tell of them.")
+
+
+async def _ask(calls: Calls, known: Evidence, filters: Filters, spare: int) -> None:
+    """Ask for filters while more than `spare` calls are left, and compare with what has fewer of them."""
+    parts = known.parts
+    if filters in parts or calls.left <= spare:
+        return
+    alone = Filters(account_name=filters.account_name)
+    if alone != Filters() and alone in parts and parts[alone] is None:
+        parts[filters] = None  # the sender alone brought no answer, and what was wrong is told
+        return
+    part = parts[filters] = await calls.ask(Question(*known.span, filters))
+    if part is None:
+        return
+    if filters != alone and alone not in parts and calls.left > spare:
+        beside = parts[alone] = await calls.ask(Question(*known.span, alone))
+        if beside is not None:
+            calls.findings.append(compared(beside, parts.get(Filters())))
+    whole = parts.get(alone) if filters != alone else None
+    calls.findings.append(compared(part, whole or parts.get(Filters())))
+
+
+def _shapes(known: Evidence) -> Iterator[Filters]:
+    """Yield one combination for each set of filter keys, senders alone first, of senders with mail if possible."""
+    by_keys: dict[tuple[bool, ...], list[Filters]] = {}
+    for combination in known.plan.combinations:
+        by_keys.setdefault(_keys(combination.filters), []).append(combination.filters)
+    for keys in sorted(by_keys, key=sum):
+        if any(keys):
+            yield next((each for each in by_keys[keys] if _has_mail(known, each.account_name)), by_keys[keys][0])
+
+
+def _has_mail(known: Evidence, sender: str) -> bool:
+    answer = known.parts.get(Filters(account_name=sender))
+    return answer is not None and answer.has_mail
+
+
+def _senders(known: Evidence) -> list[Filters]:
+    """Return the senders that the config names and that were not asked for yet."""
+    named = {each.filters.account_name: None for each in configured(known.target) if each.filters.account_name}
+    asked = {filters.account_name for filters in known.parts}
+    return [Filters(account_name=sender) for sender in named if sender not in asked]
+
+
+def _keys(filters: Filters) -> tuple[bool, ...]:
+    """Return which filters are set: combinations that share them have one shape."""
+    return tuple(map(bool, filters))

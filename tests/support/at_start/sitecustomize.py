@@ -1,0 +1,5 @@
+"""What Python runs first in programs that tests start, whose PYTHONPATH has this folder."""
+
+import suite_clock
+
+suite_clock.follow()
