@@ -54,11 +54,13 @@ class Wrong(ValueError):
         self.why = why
         self.at = at
 
-    def told(self, written: str | None) -> str:
-        """Return the message; `written` is the value's source where that says more."""
+    def message(self, written: str | None) -> str:
+        """Return the message; `written` is the source of a value that is not text."""
         if self.value is None:
             return NO_VALUE
-        return str(self) if written is None else f"{_cut(written)} {_filled(self.why, _cut(written))}"
+        if written is None or isinstance(self.value, str):  # a text here is the key of what is written
+            return str(self)
+        return f"{_cut(written)} {_filled(self.why, _cut(written))}"
 
 
 class Wrongs(ValueError):
@@ -222,7 +224,7 @@ def _wrong(place: str, path: Path, wrong: Wrong, read: object, *, is_secret: boo
     where, written = _found(read, (*path, *wrong.at))
     if is_secret and wrong.value is not None:
         return Problem(join(place, where), f"the value {wrong.why.partition(':')[0]}")
-    return Problem(join(place, where), wrong.told(written))
+    return Problem(join(place, where), wrong.message(written))
 
 
 def _found(read: object, path: Path) -> tuple[Path, str | None]:

@@ -152,7 +152,7 @@ def test_a_hostname_that_names_no_shard_is_status_1(hostname: str, words: str) -
 def test_a_shard_that_a_command_would_not_see_is_a_wrong_flag() -> None:
     result = CliRunner().invoke(cli, ["--shard=1/3", "doctor"])
     assert result.exit_code == 2
-    assert "--shard stands before doctor; write it after" in result.output
+    assert "write --shard after doctor" in result.output
 
 
 def test_every_shard_tells_the_mistakes_of_all(tmp_path: Path) -> None:

@@ -76,6 +76,12 @@ class TestUnquotedValues:
             f"{PLACE}[3]: no is not text; quote it: 'no'",
         ]
 
+    def test_a_mistake_of_a_key_repeats_the_key(self) -> None:
+        text = CONFIG.replace("region:", "labels: {esp: 5}\n    region:") % "a@x.com"
+        assert [str(problem) for problem in loader.parse(text)[1]] == [
+            "targets[0].labels.esp: 'esp' is a label that the exporter or Prometheus sets; choose another name"
+        ]
+
     def test_values_that_an_anchor_or_a_merge_brought(self) -> None:
         text = "x: &x {team: 007}\n" + CONFIG.replace("region:", "labels: {<<: *x, a: no}\n    region:") % "a@x.com"
         found = [str(problem) for problem in loader.parse(text)[1] if "labels" in problem.place]
