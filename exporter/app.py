@@ -28,7 +28,7 @@ from exporter.plan.validation import checked, load
 from exporter.polling import Polling
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
-from exporter.store.sqlite import StateFile
+from exporter.store.state_file import StateFile
 from exporter.watch import changes
 from exporter.web.routes import Routes
 from exporter.web.server import Options, WebServer
@@ -72,7 +72,15 @@ class App:
         self._publisher = Publisher(self._store, self._exposition, self._clock)
         self._catalogue = Catalogue()
         self._state = (
-            StateFile(settings.state_file, self._store, self._clock, self._catalogue) if settings.state_file else None
+            StateFile(
+                settings.state_file,
+                self._store,
+                self._clock,
+                self._catalogue,
+                written=self._publisher.refresh_key,
+            )
+            if settings.state_file
+            else None
         )
         self._telemetry = Telemetry(registry, self._store.decreases, self._state, self._catalogue, shard)
         self._web = WebServer(options, self._clock)
@@ -134,12 +142,11 @@ class App:
         if self._state is None:
             yield
             return
-        self._state.open()
+        await self._state.open()
         try:
             yield
         finally:
-            await self._state.save()
-            self._state.close()
+            await self._state.close()
 
     async def reload(self) -> tuple[Problem, ...]:
         """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""
