@@ -21,7 +21,7 @@ from exporter.config import loader
 from exporter.directmail.model import Totals
 from exporter.plan import calendar, cardinality, target_plan
 from exporter.store.memory import Cell, Store
-from exporter.store.sqlite import StateFile
+from exporter.store.state_file import StateFile
 
 SIZES = (10, 100, 300)
 COMBINATIONS = 20
@@ -77,9 +77,8 @@ async def _fill(path: Path) -> int:
                 store.put(combination.key, today - timedelta(days=age), Cell(totals, None, read_at), day_start=0.0)
             store.succeeded(combination.key, read_at)
     state = StateFile(settings.state_file, store, clock)
-    state.open()
-    await state.save()
-    state.close()
+    await state.open()
+    await state.close()
     return cardinality.exposed_by(settings, settings.targets)
 
 

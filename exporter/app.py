@@ -29,7 +29,7 @@ from exporter.process import signals, systemd
 from exporter.reload import Reloader
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
-from exporter.store.sqlite import StateFile
+from exporter.store.state_file import StateFile
 from exporter.web.routes import Routes
 from exporter.web.server import Options, WebServer
 from exporter.web.status import About, StatusPage
@@ -71,7 +71,15 @@ class App:
         self._publisher = Publisher(self._store, self._exposition, self._clock)
         self._catalogue = Catalogue()
         self._state = (
-            StateFile(settings.state_file, self._store, self._clock, self._catalogue) if settings.state_file else None
+            StateFile(
+                settings.state_file,
+                self._store,
+                self._clock,
+                self._catalogue,
+                written=self._publisher.refresh_key,
+            )
+            if settings.state_file
+            else None
         )
         self._telemetry = Telemetry(
             registry,
@@ -158,12 +166,11 @@ class App:
         if self._state is None:
             yield
             return
-        self._state.open()
+        await self._state.open()
         try:
             yield
         finally:
-            await self._state.save()
-            self._state.close()
+            await self._state.close()
 
     async def reload(self) -> tuple[Problem, ...]:
         """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""

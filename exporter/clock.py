@@ -8,6 +8,9 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+BACKWARDS = 60.0
+"""Seconds that the wall clock may be set back without consequences."""
+
 
 class Clock(Protocol):
     """What a clock can do. All values are seconds."""

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import structlog
 
-from exporter.clock import Clock, sleep_or_wake
+from exporter.clock import BACKWARDS, Clock, sleep_or_wake
 from exporter.config.durations import format_duration
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.crosscheck import Crosscheck
@@ -65,6 +65,9 @@ class Collector:
         self.crosscheck = Crosscheck()
         """Whether what is read agrees with itself."""
         self._failures: dict[Slot, int] = {}
+        self._emptied: dict[Slot, bool] = {}
+        """Days with mail that suddenly had none, and whether that is still to be confirmed."""
+        self._rolled_at = clock.time()
         self._pages = plan.pages_per_cell
         self._asking: set[Slot] = set()
         self._come_back: list[Slot] | None = None
@@ -97,9 +100,9 @@ class Collector:
 
     def is_up(self) -> bool:
         """Return whether any combination was read within its interval and has not failed since."""
-        oldest = self._clock.time() - 2 * self.plan.poll_interval
         records = (self._store.get(combination.key) for combination in self.plan.combinations)
-        return any(record.last_attempt_ok and (record.last_success_at or 0.0) >= oldest for record in records)
+        ages = (record.age(self._clock) for record in records if record.last_attempt_ok)
+        return any(age is not None and age <= 2 * self.plan.poll_interval for age in ages)
 
     def untried(self) -> int:
         """Return how many combinations were not tried once."""
@@ -154,12 +157,16 @@ class Collector:
     async def _roll(self, now: float) -> None:
         """Follow the calendar; a new day makes an old one be forgotten."""
         before = self._schedule.today
+        if now < self._rolled_at - BACKWARDS:
+            self._store.set_back(self.plan.target.name, now)
+        self._rolled_at = now
         await _in_steps(self._schedule.roll(now))
         if self._schedule.today != before:
             polled = {combination.key for combination in self.plan.combinations}
             self._store.prune(self.plan.target.name, self._schedule.today, polled)
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
             self._failures = {slot: count for slot, count in self._failures.items() if slot.day >= oldest}
+            self._emptied = {slot: waits for slot, waits in self._emptied.items() if slot.day >= oldest}
             self.crosscheck.forget(oldest)
 
     async def _nap(self, seconds: float) -> None:
@@ -185,6 +192,9 @@ class Collector:
     def _succeeded(self, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool) -> None:
         key, zone = slot.combination.key, self.plan.target.timezone
         self._failures.pop(slot, None)
+        if self._is_doubtful(slot, answer):
+            self._schedule.again(slot, self._clock.time() + self._backoff(1))
+            return
         self._store.put(
             key,
             slot.day,
@@ -206,6 +216,20 @@ class Collector:
             self._store.succeeded(key, asked_at)
         self._learn_pages(answer.pages)
         self._changed(slot.combination)
+
+    def _is_doubtful(self, slot: Slot, answer: Answer) -> bool:
+        """Whether a day that had mail has none, for the first time in a row: it is believed when it is said again."""
+        before = self._store.get(slot.combination.key).cells.get(slot.day)
+        is_emptied = before is not None and any(before.totals) and not any(answer.totals)
+        is_new = is_emptied and not self._emptied.get(slot, False)
+        where = {**_named(slot.combination), "day": slot.day.isoformat(), "request_id": answer.request_id}
+        if is_new and slot not in self._emptied:
+            self._log.warning("a day with mail has none now; requesting it once more before that is shown", **where)
+        elif is_emptied and not is_new:
+            self._log.warning("a day with mail has none, as the API confirms", **where)
+        if is_new or slot in self._emptied:
+            self._emptied[slot] = is_new
+        return is_new
 
     def _compare(self, slot: Slot, answer: Answer) -> None:
         """Hold the answer against itself; the first time that something does not fit is told."""

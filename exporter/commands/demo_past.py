@@ -250,7 +250,7 @@ class _Shown:
             for series, value in (*self._closed, *today):
                 series.add(now, value)
             for counter, series in self._counters:
-                series.add(now, counter.value(record.observed))
+                series.add(now, counter.value(record.counted))
         for health, series in self._health:
             state = health.value(record, stale)
             if state is not None:

@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 def run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
     """Run to the end and return what comes of it, None after Ctrl-C. What can be mended is one line; a bug is loud."""
-    from exporter.store.sqlite import StateError
+    from exporter.store.database import StateError
     from exporter.web.passwords import is_checking
     from exporter.web.sockets import BindError
 

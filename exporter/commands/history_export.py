@@ -33,7 +33,7 @@ from exporter.plan.selection import Found
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Store
-from exporter.store.sqlite import StateFile
+from exporter.store.state_file import StateFile
 
 _Question = tuple[Combination, date]
 
@@ -97,11 +97,11 @@ class Backfill:
     async def run(self, output: Path, told: Callable[[Progress], None], stopped: asyncio.Event) -> Progress:
         """Read what is not known yet, until stopped, and write everything that is known. Raise StateError."""
         if self._state is not None:
-            self._state.open()
-        for target in self._settings.targets:
-            if self.store.claim(target.name, target.account):
-                self._catalogue.forget(target.name)
+            await self._state.open()
         try:
+            for target in self._settings.targets:
+                if self.store.claim(target.name, target.account):
+                    self._catalogue.forget(target.name)
             progress = Progress(0, told)
             async with open_session() as session, asyncio.TaskGroup() as group:
                 reading = group.create_task(self._read_all(session, progress))
@@ -111,12 +111,10 @@ class Backfill:
                 await asyncio.wait([reading, *others], return_when=asyncio.FIRST_COMPLETED)
                 for task in (reading, *others):
                     task.cancel()
-            if self._state is not None:
-                await self._state.save()
             self._plans = self._plans or self._make_plans()  # stopped while it was listing
         finally:
             if self._state is not None:
-                self._state.close()
+                await self._state.close()
         self.history().write(output)
         return progress
 

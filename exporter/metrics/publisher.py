@@ -1,38 +1,45 @@
 """Keeps the exposition in step with the store and the calendar.
 
-A read replaces one block. At midnight in a target's zone all of its windows slide at once: the new blocks are built
-aside, a few milliseconds at a time, and swapped in together, so that no scrape sees half of it.
+A read replaces one block. At midnight in a target's zone the new blocks are built aside, a few milliseconds at a time,
+and swapped in together, so that no scrape sees half of it. From then on each combination's closed windows slide with
+its own read of the day that ended, and the bounds with the last of them.
 """
 
 import asyncio
+import math
 from collections.abc import Hashable, Iterable
-from datetime import date
 from time import perf_counter
 
 from exporter.clock import Clock
 from exporter.metrics import tables
 from exporter.metrics.exposition import Block, Exposition
-from exporter.plan.calendar import today, window_bounds, window_days
-from exporter.plan.combinations import Combination
+from exporter.metrics.windows import Windows
+from exporter.plan.calendar import today
+from exporter.plan.combinations import Combination, Key
 from exporter.plan.target_plan import TargetPlan
-from exporter.store.memory import Store
+from exporter.store.memory import Record, Store
 
 SLICE = 0.002
 """Seconds of rendering between two breaths of the event loop."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the calendar and at what has gone stale."""
+SHORTEST_NAP = 0.001
+JUMP = 1.0
+"""Seconds that the wall clock is ahead of the monotonic one at once: it was set, or the machine slept."""
 
 
 class _TargetView:
     """One target as it is shown on one day."""
 
-    def __init__(self, plan: TargetPlan, day: date) -> None:
+    def __init__(self, plan: TargetPlan, windows: Windows) -> None:
         self.plan = plan
-        self.day = day
-        self.days = {window: window_days(window, day) for window in plan.windows}
-        self.combinations = frozenset(plan.combinations)
+        self.windows = windows
+        self.combinations = {combination.key: combination for combination in plan.combinations}
         self.expiries: dict[Combination, float] = {}
-        """When the combinations that have data lose it."""
+        """When the combinations lose something that they show (monotonic seconds)."""
+        self.held: set[Combination] = set()
+        """Those whose closed windows are still those of the day before."""
+        self.bounds_are_held: bool | None = None
         self.pending: dict[Hashable, Block] | None = {}
         """The blocks while they are built; None once they are shown."""
 
@@ -45,6 +52,8 @@ class Publisher:
         self._exposition = exposition
         self._clock = clock
         self._views: dict[str, _TargetView] = {}
+        self._ahead = clock.time() - clock.monotonic()
+        """Seconds that the wall clock was ahead of the monotonic one."""
 
     async def show(self, plans: Iterable[TargetPlan], gone: Iterable[str] = ()) -> None:
         """Show targets by these plans, and those that are gone no more, in one step."""
@@ -53,6 +62,7 @@ class Publisher:
             await self._put_all(view, view.plan.combinations)
         for view in views:
             if view.pending is not None and self._is_shown(view):
+                self._put_bounds(view)
                 self._exposition.swap(view.plan.target.name, view.pending)
                 view.pending = None
         for target in gone:
@@ -69,37 +79,43 @@ class Publisher:
 
     def refresh(self, combination: Combination) -> None:
         """Show a combination as the store knows it now; one that is not shown is left alone."""
-        view = self._views.get(combination.target)
-        if view is not None and combination in view.combinations:
-            self._put(view, combination)
+        self.refresh_key(combination.key)
+
+    def refresh_key(self, key: Key) -> None:
+        """Show the combination of that key as the store knows it now, if it is shown."""
+        view = self._views.get(key[0])
+        if view is not None and key in view.combinations:
+            self._put(view, view.combinations[key])
+            self._put_bounds(view)
 
     async def run(self) -> None:
         """Slide windows at midnight and drop what has gone stale, until cancelled."""
         while True:
             await self.look()
-            await self._clock.sleep(LOOK_EVERY)
+            midnight = min((view.windows.ends_at for view in self._views.values()), default=math.inf)
+            await self._clock.sleep(max(min(midnight - self._clock.time(), LOOK_EVERY), SHORTEST_NAP))
 
     async def look(self) -> None:
         """Bring everything in step with the clock."""
+        ahead = self._clock.time() - self._clock.monotonic()
+        jumped, self._ahead = ahead - self._ahead > JUMP, ahead
         for view in tuple(self._views.values()):
-            now = self._clock.time()
             if not self._is_shown(view):  # hidden or replaced while another one was looked at
                 continue
-            if today(now, view.plan.target.timezone) != view.day:
+            if today(self._clock.time(), view.plan.target.timezone) != view.windows.day:
                 await self.show([view.plan])
             else:
-                await self._put_all(view, [each for each, expiry in view.expiries.items() if expiry < now])
+                now = self._clock.monotonic()
+                await self._put_all(view, [each for each, expiry in view.expiries.items() if jumped or expiry < now])
+                self._put_bounds(view)
 
     def _begin(self, plan: TargetPlan) -> _TargetView:
         """Return a new view for the target, which takes in everything that is read from now on."""
-        name, zone = plan.target.name, plan.target.timezone
-        view = self._views[name] = _TargetView(plan, today(self._clock.time(), zone))
-        bounds = {window: window_bounds(window, view.day, zone) for window in plan.windows}
+        zone = plan.target.timezone
+        windows = Windows(plan.windows, today(self._clock.time(), zone), zone)
+        view = self._views[plan.target.name] = _TargetView(plan, windows)
         # All keys at once: this is the order in which they are shown, whatever is read first.
-        view.pending = {
-            **dict.fromkeys(plan.combinations, ()),
-            None: tables.bounds_block(name, bounds, plan.target.labels),
-        }
+        view.pending = {**dict.fromkeys(plan.combinations, ()), None: ()}
         return view
 
     async def _put_all(self, view: _TargetView, combinations: Iterable[Combination]) -> None:
@@ -118,22 +134,54 @@ class Publisher:
 
     def _put(self, view: _TargetView, combination: Combination) -> None:
         record, plan = self._store.get(combination.key), view.plan
+        age = record.age(self._clock)
+        fresh_for = math.inf if age is None else plan.stale_after - age
+        hold_for = view.windows.began_at + plan.stale_after - self._clock.time()
+        shown = view.windows.of(record, may_hold=hold_for >= 0)
+        counters_for = self._counters_for(record, plan)
         view.expiries.pop(combination, None)
-        stale = False
-        if record.last_success_at is not None:
-            expiry = record.last_success_at + plan.stale_after
-            stale = expiry < self._clock.time()
-            if not stale:
-                view.expiries[combination] = expiry
+        view.held.discard(combination)
+        if age is not None and fresh_for >= 0:
+            lasting = [
+                fresh_for,
+                *([hold_for] if shown.is_held else []),
+                *([counters_for] if counters_for >= 0 else []),
+            ]
+            view.expiries[combination] = self._clock.monotonic() + min(lasting)
+            if shown.is_held:
+                view.held.add(combination)
         block = tables.block(
             combination,
             record,
-            view.days,
+            shown.windows,
             plan.target.labels,
-            stale=stale,
+            stale=fresh_for < 0,
+            counters=counters_for >= 0,
             reported_rates=plan.reported_rates,
         )
+        self._replace(view, combination, block)
+
+    def _counters_for(self, record: Record, plan: TargetPlan) -> float:
+        """Return for how many seconds the counters can be shown as they are, less than 0 for not any more.
+
+        Growth that cannot be written is held back, and so the counters are like any value that is not renewed.
+        """
+        since = self._store.unwritable_since
+        if since is None or record.observed == record.counted:
+            return math.inf
+        return since + plan.stale_after - self._clock.monotonic()
+
+    def _put_bounds(self, view: _TargetView) -> None:
+        """Show the bounds of the windows: the closed ones slide when no combination shows the day before any more."""
+        is_held = bool(view.held)
+        if is_held != view.bounds_are_held:
+            view.bounds_are_held = is_held
+            target = view.plan.target
+            block = tables.bounds_block(target.name, view.windows.bounds(held=is_held), target.labels)
+            self._replace(view, None, block)
+
+    def _replace(self, view: _TargetView, key: Hashable, block: Block) -> None:
         if view.pending is None:
-            self._exposition.replace(combination.target, combination, block)
+            self._exposition.replace(view.plan.target.name, key, block)
         else:
-            view.pending[combination] = block
+            view.pending[key] = block

@@ -173,15 +173,18 @@ def block(
     *,
     stale: bool,
     reported_rates: bool,
+    counters: bool = True,
 ) -> Block:
     """Return a combination's sample lines by family.
 
     A window has samples only when every one of its days is known. A stale combination, and one that was never read,
-    has no data at all, only its health. `labels` are the target's constant ones.
+    has no data at all, only its health. Without `counters` it has none of those. `labels` are the target's constant
+    ones.
     """
     named = labels_of(combination, labels)
     plain = label_text(named)
     shown = record.last_success_at is not None and not stale
+    observed = record.observed if shown and counters else None
     sums = {
         label_text({**named, "window": window}): window_sum
         for window, days in windows.items()
@@ -189,7 +192,7 @@ def block(
     }
     return (
         *(_gauge_lines(row, sums) if reported_rates or not row.reported else b"" for row in ROWS),
-        *(_line(row.name, plain, row.value(record.observed)) if shown else b"" for row in COUNTERS),
+        *(b"" if observed is None else _line(row.name, plain, row.value(observed)) for row in COUNTERS),
         *(_line(row.name, plain, row.value(record, stale)) for row in HEALTH),
         *(b"" for _ in BOUNDS),
     )

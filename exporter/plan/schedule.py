@@ -1,20 +1,17 @@
-"""Which cell is asked next: newest days first, then most overdue, nobody starved. Knows no clock, is told the time.
+"""Which cell is read next: newest days first, then most overdue, nobody starved; after midnight the day that ended.
 
-A cell waits in one heap until it is due, then in the heap of its day. A heap entry counts only while it says what
-`_due` says of its cell, so a cell is moved by writing its new time. That stays cheap at 100,000 series: a cell
-moves once per read, and at midnight only the days whose refresh time changes are looked at again. What is kept
-is kept by the day, so that no table is large enough for its growth to be felt.
+Knows no clock, is told the time.
 """
 
-import heapq
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 
+from exporter.clock import BACKWARDS
 from exporter.plan.calendar import day_end, day_start, today
 from exporter.plan.combinations import Combination
+from exporter.plan.due_cells import DueCells, Place
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.target_plan import TargetPlan
 
@@ -25,17 +22,14 @@ PROBATION = 30.0
 """Seconds after which the other days of a failing combination look again whether today's works."""
 STEP = 250
 """Cells that are sorted in before other work has its turn: about a millisecond."""
-BACKWARDS = 60.0
-"""Seconds that the clock may be set back without a new look at every cell."""
 
 ReadAt = Callable[[Combination, date], float | None]
-_Cell = tuple[date, int]
-_Waiting = tuple[float, date, int]
+_Cell = tuple[date, Place]
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A cell that was taken and is being asked for."""
+    """A cell that was taken and is being read."""
 
     combination: Combination
     day: date
@@ -51,12 +45,11 @@ class Schedule:
         self._read_at = read_at
         self._order = round_robin(plan.combinations)
         self._place = {combination: place for place, combination in enumerate(self._order)}
-        self._due: defaultdict[date, dict[int, float]] = defaultdict(dict)
-        self._waiting: list[_Waiting] = []
-        self._ready: dict[date, list[tuple[float, int]]] = {}
-        self._ready_places: defaultdict[date, set[int]] = defaultdict(set)
+        self._cells = DueCells()
         self._taken: set[_Cell] = set()
-        self._blocked: dict[int, float] = {}
+        self._blocked: dict[Place, float] = {}
+        self._unclosed: set[Place] = set()
+        """Combinations whose yesterday was read, but not after its end."""
         self._turn = 0
         self._now = now
 
@@ -73,38 +66,36 @@ class Schedule:
         went_back = now < self._now - BACKWARDS
         self._now = now
         if self.today == before + timedelta(days=1):
+            self._unclosed.clear()
             yield from self._fill(filter(self._changes, range(OLDEST_AGE + 1)), now)
-            for known in (self._due, self._ready, self._ready_places):
-                for day in [day for day in known if (self.today - day).days > OLDEST_AGE]:
-                    del known[day]
+            self._cells.forget(self.today - timedelta(days=OLDEST_AGE))
         elif self.today != before or went_back:
-            self._due.clear()
-            self._waiting.clear()
-            self._ready.clear()
-            self._ready_places.clear()
+            self._cells.clear()
             self._blocked.clear()
+            self._unclosed.clear()
             yield from self.fill(now)
 
     def wake_at(self, now: float) -> float:
         """Return when there is something to do: now where a cell is due, else the next one's time or midnight."""
-        self._promote(now)
-        if self._count_ready():
+        self._cells.promote(now)
+        if self._cells.count():
             return now
-        midnight = day_end(self.today, self.plan.target.timezone)
-        return min(self._waiting[0][0], midnight) if self._waiting else midnight
+        midnight, due = day_end(self.today, self.plan.target.timezone), self._cells.next_due()
+        return midnight if due is None else min(due, midnight)
 
     def backlog(self, now: float) -> int:
-        """Return how many cells are due and not yet read, those being asked included."""
-        self._promote(now)
-        return self._count_ready() + len(self._taken)
+        """Return how many cells are due and not yet read: also those being read, and those that wait for a retry."""
+        self._cells.promote(now)
+        return self._cells.count() + self._cells.count_overdue() + len(self._taken)
 
     def take(self, now: float) -> Slot | None:
-        """Return the cell to ask for now, None when none is due. It is out of the schedule until it is given back."""
-        self._promote(now)
-        while self._count_ready():
-            day, place = self._pop(self._choose_day(now))
+        """Return the cell to read now, None when none is due. It is out of the schedule until it is given back."""
+        self._cells.promote(now)
+        while self._cells.count():
+            day = self._choose_day(now)
+            place = self._cells.pop(day)
             if place in self._blocked and day != self.today:
-                self._put(day, place, max(self._blocked[place], now) + PROBATION)
+                self._cells.put(day, place, max(self._blocked[place], now) + PROBATION, is_overdue=True)
                 continue
             self._turn += 1
             self._taken.add((day, place))
@@ -112,16 +103,9 @@ class Schedule:
         return None
 
     def preview(self, now: float, count: int = 5) -> tuple[Slot, ...]:
-        """Return the next few cells in about the order they will be asked, for people to look at."""
-        self._promote(now)
-        due = (
-            (day, place)
-            for day in sorted(self._ready_places, reverse=True)
-            for place in heapq.nsmallest(count, self._ready_places[day])
-        )
-        later = ((day, place) for when, day, place in _in_order(self._waiting) if self._due[day].get(place) == when)
-        chosen = list(islice(due, count)) or islice(later, count)
-        return tuple(Slot(self._order[place], day) for day, place in chosen)
+        """Return the next few cells in about the order they will be read, for people to look at."""
+        self._cells.promote(now)
+        return tuple(Slot(self._order[place], day) for day, place in self._cells.first(count))
 
     def done(self, slot: Slot, read_at: float) -> None:
         """Give back a cell that was read completely at that time."""
@@ -135,20 +119,20 @@ class Schedule:
     def failed(self, slot: Slot, again_at: float) -> None:
         """Give back a cell that could not be read: it waits until then, and for today's its combination with it."""
         place = self._give_back(slot)
-        if place is None:
-            return
-        age = (self.today - slot.day).days
-        if age == 0:
+        if place is not None and slot.day == self.today:
             self._blocked[place] = again_at
-        if 0 <= age <= OLDEST_AGE:
-            self._put(slot.day, place, again_at)
+        self._put_off(slot, place, again_at)
+
+    def again(self, slot: Slot, again_at: float) -> None:
+        """Give back a cell whose answer is to be confirmed by another one at that time."""
+        self._put_off(slot, self._give_back(slot), again_at)
 
     def drop(self, slot: Slot) -> None:
-        """Give back a cell that is not to be asked for any more."""
+        """Give back a cell that is not to be read any more."""
         self._give_back(slot)
 
     def take_over(self, asked: Iterable[Slot], returned: Iterable[Slot]) -> None:
-        """Know, once filled, of the cells that are being asked for, and of those that came back while it was filled."""
+        """Know, once filled, of the cells that are being read, and of those that came back while it was filled."""
         for slot in returned:
             read_at = self._read_at(slot.combination, slot.day)
             if slot.combination in self._place and read_at is not None:
@@ -157,18 +141,18 @@ class Schedule:
             if slot.combination in self._place:
                 place = self._place[slot.combination]
                 self._taken.add((slot.day, place))
-                self._due[slot.day].pop(place, None)
-                self._ready_places[slot.day].discard(place)
+                self._cells.remove(slot.day, place)
 
-    def _give_back(self, slot: Slot) -> int | None:
+    def _give_back(self, slot: Slot) -> Place | None:
         """Return the place of the cell's combination, None where the plan has it no more."""
         place = self._place.get(slot.combination)
         if place is not None:
             self._taken.discard((slot.day, place))
         return place
 
-    def _count_ready(self) -> int:
-        return sum(map(len, self._ready_places.values()))
+    def _put_off(self, slot: Slot, place: Place | None, again_at: float) -> None:
+        if place is not None and 0 <= (self.today - slot.day).days <= OLDEST_AGE:
+            self._cells.put(slot.day, place, again_at, is_overdue=True)
 
     def _changes(self, age: int) -> bool:
         """Whether a day of that age is due by another rule than a day younger."""
@@ -185,49 +169,53 @@ class Schedule:
             day = self.today - timedelta(days=age)
             start, end = self._bounds(day)
             for place, combination in enumerate(self._order):
+                read_at = self._read_at(combination, day)
+                if read_at is not None:
+                    # A clock that was set back has made some reads to be of the future, or of before their day.
+                    read_at = min(read_at, now) if read_at >= start else None
                 if (day, place) not in self._taken:
-                    read_at = self._read_at(combination, day)
-                    self._sort_in(day, place, age, end, None if read_at is None else min(read_at, now), max(now, start))
+                    self._sort_in(day, place, age, end, read_at, max(now, start))
+                elif age == 1:
+                    self._note_unclosed(place, end, read_at)
                 if place % STEP == STEP - 1:
-                    self._promote(now)  # at a cold start all is due; at once it would be felt
+                    self._cells.promote(now)  # at a cold start all is due; at once it would be felt
                     yield
 
-    def _schedule(self, day: date, place: int, read_at: float) -> None:
+    def _schedule(self, day: date, place: Place, read_at: float) -> None:
         start, end = self._bounds(day)
         self._sort_in(day, place, (self.today - day).days, end, read_at, start)
 
-    def _sort_in(self, day: date, place: int, age: int, end: float, read_at: float | None, known_since: float) -> None:
+    def _sort_in(
+        self, day: date, place: Place, age: int, end: float, read_at: float | None, known_since: float
+    ) -> None:
         due = self.plan.next_read(age, read_at, end)
-        self._due[day].pop(place, None)
-        self._ready_places[day].discard(place)
+        self._cells.remove(day, place)
         if due is not None:
-            self._put(day, place, due if read_at is not None else known_since)
+            self._cells.put(day, place, due if read_at is not None else known_since)
+        if age == 1:
+            self._note_unclosed(place, end, read_at)
+
+    def _note_unclosed(self, place: Place, end: float, read_at: float | None) -> None:
+        if read_at is not None and read_at < end:
+            self._unclosed.add(place)
+        else:
+            self._unclosed.discard(place)
 
     def _bounds(self, day: date) -> tuple[float, float]:
         zone = self.plan.target.timezone
         return day_start(day, zone), day_end(day, zone)
 
-    def _put(self, day: date, place: int, due: float) -> None:
-        self._due[day][place] = due
-        heapq.heappush(self._waiting, (due, day, place))
-
-    def _promote(self, now: float) -> None:
-        """Move the cells that have become due from waiting to ready, and drop entries that no longer count."""
-        while self._waiting:
-            due, day, place = self._waiting[0]
-            counts = self._due[day].get(place) == due
-            if counts and due > now:
-                return
-            heapq.heappop(self._waiting)
-            if counts and place not in self._ready_places[day]:
-                heapq.heappush(self._ready.setdefault(day, []), (due, place))
-                self._ready_places[day].add(place)
-
     def _choose_day(self, now: float) -> date:
-        """Return the day to take from: the newest, or on a fairness turn the one that starves most."""
-        tops = {day: top for day in sorted(self._ready, reverse=True) if (top := self._top(day)) is not None}
-        newest = next(iter(tops))
-        if (self._turn + 1) % FAIRNESS:
+        """Return the day to take from.
+
+        That is yesterday while it is to be closed, else the newest, or on a fairness turn the one that starves most.
+        """
+        tops, is_fairness_turn = self._cells.tops(), (self._turn + 1) % FAIRNESS == 0
+        yesterday, newest = self.today - timedelta(days=1), next(iter(tops))
+        is_to_close = not self._unclosed.isdisjoint(self._cells.ready(yesterday))
+        if is_to_close and (is_fairness_turn or self._closes_first(now)):
+            return yesterday
+        if not is_fairness_turn:
             return newest
 
         def hunger(day: date) -> float:
@@ -236,21 +224,10 @@ class Schedule:
         hungriest = max(tops, key=hunger)
         return hungriest if hunger(hungriest) > 1 else newest
 
-    def _top(self, day: date) -> float | None:
-        """Return the due time of the day's most overdue cell, None when it has none."""
-        heap = self._ready[day]
-        while heap:
-            due, place = heap[0]
-            if place in self._ready_places[day] and self._due[day].get(place) == due:
-                return due
-            heapq.heappop(heap)
-        return None
-
-    def _pop(self, day: date) -> _Cell:
-        _, place = heapq.heappop(self._ready[day])
-        self._ready_places[day].remove(place)
-        del self._due[day][place]
-        return day, place
+    def _closes_first(self, now: float) -> bool:
+        """Whether the day that ended goes before today: for as long as today's numbers cannot become stale by it."""
+        slack = (self.plan.stale_after - self.plan.poll_interval) / 2
+        return now - day_start(self.today, self.plan.target.timezone) <= slack
 
 
 def round_robin(combinations: Sequence[Combination]) -> tuple[Combination, ...]:
@@ -260,13 +237,3 @@ def round_robin(combinations: Sequence[Combination]) -> tuple[Combination, ...]:
         queries.setdefault(combination.query, []).append(combination)
     turns = chain.from_iterable(zip_longest(*queries.values()))
     return tuple(combination for combination in turns if combination is not None)
-
-
-def _in_order(heap: list[_Waiting]) -> Iterator[_Waiting]:
-    """Yield a heap's items from the least up without taking them out; the first few cost little."""
-    ahead = [(heap[0], 0)] if heap else []
-    while ahead:
-        item, index = heapq.heappop(ahead)
-        yield item
-        for child in range(2 * index + 1, min(2 * index + 3, len(heap))):
-            heapq.heappush(ahead, (heap[child], child))

@@ -73,6 +73,10 @@ class Catalogue:
         changes, self.changed = self.changed, set()
         return {place: dict(self.get(*place).values) for place in changes}
 
+    def all_values(self) -> dict[Place, Mapping[str, float]]:
+        """Return a copy of the values of every filter."""
+        return {place: dict(entry.values) for place, entry in self._entries.items()}
+
     def forget(self, target: str) -> None:
         """Forget the target's values: they are another account's."""
         for place in [place for place in self._entries if place[0] == target]:

@@ -3,16 +3,19 @@
     Store
     └── Record            one combination, found by its key (target, filters): independent of the config's order
         ├── cells         day -> Cell, the last complete answer for that day
-        └── observed      counters of the growth seen between two reads of a cell
+        ├── counted       the growth seen between two reads of a cell
+        └── observed      what of it may be shown
 
 A combination's health is that of its today cell: that one is always read, whatever the windows.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
+from exporter.clock import BACKWARDS, Clock
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.model import Filters, RateSums, Totals
 
@@ -20,7 +23,7 @@ Key = tuple[str, Filters]
 """(target, filters): what makes a combination the same one over restarts and reloads."""
 
 KEEP_DAYS = 31
-"""Days older than this are forgotten: no window and no question reaches them."""
+"""Days older than this are forgotten: no window and no request reaches them."""
 
 NOTHING = Totals(0, 0, 0, 0, 0)
 
@@ -33,7 +36,14 @@ class Cell:
     rates: RateSums | None
     """The API's own rates, None where they are not kept."""
     read_at: float
-    """When it was asked for, seconds since the epoch."""
+    """When it was requested, seconds since the epoch."""
+    highest: Totals | None = None
+    """The highest value that each count has ever had, None where `totals` has them all."""
+
+    @property
+    def peak(self) -> Totals:
+        """The highest value that each count has ever had; growth is counted above it."""
+        return self.totals if self.highest is None else self.highest
 
 
 @dataclass(slots=True)
@@ -41,7 +51,10 @@ class Record:
     """Everything known about one combination. Times are seconds since the epoch."""
 
     cells: dict[date, Cell] = field(default_factory=dict)
-    observed: Totals = NOTHING
+    counted: Totals = NOTHING
+    """All growth that was seen; with a state file it may be ahead of what is on disk."""
+    observed: Totals | None = None
+    """The growth that may be shown, None while there is none: with a state file, what is on disk."""
     first_read_at: float | None = None
     last_success_at: float | None = None
     last_attempt_ok: bool | None = None
@@ -50,6 +63,22 @@ class Record:
     """Why the last attempt failed, None when it worked."""
     failed_at: float = 0.0
     """When it failed; means nothing where it worked."""
+    fresh_since: float | None = None
+    """The last success on the monotonic clock, None until `age` was asked for."""
+
+    def age(self, clock: Clock) -> float | None:
+        """Return the seconds since the last success, None where there was none.
+
+        It is the longer time of two clocks: the wall clock may be set back, and the monotonic one stands still while
+        the machine sleeps. A success that the wall clock puts into the future was before a restart, and the clock was
+        set back meanwhile: its age is unknown, and reckoned as infinite.
+        """
+        if self.last_success_at is None:
+            return None
+        elapsed = clock.time() - self.last_success_at
+        if self.fresh_since is None:
+            self.fresh_since = clock.monotonic() - max(elapsed, 0.0) if elapsed >= -BACKWARDS else -math.inf
+        return max(elapsed, clock.monotonic() - self.fresh_since)
 
 
 class Store:
@@ -59,18 +88,26 @@ class Store:
         self._records: dict[Key, Record] = {}
         self.decreases: defaultdict[str, int] = defaultdict(int)
         """Counts that went down between two reads, by target."""
-        self.changed: dict[Key, set[date]] = {}
-        """Records that changed since `take_changes`, with the days that did; the state file's list of work."""
+        self.waits_for_disk = False
+        """Whether growth is shown only when the state file has it."""
+        self.unwritable_since: float | None = None
+        """Since when the state file cannot be written (monotonic seconds), None while it can."""
+        self.changed: set[Key] = set()
+        """Records that changed since the state file took them; its list of work."""
         self.forgotten: set[Key] = set()
-        """Records that are gone since the state file heard of it."""
+        """Records that are gone since the state file took them."""
         self.accounts: dict[str, str] = {}
         """Whose numbers the records of each target are (`config.Target.account`)."""
         self.claimed: set[str] = set()
-        """Targets that were claimed for an account since the state file heard of it."""
+        """Targets that were claimed for an account since the state file took them."""
 
     def get(self, key: Key) -> Record:
         """Return the combination's record, an empty one that is not kept where nothing is known."""
         return self._records.get(key) or Record()
+
+    def find(self, key: Key) -> Record | None:
+        """Return the combination's record, None where nothing is known."""
+        return self._records.get(key)
 
     def keys(self) -> Iterator[Key]:
         """Return the combinations of which something is known."""
@@ -79,6 +116,7 @@ class Store:
     def restore(self, key: Key, record: Record) -> None:
         """Take in a record that was known before this process; a read that worked then still counts as one."""
         record.last_attempt_ok = True if record.last_success_at is not None else None
+        record.observed = record.counted
         self._records[key] = record
 
     def claim(self, target: str, account: str) -> bool:
@@ -93,39 +131,37 @@ class Store:
             self._forget(key)
         return True
 
-    def take_changes(self) -> dict[Key, set[date]]:
-        """Return what has changed since the last call, and begin anew."""
-        changes, self.changed = self.changed, {}
-        return changes
-
     def put(self, key: Key, day: date, cell: Cell, *, day_start: float) -> None:
         """Take in a complete answer and add what grew since the last read of that day to the counters.
 
         `day_start` is when the day began. The first read of a day counts in full where the day began after the
-        combination was first read, else nothing: its events may be older than our watch. A count that goes down
-        adds nothing.
+        combination was first read, else nothing: its events may be older than our watch. Growth is what a count is
+        above the highest value that it has had: one that goes down and comes back adds nothing.
         """
         record = self._records.setdefault(key, Record())
         before = record.cells.get(day)
         if record.first_read_at is None:
             record.first_read_at = cell.read_at
         if before is not None:
-            record.observed = self._grown(key[0], record.observed, before.totals, cell.totals)
-        elif day_start > record.first_read_at:
-            record.observed = self._grown(key[0], record.observed, NOTHING, cell.totals)
-        record.cells[day] = cell
-        self.changed.setdefault(key, set()).add(day)
-
-    def _grown(self, target: str, observed: Totals, before: Totals, after: Totals) -> Totals:
-        growth = [new - old for old, new in zip(before, after, strict=True)]
-        self.decreases[target] += sum(step < 0 for step in growth)
-        return Totals(*(count + max(step, 0) for count, step in zip(observed, growth, strict=True)))
+            peak = before.peak
+            self.decreases[key[0]] += sum(new < old for old, new in zip(before.totals, cell.totals, strict=True))
+        else:
+            peak = NOTHING if day_start > record.first_read_at else cell.totals
+        growth = [max(new - old, 0) for old, new in zip(peak, cell.totals, strict=True)]
+        if any(growth):
+            record.counted = Totals(*map(sum, zip(record.counted, growth, strict=True)))
+        if not self.waits_for_disk:
+            record.observed = record.counted
+        highest = Totals(*map(max, peak, cell.totals))
+        record.cells[day] = cell if highest == cell.totals else replace(cell, highest=highest)
+        self.changed.add(key)
 
     def succeeded(self, key: Key, at: float) -> None:
         """Note that today's cell was read at that time."""
         record = self._records.setdefault(key, Record())
         record.last_success_at = at
-        self.changed.setdefault(key, set())
+        record.fresh_since = None
+        self.changed.add(key)
         record.last_attempt_ok = True
         record.failure = None
 
@@ -135,6 +171,20 @@ class Store:
         record.failed_at = at
         record.last_attempt_ok = False
         record.failure = failure
+
+    def set_back(self, target: str, now: float) -> None:
+        """Note that the clock was set back to `now`: no read of the target can have been later than that.
+
+        A day that a clock too far ahead made out to be over is closed only by a read after its real end.
+        """
+        for key, record in self._records.items():
+            if key[0] == target:
+                for day, cell in record.cells.items():
+                    if cell.read_at > now:
+                        record.cells[day] = replace(cell, read_at=now)
+                        self.changed.add(key)
+                if record.first_read_at is not None:
+                    record.first_read_at = min(record.first_read_at, now)
 
     def prune(self, target: str, today: date, polled: Container[Key]) -> None:
         """Forget the target's days that nothing can ask for any more. Counters stay while anything else is known.
@@ -146,11 +196,11 @@ class Store:
             if key[0] == target:
                 for day in [day for day in record.cells if day < oldest]:
                     del record.cells[day]
-                    self.changed.setdefault(key, set()).add(day)
+                    self.changed.add(key)
                 if not record.cells and key not in polled:
                     self._forget(key)
 
     def _forget(self, key: Key) -> None:
         del self._records[key]
-        self.changed.pop(key, None)
+        self.changed.discard(key)
         self.forgotten.add(key)

@@ -64,33 +64,35 @@ async def test_midnight_is_no_burst_either() -> None:
     assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 30
 
 
-async def test_at_midnight_the_new_day_is_asked_for_first() -> None:
+async def test_at_midnight_the_day_that_ended_is_read_first() -> None:
     clock = ScriptedClock("2026-04-22T23:50:00+00:00")
     each = world(clock, senders=2, head="windows: [today, yesterday]\npoll_interval: 1h")
     async with running(each.collector.run()):
         await clock.advance(10 * MINUTE)
         each.api.asked.clear()
         await clock.advance(MINUTE)
-    assert [day.isoformat() for _, _, day in each.api.asked] == ["2026-04-23"] * 2 + ["2026-04-22"] * 2
+    assert [day.isoformat() for _, _, day in each.api.asked] == ["2026-04-22"] * 2 + ["2026-04-23"] * 2
 
 
-async def test_windows_slide_at_midnight_in_one_step() -> None:
-    """Between two scrapes either everything is of the old day or everything is of the new one."""
+async def test_closed_windows_slide_when_the_day_that_ended_was_read() -> None:
     clock = ScriptedClock("2026-04-22T23:00:00+00:00")
     each = world(clock, senders=3, head="windows: [today, yesterday, 7d]\npoll_interval: 5m", counts=rising)
     await each.publisher.show([each.collector.plan])
     async with running(each.collector.run(), each.publisher.run()):
         await clock.advance(59 * MINUTE + 59)
         before = await each.shown()
-        await clock.advance(2)
+        await clock.advance(1.01)
         after = await each.shown()
         await clock.advance(MINUTE)
         later = await each.shown()
     start = "directmail_track_window_start_timestamp_seconds"
-    for window in ("today", "yesterday", "7d"):
-        assert after[start, "", "", window] - before[start, "", "", window] == DAY
+    assert after[start, "", "", "today"] - before[start, "", "", "today"] == DAY
+    for window in ("yesterday", "7d"):
+        assert after[start, "", "", window] == before[start, "", "", window]
+        assert later[start, "", "", window] - before[start, "", "", window] == DAY
     for sender in ("s0@example.com", "s1@example.com", "s2@example.com"):
-        assert after[EMAILS, sender, "", "yesterday"] == before[EMAILS, sender, "", "today"]
+        assert after[EMAILS, sender, "", "yesterday"] == before[EMAILS, sender, "", "yesterday"]
+        assert (EMAILS, sender, "", "today") not in after
         assert later[EMAILS, sender, "", "yesterday"] >= 4 * DAY / 10 > before[EMAILS, sender, "", "today"]
         assert later[EMAILS, sender, "", "today"] < 100
 
@@ -224,6 +226,86 @@ class TestStaleness:
             "R-1",
         )
         assert back["event"] == "combination is back"
+
+
+class TestADayThatLosesItsMail:
+    """It is requested once more before that is believed."""
+
+    @staticmethod
+    async def polled(*counts: int) -> tuple[World, list[float | None], list[Any]]:
+        """Answer one number after the other, the last for ever; return what is shown a minute after each poll."""
+        clock = ScriptedClock()
+        answers = iter(counts)
+        each = world(
+            clock,
+            senders=1,
+            head="windows: [today]\npoll_interval: 10m\nstale_after: 1h",
+            counts=lambda filters, day, now: next(answers, counts[-1]),
+        )
+        await each.publisher.show([each.collector.plan])
+        shown = []
+        with capture_logs() as lines:
+            async with running(each.collector.run(), each.publisher.run()):
+                for _ in range(4):
+                    await clock.advance(MINUTE)
+                    shown.append((await each.shown()).get((EMAILS, "s0@example.com", "", "today")))
+                    await clock.advance(9 * MINUTE)
+        return each, shown, [line for line in lines if line["log_level"] == "warning"]
+
+    async def test_one_empty_answer_between_good_ones_changes_nothing(self) -> None:
+        each, shown, lines = await self.polled(40, 0, 40, 41)
+        assert shown == [160, 160, 164, 164]
+        assert each.store.get(each.combinations[0].key).counted.emails == 4
+        assert [line["event"] for line in lines] == [
+            "a day with mail has none now; requesting it once more before that is shown"
+        ]
+        assert (lines[0]["day"], lines[0]["request_id"]) == ("2026-04-22", "REQUEST")
+
+    async def test_the_second_one_in_a_row_is_believed_and_said_so(self) -> None:
+        _, shown, lines = await self.polled(40, 0)
+        assert shown == [160, 0, 0, 0]
+        assert [line["event"] for line in lines][1:] == ["a day with mail has none, as the API confirms"]
+
+    async def test_an_api_that_has_the_mail_every_other_time_is_logged_once(self) -> None:
+        each, shown, lines = await self.polled(40, 0, 40, 0, 40, 0, 40, 0, 40)
+        assert set(shown) == {160}
+        assert each.store.get(each.combinations[0].key).counted.emails == 0
+        assert len(lines) == 1
+
+    async def test_while_it_is_requested_again_it_is_due(self) -> None:
+        clock = ScriptedClock()
+        answers = iter([40, 0])
+        each = world(
+            clock,
+            senders=1,
+            head="windows: [today]\npoll_interval: 10m",
+            counts=lambda filters, day, now: next(answers, 0),
+        )
+        async with running(each.collector.run()):
+            await clock.advance(10 * MINUTE + 1)
+            assert each.collector.backlog() == 1
+            await clock.advance(MINUTE)
+            assert each.collector.backlog() == 0
+
+
+async def test_a_clock_that_was_too_far_ahead_at_night_leaves_no_half_day() -> None:
+    """It is 22:05, and the clock has said 00:05: what was read then closes no day."""
+    clock = ScriptedClock("2026-04-22T23:30:00+00:00")
+    each = world(clock, senders=1, head="windows: [today, yesterday]\npoll_interval: 3h", counts=rising, latency=3.0)
+    await each.publisher.show([each.collector.plan])
+    async with running(each.collector.run(), each.publisher.run()):
+        await clock.advance(35 * MINUTE)
+        clock.jump(wall=-2 * HOUR)
+        await clock.advance(115 * MINUTE)
+        today, yesterday = [], []
+        for _ in range(10):
+            await clock.advance(1)
+            shown = await each.shown()
+            today.append(shown.get((EMAILS, "s0@example.com", "", "today")))
+            yesterday.append(shown.get((EMAILS, "s0@example.com", "", "yesterday")))
+    assert today[:2] == [None, None], "the new day was read before it began"
+    assert all(value is None or value >= 4 * DAY / 10 for value in yesterday)
+    assert None not in (today[-1], yesterday[-1])
 
 
 async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:

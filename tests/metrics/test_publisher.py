@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,7 +14,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import FAMILIES
 from exporter.plan import target_plan
-from exporter.plan.calendar import day_start
+from exporter.plan.calendar import day_end, day_start
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Store
 from tests.support.clock import ScriptedClock
@@ -68,7 +68,7 @@ async def test_data_goes_stale_while_nothing_else_happens() -> None:
         assert (EMAILS, "s0@example.com", "", "today") not in await world.shown()
 
 
-async def test_a_clock_that_jumps_over_midnight_slides_the_windows() -> None:
+async def test_a_clock_that_jumps_over_midnight_leaves_out_the_new_day() -> None:
     clock = ScriptedClock()
     world = World(make_config(senders=1, head="windows: [today, yesterday]\nstale_after: 2d"), clock)
     known(world, 0, 1)
@@ -77,8 +77,156 @@ async def test_a_clock_that_jumps_over_midnight_slides_the_windows() -> None:
         clock.jump(wall=86_400)
         await clock.advance(2)
         shown = await world.shown()
-    assert shown[EMAILS, "s0@example.com", "", "yesterday"] == 10
+    assert shown[EMAILS, "s0@example.com", "", "yesterday"] == 11, "what was read of today yet is no whole day"
     assert (EMAILS, "s0@example.com", "", "today") not in shown
+
+
+class Night:
+    """A world a moment before midnight: every day known, today's as far as it has come. It ends with 1010 mails."""
+
+    def __init__(self) -> None:
+        self.clock = ScriptedClock("2026-04-22T23:55:00+00:00")
+        head = "windows: [today, yesterday, 2d]\npoll_interval: 5m\nstale_after: 20m"
+        self.world = World(make_config(senders=2, head=head), self.clock)
+        known(self.world, 0, 1, 2, 3)
+        self.combinations = self.world.combinations
+
+    async def at(self, time: str) -> None:
+        """Show what there is at a time of the night."""
+        seconds = datetime.fromisoformat(f"{time}+00:00").timestamp() - self.clock.time()
+        await self.clock.advance(seconds)
+        await self.world.publisher.look()
+
+    def close(self, number: int) -> None:
+        """Read the day that ended of a combination."""
+        key = self.combinations[number].key
+        cell = Cell(Totals(1010, 5, 4, 2, 1), None, self.clock.time())
+        self.world.store.put(key, TODAY, cell, day_start=0.0)
+        self.world.publisher.refresh(self.combinations[number])
+
+    def poll(self) -> None:
+        """Read the new day of every combination."""
+        for combination in self.combinations:
+            day, cell = TODAY + timedelta(days=1), Cell(Totals(1, 0, 0, 0, 0), None, self.clock.time())
+            self.world.store.put(combination.key, day, cell, day_start=0.0)
+            self.world.store.succeeded(combination.key, self.clock.time())
+            self.world.publisher.refresh(combination)
+
+    async def emails(self, number: int) -> dict[str, float]:
+        """Return what a combination shows, by window."""
+        sender = f"s{number}@example.com"
+        shown = await self.world.shown()
+        return {window: value for (name, its, _, window), value in shown.items() if (name, its) == (EMAILS, sender)}
+
+    async def ends(self) -> dict[str, str]:
+        """Return the day with whose midnight each window ends."""
+        shown = await self.world.shown()
+        name = "directmail_track_window_end_timestamp_seconds"
+        return {key[3]: f"{datetime.fromtimestamp(at, UTC):%d}" for key, at in shown.items() if key[0] == name}
+
+
+class TestMidnight:
+    async def test_closed_windows_keep_their_days_until_the_day_that_ended_was_read(self) -> None:
+        night = Night()
+        await night.world.publisher.show([night.world.collector.plan])
+        assert await night.emails(0) == {"today": 10, "yesterday": 11, "2d": 23}
+        await night.at("2026-04-23T00:00:00")
+        assert await night.emails(0) == {"yesterday": 11, "2d": 23}
+        night.close(0)
+        assert await night.emails(0) == {"yesterday": 1010, "2d": 1021}
+        assert await night.emails(1) == {"yesterday": 11, "2d": 23}
+
+    async def test_the_bounds_move_with_the_last_combination(self) -> None:
+        night = Night()
+        await night.world.publisher.show([night.world.collector.plan])
+        assert await night.ends() == {"today": "23", "yesterday": "22", "2d": "22"}
+        await night.at("2026-04-23T00:00:00")
+        assert await night.ends() == {"today": "24", "yesterday": "22", "2d": "22"}
+        night.close(0)
+        assert await night.ends() == {"today": "24", "yesterday": "22", "2d": "22"}
+        night.close(1)
+        assert await night.ends() == {"today": "24", "yesterday": "23", "2d": "23"}
+
+    async def test_what_is_not_read_again_is_kept_for_stale_after_and_no_longer(self) -> None:
+        night = Night()
+        await night.world.publisher.show([night.world.collector.plan])
+        await night.at("2026-04-23T00:10:00")
+        night.close(0)
+        night.poll()
+        await night.at("2026-04-23T00:20:00")
+        assert await night.emails(1) == {"today": 1, "yesterday": 11, "2d": 23}
+        await night.at("2026-04-23T00:20:01")
+        assert await night.emails(1) == {"today": 1}
+        assert await night.emails(0) == {"today": 1, "yesterday": 1010, "2d": 1021}
+        assert await night.ends() == {"today": "24", "yesterday": "23", "2d": "23"}
+
+    async def test_a_day_that_was_never_read_whole_is_missing_from_every_window_that_has_it(self) -> None:
+        """Of the 22nd only a part is known; the day after it is known whole."""
+        night = Night()
+        await night.world.publisher.show([night.world.collector.plan])
+        await night.at("2026-04-23T23:59:00")
+        night.poll()
+        await night.at("2026-04-24T00:01:00")
+        night.poll()
+        shown = await night.emails(0)
+        assert shown.keys() == {"yesterday"}
+        assert shown["yesterday"] == 1
+
+    async def test_a_start_after_midnight_shows_no_half_day(self) -> None:
+        """What was read at 23:55 is all that is known of the day that ended."""
+        night = Night()
+        night.clock.jump(wall=900)
+        await night.world.publisher.show([night.world.collector.plan])
+        assert await night.emails(0) == {"yesterday": 11, "2d": 23}
+        assert await night.ends() == {"today": "24", "yesterday": "22", "2d": "22"}
+
+    async def test_a_start_in_the_morning_shows_nothing_until_the_day_that_ended_was_read(self) -> None:
+        night = Night()
+        night.clock.jump(wall=9 * 3600)
+        await night.world.publisher.show([night.world.collector.plan])
+        night.poll()
+        assert await night.emails(0) == {"today": 1}
+        night.close(0)
+        assert await night.emails(0) == {"today": 1, "yesterday": 1010, "2d": 1021}
+
+
+async def test_a_clock_set_back_makes_nothing_younger() -> None:
+    clock = ScriptedClock()
+    world = World(make_config(senders=1, head="windows: [today]\npoll_interval: 5m\nstale_after: 10m"), clock)
+    known(world, 0)
+    await world.publisher.show([world.collector.plan])
+    async with running(world.publisher.run()):
+        await clock.advance(300)
+        clock.jump(wall=-7200)
+        await clock.advance(299)
+        assert (EMAILS, "s0@example.com", "", "today") in await world.shown()
+        assert world.collector.is_up()
+        await clock.advance(3)
+        assert (EMAILS, "s0@example.com", "", "today") not in await world.shown()
+        await clock.advance(3)
+        assert not world.collector.is_up()
+
+
+async def test_a_machine_that_slept_shows_nothing_old() -> None:
+    """The monotonic clock stands still meanwhile."""
+    clock = ScriptedClock()
+    world = World(make_config(senders=1, head="windows: [today]\npoll_interval: 5m\nstale_after: 10m"), clock)
+    known(world, 0)
+    await world.publisher.show([world.collector.plan])
+    async with running(world.publisher.run()):
+        await clock.advance(2)
+        clock.jump(wall=7200)
+        await clock.advance(2)
+        assert (EMAILS, "s0@example.com", "", "today") not in await world.shown()
+
+
+async def test_a_clock_set_back_during_a_restart_shows_nothing_until_it_is_read_again() -> None:
+    clock = ScriptedClock()
+    world = World(make_config(senders=1, head="windows: [today, yesterday]"), clock)
+    known(world, 0, 1)
+    clock.jump(wall=-7200)
+    await world.publisher.show([world.collector.plan])
+    assert not [key for key in await world.shown() if key[0] == EMAILS]
 
 
 async def test_a_clock_set_back_over_midnight_shows_the_day_before() -> None:
@@ -144,7 +292,7 @@ def breathless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Shop:
-    """A publisher on its own, every combination known for the days around TODAY."""
+    """A publisher on its own, every combination known for the days around TODAY, each read when it had ended."""
 
     clock: ScriptedClock
     plans: list[TargetPlan]
@@ -157,7 +305,7 @@ class Shop:
             for combination in each.combinations:
                 for age in range(-1, 3):
                     day = TODAY - timedelta(days=age)
-                    cell = Cell(Totals(day.toordinal(), 5, 4, 2, 1), None, self.clock.time())
+                    cell = Cell(Totals(day.toordinal(), 5, 4, 2, 1), None, day_end(day, each.target.timezone))
                     self.store.put(combination.key, day, cell, day_start=0.0)
                 self.store.succeeded(combination.key, self.clock.time())
 

@@ -67,16 +67,68 @@ def test_a_settled_day_is_not_asked_again_before_twelve_hours() -> None:
     assert min(asked) == TODAY - timedelta(days=3)
 
 
-def test_at_midnight_the_new_day_is_due_at_once_and_the_old_one_once_more() -> None:
-    each = schedule(senders=2, head="windows: [today]\npoll_interval: 1h")
-    midnight = NOON + 12 * HOUR
-    drain(each, midnight - 10)
-    assert each.wake_at(midnight - 10) == midnight
-    roll(each, midnight)
-    tomorrow = TODAY + timedelta(days=1)
-    assert [slot.day for slot in drain(each, midnight)] == [tomorrow, tomorrow, TODAY, TODAY]
-    later = [slot.day for hour in range(1, 24) for slot in drain(each, midnight + hour * HOUR)]
-    assert TODAY not in later
+MIDNIGHT, TOMORROW = NOON + 12 * HOUR, TODAY + timedelta(days=1)
+
+
+def at_midnight(senders: int = 2, head: str = "windows: [today]\npoll_interval: 1h") -> Remembering:
+    """Return a schedule at midnight, when everything was read seconds before."""
+    each = schedule(senders=senders, head=head)
+    drain(each, MIDNIGHT - 10)
+    assert each.wake_at(MIDNIGHT - 10) == MIDNIGHT
+    roll(each, MIDNIGHT)
+    return each
+
+
+class TestMidnight:
+    def test_the_day_that_ended_is_read_once_more_before_the_new_one(self) -> None:
+        each = at_midnight()
+        assert [slot.day for slot in drain(each, MIDNIGHT)] == [TODAY, TODAY, TOMORROW, TOMORROW]
+        later = [slot.day for hour in range(1, 24) for slot in drain(each, MIDNIGHT + hour * HOUR)]
+        assert TODAY not in later
+
+    def test_a_cold_start_after_midnight_begins_with_the_new_day(self) -> None:
+        each = Remembering(make_plan(make_config(senders=2, head="windows: [today, yesterday]")), MIDNIGHT + 300)
+        assert [slot.day for slot in drain(each, MIDNIGHT + 300)] == [TOMORROW, TOMORROW, TODAY, TODAY]
+
+    def test_after_a_night_without_reads_the_new_day_is_first_again(self) -> None:
+        """Nothing is shown any more that a read of yesterday could keep."""
+        each = schedule(senders=20)
+        drain(each, MIDNIGHT - 10)
+        roll(each, MIDNIGHT + 9 * HOUR)
+        days = [slot.day for slot in drain(each, MIDNIGHT + 9 * HOUR)]
+        assert days[:20].count(TOMORROW) == 15, "every fourth call is for the day that ended"
+
+    def test_the_day_that_ended_does_not_keep_today_waiting_until_it_is_stale(self) -> None:
+        """Calls for two hundred combinations take longer than the time between poll interval and stale_after."""
+        each = at_midnight(200, "windows: [today, yesterday]\npoll_interval: 10m\nstale_after: 12m")
+        days = []
+        for call in range(100):
+            slot = each.take(MIDNIGHT + 2 * call)
+            assert slot is not None
+            each.done(slot, MIDNIGHT + 2 * call)
+            days.append(slot.day)
+        assert set(days[:31]) == {TODAY}, "one minute is half of the slack"
+        assert days[32:].count(TOMORROW) == pytest.approx(0.75 * 68, abs=1)
+        assert days[32:].count(TODAY) == pytest.approx(0.25 * 68, abs=1)
+
+    def test_a_day_whose_read_failed_goes_first_again_when_it_is_retried(self) -> None:
+        each = at_midnight(3)
+        failed = each.take(MIDNIGHT)
+        assert failed is not None
+        each.failed(failed, MIDNIGHT + 15)
+        assert [slot.day for slot in (each.take(MIDNIGHT) for _ in range(3)) if slot] == [TODAY, TODAY, TOMORROW]
+        assert each.take(MIDNIGHT + 15) == failed
+
+    def test_a_read_in_flight_over_midnight_that_fails_leaves_the_day_to_be_closed_first(self) -> None:
+        each = schedule(senders=3, head="windows: [today]\npoll_interval: 1h")
+        drain(each, MIDNIGHT - 3700)
+        in_flight = each.take(MIDNIGHT - 10)
+        assert in_flight is not None
+        drain(each, MIDNIGHT - 10)
+        roll(each, MIDNIGHT)
+        each.failed(in_flight, MIDNIGHT + 15)
+        days = [slot.day for slot in (each.take(MIDNIGHT + 20) for _ in range(3)) if slot]
+        assert days == [TODAY] * 3
 
 
 def test_the_edge_is_asked_on_a_cold_start_and_never_again() -> None:
@@ -189,6 +241,30 @@ def test_the_backlog_is_what_is_due_and_not_read(read: int, left: int) -> None:
     assert each.backlog(NOON) == left
 
 
+def test_a_cell_that_failed_counts_as_backlog_until_it_is_read() -> None:
+    each = schedule(senders=1, head="windows: [today, 7d]\npoll_interval: 1h")
+    today, yesterday = each.take(NOON), each.take(NOON)
+    assert today is not None
+    assert yesterday is not None
+    each.done(today, NOON)
+    each.failed(yesterday, NOON + 900)
+    drain(each, NOON)
+    assert [each.backlog(NOON), each.backlog(NOON + 900)] == [1, 1]
+    assert each.take(NOON + 900) == yesterday
+    assert each.backlog(NOON + 900) == 1
+    each.done(yesterday, NOON + 900)
+    assert each.backlog(NOON + 900) == 0
+
+
+def test_the_days_of_a_failing_combination_count_as_backlog_while_they_wait_for_it() -> None:
+    each = schedule(senders=1, head="windows: [today, 7d]")
+    today = each.take(NOON)
+    assert today is not None
+    each.failed(today, NOON + 60)
+    assert each.take(NOON) is None
+    assert each.backlog(NOON) == 8
+
+
 def test_a_cell_being_asked_still_counts_as_backlog() -> None:
     each = schedule(senders=1, head="windows: [today]")
     each.take(NOON)
@@ -207,5 +283,6 @@ def test_the_preview_is_in_the_order_of_the_due_times() -> None:
     due = [slot.day for slot in each.preview(NOON, 100)]
     assert due == [TODAY] * 40 + [TODAY - timedelta(days=1)] * 40 + [TODAY - timedelta(days=2)] * 20
     drain(each, NOON)
-    times = [each._due[slot.day][each._place[slot.combination]] for slot in each.preview(NOON, 100)]
-    assert times == sorted(time for times in each._due.values() for time in times.values())[:100]
+    due = each._cells._due
+    times = [due[slot.day][each._place[slot.combination]] for slot in each.preview(NOON, 100)]
+    assert times == sorted(time for times in due.values() for time in times.values())[:100]

@@ -1,10 +1,12 @@
 """What the store keeps, and the growth that it sees."""
 
+import math
 from datetime import date
 
 from exporter.directmail.errors import ServerError
 from exporter.directmail.model import Filters, Totals
-from exporter.store.memory import KEEP_DAYS, Cell, Store
+from exporter.store.memory import KEEP_DAYS, Cell, Record, Store
+from tests.support.clock import ScriptedClock
 
 KEY = ("shop", Filters(account_name="a@example.com"))
 DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)
@@ -16,7 +18,9 @@ def cell(opens: int, read_at: float) -> Cell:
 
 
 def opens(store: Store) -> int:
-    return store.get(KEY).observed.opens
+    observed = store.get(KEY).observed
+    assert observed is not None
+    return observed.opens
 
 
 def test_the_first_read_of_a_cell_counts_nothing() -> None:
@@ -54,12 +58,79 @@ def test_late_opens_of_an_older_day_are_growth_too() -> None:
     assert opens(store) == 13
 
 
-def test_a_count_that_goes_down_adds_nothing_and_is_told() -> None:
+def test_a_count_that_goes_down_adds_nothing_and_is_counted() -> None:
     store = Store()
     for count in (50, 40, 45):
         store.put(KEY, DAY, cell(count, START), day_start=START)
-    assert opens(store) == 5
+    assert opens(store) == 0
     assert store.decreases["shop"] == 2  # opens and unique opens, once each
+
+
+def test_growth_is_what_a_count_is_above_the_highest_it_has_been() -> None:
+    """Two replicas of the API that lag behind each other answer in turn."""
+    store = Store()
+    for count in (40, 30, 40, 30, 41, 30, 41):
+        store.put(KEY, DAY, cell(count, START), day_start=START)
+    assert opens(store) == 1
+    assert store.get(KEY).cells[DAY].totals.opens == 41
+
+
+def test_a_day_that_is_empty_once_is_not_counted_again() -> None:
+    store = Store()
+    store.put(KEY, DAY, cell(50, MIDNIGHT - 60), day_start=START)
+    for count in (0, 50, 52):
+        store.put(KEY, DAY, Cell(Totals(count, count, 0, 0, 0), None, MIDNIGHT), day_start=START)
+    assert opens(store) == 2
+
+
+def test_while_counters_wait_for_the_disk_what_grew_is_not_shown() -> None:
+    store = Store()
+    store.waits_for_disk = True
+    store.put(KEY, DAY, cell(50, START), day_start=START)
+    assert store.get(KEY).observed is None
+    store.get(KEY).observed = store.get(KEY).counted
+    store.put(KEY, DAY, cell(57, START), day_start=START)
+    assert opens(store) == 0
+    assert store.get(KEY).counted.opens == 7
+
+
+def test_what_a_clock_too_far_ahead_read_is_not_of_a_later_time_than_now() -> None:
+    store = Store()
+    store.put(KEY, DAY, cell(50, MIDNIGHT + 60), day_start=START)
+    store.put(KEY, NEXT, cell(3, MIDNIGHT + 60), day_start=MIDNIGHT)
+    store.set_back("other", MIDNIGHT - 3600)
+    assert store.get(KEY).cells[DAY].read_at == MIDNIGHT + 60
+    store.set_back("shop", MIDNIGHT - 3600)
+    assert [each.read_at for each in store.get(KEY).cells.values()] == [MIDNIGHT - 3600] * 2
+    assert store.get(KEY).first_read_at == MIDNIGHT - 3600
+
+
+class TestTheAgeOfARecord:
+    def test_it_grows_with_the_time(self) -> None:
+        clock, store = ScriptedClock(), Store()
+        store.succeeded(KEY, clock.time() - 5)
+        assert store.get(KEY).age(clock) == 5
+        clock.jump(wall=10, monotonic=10)
+        assert store.get(KEY).age(clock) == 15
+
+    def test_a_clock_set_back_makes_nothing_younger_and_one_set_forward_older(self) -> None:
+        clock, store = ScriptedClock(), Store()
+        store.succeeded(KEY, clock.time())
+        assert store.get(KEY).age(clock) == 0
+        clock.jump(wall=-7200, monotonic=10)
+        assert store.get(KEY).age(clock) == 10
+        clock.jump(wall=7200 + 60)
+        assert store.get(KEY).age(clock) == 60
+
+    def test_a_success_in_the_future_is_of_unknown_age(self) -> None:
+        clock, store = ScriptedClock(), Store()
+        store.restore(KEY, Record(last_success_at=clock.time() + 3600))
+        assert store.get(KEY).age(clock) == math.inf
+        store.succeeded(KEY, clock.time())
+        assert store.get(KEY).age(clock) == 0
+
+    def test_without_a_success_there_is_none(self) -> None:
+        assert Record().age(ScriptedClock()) is None
 
 
 def test_health_follows_the_last_attempt() -> None:
@@ -103,4 +174,4 @@ def test_what_is_known_of_another_account_is_forgotten() -> None:
     assert not store.claim("other", "us-east-1 UTC")
     assert store.claim("shop", "ap-southeast-1 UTC")
     assert list(store.keys()) == []
-    assert store.take_changes() == {}
+    assert store.changed == set()

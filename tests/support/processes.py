@@ -85,6 +85,12 @@ def free_port() -> int:
     return port
 
 
+async def copy(source: Path, target: Path) -> None:
+    """Copy a file that this process has locked: reading it here would take the lock away."""
+    process = await asyncio.create_subprocess_exec("cp", str(source), str(target))
+    assert await process.wait() == 0
+
+
 async def get(url: str, **headers: str) -> tuple[int, str]:
     """Return status and text of a GET."""
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:

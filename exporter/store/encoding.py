@@ -1,0 +1,165 @@
+"""What the state file's rows say: records, lists and accounts as JSON, and back with every value checked.
+
+A row has a kind, a key and a body. Nothing here knows how many counts or filters there are.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, NamedTuple, TypeVar
+
+from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.store.memory import Cell, Key, Record
+
+RECORD, DISCOVERED, ACCOUNT, DECREASES = "record", "discovered", "account", "decreases"
+"""The kinds of rows."""
+STATISTIC = "engagement"
+"""What the counts of a record are of."""
+
+_Value = TypeVar("_Value")
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+
+
+class Row(NamedTuple):
+    """A row of the file; one without a body is to be deleted."""
+
+    kind: str
+    key: str
+    body: str | None
+
+
+@dataclass
+class Contents:
+    """Everything that a file says."""
+
+    records: dict[Key, Record] = field(default_factory=dict)
+    discovered: list[tuple[str, str, str, float]] = field(default_factory=list)
+    """Target, filter, value, since when it is known; the oldest of each filter first."""
+    accounts: dict[str, str] = field(default_factory=dict)
+    decreases: dict[str, int] = field(default_factory=dict)
+
+
+def record_row(key: Key, record: Record | None) -> Row:
+    """Return the row of a combination; None is for one that is forgotten."""
+    target, filters = key
+    named = {name: value for name, value in filters._asdict().items() if value}
+    body = None
+    if record is not None:
+        cells = [
+            (day.isoformat(), cell.read_at, cell.totals, cell.highest, cell.rates)
+            for day, cell in sorted(record.cells.items())
+        ]
+        body = _encode(
+            {
+                "first_read_at": record.first_read_at,
+                "last_success_at": record.last_success_at,
+                "counted": record.counted,
+                "cells": cells,
+            }
+        )
+    return Row(RECORD, _encode((target, STATISTIC, named)), body)
+
+
+def discovered_row(place: Sequence[str], values: Mapping[str, float]) -> Row:
+    """Return the row of a filter's values, each with when it was first listed, the oldest first."""
+    return Row(DISCOVERED, _encode(place), _encode(list(values.items())) if values else None)
+
+
+def account_row(target: str, account: str) -> Row:
+    """Return the row that says whose numbers a target has."""
+    return Row(ACCOUNT, _encode([target]), _encode(account))
+
+
+def decreases_row(target: str, count: int) -> Row:
+    """Return the row of a target's counts that went down."""
+    return Row(DECREASES, _encode([target]), _encode(count))
+
+
+def decode(rows: Iterable[tuple[str, str, str]]) -> Contents:
+    """Return what rows of (kind, key, body) say. Raise ValueError for anything that `*_row` does not write."""
+    contents = Contents()
+    for kind, key, body in rows:
+        take_in(contents, kind, json.loads(key), json.loads(body))
+    return contents
+
+
+def take_in(contents: Contents, kind: str, key: Any, body: Any) -> None:
+    """Add a row to the contents. Raise ValueError where anything is not what it should be."""
+    if kind == RECORD:
+        target, statistic, named = _several(key, 3)
+        if statistic != STATISTIC or not isinstance(named, dict) or not named.keys() <= set(Filters._fields):
+            raise ValueError(f"unknown combination {key!r}")
+        filters = Filters(**{name: _text(value) for name, value in named.items()})
+        contents.records[_text(target), filters] = _record(body)
+    elif kind == DISCOVERED:
+        target, name = map(_text, _several(key, 2))
+        listed = (_several(each, 2) for each in _list(body))
+        contents.discovered += [(target, name, _text(value), _number(first_seen)) for value, first_seen in listed]
+    elif kind == ACCOUNT:
+        contents.accounts[_text(*_several(key, 1))] = _text(body)
+    elif kind == DECREASES:
+        contents.decreases[_text(*_several(key, 1))] = _count(body)
+    else:
+        raise ValueError(f"unknown kind of row {kind!r}")
+
+
+def _record(body: Any) -> Record:
+    if not isinstance(body, dict) or body.keys() != {"first_read_at", "last_success_at", "counted", "cells"}:
+        raise ValueError(f"not a combination: {body!r}")
+    cells: dict[date, Cell] = {}
+    for each in _list(body["cells"]):
+        day, read_at, totals, highest, rates = _several(each, 5)
+        cells[date.fromisoformat(_text(day))] = Cell(
+            _totals(totals), _optional(_rates, rates), _number(read_at), _optional(_totals, highest)
+        )
+    return Record(
+        cells,
+        _totals(body["counted"]),
+        first_read_at=_optional(_number, body["first_read_at"]),
+        last_success_at=_optional(_number, body["last_success_at"]),
+    )
+
+
+def _totals(value: Any) -> Totals:
+    return Totals(*map(_count, _several(value, len(Totals._fields))))
+
+
+def _rates(value: Any) -> RateSums:
+    return RateSums(*(_optional(_number, each) for each in _several(value, len(RateSums._fields))))
+
+
+def _optional(check: Callable[[Any], _Value], value: Any) -> _Value | None:
+    return None if value is None else check(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"not a list: {value!r}")
+    return value
+
+
+def _several(value: Any, length: int) -> list[Any]:
+    if len(_list(value)) != length:
+        raise ValueError(f"not {length} values: {value!r}")
+    return _list(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"not a text: {value!r}")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"not a count: {value!r}")
+    return value
+
+
+def _number(value: Any) -> float:
+    """Return a time or a sum of rates: neither is negative."""
+    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"not a number of at least 0: {value!r}")
+    return float(value)

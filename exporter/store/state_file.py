@@ -1,0 +1,291 @@
+"""The state file: what the store knows, on disk, so that a restart loses nothing.
+
+What has changed is written once a second. Counters are shown only when they are on disk (`Record.observed`), so none
+ever comes back lower than it was seen, whatever ends the process and whatever the disk does meanwhile. A file that
+cannot be written is logged once, and everything else continues in memory.
+
+One thread has the file from its opening to its closing. A write that has begun is never abandoned: the end waits for
+it, writes what is left, and closes.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from exporter.clock import Clock
+from exporter.store.database import Connect, Damaged, Database, NoAccess, Seal, StateError, set_aside
+from exporter.store.discovered_values import Catalogue
+from exporter.store.encoding import Contents
+from exporter.store.memory import KEEP_DAYS, Key, Store
+from exporter.store.unwritten import Batch, Unwritten
+
+EVERY = 1.0
+"""Seconds between two writes, when there is something to write."""
+AGAIN = 10.0
+"""Seconds until a write that failed is tried again."""
+LOOK_EVERY = 15.0
+"""Seconds between two looks at whether the file is still in its place."""
+SLICE = 10
+"""Combinations that are shown anew before other work has its turn: about a millisecond."""
+DAY = 86_400.0
+
+_Result = TypeVar("_Result")
+
+
+class StateFile:
+    """The file of one process."""
+
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        clock: Clock,
+        catalogue: Catalogue | None = None,
+        *,
+        written: Callable[[Key], None] = lambda key: None,
+        connect: Connect = sqlite3.connect,
+    ) -> None:
+        """`written` is told of every combination whose counters have come to the disk; `connect` opens the file."""
+        self.path = path
+        self.writable = True
+        self._store = store
+        self._catalogue = catalogue or Catalogue()
+        self._unwritten = Unwritten(store, self._catalogue)
+        self._clock = clock
+        self._written = written
+        self._connect = connect
+        self._log = structlog.get_logger().bind(state_file=str(path))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state-file")
+        self._database: Database | None = None
+        self._seal: Seal | None = None
+        """Of the content that was last read or written."""
+        self._rewrites = False
+        """Whether the next write is of everything: the file is new, of an older schema, or was another one."""
+        self._looked_at = clock.monotonic()
+        self._saving: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open or make the file and fill the store and the catalogue from it.
+
+        Raise StateError where another process or program has it, where it is no regular file, and where a newer
+        version wrote it. A damaged file is set aside under another name, whole; one that cannot be written is read.
+        """
+        self._store.waits_for_disk = True
+        try:
+            try:
+                self._restore(await self._in_thread(self._read))
+            except Damaged as error:
+                await self._replace(error)
+            except NoAccess as error:
+                self._cannot_write(error)
+                self._restore(await self._in_thread(self._read_only))
+            await self.save()
+        except BaseException:
+            await self._end()
+            raise
+
+    async def run(self) -> None:
+        """Write what has changed, until cancelled."""
+        while True:
+            await self._clock.sleep(EVERY if self.writable else AGAIN)
+            await self.save()
+
+    async def save(self) -> None:
+        """Write what has changed since the last time. What cannot be written is kept for the next.
+
+        A save that has begun ends by itself, also when its caller is cancelled; `close` waits for it.
+        """
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save())
+        await asyncio.shield(self._saving)
+
+    async def close(self) -> None:
+        """Wait for the write in flight, write what is left, and let go of the file."""
+        try:
+            if self._saving is not None:
+                await asyncio.wait([self._saving])
+            await self.save()
+            if not self.writable:
+                self._log.error("state file could not be written; the next start continues from the last write")
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        await self._in_thread(self._drop)
+        self._thread.shutdown()
+
+    async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _save(self) -> None:
+        try:
+            try:
+                await self._write()
+            except Damaged as error:
+                await self._replace(error)
+                await self._write()
+        except (Damaged, NoAccess, StateError) as error:
+            await self._in_thread(self._drop)  # a file that was opened for reading is not written later either
+            self._cannot_write(error)
+        else:
+            self._can_write()
+
+    async def _write(self) -> None:
+        """Write what is to be written. Raise Damaged, NoAccess and StateError."""
+        now = self._clock.monotonic()
+        if self._database is None or now - self._looked_at >= LOOK_EVERY:
+            self._looked_at = now
+            self._rewrites |= await self._in_thread(self._is_another)
+        if self._rewrites:
+            await self._write_everything()
+        while batch := self._unwritten.take():
+            try:
+                await self._in_thread(partial(self._put, batch))
+            except BaseException:
+                self._unwritten.put_back(batch)
+                raise
+            await self._show([batch])
+
+    async def _write_everything(self) -> None:
+        self._store.waits_for_disk = True
+        batches = []
+        for batch in self._unwritten.take_everything():
+            batches.append(batch)
+            await asyncio.sleep(0)
+        await self._in_thread(partial(self._put_everything, batches))
+        self._rewrites = False
+        await self._show(batches)
+
+    async def _show(self, batches: list[Batch]) -> None:
+        """Let the counters that are on disk now be shown."""
+        grown = [key for batch in batches for key in self._unwritten.written(batch)]
+        for number, key in enumerate(grown, 1):
+            self._written(key)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def _replace(self, damage: Damaged) -> None:
+        """Set a damaged file aside, so that a new one is written. Where that fails only memory is left."""
+        await self._in_thread(self._drop)
+        self._seal = None
+        try:
+            aside = await self._in_thread(partial(set_aside, self.path, "damaged"))
+        except OSError as error:
+            # Whatever becomes of this file, no counter comes back from it.
+            self._store.waits_for_disk = False
+            self._cannot_write(NoAccess(f"damaged ({damage}), and cannot be renamed: {error.strerror}"))
+        else:
+            self._log.error(
+                "state file is damaged; setting it aside, nothing in it is used", aside=str(aside), error=str(damage)
+            )
+
+    def _can_write(self) -> None:
+        self._store.unwritable_since = None
+        if not self.writable:
+            self.writable = True
+            self._log.info("state file can be written again")
+
+    def _cannot_write(self, error: Exception) -> None:
+        if self._store.unwritable_since is None:
+            self._store.unwritable_since = self._clock.monotonic()
+        if self.writable:
+            self.writable = False
+            self._log.error(
+                "state file cannot be written; continuing in memory, counters wait until it can", error=str(error)
+            )
+
+    def _restore(self, contents: Contents) -> None:
+        """Take in what the file says, but not what is too old to be of use to any target, in the config or not."""
+        store, oldest_time = self._store, self._clock.time() - (KEEP_DAYS + 2) * DAY
+        oldest = datetime.fromtimestamp(max(oldest_time, 0.0), UTC).date()
+        for key, record in contents.records.items():
+            outdated = [day for day in record.cells if day < oldest]
+            for day in outdated:
+                del record.cells[day]
+            if not record.cells and (record.last_success_at or 0.0) < oldest_time:
+                store.forgotten.add(key)
+                continue
+            store.restore(key, record)
+            if outdated:
+                store.changed.add(key)
+        self._catalogue.restore(contents.discovered)
+        store.accounts.update(contents.accounts)
+        store.decreases.update(contents.decreases)
+        self._unwritten.decreases = contents.decreases
+
+    # What follows runs in the file's own thread.
+
+    def _read(self) -> Contents:
+        """Open the file and return what it says."""
+        self._database = Database(self.path, self._connect)
+        contents = self._database.load()
+        self._seal = self._database.seal
+        self._rewrites = self._seal is None
+        return contents
+
+    def _read_only(self) -> Contents:
+        """Return what a file says that cannot be written, nothing where it cannot be read either."""
+        self._drop()
+        try:
+            database = Database(self.path, self._connect, read_only=True)
+            try:
+                contents = database.load()
+                self._seal = database.seal
+            finally:
+                database.close()
+        except (Damaged, NoAccess) as error:
+            if self.path.exists():
+                self._log.warning("state file cannot be read either; starting with nothing known", error=str(error))
+            return Contents()
+        return contents
+
+    def _is_another(self) -> bool:
+        """Have the file open that the path names; return whether it is not the one that was written last.
+
+        One that somebody put into its place is set aside.
+        """
+        if self._database is not None and self._database.is_in_place():
+            return False
+        was_open = self._database is not None
+        self._drop()
+        self._database = Database(self.path, self._connect)
+        self._database.load()
+        if self._seal is not None and self._database.seal == self._seal:
+            return False
+        aside = None
+        if not self._database.is_new:
+            self._drop()
+            aside = self._aside()
+            self._database = Database(self.path, self._connect)
+        if was_open or aside:
+            self._log.warning("state file was removed or replaced; writing all of it again", set_aside=aside)
+        return True
+
+    def _aside(self) -> str:
+        try:
+            return str(set_aside(self.path, "replaced"))
+        except OSError as error:
+            raise NoAccess(f"another file is in its place, and cannot be renamed: {error.strerror}") from None
+
+    def _put(self, batch: Batch) -> None:
+        assert self._database is not None
+        self._database.write(batch.rows())
+        self._seal = self._database.seal
+
+    def _put_everything(self, batches: list[Batch]) -> None:
+        assert self._database is not None
+        self._database.rewrite(row for batch in batches for row in batch.rows())
+        self._seal = self._database.seal
+
+    def _drop(self) -> None:
+        """Close the file, if it is open."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None

@@ -1,0 +1,112 @@
+"""What store and catalogue know and the state file does not have yet: taken in batches, put back if need be."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from exporter.store.discovered_values import Catalogue, Place
+from exporter.store.encoding import Row, account_row, decreases_row, discovered_row, record_row
+from exporter.store.memory import Key, Record, Store
+
+BATCH = 200
+"""Combinations in a batch; more would hold the event loop while they are gathered."""
+
+
+class Snapshot(NamedTuple):
+    """A record, and what it was when it was taken: counters and cells of one moment."""
+
+    key: Key
+    record: Record
+    taken: Record
+
+
+@dataclass
+class Batch:
+    """What goes into one transaction."""
+
+    snapshots: list[Snapshot]
+    forgotten: set[Key]
+    accounts: dict[str, str]
+    lists: dict[Place, Mapping[str, float]]
+    decreases: dict[str, int]
+
+    def __bool__(self) -> bool:
+        return any((self.snapshots, self.forgotten, self.accounts, self.lists, self.decreases))
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows; nothing of it needs the event loop."""
+        yield from (discovered_row(place, values) for place, values in self.lists.items())
+        yield from (record_row(key, None) for key in self.forgotten)
+        yield from (account_row(target, account) for target, account in self.accounts.items())
+        yield from (decreases_row(target, count) for target, count in self.decreases.items())
+        yield from (record_row(each.key, each.taken) for each in self.snapshots)
+
+
+class Unwritten:
+    """What is to be written."""
+
+    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self.decreases: Mapping[str, int] = {}
+        """Counts that went down, as they were last written."""
+
+    def take(self) -> Batch:
+        """Return the next batch; it is empty when everything is written.
+
+        What is forgotten goes with the account that it is forgotten for, and with what has come in its place.
+        """
+        store = self._store
+        forgotten, store.forgotten = store.forgotten, set()
+        claimed, store.claimed = store.claimed, set()
+        come_back = self._snapshots([key for key in forgotten if store.find(key)])
+        return Batch(
+            [*come_back, *self._snapshots(list(islice(store.changed, BATCH)))],
+            forgotten,
+            {target: store.accounts[target] for target in claimed},
+            self._catalogue.take_changes(),
+            {target: count for target, count in store.decreases.items() if self.decreases.get(target) != count},
+        )
+
+    def take_everything(self) -> Iterator[Batch]:
+        """Yield all that is known, in batches that go into one transaction, with time for other work between them."""
+        store, catalogue = self._store, self._catalogue
+        store.forgotten, store.claimed = set(), set()
+        catalogue.take_changes()
+        yield Batch([], set(), dict(store.accounts), catalogue.all_values(), dict(store.decreases))
+        keys = list(store.keys())
+        for start in range(0, len(keys), BATCH):
+            yield Batch(self._snapshots(keys[start : start + BATCH]), set(), {}, {}, {})
+
+    def put_back(self, batch: Batch) -> None:
+        """Have what could not be written written by the next batch."""
+        store = self._store
+        store.changed.update(each.key for each in batch.snapshots if store.find(each.key) is each.record)
+        store.forgotten |= batch.forgotten
+        store.claimed |= batch.accounts.keys()
+        self._catalogue.changed |= batch.lists.keys()
+
+    def written(self, batch: Batch) -> list[Key]:
+        """Note that the batch is on disk; return the combinations whose counters may be shown anew."""
+        self.decreases = {**self.decreases, **batch.decreases}
+        grown = [each for each in batch.snapshots if each.record.observed != each.taken.counted]
+        for each in grown:
+            each.record.observed = each.taken.counted
+        return [each.key for each in grown]
+
+    def _snapshots(self, keys: Iterable[Key]) -> list[Snapshot]:
+        return [Snapshot(key, record, _copy(record)) for key in keys if (record := self._taken(key))]
+
+    def _taken(self, key: Key) -> Record | None:
+        self._store.changed.discard(key)
+        return self._store.find(key)
+
+
+def _copy(record: Record) -> Record:
+    return Record(
+        dict(record.cells),
+        record.counted,
+        first_read_at=record.first_read_at,
+        last_success_at=record.last_success_at,
+    )

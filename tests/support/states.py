@@ -1,0 +1,80 @@
+"""State files: what is in them, written, read again, opened by a connection of one's own."""
+
+import sqlite3
+import time
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.store.discovered_values import Catalogue
+from exporter.store.memory import Cell, Store
+from exporter.store.state_file import StateFile
+from tests.support.clock import ScriptedClock
+
+KEY = ("shop", Filters(account_name="a@example.com", esp="gmail.com"))
+OTHER = ("shop", Filters())
+DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)
+NOW = ScriptedClock().time()
+RATES = RateSums(1.5, None, 0.0, 3.25)
+
+
+def known() -> Store:
+    """Return a store with all that a record can have."""
+    store = Store()
+    store.put(KEY, DAY, Cell(Totals(100, 50, 40, 10, 5), RATES, 1000.0), day_start=0.0)
+    store.put(KEY, DAY, Cell(Totals(110, 60, 45, 9, 5), RATES, 1300.0), day_start=0.0)
+    store.put(KEY, NEXT, Cell(Totals(1, 1, 1, 0, 0), None, 1400.0), day_start=1350.0)
+    store.succeeded(KEY, 1400.0)
+    store.put(OTHER, DAY, Cell(Totals(5, 4, 3, 2, 1), None, 1500.0), day_start=0.0)
+    return store
+
+
+async def opened(path: Path, store: Store | None = None, catalogue: Catalogue | None = None, **how: Any) -> StateFile:
+    """Return an open state file; `how` is given to it."""
+    file = StateFile(
+        path, Store() if store is None else store, how.pop("clock", None) or ScriptedClock(), catalogue, **how
+    )
+    await file.open()
+    return file
+
+
+async def saved(path: Path, store: Store) -> None:
+    """Write all that a store knows."""
+    file = await opened(path, store)
+    await file.close()
+
+
+async def reread(path: Path, catalogue: Catalogue | None = None) -> Store:
+    """Return what a file says."""
+    store = Store()
+    file = await opened(path, store, catalogue)
+    await file.close()
+    return store
+
+
+def same(one: Store, other: Store) -> bool:
+    """Return whether two stores know the same of the combinations."""
+    keys = set(one.keys()) | set(other.keys())
+    return all(
+        (a.cells, a.counted, a.first_read_at, a.last_success_at)
+        == (b.cells, b.counted, b.first_read_at, b.last_success_at)
+        for a, b in ((one.get(key), other.get(key)) for key in keys)
+    )
+
+
+class SlowConnection(sqlite3.Connection):
+    """A disk on which each statement takes a hundredth of a second."""
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        time.sleep(0.01)
+        return super().execute(*arguments)
+
+
+slow = partial(sqlite3.connect, factory=SlowConnection)
+
+
+def read_only(address: str, **how: Any) -> sqlite3.Connection:
+    """Open a file as on a disk that takes nothing."""
+    return sqlite3.connect(address.replace("mode=rwc", "mode=ro"), **how)
