@@ -573,7 +573,8 @@ class TestTheWholeProgram:
             path = write_config(tmp_path / "config.yaml", url, *SENDERS, head=f"state_file: {tmp_path / 'state.db'}")
             text = path.read_text().replace("[today, yesterday]", "[today, 30d]")
             path.write_text(text.replace("rate_limit_per_minute: 6000", "rate_limit_per_minute: 1200"))
-            environment = {**KEYS, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
+            path_of_modules = os.pathsep.join((str(tmp_path), str(Path.cwd()), os.environ.get("PYTHONPATH", "")))
+            environment = {**KEYS, "PYTHONPATH": path_of_modules}
             flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
             async with program(*flags, environment=environment, module="slow_disk_exporter") as exporter:
                 address = await exporter.address()
