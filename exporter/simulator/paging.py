@@ -55,14 +55,12 @@ def listed(name: str, items: Sequence[Item], fault: str) -> dict[str, Any]:
     return {name: {"stat_null": None, "empty": []}.get(fault, items)}
 
 
-def spoilt(items: Sequence[Item], counts: Sequence[str], fault: str) -> list[Item]:
-    """Return the items, counts of the first one spoilt where the fault is one of counts."""
+def spoilt(items: Sequence[Item], counts: Sequence[str], fault: str, others: Sequence[str] = ()) -> list[Item]:
+    """Return the items as a fault of counts leaves the first one's; exponents hit `others` of its numbers, too."""
+    if not items:
+        return []
+    first, *rest = items
     if fault == "exponents":
-        return [{**item, **_with_exponents(item)} if index == 0 else item for index, item in enumerate(items)]
-    wrong = dict.fromkeys(counts, WRONG_COUNTS[fault]) if fault in WRONG_COUNTS else {}
-    return [{**item, **wrong} if index == 0 else item for index, item in enumerate(items)]
-
-
-def _with_exponents(item: Item) -> Item:
-    numbers = {name: value for name, value in item.items() if isinstance(value, str)}
-    return {name: f"{Decimal(value):E}" for name, value in numbers.items() if value.replace(".", "", 1).isdecimal()}
+        plain = [name for name in (*counts, *others) if str(first[name]).replace(".", "", 1).isdecimal()]
+        return [{**first, **{name: f"{Decimal(first[name]):E}" for name in plain}}, *rest]
+    return [{**first, **dict.fromkeys(counts, WRONG_COUNTS[fault])} if fault in WRONG_COUNTS else first, *rest]

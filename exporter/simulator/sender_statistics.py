@@ -21,7 +21,7 @@ STRICT_RULES = Rules(FILTERS, longest_span=7, oldest=30)
 def answer(call: Call) -> dict[str, Any]:
     """Answer the request with all rows at once, spoilt by the call's fault. Raise Refusal."""
     found = _rows(call, read(call, STRICT_RULES if call.habits.strict_span else RULES))
-    shown = spoilt(found, ("faildCount",), call.fault)
+    shown = spoilt(found, ("faildCount",), call.fault, ("requestCount", "successCount", "unavailableCount"))
     if shown and call.fault == "wrong_rates":
         shown[0] = {**shown[0], "succeededPercent": "271.83%", "unavailablePercent": "314.16%"}
     rest = {} if call.fault == "no_data" else {"data": listed("stat", shown, call.fault)}

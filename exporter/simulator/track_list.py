@@ -9,6 +9,12 @@ from exporter.simulator.statistics_request import FILTERS, Asked, Rules, read
 from exporter.simulator.traffic import NO_EVENTS, Counts, added
 
 RULES = Rules({**FILTERS, "ConfigSetId": "config_set_id"}, longest_span=7, oldest=30)
+NUMBERS = (
+    "TotalNumber",
+    *("RcptOpenRate", "RcptUniqueOpenCount", "RcptUniqueOpenRate"),
+    *("RcptClickCount", "RcptClickRate", "RcptUniqueClickCount", "RcptUniqueClickRate"),
+)
+"""The numbers of a row but for RcptOpenCount, which faults of counts hit."""
 
 
 def answer(call: Call) -> dict[str, Any]:
@@ -21,7 +27,7 @@ def answer(call: Call) -> dict[str, Any]:
         found = found + [_row(call, call.now, Counts(1, 0, 0, 0, 0))] * number
     if fault == "empty":
         found = []
-    shown = spoilt(found[(number - 1) * size : number * size], ("RcptOpenCount",), fault)
+    shown = spoilt(found[(number - 1) * size : number * size], ("RcptOpenCount",), fault, NUMBERS)
     if shown and fault == "wrong_rates":
         shown[0] = {**shown[0], "RcptOpenRate": "271.83", "RcptUniqueClickRate": "314.16"}
     if shown and fault == "more_unique":

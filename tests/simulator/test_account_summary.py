@@ -157,6 +157,7 @@ async def test_faults_spoil_what_is_counted() -> None:
     assert {value for name, value in nulls.items() if name != "RequestId"} == {None}
     assert (await spoilt("negative", "DescAccountSummary"))["DailyQuota"] == "-5"
     assert (await spoilt("non_numeric", "DescAccountSummary"))["QuotaLevel"] == "many"
+    assert float((await spoilt("exponents", "DescAccountSummary"))["DailyQuota"]) == account.DAILY_QUOTA
     first, second, _ = (await spoilt("negative", "QueryMailAddressByParam"))["data"]["mailAddress"]
     assert (first["DailyCount"], first["MonthReqCount"]) == ("-5", "-5")
     assert int(second["DailyCount"]) > 0

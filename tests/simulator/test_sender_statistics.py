@@ -8,7 +8,8 @@ import pytest
 
 from exporter.simulator.account import PROVIDERS
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import KEY_ID, Habits, Simulator
+from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import Reply, ask
 
@@ -224,6 +225,13 @@ async def test_faults_spoil_good_answers_each_in_its_way() -> None:
     assert (await spoilt("empty")).document["data"] == {"stat": []}
     assert (await spoilt("negative")).document["data"]["stat"][0]["faildCount"] == "-5"
     assert (await spoilt("non_numeric")).document["data"]["stat"][0]["faildCount"] == "many"
+    exponents = (await spoilt("exponents")).document["data"]["stat"][0]
+    truth = Traffic().delivery(TUESDAY, NOW)
+    assert all("E+" in exponents[name] for name in COUNTS)
+    assert tuple(int(float(exponents[name])) for name in COUNTS) == truth
+    assert (await spoilt("echo")).document["data"]["stat"][0]["faildCount"] == KEY_ID
+    many = (await spoilt("many_rows")).document["data"]["stat"]
+    assert (len(many), many[0]["requestCount"]) == (15_000, str(truth.requested))
     wrong = (await spoilt("wrong_rates")).document["data"]["stat"][0]
     assert (wrong["succeededPercent"], wrong["unavailablePercent"]) == ("271.83%", "314.16%")
 
