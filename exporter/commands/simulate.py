@@ -14,7 +14,8 @@ from exporter.clock import SystemClock, VirtualClock
 from exporter.commands import exit_status
 from exporter.simulator import faults as known_faults
 from exporter.simulator import incidents as known_incidents
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.habits import CHOICES, Habits
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.web.sockets import cannot_listen, split_address
 
@@ -34,7 +35,7 @@ from exporter.web.sockets import cannot_listen, split_address
     type=click.IntRange(min=1),
     default=60,
     show_default=True,
-    help="Calls a minute before it throttles.",
+    help="Calls a minute of each operation before it throttles.",
 )
 @click.option("--retry-after", is_flag=True, help="Throttling tells how long to wait.")
 @click.option(
@@ -44,16 +45,54 @@ from exporter.web.sockets import cannot_listen, split_address
     show_default=True,
     help="Rows of the largest page.",
 )
+@click.option("--rows", type=click.Choice(CHOICES["rows"]), default="day", show_default=True, help="What a row is of.")
 @click.option(
-    "--rows", type=click.Choice(["day", "hour", "sum"]), default="day", show_default=True, help="What a row is of."
+    "--rate-format",
+    type=click.Choice(CHOICES["rate_format"]),
+    default="31.42",
+    show_default=True,
+    help="How GetTrackList writes rates.",
 )
-@click.option("--rate-format", type=click.Choice(["31.42", "31.42%", "0.3142"]), default="31.42", show_default=True)
 @click.option(
     "--attribution",
     type=click.Choice(["send", "event"]),
     default="send",
     show_default=True,
     help="The day that opens are booked on.",
+)
+@click.option(
+    "--clock-text",
+    type=click.Choice(CHOICES["clock_text"]),
+    default="utc",
+    show_default=True,
+    help='Time before the "Z" of CreateTime.',
+)
+@click.option(
+    "--domain-filter",
+    type=click.Choice(CHOICES["domain_filter"]),
+    default="exact",
+    show_default=True,
+    help="What the filter Domain matches.",
+)
+@click.option(
+    "--no-dedicated-ips",
+    type=click.Choice([mode for mode in CHOICES["no_dedicated_ips"] if mode]),
+    default=None,
+    help="The account has no dedicated IPs: what a request gets that filters by ESP, IP or pool.",
+)
+@click.option(
+    "--user-status",
+    type=click.Choice(CHOICES["user_status"]),
+    default="codes",
+    show_default=True,
+    help="UserStatus of an account in several states: the largest code, or their bits.",
+)
+@click.option(
+    "--sender-counts",
+    type=click.Choice(CHOICES["sender_counts"]),
+    default="used",
+    show_default=True,
+    help="What a sender's DailyCount and MonthCount are.",
 )
 @click.option("--timezone", default="Asia/Shanghai", show_default=True, help="Where the day begins.")
 @click.option("--hourly", is_flag=True, help="Answers are of the last full hour, 15 minutes late.")
@@ -69,6 +108,11 @@ def command(
     rows: str,
     rate_format: str,
     attribution: str,
+    clock_text: str,
+    domain_filter: str,
+    no_dedicated_ips: str | None,
+    user_status: str,
+    sender_counts: str,
     timezone: str,
     hourly: bool,
     incidents: tuple[str, ...],
@@ -82,7 +126,18 @@ def command(
         choices = Choices(ZoneInfo(timezone), attribution, hourly)
     except (ZoneInfoNotFoundError, ValueError):
         raise click.BadParameter(f"{timezone!r} is not a time zone", param_hint="--timezone") from None
-    habits = Habits(rows, rate_format, largest_page, rate_limit, retry_after)
+    habits = Habits(
+        rows=rows,
+        rate_format=rate_format,
+        largest_page=largest_page,
+        calls_per_minute=rate_limit,
+        retry_after=retry_after,
+        clock_text=clock_text,
+        domain_filter=domain_filter,
+        no_dedicated_ips=no_dedicated_ips or "",
+        user_status=user_status,
+        sender_counts=sender_counts,
+    )
     simulator = made_simulator(speed, incidents, faults, seed=seed, choices=choices, habits=habits)
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret

@@ -20,14 +20,18 @@ class Provider:
     """Chance that images are loaded by a machine (mail privacy protection)."""
     scanner: float
     """Chance that a link scanner visits."""
+    failed: float
+    """Multiplier of the mail that fails."""
+    invalid: float
+    """Multiplier of the addresses that do not exist."""
 
 
 PROVIDERS = {
-    "gmail.com": Provider(0.48, 1.0, 0.12, 0.0005),
-    "yahoo.com": Provider(0.16, 0.78, 0.18, 0.0005),
-    "outlook.com": Provider(0.14, 0.80, 0.06, 0.006),
-    "icloud.com": Provider(0.05, 1.0, 0.62, 0.0002),
-    "others": Provider(0.17, 0.90, 0.08, 0.015),
+    "gmail.com": Provider(0.48, 1.0, 0.12, 0.0005, 0.85, 0.90),
+    "yahoo.com": Provider(0.16, 0.78, 0.18, 0.0005, 1.20, 1.10),
+    "outlook.com": Provider(0.14, 0.80, 0.06, 0.006, 1.15, 0.90),
+    "icloud.com": Provider(0.05, 1.0, 0.62, 0.0002, 0.90, 0.85),
+    "others": Provider(0.17, 0.90, 0.08, 0.015, 1.10, 1.20),
 }
 
 
@@ -64,6 +68,10 @@ class Stream:
     again: float
     """Further opens per opener."""
     latency: Latency
+    failed: float
+    """Part of the requested mail that providers reject."""
+    invalid: float
+    """Part of the requested mail whose address does not exist."""
     through: Infrastructure
     schedule: tuple[tuple[int, int, tuple[float, ...]], ...] = ()
     """Campaigns: weekday (Monday is 0), hour, and the parts sent in that hour and the next ones."""
@@ -71,9 +79,19 @@ class Stream:
     """Chance that a campaign does not take place."""
 
     @property
+    def domain(self) -> str:
+        """The sender's domain."""
+        return domain_of(self.sender)
+
+    @property
     def noise(self) -> float:
         """Sigma of the logit of the open rate from one mailing to the next."""
         return 0.18 if self.kind == "campaign" else 0.05
+
+
+def domain_of(sender: str) -> str:
+    """Return the domain of a sender's address."""
+    return sender.rpartition("@")[2]
 
 
 _SYSTEM = Infrastructure("192.0.2.10", "pool-system", "set-system")
@@ -81,19 +99,31 @@ _MARKETING = Infrastructure("192.0.2.20", "pool-marketing", "set-marketing")
 _NOTIFY, _NEWS, _PRODUCT = "no-reply@notify.example.com", "news@mail.example.com", "product@mail.example.com"
 
 STREAMS = (
-    Stream(_NOTIFY, "password-reset", "steady", 1500, 0.62, 0.62, 0.55, Latency(0.25, 1.6), _SYSTEM),
-    Stream(_NOTIFY, "receipt", "steady", 6000, 0.48, 0.10, 0.70, Latency(1.2, 1.9), _SYSTEM),
-    Stream(_NOTIFY, "signup", "steady", 2200, 0.55, 0.45, 0.35, Latency(0.35, 1.7), _SYSTEM),
+    Stream(_NOTIFY, "password-reset", "steady", 1500, 0.62, 0.62, 0.55, Latency(0.25, 1.6), 0.0125, 0.0040, _SYSTEM),
+    Stream(_NOTIFY, "receipt", "steady", 6000, 0.48, 0.10, 0.70, Latency(1.2, 1.9), 0.0125, 0.0035, _SYSTEM),
+    Stream(_NOTIFY, "signup", "steady", 2200, 0.55, 0.45, 0.35, Latency(0.35, 1.7), 0.0150, 0.0075, _SYSTEM),
     Stream(
-        *(_NEWS, "weekly-newsletter", "campaign", 90_000, 0.19, 0.085, 0.45, Latency(9, 2.0), _MARKETING),
+        *(
+            _NEWS,
+            "weekly-newsletter",
+            "campaign",
+            90_000,
+            0.19,
+            0.085,
+            0.45,
+            Latency(9, 2.0),
+            0.0135,
+            0.0030,
+            _MARKETING,
+        ),
         schedule=((1, 10, (0.6, 0.4)),),
     ),
     Stream(
-        *(_NEWS, "promo", "campaign", 60_000, 0.15, 0.10, 0.40, Latency(9, 2.0), _MARKETING),
+        *(_NEWS, "promo", "campaign", 60_000, 0.15, 0.10, 0.40, Latency(9, 2.0), 0.0155, 0.0035, _MARKETING),
         schedule=((3, 9, (0.4, 0.35, 0.25)), (5, 9, (0.4, 0.35, 0.25))),
         skipped=0.12,
     ),
-    Stream(_PRODUCT, "onboarding", "drip", 2500, 0.32, 0.14, 0.50, Latency(4, 2.0), _MARKETING),
+    Stream(_PRODUCT, "onboarding", "drip", 2500, 0.32, 0.14, 0.50, Latency(4, 2.0), 0.0145, 0.0060, _MARKETING),
 )
 
 MACHINE_LATENCY = Latency(2, 1.3)
@@ -115,7 +145,18 @@ DRIP_WEEKEND = 0.85
 SWING, SWING_DAYS = 0.1, 180
 """The volume swings slowly, by a third of a percent a day at its steepest."""
 DAY_NOISE = 0.08
+PLAIN = 0.003
+"""Part of the mail that is delivered as text alone, which cannot be tracked."""
+RETRIED = 2 * HOUR
+"""Seconds after which mail that is rejected for now has failed."""
+GIVEN_UP = 0.5
+"""Part of the mail that fails which is tried again first."""
 HOLIDAY_ACTIVITY = 0.7
+DAILY_QUOTA, MONTHLY_QUOTA = 300_000, 4_000_000
+DAILY_FREE, FREE = 20_000, 2_000_000
+"""Mails without charge: of a day, and of a month; more than any real account has, so that it can be seen to fall."""
+QUOTA_LEVEL, MAX_QUOTA_LEVEL = 7, 10
+"""The reputation."""
 
 
 def click_weight(stream: Stream, age: float) -> float:

@@ -8,7 +8,6 @@ _FLOW = (400, "Throttling.User", "Request was denied due to user flow control.")
 _ERROR = (500, "InternalError", "The request processing has failed due to some unknown error.")
 _UNAVAILABLE = (503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server.")
 _DENIED = {
-    "AuthAction": "dm:GetTrackList",
     "AuthPrincipalType": "SubUser",
     "NoPermissionType": "ImplicitDeny",
     "PolicyType": "AccountLevelIdentityBasedPolicy",
@@ -29,8 +28,8 @@ class Refusal(Exception):
         self.status, self.code, self.message = status, code, message
         self.headers = dict(headers or {})
 
-    def body(self, request_id: str, host: str) -> dict[str, object]:
-        """Return the document that the answer carries."""
+    def body(self, request_id: str, host: str, action: str) -> dict[str, object]:
+        """Return the document that the answer carries; `action` is the operation that was called."""
         body: dict[str, object] = {
             "Code": self.code,
             "Message": self.message,
@@ -38,7 +37,9 @@ class Refusal(Exception):
             "HostId": host,
             "Recommend": f"https://example.com/troubleshoot?q={self.code}",
         }
-        return {**body, "AccessDeniedDetail": _DENIED} if self.code == "Forbidden.RAM" else body
+        if self.code == "Forbidden.RAM":
+            body["AccessDeniedDetail"] = {"AuthAction": f"dm:{action}", **_DENIED}
+        return body
 
 
 def throttled(headers: Mapping[str, str] | None = None) -> Refusal:

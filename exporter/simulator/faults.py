@@ -59,8 +59,8 @@ ALIASES = {name: kind.fault for name, kind in incidents.NAMES.items() if kind.fa
 """Incidents that are faults of the API."""
 OPTIONS = ("times", "after", "seconds", "retry_after", "action")
 PARAMETERS = (
-    *("AccountName", "TagName", "Esp", "DedicatedIp", "DedicatedIpPoolId", "ConfigSetId"),
-    *("StartTime", "EndTime", "PageNumber", "PageSize"),
+    *("AccountName", "TagName", "Domain", "Esp", "DedicatedIp", "DedicatedIpPoolId", "ConfigSetId"),
+    *("StartTime", "EndTime", "PageNumber", "PageSize", "DomainId"),
 )
 
 PAGES = ("PageNumber", "PageNo", "PageIndex")
@@ -141,7 +141,12 @@ def of_incident(incident: Incident) -> Fault | None:
     name = incidents.NAMES[incident.name].fault
     if not name:
         return None
-    place = {"AccountName": incident.sender, "TagName": incident.tag, "Esp": incident.esp}
+    place = {
+        "AccountName": incident.sender,
+        "TagName": incident.tag,
+        "Domain": incident.domain,
+        "Esp": incident.esp,
+    }
     return Fault(
         name,
         1.0 if name == "slow" else incident.factor,

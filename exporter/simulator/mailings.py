@@ -1,15 +1,14 @@
-"""Draws what is sent and what becomes of it: every batch is a pure function of (seed, stream, provider, hour)."""
+"""Draws what the readers of delivered mail do: every batch is a pure function of (seed, stream, provider, hour)."""
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from exporter.simulator import account
 from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Latency, Provider, Stream
 from exporter.simulator.batch import EDGES, Batch, running
+from exporter.simulator.delivery import Sendings
 from exporter.simulator.incidents import Incident, hit_by
 from exporter.simulator.random_numbers import binomial, lognormal_cdf, normal, poisson, uniforms
 
@@ -20,9 +19,9 @@ Place = tuple[str, str, str, float]
 class Mailings:
     """The batches of the demo account, drawn once and kept."""
 
-    def __init__(self, seed: int, zone: ZoneInfo, incidents: Sequence[Incident]) -> None:
+    def __init__(self, seed: int, sendings: Sendings, incidents: Sequence[Incident]) -> None:
         self._seed = seed
-        self._zone = zone
+        self._sendings = sendings
         self._incidents = incidents
         self._batches: dict[tuple[int, str, int], Batch | None] = {}
 
@@ -31,28 +30,19 @@ class Mailings:
         for hour in range(math.ceil(begin / HOUR), math.ceil(end / HOUR)):
             key = (index, esp, hour)
             if key not in self._batches:
-                self._batches[key] = self._draw(STREAMS[index], esp, hour)
+                self._batches[key] = self._draw(index, esp, hour)
             batch = self._batches[key]
             if batch is not None:
                 yield batch
 
-    def _draw(self, stream: Stream, esp: str, hour: int) -> Batch | None:
-        sent_at = float(hour * HOUR)
-        place = (stream.sender, stream.tag, esp, sent_at)
-        provider = PROVIDERS[esp]
-        mean = self._volume(stream, hour) * provider.share
-        mean *= hit_by(
-            self._incidents,
-            ("esp_reject", "sender_stopped", "flag_lost", "campaigns_stopped", "runaway", "holiday"),
-            *place,
-        )
-        if mean <= 0:
+    def _draw(self, index: int, esp: str, hour: int) -> Batch | None:
+        sending = self._sendings.of_hour(index, esp, hour)
+        if sending is None or not sending.tracked:
             return None
+        stream, provider, emails = STREAMS[index], PROVIDERS[esp], sending.tracked
+        place = (stream.sender, stream.tag, esp, float(sending.requested_at))
         steps = len(EDGES)
-        u = uniforms(5 * steps + 8, self._seed, "batch", stream.sender, stream.tag, esp, hour)
-        emails = poisson(mean, u[0])
-        if not emails:
-            return None
+        u = uniforms(5 * steps + 8, self._seed, "batch", stream.sender, stream.tag, esp, hour)  # u[0] drew the mails
         humans = binomial(emails, self._open_chance(stream, esp, provider, hour, place), u[1])
         spam = hit_by(self._incidents, ("esp_spam", "esp_partial"), *place)
         machines = binomial(emails - humans, provider.machine * (spam**0.6 if spam < 1 else 1.0), u[2])
@@ -70,7 +60,7 @@ class Mailings:
         ]
         again = poisson(stream.again * (humans + machines), u[4]) if humans + machines else 0
         return Batch(
-            sent_at,
+            float(sending.arrives_at),
             emails,
             humans=running(opened),
             clickers=running(clicked),
@@ -80,28 +70,8 @@ class Mailings:
             scans=scans,
         )
 
-    def _volume(self, stream: Stream, hour: int) -> float:
-        """Return the mails that the stream sends in an hour, all providers together."""
-        local = self._local(hour)
-        day = local.toordinal()
-        if stream.kind == "campaign":
-            for weekday, first, parts in stream.schedule:
-                if local.weekday() == weekday and 0 <= local.hour - first < len(parts):
-                    skip, size = uniforms(2, self._seed, "campaign", stream.tag, day)
-                    if skip >= stream.skipped:
-                        return stream.volume * parts[local.hour - first] * math.exp(0.12 * normal(size))
-            return 0.0
-        (noise,) = uniforms(1, self._seed, "day", stream.sender, stream.tag, day)
-        if stream.kind == "drip":
-            of_day = account.DRIP_WEEKEND if local.weekday() >= 5 else 1.0
-        else:
-            of_day = account.VOLUME_BY_WEEKDAY[local.weekday()]
-        by_hour = account.VOLUME_BY_HOUR[local.hour] / sum(account.VOLUME_BY_HOUR)
-        swing = account.SWING * math.sin(2 * math.pi * day / account.SWING_DAYS)
-        return stream.volume * of_day * by_hour * math.exp(swing + account.DAY_NOISE * normal(noise))
-
     def _open_chance(self, stream: Stream, esp: str, provider: Provider, hour: int, place: Place) -> float:
-        day = self._local(hour).toordinal()
+        day = self._sendings.local(hour).toordinal()
         common, own = (
             normal(uniforms(1, self._seed, "opens", stream.sender, stream.tag, day, *which)[0])
             for which in ((), (esp,))
@@ -110,12 +80,8 @@ class Mailings:
         return chance * hit_by(self._incidents, ("esp_spam", "esp_partial", "bad_subject"), *place)
 
     def _click_chance(self, stream: Stream, hour: int) -> float:
-        (draw,) = uniforms(1, self._seed, "clicks", stream.sender, stream.tag, self._local(hour).toordinal())
+        (draw,) = uniforms(1, self._seed, "clicks", stream.sender, stream.tag, self._sendings.local(hour).toordinal())
         return _shifted(stream.clicks, (0.30 if stream.kind == "campaign" else 0.08) * normal(draw))
-
-    def _local(self, hour: int) -> datetime:
-        """Return the local time of an hour; the mail of a day shares its luck."""
-        return datetime.fromtimestamp(hour * HOUR, UTC).astimezone(self._zone)
 
 
 def _shifted(chance: float, logit: float) -> float:

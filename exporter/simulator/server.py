@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,13 +13,21 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
-from exporter.simulator import list_operations, spoilt_responses, tracklist
+from exporter.simulator import (
+    account_summary,
+    domains,
+    list_operations,
+    sender_statistics,
+    spoilt_responses,
+    track_list,
+)
 from exporter.simulator.account import STREAMS
+from exporter.simulator.call import Call, Inventory
 from exporter.simulator.error_answers import Refusal, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
+from exporter.simulator.habits import Habits
 from exporter.simulator.random_numbers import uniforms
 from exporter.simulator.signature_check import Key, Nonces, Received, check_signature
-from exporter.simulator.tracklist import Habits
 from exporter.simulator.traffic import Traffic
 
 __all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator", "url_of"]
@@ -27,6 +35,21 @@ __all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator", "url_of"]
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts unless it is told otherwise; no account anywhere has them."""
 MINUTE = 60.0
+OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {
+    "GetTrackList": track_list.answer,
+    "SenderStatisticsByTagNameAndBatchID": sender_statistics.answer,
+    "DescAccountSummary": account_summary.summary,
+    "QueryMailAddressByParam": account_summary.senders,
+    "QueryDomainByParam": domains.query,
+    "DescDomain": domains.describe,
+    "QueryTagByParam": list_operations.tags,
+    "ConfigSetList": list_operations.config_sets,
+    "DedicatedIpList": list_operations.dedicated_ips,
+    "DedicatedIpPoolList": list_operations.pools,
+}
+"""What answers each operation. None of them ever shows the address of a recipient."""
+MOST_CALLS_PER_MINUTE = {"DescAccountSummary": 10}
+"""Documented quotas that hold whatever the habits say."""
 
 
 class Seen(NamedTuple):
@@ -54,7 +77,7 @@ class Simulator:
     signing_time: Callable[[], float] | None = None
     """The clock that dates are checked against, where the traffic's is another one."""
     senders: Sequence[str] = field(default_factory=lambda: sorted({stream.sender for stream in STREAMS}))
-    inventory: list_operations.Inventory = field(default_factory=list_operations.Inventory)
+    inventory: Inventory = field(default_factory=Inventory)
 
     def __post_init__(self) -> None:
         self.requests: deque[Seen] = deque(maxlen=200_000)
@@ -62,7 +85,8 @@ class Simulator:
         self.url = ""
         self._nonces = Nonces()
         self._incidents = [fault for each in self.traffic.incidents if (fault := of_incident(each)) is not None]
-        self._recent: deque[float] = deque()
+        self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
+        """When each operation was called within the last minute."""
         self._number = 0
 
     @asynccontextmanager
@@ -95,7 +119,7 @@ class Simulator:
         try:
             check_signature(received, Key(self.key_id, self.secret, self.security_token))
             self._nonces.check(received.headers, self._now())
-            self._check_rate()
+            self._check_rate(action)
             fault = self._fault(action, parameters)
             refusal = of_fault(fault, received.headers["authorization"]) if fault else None
             if refusal is not None:
@@ -103,7 +127,7 @@ class Simulator:
             document = await asyncio.to_thread(self._answer, action, parameters, fault)
         except Refusal as refusal:
             self._note(action, parameters, fault.name if fault else refusal.code)
-            body = refusal.body(request_id, request.host)
+            body = refusal.body(request_id, request.host, action)
             return spoilt_responses.error(body, refusal.status, refusal.headers, fault.name if fault else "")
         self._note(action, parameters, fault.name if fault else "OK")
         return await self._send(request, {"RequestId": request_id, **document}, fault)
@@ -117,14 +141,15 @@ class Simulator:
     def _note(self, action: str, parameters: Mapping[str, str], outcome: str) -> None:
         self.requests.append(Seen(self.clock.monotonic(), action, parameters, outcome))
 
-    def _check_rate(self) -> None:
-        now = self.clock.monotonic()
-        while self._recent and self._recent[0] <= now - MINUTE:
-            self._recent.popleft()
-        if len(self._recent) >= self.habits.calls_per_minute:
-            wait = str(round((self._recent[0] + MINUTE - now) * 1000))
+    def _check_rate(self, action: str) -> None:
+        now, recent = self.clock.monotonic(), self._recent[action if action in OPERATIONS else ""]
+        while recent and recent[0] <= now - MINUTE:
+            recent.popleft()
+        most = self.habits.calls_per_minute
+        if len(recent) >= min(most, MOST_CALLS_PER_MINUTE.get(action, most)):
+            wait = str(round((recent[0] + MINUTE - now) * 1000))
             raise throttled({"x-acs-retry-after": wait} if self.habits.retry_after else None)
-        self._recent.append(now)
+        recent.append(now)
 
     def _fault(self, action: str, parameters: Mapping[str, str]) -> Fault | None:
         now = self.clock.time()
@@ -136,16 +161,11 @@ class Simulator:
         return None
 
     def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
-        if action != "GetTrackList":
-            largest, name = self.habits.largest_page, fault.name if fault else ""
-            listed = list_operations.answer(action, parameters, self.senders, self.inventory, largest, name)
-            if listed is None:
-                raise Refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
-            return listed
-        now = self.clock.time()
-        question = tracklist.read(parameters, self.senders, self.traffic, now, self.habits)
-        found = tracklist.rows(question, self.traffic, now, self.habits)
-        return tracklist.page(found, parameters, now, self.habits, fault.name if fault else "")
+        if action not in OPERATIONS:
+            raise Refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
+        name = fault.name if fault else ""
+        account = (self.traffic, self.senders, self.inventory, self.habits)
+        return OPERATIONS[action](Call(parameters, self.clock.time(), *account, name))
 
     async def _send(self, request: web.Request, document: dict[str, Any], fault: Fault | None) -> web.StreamResponse:
         body = json.dumps(document).encode()

@@ -9,8 +9,13 @@ from aiohttp import web
 
 MANY_ROWS = 15_000
 _ZERO = dict.fromkeys(
-    ("TotalNumber", "RcptOpenCount", "RcptUniqueOpenCount", "RcptClickCount", "RcptUniqueClickCount"), "0"
+    (
+        *("TotalNumber", "RcptOpenCount", "RcptUniqueOpenCount", "RcptClickCount", "RcptUniqueClickCount"),
+        *("requestCount", "successCount", "faildCount", "unavailableCount"),
+    ),
+    "0",
 )
+"""A row of no mail, for both statistics."""
 
 
 def error(document: Mapping[str, object], status: int, headers: Mapping[str, str], fault: str) -> web.Response:
@@ -39,7 +44,11 @@ def answer(document: Mapping[str, Any], key_id: str, fault: str) -> web.Response
         document = {**document, "data": {"stat": [(rows or [_ZERO])[0]] * MANY_ROWS}}
     elif fault == "echo":
         headers["x-acs-request-id"] = key_id
-        document = {**document, "RequestId": key_id, "data": {"stat": [{**_ZERO, "RcptOpenCount": key_id}]}}
+        document = {
+            **document,
+            "RequestId": key_id,
+            "data": {"stat": [{**_ZERO, "RcptOpenCount": key_id, "faildCount": key_id}]},
+        }
     elif fault == "large_header":
         headers["Set-Cookie"] = "x" * 9000
     elif fault == "brotli":
@@ -54,7 +63,9 @@ async def twice(request: web.Request, body: bytes) -> web.StreamResponse:
     response = web.Response(body=body, content_type="application/json")
     await response.prepare(request)
     await response.write_eof()
-    more = json.dumps({"RequestId": "UNASKED", "data": {"stat": [{**_ZERO, "TotalNumber": "777"}]}}).encode()
+    more = json.dumps(
+        {"RequestId": "UNASKED", "data": {"stat": [{**_ZERO, "TotalNumber": "777", "requestCount": "777"}]}}
+    ).encode()
     if request.transport is not None:
         request.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(more), more))
     return response

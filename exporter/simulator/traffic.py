@@ -9,18 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Stream
 from exporter.simulator.batch import NONE, REACH, Batch, Events, Readers, Spans, readers_clock
-from exporter.simulator.incidents import Incident, spans
+from exporter.simulator.delivery import NO_MAIL, Delivery, Sendings
+from exporter.simulator.incidents import Incident, active, spans
 from exporter.simulator.mailings import Mailings
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 TICK = 10
 """Seconds: what is asked within one tick has the same answer."""
 ATTRIBUTIONS = ("send", "event")
+DEAD_LINKS = ("tracking_down", "cname_lost")
+"""Incidents that lose opens and clicks alike."""
 
 
 class Counts(NamedTuple):
@@ -33,7 +36,8 @@ class Counts(NamedTuple):
     unique_clicks: int
 
 
-NOTHING = Counts(0, 0, 0, 0, 0)
+NO_EVENTS = Counts(0, 0, 0, 0, 0)
+Summed = TypeVar("Summed", Counts, Delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +71,40 @@ class Traffic:
         self.seed = seed
         self.choices = choices
         self.incidents = tuple(incidents)
-        self._mailings = Mailings(seed, choices.zone, self.incidents)
+        self._sendings = Sendings(seed, choices.zone, self.incidents)
+        self._mailings = Mailings(seed, self._sendings, self.incidents)
         self._day = lru_cache(maxsize=20_000)(self._day_at_tick)
+        self._delivery = lru_cache(maxsize=20_000)(self._delivery_at_tick)
         self._happened = lru_cache(maxsize=20_000)(self._happened_until)
         self._readers = {
             (index, esp): self._readers_of(stream, esp) for index, stream in enumerate(STREAMS) for esp in PROVIDERS
         }
 
     def counts(self, day: date, now: float, **filters: str) -> Counts:
-        """Return what the API says at `now` of a day, for filters by the names that Stream and `esp` have."""
-        tick = int(self._seen(now) // TICK) * TICK
-        return _sum(self._day(*each, day, tick) for each in self._chosen(filters))
+        """Return what the API says at `now` of a day.
+
+        The filters have the names that Stream has, or are `esp`, or `parent_domain`, which takes subdomains too.
+        """
+        tick = self._tick(now)
+        return added(NO_EVENTS, (self._day(*each, day, tick) for each in self._chosen(filters)))
+
+    def delivery(self, day: date, now: float, **filters: str) -> Delivery:
+        """Return what the API says at `now` of the mail requested on a day, however late it was delivered."""
+        tick, end = self._tick(now), self.day_start(day + timedelta(days=1))
+        seen = min(tick, int(end) + self._sendings.settles_after)  # nothing changes later
+        found = (self._delivery(*each, day, seen) for each in self._chosen(filters))
+        return added(NO_MAIL, (self._restated_delivery(each, end, tick) for each in found))
 
     def hours(self, day: date, now: float, **filters: str) -> list[Counts]:
         """Return a day's counts by the hour of sending, for an API whose rows are hours."""
-        tick = int(self._seen(now) // TICK) * TICK
+        tick = self._tick(now)
         begin, end = self.day_start(day), self.day_start(day + timedelta(days=1))
         rows = []
         for hour in range(round((end - begin) / HOUR)):
             start = begin + hour * HOUR
             if start < tick:
                 parts = (self._sent_between(*each, start, start + HOUR, tick) for each in self._chosen(filters))
-                rows.append(_sum(self._restated(part, end, tick) for part in parts))
+                rows.append(added(NO_EVENTS, (self._restated(part, end, tick) for part in parts)))
         return rows
 
     def today(self, now: float) -> date:
@@ -99,31 +115,36 @@ class Traffic:
         """Return when a day begins, in seconds since the epoch."""
         return datetime(day.year, day.month, day.day, tzinfo=self.choices.zone).timestamp()
 
-    def _seen(self, now: float) -> float:
+    def _tick(self, now: float) -> int:
         """Return the moment that the answers at `now` are of."""
-        frozen = [each.start for each in self.incidents if each.name == "frozen" and each.start <= now < each.end]
-        hourly = any(each.name == "hourly" and each.start <= now < each.end for each in self.incidents)
-        if self.choices.hourly or hourly:
+        frozen = [each.start for each in active(self.incidents, "frozen", now)]
+        if self.choices.hourly or active(self.incidents, "hourly", now):
             now = (now - 900) // HOUR * HOUR
-        return min(now, *frozen) if frozen else now
+        return int(min(now, *frozen, now) // TICK) * TICK
 
     def _chosen(self, filters: Mapping[str, str]) -> Iterator[tuple[int, str]]:
         """Yield the streams, by index, and providers that the filters let through."""
-        esp = filters.get("esp", "")
+        esp, parent = filters.get("esp", ""), filters.get("parent_domain", "")
         for index, stream in enumerate(STREAMS):
-            has = {"sender": stream.sender, "tag": stream.tag, **stream.through._asdict()}
-            if all(filters.get(name, "") in ("", value) for name, value in has.items()):
+            has = {"sender": stream.sender, "tag": stream.tag, "domain": stream.domain, **stream.through._asdict()}
+            is_below = f".{stream.domain}".endswith(f".{parent}") or not parent
+            if is_below and all(filters.get(name, "") in ("", value) for name, value in has.items()):
                 yield from ((index, provider) for provider in ((esp,) if esp else PROVIDERS))
 
     def _day_at_tick(self, index: int, esp: str, day: date, tick: int) -> Counts:
         begin, end = self.day_start(day), self.day_start(day + timedelta(days=1))
         counts = self._sent_between(index, esp, begin, end, tick)
         if self.choices.attribution == "event":
-            since = begin - REACH
+            since = begin - REACH - self._sendings.settles_after
             before = self._happened(index, esp, since, begin)
             after = self._happened(index, esp, since, min(end, tick)) if tick > begin else before
             counts = Counts(counts.emails, *(new - old for old, new in zip(before, after, strict=True)))
         return self._restated(counts, end, tick)
+
+    def _delivery_at_tick(self, index: int, esp: str, day: date, tick: int) -> Delivery:
+        begin, end = self.day_start(day), self.day_start(day + timedelta(days=1))
+        sendings = self._sendings.between(index, esp, begin, min(end, tick))
+        return added(NO_MAIL, (sending.until(tick) for sending in sendings))
 
     def _restated(self, counts: Counts, end: float, tick: int) -> Counts:
         """Return the counts of a day that ends at `end` as the API tells them after its second thoughts."""
@@ -131,6 +152,15 @@ class Traffic:
             if incident.name == "restated" and end <= incident.start <= tick:
                 counts = Counts(*(int(count * incident.factor) for count in counts))
         return counts
+
+    def _restated_delivery(self, delivery: Delivery, end: float, tick: int) -> Delivery:
+        """Return the mails of a day likewise; those that are still on their way stay the rest."""
+        for incident in self.incidents:
+            if incident.name == "restated" and end <= incident.start <= tick:
+                rest = delivery.requested - sum(delivery[1:])
+                rest, *ended = (int(count * incident.factor) for count in (rest, *delivery[1:]))
+                delivery = Delivery(rest + sum(ended), *ended)
+        return delivery
 
     def _sent_between(self, index: int, esp: str, begin: float, end: float, now: float) -> Counts:
         """Return mails sent in a stretch of time, and their events up to `now`."""
@@ -175,10 +205,11 @@ class Traffic:
         winter = datetime(2026, 1, 1, tzinfo=self.choices.zone).utcoffset() or timedelta()
         slow, no_opens, no_clicks = (
             spans(self.incidents, names, stream.sender, stream.tag, esp)
-            for names in (("holiday",), ("tracking_down",), ("tracking_down", "clicks_down"))
+            for names in (("holiday",), DEAD_LINKS, (*DEAD_LINKS, "clicks_down"))
         )
         return _Readers(readers_clock(winter.total_seconds(), slow), no_opens, no_clicks)
 
 
-def _sum(parts: Iterable[Counts]) -> Counts:
-    return Counts(*map(sum, zip(NOTHING, *parts, strict=True)))
+def added(nothing: Summed, parts: Iterable[Summed]) -> Summed:
+    """Return the sum of counts of one kind; `nothing` is that of no parts."""
+    return type(nothing)(*map(sum, zip(nothing, *parts, strict=True)))

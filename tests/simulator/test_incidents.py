@@ -55,6 +55,14 @@ def test_every_incident_begins_now_with_sensible_defaults(name: str) -> None:
             id="a-moment",
         ),
         pytest.param("frozen:start=-6h,for=2h,start=-1h", Incident("frozen", NOW - HOUR, NOW + HOUR), id="given-twice"),
+        pytest.param(
+            "cname_lost", Incident("cname_lost", NOW, NOW + DAY, domain="mail.example.com"), id="a-domain-as-usual"
+        ),
+        pytest.param(
+            "bounce_spike:domain=notify.example.com,tag=receipt",
+            Incident("bounce_spike", NOW, NOW + DAY, "", "receipt", "", 0.7, "notify.example.com"),
+            id="a-domain-of-ones-own-drops-the-usual-sender",
+        ),
         pytest.param("api_slow:factor=30", Incident("api_slow", NOW, NOW + DAY, factor=30.0), id="seconds-of-delay"),
     ],
 )
@@ -68,6 +76,21 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
         pytest.param("esp_spm", "'esp_spm' is no incident; choose one of esp_spam, ", id="name"),
         pytest.param("", "'' is no incident", id="nothing"),
         pytest.param("esp_spam:colour=red", "'colour' is no key of an incident; use one of sender, tag", id="key"),
+        pytest.param(
+            "cname_lost:domain=example.com",
+            "'example.com' is not a domain of the demo account; choose one of mail.example.com, notify.example.com",
+            id="domain",
+        ),
+        pytest.param(
+            f"cname_lost:domain=mail.example.com,sender={NOTIFY}",
+            f"'mail.example.com' is not a domain of {NOTIFY}; choose one of notify.example.com",
+            id="not-its-domain",
+        ),
+        pytest.param(
+            "runaway:domain=mail.example.com,tag=receipt",
+            "'receipt' is no tag of mail.example.com; choose one of weekly-newsletter, promo, onboarding",
+            id="not-the-domains-tag",
+        ),
         pytest.param("esp_spam:esp=gmial.com", "'gmial.com' is no provider; choose one of gmail.com", id="provider"),
         pytest.param("esp_spam:sender=a@b.c", "'a@b.c' is no sender of the demo account; choose one of", id="sender"),
         pytest.param(f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is no tag of {NEWS}; choose", id="not-its-tag"),
@@ -128,8 +151,13 @@ def test_a_mistake_in_a_fault_names_the_choices(text: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        pytest.param({"rows": "week"}, "choose one of day, hour, sum", id="rows"),
+        pytest.param({"rows": "week"}, "'week' is not a value of rows; choose one of day, hour, sum", id="rows"),
         pytest.param({"rate_format": "31"}, "choose one of 31.42, 31.42%, 0.3142", id="rate-format"),
+        pytest.param({"domain_filter": "no"}, "choose one of exact, ignored, subdomains", id="domain-filter"),
+        pytest.param({"no_dedicated_ips": "no"}, "choose one of error, empty, whole", id="no-dedicated-ips"),
+        pytest.param({"clock_text": "z"}, "choose one of utc, china", id="clock-text"),
+        pytest.param({"user_status": "bit"}, "choose one of codes, bits", id="user-status"),
+        pytest.param({"sender_counts": "all"}, "choose one of used, limit", id="sender-counts"),
     ],
 )
 def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], told: str) -> None:
@@ -166,6 +194,14 @@ async def test_an_incident_of_the_api_can_be_one_senders_alone() -> None:
     async with simulator.listen():
         assert (await ask(simulator, {**DAYS, "AccountName": NEWS})).status == 500
         assert (await ask(simulator, {**DAYS, "AccountName": NOTIFY})).status == 200
+
+
+async def test_an_incident_of_the_api_can_be_one_domains_alone() -> None:
+    planned = incidents.parse("api_5xx:factor=1,domain=mail.example.com", NOW)
+    simulator = Simulator(Traffic(incidents=[planned]), clock=ScriptedClock(NOW))
+    async with simulator.listen():
+        assert (await ask(simulator, {**DAYS, "Domain": "mail.example.com"})).status == 500
+        assert (await ask(simulator, {**DAYS, "Domain": "notify.example.com"})).status == 200
 
 
 async def test_two_faults_by_chance_both_strike() -> None:

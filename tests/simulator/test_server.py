@@ -300,6 +300,13 @@ async def _once(fault: str, parameters: dict[str, str] = DAYS, **options: Any) -
     return reply
 
 
+async def test_exponents_leave_alone_what_is_no_plain_number() -> None:
+    simulator = made(faults=[Fault("exponents")], habits=Habits(rate_format="31.42%"))
+    async with simulator.listen():
+        (row,) = (await ask(simulator, DAYS)).document["data"]["stat"]
+    assert ("E+" in row["RcptClickCount"], row["RcptClickRate"][-1]) == (True, "%")
+
+
 async def test_faults_spoil_good_answers_each_in_its_way() -> None:
     empty, html = await _once("http_429"), await _once("html_500")
     assert (empty.status, empty.body) == (429, b"")

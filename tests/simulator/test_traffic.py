@@ -1,5 +1,6 @@
 """The simulator's mail against what is published of real mail, and against its own laws."""
 
+import hashlib
 import itertools
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -217,3 +218,31 @@ def test_answers_stand_still_within_a_tick_and_move_on_after_it(traffic: Traffic
     seen = [traffic.counts(TUESDAY, now + seconds) for seconds in (0, 9.9, 10, 60)]
     assert seen[0] == seen[1]
     assert all(old.emails < new.emails for old, new in itertools.pairwise(seen[1:]))
+
+
+MANY_INCIDENTS = (
+    *("runaway:start=-1h", "holiday:start=-8h", "esp_reject:sender=", "flag_lost:factor=0.3,sender=,start=-2h"),
+    *("esp_spam:sender=,start=-3h", "scanner:start=-1d", "bad_subject:start=-1h", "tracking_down:start=+2h"),
+    *("clicks_down:start=+1h", "restated:start=+30h"),
+)
+
+
+@pytest.mark.parametrize(
+    ("seed", "attribution", "texts", "digest"),
+    [
+        pytest.param(7, "send", (), "ad9df0477944bc83", id="quiet"),
+        pytest.param(8, "send", (), "b99e4000cbd1e962", id="another-seed"),
+        pytest.param(7, "send", MANY_INCIDENTS, "07fd179a41a75576", id="many-incidents"),
+        pytest.param(7, "event", MANY_INCIDENTS[:5], "2f690870a3703e58", id="many-incidents-by-event"),
+        pytest.param(3, "send", ("frozen:start=+4h", "sender_stopped:start=+30m"), "116dd509b49132d1", id="frozen"),
+    ],
+)
+def test_measured_pages_rely_on_numbers_that_never_change(
+    seed: int, attribution: str, texts: tuple[str, ...], digest: str
+) -> None:
+    """A digest of opens and clicks as they were before the simulator knew of delivery."""
+    traffic = Traffic(seed, Choices(attribution=attribution), [incidents.parse(text, SENT) for text in texts])
+    places = [{"tag": stream.tag} for stream in STREAMS] + [{"esp": esp} for esp in PROVIDERS]
+    moments = (SENT + 1800, SENT + 5 * HOUR, SENT + 2 * DAY)
+    seen = [tuple(traffic.counts(TUESDAY, now, **place)) for now in moments for place in places]
+    assert hashlib.sha256(repr(seen).encode()).hexdigest()[:16] == digest
