@@ -86,23 +86,18 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def resume_writing(self) -> None:
         self._connection.resume_writing()
 
-    # The transport of the connection.
+    # The transport of the connection: what HTTP asks of one.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         match name:
             case "sslcontext":
                 return self._context
-            case "ssl_object":
-                return self._tls
             case "peercert":
                 return self._tls.getpeercert()
         return self._socket.get_extra_info(name, default)
 
     def is_closing(self) -> bool:
         return self._is_closing or self._socket.is_closing()
-
-    def is_reading(self) -> bool:
-        return not self._is_paused and not self.is_closing()
 
     def pause_reading(self) -> None:
         self._is_paused = True
@@ -116,12 +111,6 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._socket.set_write_buffer_limits(high, low)
 
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._socket.get_write_buffer_limits()
-
-    def get_write_buffer_size(self) -> int:
-        return self._socket.get_write_buffer_size()
-
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
         rest = memoryview(data)
         try:
@@ -130,9 +119,6 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self._flush()
         except ssl.SSLError as error:
             self._fail(error)
-
-    def can_write_eof(self) -> bool:
-        return False
 
     def close(self) -> None:
         """Close when everything that was written is sent. The client's own farewell is not waited for."""

@@ -17,6 +17,7 @@ from exporter.web.authentication import Security
 from exporter.web.connection_limit import MOST_CONNECTIONS
 from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
+from exporter.web.sockets import bind
 from exporter.web.webconfig import WebConfig
 from tests.support.certificates import Authority
 from tests.support.processes import PATIENCE, Program, get, program
@@ -152,6 +153,25 @@ async def test_while_every_connection_is_answered_the_next_one_waits_for_its_tur
         metrics.free.set()
         assert [await scrape for scrape in scrapes] == [(200, "x"), (200, "x")]
         assert await third == (200, "OK\n")
+
+
+async def test_one_that_waits_for_its_turn_does_not_hold_the_end() -> None:
+    metrics = Metrics()
+    metrics.free.clear()
+    app = make_app(Routes(metrics, lambda: "", status, None), Security(WebConfig(), SystemClock()))
+    async with serve(app, bind(["127.0.0.1:0"]), most=1) as listening:
+        scrape = asyncio.create_task(get(f"http://{listening.addresses[0]}/metrics"))
+        while not metrics.waiting:
+            await asyncio.sleep(0)
+        host, port = listening.addresses[0].split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await listening.close()
+        assert await reader.read() == b""
+        writer.close()
+        metrics.free.set()
+        assert await scrape == (200, "x")
 
 
 async def test_a_bug_while_accepting_ends_the_server(tmp_path: Path) -> None:

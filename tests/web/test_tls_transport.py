@@ -29,11 +29,11 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @asynccontextmanager
-async def server(authority: Authority, text: str = "") -> AsyncIterator[str]:
-    """Serve metrics of SIZE bytes with this TLS; yield the address."""
+async def server(authority: Authority, text: str = "", size: int = SIZE) -> AsyncIterator[str]:
+    """Serve metrics of so many bytes with this TLS; yield the address."""
     file = authority.folder / "web.yml"
     file.write_text(f"tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n{text}")
-    routes = Routes(Metrics(SIZE), lambda: "", status, None)
+    routes = Routes(Metrics(size), lambda: "", status, None)
     async with served(routes, "127.0.0.1:0", tls=webconfig.read(file).tls) as (address,):
         yield address
 
@@ -64,18 +64,54 @@ async def test_an_answer_arrives_whole(authority: Authority, version: ssl.TLSVer
 
 
 async def test_a_client_may_read_slowly_and_send_its_request_byte_by_byte(authority: Authority) -> None:
-    async with server(authority) as address, asyncio.timeout(PATIENCE):
+    """The answer is more than sockets hold, so the server has to wait for the client."""
+    async with server(authority, size=30_000_000) as address, asyncio.timeout(PATIENCE):
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port), ssl=client(authority), limit=1024)
         for byte in GET:
             writer.write(bytes((byte,)))
             await writer.drain()
-        received = 0
+        received = await reader.readuntil(b"\r\n\r\n")
+        body = 0
         while piece := await reader.read(100_000):
-            received += len(piece)
+            body += len(piece)
             await asyncio.sleep(0)
         writer.close()
-    assert received > SIZE
+    assert (b"200 OK" in received, body) == (True, 30_000_000)
+
+
+async def test_what_is_not_encrypted_as_agreed_ends_the_connection_with_an_alert(authority: Authority) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client(authority).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with capture_logs() as lines:
+        async with server(authority) as address, asyncio.timeout(PATIENCE):
+            host, port = address.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            is_complete = False
+            while not is_complete:
+                try:
+                    tls.do_handshake()
+                    is_complete = True
+                except ssl.SSLWantReadError:
+                    writer.write(outgoing.read())
+                    incoming.write(await reader.read(10_000))
+            writer.write(outgoing.read() + b"\x17\x03\x03\x00\x20" + b"nonsense" * 4)
+            incoming.write(await reader.read())
+            writer.close()
+    with pytest.raises(ssl.SSLError, match="ALERT_BAD_RECORD_MAC"):
+        tls.read()
+    assert [line for line in lines if line["log_level"] != "debug"] == []
+
+
+async def test_a_handshake_that_is_under_way_does_not_hold_the_end(authority: Authority) -> None:
+    async with server(authority) as address:
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"\x16\x03\x01")
+        assert await answer(address, client(authority))  # the first one is accepted by now
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_requests_follow_one_another_on_a_connection(authority: Authority) -> None:
