@@ -1,5 +1,9 @@
 # Two stages: the first has pip and the build's own tools, the second only what runs. Neither needs a shell to run.
-FROM python:3.13-slim-trixie AS build
+# The base has a tag, not a digest: a digest keeps a build from taking the base's security updates, and is that of one
+# architecture's list on one registry. For builds that are equal bit for bit:
+#   make image BASE=python:3.13-slim-trixie@sha256:...
+ARG BASE=python:3.13-slim-trixie
+FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements.txt requirements-build.txt ./
 # Some packages come as source: wheels are built first, by tools that have hashes too.
@@ -13,15 +17,22 @@ RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-d
     && /opt/build/bin/pip --python /opt/exporter/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl \
     && mkdir /var/lib/directmail-exporter
 
-FROM python:3.13-slim-trixie
+FROM ${BASE}
 COPY --from=build /opt/exporter /opt/exporter
 # A named volume takes over this owner.
 COPY --from=build --chown=65534:65534 /var/lib/directmail-exporter /var/lib/directmail-exporter
+ARG BASE
+ARG CREATED=1970-01-01T00:00:00Z
 ARG REVISION=unknown
 ARG VERSION=unknown
 LABEL org.opencontainers.image.title="directmail-exporter" \
       org.opencontainers.image.description="Opens and clicks of Alibaba Cloud Direct Mail for Prometheus" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.url="https://example.com/directmail-exporter" \
+      org.opencontainers.image.source="https://example.com/directmail-exporter" \
+      org.opencontainers.image.documentation="https://example.com/directmail-exporter/docs" \
+      org.opencontainers.image.base.name="docker.io/library/${BASE}" \
+      org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 ENV DIRECTMAIL_EXPORTER_REVISION="${REVISION}" \

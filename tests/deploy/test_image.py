@@ -12,10 +12,12 @@ from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.certificates import Authority
 from tests.support.containers import BASE, IMAGE, Engine, engine
 from tests.support.processes import get, until
+from tools import project
 
 pytestmark = pytest.mark.image
 
 REVISION = "0123abc"
+CREATED = "2026-11-25T21:54:02Z"
 MEGABYTE = 1_000_000
 LOCKED = (
     "--read-only",
@@ -34,7 +36,7 @@ def built(request: pytest.FixtureRequest) -> Iterator[Engine]:
     tool: Callable[[str], Path] = request.getfixturevalue("tool")
     with engine(tool) as each:
         each.make_base()
-        each.build(REVISION=REVISION, VERSION=__version__)
+        each.build(REVISION=REVISION, VERSION=__version__, CREATED=CREATED)
         yield each
 
 
@@ -78,12 +80,19 @@ async def free_port() -> int:
 def test_the_image_says_what_it_is_and_how_it_is_run(built: Engine) -> None:
     image = built.inspect(IMAGE)
     settings = image["Config"]
-    assert {key.rpartition(".")[2]: value for key, value in settings["Labels"].items() if "opencontainers" in key} == {
+    urls = project.project()["urls"]
+    prefix = "org.opencontainers.image."
+    assert {key.removeprefix(prefix): value for key, value in settings["Labels"].items() if prefix in key} == {
         "title": "directmail-exporter",
         "description": "Opens and clicks of Alibaba Cloud Direct Mail for Prometheus",
         "licenses": "Apache-2.0",
         "version": __version__,
         "revision": REVISION,
+        "created": CREATED,
+        "url": urls["Homepage"],
+        "source": urls["Source"],
+        "documentation": urls["Documentation"],
+        "base.name": f"docker.io/library/{BASE}",
     }
     assert settings["User"] == "65534:65534"
     assert settings["StopSignal"] == "SIGTERM"

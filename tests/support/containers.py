@@ -1,6 +1,6 @@
 """Images and containers without an engine's daemon: buildah and podman on a stand-in base that is made here and kept.
 
-The base is what FROM in the Dockerfile names, made by debootstrap of the same Debian, whose Python is of the same minor
+The base is what BASE in the Dockerfile names, made by debootstrap of the same Debian, whose Python is of the same minor
 version. It lies with the layers of the build in the user's cache, so that a second run costs seconds. Needs root.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-BASE = re.findall(r"^FROM (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+BASE = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 IMAGE = "localhost/directmail-exporter:test"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "directmail-exporter" / "image"
