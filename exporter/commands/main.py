@@ -9,7 +9,7 @@ from exporter import __revision__, __version__, logs
 from exporter.commands import exit_status, flags
 from exporter.config.shards import WHOLE, Shard
 
-SUBCOMMANDS = ("backfill", "demo", "doctor", "healthcheck", "simulate")
+SUBCOMMANDS = ("assets", "backfill", "demo", "doctor", "healthcheck", "simulate")
 """Each is the `command` of the module of its name beside this one."""
 
 

@@ -14,6 +14,7 @@ from exporter.config import loader
 from exporter.plan import validation
 from tests.support.helm import CHART, NAMESPACE, RELEASE, refusal, render, sdk
 from tests.support.kubernetes_schemas import VERSIONS, validate
+from tools import release
 
 ROOT = Path(__file__).parents[2]
 KUSTOMIZATION = ROOT / "deploy" / "kubernetes"
@@ -209,6 +210,10 @@ def test_an_upgrade_changes_nothing_that_kubernetes_lets_nobody_change(tmp_path:
     assert old["template"] != new["template"]
     fixed = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")
     assert {key: old[key] for key in fixed} == {key: new[key] for key in fixed}
+
+
+def test_the_packed_chart_is_the_chart(tmp_path: Path) -> None:
+    assert render(chart=release.pack_chart(tmp_path, 0)) == render()
 
 
 def test_a_release_of_another_name_has_names_of_its_own() -> None:
