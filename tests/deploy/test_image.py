@@ -10,7 +10,7 @@ import pytest
 from exporter import __version__
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.certificates import Authority
-from tests.support.containers import BASE, IMAGE, Engine, engine
+from tests.support.containers import BASE, IMAGE, NEXT, Engine, engine
 from tests.support.processes import get, until
 from tools import project
 
@@ -201,6 +201,19 @@ async def test_health_turns_red_where_nothing_listens(built: Engine, tmp_path: P
         status, verdict = await health(built, name)
         assert status == 1
         assert verdict != "healthy"
+        assert await stopped(built, name) == 0
+
+
+async def test_it_builds_and_runs_on_the_newest_python_too(built: Engine) -> None:
+    """Debian's testing is not what the image is for, but it tells early what the next Python breaks."""
+    image = f"{IMAGE}-next"
+    await asyncio.to_thread(built.make_base, NEXT)
+    await asyncio.to_thread(built.build, image, BASE=NEXT)
+    port = await free_port()
+    with built.container(*LOCKED, command=("demo", f"--listen=127.0.0.1:{port}"), image=image) as name:
+        where = await address(built, name)
+        text = await until(f"http://{where}/metrics", "directmail_track_emails{")
+        assert f'python_version="{NEXT.partition(":")[2].partition("-")[0]}.' in text
         assert await stopped(built, name) == 0
 
 

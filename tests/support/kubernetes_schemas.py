@@ -18,21 +18,22 @@ TEXT = {"type": "string", "minLength": 1}
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 
 
-def _closed(required: list[str], **properties: Any) -> dict[str, Any]:
+def closed(required: list[str], **properties: Any) -> dict[str, Any]:
+    """Return the schema of an object with these properties and no others."""
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _resource(kind: str, spec: dict[str, Any], version: str = "monitoring.coreos.com/v1") -> dict[str, Any]:
-    return _closed(
+    return closed(
         ["apiVersion", "kind", "metadata", "spec"],
         apiVersion={"const": version},
         kind={"const": kind},
-        metadata=_closed(["name"], name=TEXT, namespace=TEXT, labels=TEXTS, annotations=TEXTS),
+        metadata=closed(["name"], name=TEXT, namespace=TEXT, labels=TEXTS, annotations=TEXTS),
         spec=spec,
     )
 
 
-_RULE = _closed(
+_RULE = closed(
     ["expr"],
     alert=TEXT,
     record=TEXT,
@@ -42,11 +43,11 @@ _RULE = _closed(
     annotations=TEXTS,
     **{"for": DURATION},
 )
-_GROUP = _closed(
+_GROUP = closed(
     ["name"], name=TEXT, interval=DURATION, limit={"type": "integer"}, rules={"type": "array", "items": _RULE}
 )
-_KEY = _closed(["key"], key=TEXT, name=TEXT, optional={"type": "boolean"})
-_RELABELING = _closed(
+_KEY = closed(["key"], key=TEXT, name=TEXT, optional={"type": "boolean"})
+_RELABELING = closed(
     [],
     action=TEXT,
     regex=TEXT,
@@ -56,62 +57,62 @@ _RELABELING = _closed(
     targetLabel=TEXT,
     modulus={"type": "integer"},
 )
-_ENDPOINT = _closed(
+_ENDPOINT = closed(
     [],
     port=TEXT,
     path=TEXT,
     interval=DURATION,
     scrapeTimeout=DURATION,
     scheme={"enum": ["http", "https", "HTTP", "HTTPS"]},
-    tlsConfig=_closed(
+    tlsConfig=closed(
         [],
-        ca=_closed([], secret=_KEY, configMap=_KEY),
-        cert=_closed([], secret=_KEY, configMap=_KEY),
+        ca=closed([], secret=_KEY, configMap=_KEY),
+        cert=closed([], secret=_KEY, configMap=_KEY),
         keySecret=_KEY,
         serverName=TEXT,
         insecureSkipVerify={"type": "boolean"},
     ),
-    basicAuth=_closed([], username=_KEY, password=_KEY),
+    basicAuth=closed([], username=_KEY, password=_KEY),
     relabelings={"type": "array", "items": _RELABELING},
     metricRelabelings={"type": "array", "items": _RELABELING},
 )
 _MONITOR = {
     "jobLabel": TEXT,
-    "selector": _closed([], matchLabels=TEXTS),
-    "namespaceSelector": _closed([], matchNames={"type": "array", "items": TEXT}),
+    "selector": closed([], matchLabels=TEXTS),
+    "namespaceSelector": closed([], matchNames={"type": "array", "items": TEXT}),
 }
 _PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
-_ROUTE_RULE = _closed(
+_ROUTE_RULE = closed(
     [],
     matches={
         "type": "array",
-        "items": _closed([], path=_closed([], type={"enum": ["Exact", "PathPrefix"]}, value=TEXT)),
+        "items": closed([], path=closed([], type={"enum": ["Exact", "PathPrefix"]}, value=TEXT)),
     },
     filters={
         "type": "array",
-        "items": _closed(
+        "items": closed(
             ["type"],
             type={"const": "RequestRedirect"},
-            requestRedirect=_closed([], scheme={"enum": ["http", "https"]}, statusCode={"enum": [301, 302]}),
+            requestRedirect=closed([], scheme={"enum": ["http", "https"]}, statusCode={"enum": [301, 302]}),
         ),
     },
-    backendRefs={"type": "array", "items": _closed(["name"], name=TEXT, port=_PORT)},
+    backendRefs={"type": "array", "items": closed(["name"], name=TEXT, port=_PORT)},
 )
 
 SCHEMAS = {
-    "PrometheusRule": _resource("PrometheusRule", _closed([], groups={"type": "array", "items": _GROUP})),
+    "PrometheusRule": _resource("PrometheusRule", closed([], groups={"type": "array", "items": _GROUP})),
     "PodMonitor": _resource(
-        "PodMonitor", _closed(["selector"], **_MONITOR, podMetricsEndpoints={"type": "array", "items": _ENDPOINT})
+        "PodMonitor", closed(["selector"], **_MONITOR, podMetricsEndpoints={"type": "array", "items": _ENDPOINT})
     ),
     "ServiceMonitor": _resource(
         "ServiceMonitor",
-        _closed(["selector", "endpoints"], **_MONITOR, endpoints={"type": "array", "items": _ENDPOINT}),
+        closed(["selector", "endpoints"], **_MONITOR, endpoints={"type": "array", "items": _ENDPOINT}),
     ),
     "HTTPRoute": _resource(
         "HTTPRoute",
-        _closed(
+        closed(
             [],
-            parentRefs={"type": "array", "items": _closed(["name"], name=TEXT, namespace=TEXT, sectionName=TEXT)},
+            parentRefs={"type": "array", "items": closed(["name"], name=TEXT, namespace=TEXT, sectionName=TEXT)},
             hostnames={"type": "array", "items": TEXT},
             rules={"type": "array", "items": _ROUTE_RULE},
         ),
