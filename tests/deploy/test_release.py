@@ -102,6 +102,18 @@ def test_the_bill_of_materials_has_every_dependency_with_version_and_licence(bui
     assert "file:" not in json.dumps(bom)
 
 
+def test_the_bill_of_materials_is_valid(built: Path) -> None:
+    """By CycloneDX's own schema, strictly."""
+    code = (
+        "import sys; from cyclonedx.schema import SchemaVersion; from cyclonedx.validation import json;"
+        "print(json.JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()))"
+    )
+    bom = (built / f"directmail-exporter-{__version__}.cdx.json").read_text()
+    command = [CACHE / "sbom" / "bin" / "python", "-c", code]
+    checked = subprocess.run(command, input=bom, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout) == (0, "None\n"), checked.stderr
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     command = [sys.executable, "-m", "tools.release", "--output", tmp_path, "--wheels", CACHE, "--cyclonedx", "x"]
