@@ -60,7 +60,7 @@ def pack_chart(output: Path, epoch: int) -> Path:
 
 
 def _pack(archive: Path, folder: str, files: Iterable[tuple[Path, Path]], epoch: int) -> None:
-    """Write files by their names below a folder as tar.gz: nobody's, with one mode and one time."""
+    """Write files by their names below a folder as tar.gz, with one owner, mode and time for all."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, path in files:
