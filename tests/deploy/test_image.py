@@ -10,12 +10,14 @@ import pytest
 from exporter import __version__
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.certificates import Authority
-from tests.support.containers import BASE, IMAGE, Engine, engine
+from tests.support.containers import BASE, IMAGE, NEXT, Engine, engine
 from tests.support.processes import free_port, get, until
+from tools import project
 
 pytestmark = [pytest.mark.image, pytest.mark.usefixtures("machine_clock")]
 
 REVISION = "0123abc"
+CREATED = "2026-11-25T21:54:02Z"
 MEGABYTE = 1_000_000
 LOCKED = (
     "--read-only",
@@ -34,7 +36,7 @@ def built(request: pytest.FixtureRequest) -> Iterator[Engine]:
     tool: Callable[[str], Path] = request.getfixturevalue("tool")
     with engine(tool) as each:
         each.make_base()
-        each.build(REVISION=REVISION, VERSION=__version__)
+        each.build(REVISION=REVISION, VERSION=__version__, CREATED=CREATED)
         yield each
 
 
@@ -71,12 +73,19 @@ async def address(box: Engine, container: str) -> str:
 def test_the_image_says_what_it_is_and_how_it_is_run(built: Engine) -> None:
     image = built.inspect(IMAGE)
     settings = image["Config"]
-    assert {key.rpartition(".")[2]: value for key, value in settings["Labels"].items() if "opencontainers" in key} == {
+    urls = project.project()["urls"]
+    prefix = "org.opencontainers.image."
+    assert {key.removeprefix(prefix): value for key, value in settings["Labels"].items() if prefix in key} == {
         "title": "directmail-exporter",
         "description": "Opens and clicks of Alibaba Cloud Direct Mail for Prometheus",
         "licenses": "Apache-2.0",
         "version": __version__,
         "revision": REVISION,
+        "created": CREATED,
+        "url": urls["Homepage"],
+        "source": urls["Source"],
+        "documentation": urls["Documentation"],
+        "base.name": f"docker.io/library/{BASE}",
     }
     assert settings["User"] == "65534:65534"
     assert settings["StopSignal"] == "SIGTERM"
@@ -197,6 +206,19 @@ async def test_health_turns_red_where_nothing_listens(built: Engine, tmp_path: P
         status, verdict = await health(built, name)
         assert status == 1
         assert verdict != "healthy"
+        assert await stopped(built, name) == 0
+
+
+async def test_it_builds_and_runs_on_the_newest_python_too(built: Engine) -> None:
+    """Debian's testing is not what the image is for, but it tells early what the next Python breaks."""
+    image = f"{IMAGE}-next"
+    await asyncio.to_thread(built.make_base, NEXT)
+    await asyncio.to_thread(built.build, image, BASE=NEXT)
+    port = await free_port()
+    with built.container(*LOCKED, command=("demo", f"--listen=127.0.0.1:{port}"), image=image) as name:
+        where = await address(built, name)
+        text = await until(f"http://{where}/metrics", "directmail_track_emails{")
+        assert f'python_version="{NEXT.partition(":")[2].partition("-")[0]}.' in text
         assert await stopped(built, name) == 0
 
 

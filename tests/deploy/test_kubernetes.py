@@ -14,14 +14,12 @@ import yaml
 
 from exporter.commands.main import cli
 from exporter.plan.validation import load
-from tests.support.operator_schemas import SCHEMAS
+from tests.support.kubernetes_schemas import VERSIONS, validate
 from tools import manifests
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
 FILES = sorted(path for path in FOLDER.rglob("*.yaml") if path.name != "kustomization.yaml")
-VERSIONS = ("1.27", "1.34")
-"""The first that knows every field, and a recent one."""
 LARGEST = 256 * 1024
 """Bytes of the annotation in which kubectl keeps what it applied; a ConfigMap itself may have 1 MiB."""
 
@@ -40,15 +38,6 @@ def container() -> dict[str, Any]:
     (only,) = pod()["spec"]["containers"]
     found: dict[str, Any] = only
     return found
-
-
-def validate(manifest: dict[str, Any], version: str) -> None:
-    """Raise an error where a manifest does not fit its schema, or has a key that the schema does not know."""
-    schema = SCHEMAS.get(manifest["kind"])
-    if schema is not None:
-        jsonschema.validate(manifest, schema)
-    else:
-        kubernetes_validate.validate(manifest, version, strict=True)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -78,8 +67,7 @@ def test_a_mistake_would_be_found(name: str, old: str, new: str) -> None:
 def test_what_is_generated_is_what_the_sources_give() -> None:
     made = manifests.files()
     assert {path: path.read_text() for path in made} == made, "run make manifests"
-    there = set(manifests.FOLDER.iterdir()) - {manifests.FOLDER / name for name in manifests.WRITTEN}
-    assert there == set(made), "run make manifests"
+    assert manifests.stale() == set(), "run make manifests"
 
 
 def test_every_rule_file_is_in_the_manifests_as_prometheus_reads_it() -> None:

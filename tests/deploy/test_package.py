@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from email.parser import HeaderParser
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
+from exporter.commands import assets
 from tests.support.processes import get
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +76,8 @@ def test_the_wheel_holds_the_program_and_nothing_else(built: tuple[Path, Path]) 
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {"exporter/py.typed", "exporter/web/status.html"} <= source
-    assert {name for name in found if ".dist-info/" not in name} == source
+    carried = {str(Path("exporter") / "assets" / name) for name, _ in assets.files()}
+    assert {name for name in found if ".dist-info/" not in name} == source | carried
 
 
 def test_the_sdist_makes_the_same_wheel(built: tuple[Path, Path], wheel_of_sdist: Path) -> None:
@@ -96,6 +99,8 @@ def test_the_metadata_says_what_it_is(built: tuple[Path, Path]) -> None:
     assert told["Name"] == "directmail-exporter"
     assert told["Version"] == __version__
     assert told["Requires-Python"] == ">=3.11"
+    urls = dict(line.split(", ") for line in told.get_all("Project-URL", []))
+    assert urls == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
     assert told["License-Expression"] == "Apache-2.0"
     assert "ram" in told.get_all("Provides-Extra", [])
     assert str(told.get_payload()).startswith("# directmail-exporter")
@@ -117,6 +122,16 @@ def test_the_example_of_the_sdist_passes_its_check(built: tuple[Path, Path], ins
         assert example is not None
         (tmp_path / "config.yaml").write_bytes(example.read())
     assert "calls a minute" in run(installed / "directmail-exporter", "--config.check", cwd=tmp_path)
+
+
+def test_the_assets_of_the_package_are_those_of_the_tree(installed: Path, tmp_path: Path) -> None:
+    run(installed / "directmail-exporter", "assets", "--output", tmp_path / "out", cwd=tmp_path)
+    written = {
+        path.relative_to(tmp_path / "out"): path.read_bytes()
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    }
+    assert written == {name: path.read_bytes() for name, path in assets.files()}
 
 
 async def test_the_demo_can_be_scraped_and_looked_at(installed: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from exporter.metrics import tables
 from tests.support.own_metrics import own_metrics
+from tools import project
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "prometheus"
@@ -123,7 +124,8 @@ def test_an_alert_says_what_happened_how_bad_it_is_and_what_to_do(rule: dict[str
     assert notes.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
     assert "{{" not in notes["summary"]
     assert "{{" in notes["description"] or rule["alert"] == "DirectMailExporterAbsent"
-    assert notes["runbook_url"] == f"https://example.com/directmail-exporter/docs/runbooks.md#{rule['alert'].lower()}"
+    runbooks = project.project()["urls"]["Documentation"] + "/runbooks.md"
+    assert notes["runbook_url"] == f"{runbooks}#{rule['alert'].lower()}"
     assert notes["dashboard_url"] in {
         "https://grafana.example.com/d/directmail-engagement",
         "https://grafana.example.com/d/directmail-exporter",

@@ -1,6 +1,6 @@
 """Images and containers without an engine's daemon: buildah and podman on a stand-in base that is made here and kept.
 
-The base is what FROM in the Dockerfile names, made by debootstrap of the same Debian, whose Python is of the same minor
+The base is what BASE in the Dockerfile names, made by debootstrap of the same Debian, whose Python is of the same minor
 version. It lies with the layers of the build in the user's cache, so that a second run costs seconds. Needs root.
 """
 
@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-BASE = re.findall(r"^FROM (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+BASE = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 IMAGE = "localhost/directmail-exporter:test"
+NEXT = "python:3.14-slim-testing"
+"""The base with the newest Python that the project names: Debian's testing has it."""
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "directmail-exporter" / "image"
 UNNEEDED = ("dev", "usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists")
@@ -53,28 +55,28 @@ class Engine:
         found: list[dict[str, Any]] = json.loads(self.run("podman", "inspect", name).stdout)
         return found[0]
 
-    def make_base(self) -> None:
-        """Make the stand-in base unless it is there."""
-        if self.run("podman", "image", "exists", f"docker.io/library/{BASE}", check=False).returncode == 0:
+    def make_base(self, base: str = BASE) -> None:
+        """Make a stand-in base unless it is there."""
+        if self.run("podman", "image", "exists", f"docker.io/library/{base}", check=False).returncode == 0:
             return
-        suite = BASE.rpartition("-")[2]
+        suite = base.rpartition("-")[2]
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             root, archive = Path(folder) / "root", Path(folder) / "root.tar"
             packages = "python3,python3-venv,ca-certificates"
             self.run("debootstrap", "--variant=minbase", f"--include={packages}", suite, root)
             leave_out = [f"--exclude=./{path}" for path in UNNEEDED]
             self.run("tar", "--create", "--file", archive, "--directory", root, *leave_out, ".")
-            self.run("podman", "import", "--quiet", archive, f"docker.io/library/{BASE}")
+            self.run("podman", "import", "--quiet", archive, f"docker.io/library/{base}")
 
-    def build(self, **arguments: str) -> None:
-        """Build the Dockerfile as IMAGE. pip takes the machine's authorities and index."""
+    def build(self, image: str = IMAGE, **arguments: str) -> None:
+        """Build the Dockerfile as an image. pip takes the machine's authorities and index."""
         pip = CACHE / "pip.conf"
         pip.write_text(_pip_settings())
         mounts = [f"--volume={AUTHORITIES}:{AUTHORITIES}:ro", f"--volume={pip}:/etc/pip.conf:ro"]
         values = [f"--build-arg={name}={value}" for name, value in arguments.items()]
         # The health check is Docker's: the OCI format has none.
         self.run(
-            "buildah", "build", "--layers", "--format=docker", "--pull-never", *mounts, *values, f"--tag={IMAGE}", "."
+            "buildah", "build", "--layers", "--format=docker", "--pull-never", *mounts, *values, f"--tag={image}", "."
         )
 
     def size(self, name: str) -> int:
@@ -82,9 +84,9 @@ class Engine:
         return int(self.inspect(name)["Size"])
 
     @contextmanager
-    def container(self, *arguments: str, command: tuple[str, ...] = ()) -> Iterator[str]:
-        """Run IMAGE in the background; yield the container's name. It is removed in the end."""
-        started = self.run("podman", "run", "--detach", *arguments, IMAGE, *command)
+    def container(self, *arguments: str, command: tuple[str, ...] = (), image: str = IMAGE) -> Iterator[str]:
+        """Run an image in the background; yield the container's name. It is removed in the end."""
+        started = self.run("podman", "run", "--detach", *arguments, image, *command)
         name = started.stdout.strip()
         try:
             yield name

@@ -1,0 +1,268 @@
+"""The Helm chart, rendered, linted and checked by Helm itself. `make chart-test` runs it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.commands.main import cli
+from exporter.config import loader
+from exporter.plan import validation
+from tests.support.helm import CHART, NAMESPACE, RELEASE, refusal, render, sdk
+from tests.support.kubernetes_schemas import VERSIONS, validate
+from tools import release
+
+ROOT = Path(__file__).parents[2]
+KUSTOMIZATION = ROOT / "deploy" / "kubernetes"
+PAGE = (ROOT / "docs" / "chart.md").read_text()
+EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)]
+WRONG = yaml.safe_load((Path(__file__).parent / "wrong_values.yaml").read_text())
+HELMS = {"helm.sh/chart", "app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"}
+"""Labels that Helm's conventions add."""
+
+RIGHT = {
+    "defaults": {},
+    "three-shards": {"shards": 3},
+    "service-monitor": {"podMonitor": {"enabled": False}, "serviceMonitor": {"enabled": True, "scheme": "https"}},
+    "monitors-elsewhere": {"podMonitor": {"namespace": "monitoring"}, "prometheusRule": {"namespace": "monitoring"}},
+    "no-operator": {"podMonitor": {"enabled": False}, "prometheusRule": {"enabled": False}},
+    "emptydir": {"persistence": {"enabled": False}},
+    "a-class-of-storage": {"persistence": {"storageClassName": "alicloud-disk-essd", "annotations": {"backup": "no"}}},
+    "secret-that-exists": {"secret": {"existingSecret": "mail-keys"}},
+    "secret-that-is-made": {"secret": {"create": True, "data": {"access_key_id": "a", "access_key_secret": "b: 'c'"}}},
+    "a-role-and-no-secret": {"secret": {"enabled": False}, "serviceAccount": {"annotations": {"role": "mail"}}},
+    "an-account-that-exists": {"serviceAccount": {"create": False, "name": "mail"}},
+    "config-that-exists": {"existingConfigMap": "mail-config"},
+    "nothing-that-is-optional": {
+        name: {"enabled": False} for name in ("podMonitor", "prometheusRule", "dashboards", "networkPolicy")
+    }
+    | {"podDisruptionBudget": {"enabled": False}},
+    "route": {
+        "route": {
+            "main": {
+                "enabled": True,
+                "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
+                "hostnames": ["mail-metrics.example.com"],
+            },
+            "redirect": {
+                "enabled": True,
+                "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "http"}],
+                "httpsRedirect": True,
+            },
+        },
+        "networkPolicy": {"extraIngress": [{"from": [{"namespaceSelector": {}}], "ports": [{"port": "metrics"}]}]},
+    },
+    "labels": {
+        "commonLabels": {"team": "mail"},
+        "podLabels": {"zone": "a"},
+        "podMonitor": {"additionalLabels": {"release": "kube-prometheus-stack"}},
+        "prometheusRule": {"additionalLabels": {"prometheus": "k8s", "role": "alert-rules"}},
+        "dashboards": {"annotations": {"grafana_folder": "Mail"}, "namespace": "monitoring"},
+    },
+    "other-names": {"nameOverride": "eu-directmail", "fullnameOverride": "mail", "namespaceOverride": "mail-system"},
+    "image-from-a-mirror": {
+        "global": {"imageRegistry": "registry.example.com", "other": 1},
+        "image": {"tag": "0.2.0", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "mirror"}],
+    },
+    "everything-extra": {
+        "extraArgs": ["--log.format=json"],
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        "extraEnvFrom": [{"secretRef": {"name": "proxy"}}],
+        "extraVolumes": [{"name": "cache", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+        "extraManifests": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}, "data": {}},
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: text}\ndata: {release: '{{ .Release.Name }}'}\n",
+        ],
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "mail", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+        "priorityClassName": "low",
+        "podAnnotations": {"note": "x"},
+        "networkPolicy": {"extraEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "ports": [{"port": 80}]}]},
+        "podMonitor": {"relabelings": [{"targetLabel": "cluster", "replacement": "eu"}]},
+    },
+}
+
+pytestmark = pytest.mark.chart
+
+every_right_values = pytest.mark.parametrize("values", RIGHT.values(), ids=RIGHT)
+
+
+def pod(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    (only,) = [each for (kind, _), each in objects.items() if kind == "StatefulSet"]
+    template: dict[str, Any] = only["spec"]["template"]
+    return template
+
+
+@every_right_values
+def test_what_helm_renders_is_valid(values: dict[str, Any]) -> None:
+    objects = render(values)
+    assert objects
+    for version in VERSIONS:
+        for each in objects.values():
+            validate(each, version)
+
+
+@every_right_values
+def test_helm_lint_has_nothing_but_the_missing_icon_to_say(values: dict[str, Any]) -> None:
+    found = sdk().lint(CHART, values, strict=True, namespace=NAMESPACE)
+    names = {"object name does not conform"} if "extraManifests" in values else set()
+    said = [each["error"] for each in found["messages"] if not any(name in each["error"] for name in names)]
+    assert (said, found["errors"]) == (["icon is recommended"], [])
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda each: each["mistake"])
+def test_wrong_values_are_rejected_with_their_place(wrong: dict[str, Any]) -> None:
+    assert wrong["message"] in refusal(wrong["values"])
+
+
+def test_the_defaults_render_to_the_kustomization() -> None:
+    """The differences are those that docs/chart.md lists, and no others."""
+    rendered = {key: plain(each) for key, each in render().items()}
+    renamed = {
+        (kind, re.sub(rf"^{RELEASE}-(?=alerts|recording|engagement|exporter)", "directmail-", name)): each
+        for (kind, name), each in rendered.items()
+    }
+    kustomized = {(each["kind"], each["metadata"]["name"]): plain(each) for each in resources(KUSTOMIZATION)}
+    assert set(renamed) == set(kustomized)
+    for key, each in kustomized.items():
+        assert renamed[key] == each | {"metadata": each["metadata"] | {"name": renamed[key]["metadata"]["name"]}}, key
+
+
+def resources(folder: Path) -> list[dict[str, Any]]:
+    """Return what a kustomization lists, folders included."""
+    found = []
+    for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+        path = folder / name
+        found += resources(path) if path.is_dir() else [yaml.safe_load(path.read_text())]
+    return found
+
+
+def plain(each: Any) -> Any:
+    """Return an object less Helm's labels, the namespace, and the image's tag and pull policy; its config read."""
+    if isinstance(each, list):
+        return [plain(item) for item in each]
+    if not isinstance(each, dict):
+        return each
+    left_out = HELMS | {"namespace", "imagePullPolicy"}
+    made = {key: plain(value) for key, value in each.items() if key not in left_out}
+    if "config.yaml" in made:
+        made["config.yaml"] = yaml.safe_load(made["config.yaml"])
+    if "image" in made:
+        made["image"] = made["image"].partition(":")[0]
+    for name in [name for name in made if name.endswith(".json")]:
+        made[name] = json.loads(made[name])
+    return made
+
+
+@every_right_values
+def test_everything_selects_the_pods_that_there_are(values: dict[str, Any]) -> None:
+    objects = render(values)
+    labels = pod(objects)["metadata"]["labels"].items()
+    for (kind, _), each in objects.items():
+        spec = each.get("spec", {})
+        selector = spec.get("podSelector", spec.get("selector", {}))
+        chosen = selector if kind == "Service" else selector.get("matchLabels", {})
+        assert chosen.items() <= labels
+        if kind == "ServiceMonitor":
+            service = next(other for (kind, _), other in objects.items() if kind == "Service")
+            assert chosen.items() <= service["metadata"]["labels"].items()
+            assert spec["jobLabel"] in service["metadata"]["labels"]
+
+
+@every_right_values
+def test_the_rules_know_the_job(values: dict[str, Any]) -> None:
+    job = pod(render(values))["metadata"]["labels"]["app.kubernetes.io/name"]
+    selectors = re.findall(r'job=~"([^"]+)"', (ROOT / "prometheus" / "directmail-alerts.rules.yml").read_text())
+    assert selectors
+    assert all(re.fullmatch(selector, job) for selector in selectors)
+
+
+@every_right_values
+def test_the_pod_starts_the_program_with_flags_that_it_has(values: dict[str, Any]) -> None:
+    known = {option for parameter in cli.params for option in parameter.opts}
+    (container,) = pod(render(values))["spec"]["containers"]
+    assert {argument.partition("=")[0] for argument in container["args"]} <= known
+
+
+def test_one_value_says_how_many_shards() -> None:
+    each = render({"shards": 3})["StatefulSet", RELEASE]["spec"]
+    assert each["replicas"] == 3
+    assert "--shard=auto/3" in each["template"]["spec"]["containers"][0]["args"]
+
+
+def test_an_upgrade_changes_nothing_that_kubernetes_lets_nobody_change(tmp_path: Path) -> None:
+    """A StatefulSet's selector, service and claims are for ever: the next version of the chart has the same."""
+    newer = tmp_path / "chart"
+    shutil.copytree(CHART, newer)
+    about = newer / "Chart.yaml"
+    about.write_text(re.sub(r"(?m)^(version|appVersion): .*$", r"\1: 99.0.0", about.read_text()))
+    old, new = render()["StatefulSet", RELEASE]["spec"], render(chart=newer)["StatefulSet", RELEASE]["spec"]
+    assert old["template"] != new["template"]
+    fixed = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")
+    assert {key: old[key] for key in fixed} == {key: new[key] for key in fixed}
+
+
+def test_the_packed_chart_is_the_chart(tmp_path: Path) -> None:
+    assert render(chart=release.pack_chart(tmp_path, 0)) == render()
+
+
+def test_a_release_of_another_name_has_names_of_its_own() -> None:
+    ours, other = render(), render(release="eu")
+    assert not {name for _, name in ours} & {name for _, name in other}
+    assert ("StatefulSet", "eu-directmail-exporter") in other
+
+
+def test_addresses_in_the_rules_can_be_set() -> None:
+    values = {"runbookUrl": "https://wiki.example.org/mail", "dashboardUrl": "https://grafana.example.org/"}
+    objects = render({"prometheusRule": values})
+    groups = objects["PrometheusRule", f"{RELEASE}-alerts"]["spec"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert rules
+    for rule in rules:
+        assert rule["annotations"]["runbook_url"].startswith("https://wiki.example.org/mail#directmail")
+        assert rule["annotations"]["dashboard_url"].startswith("https://grafana.example.org/d/directmail-")
+    plainly = render()["PrometheusRule", f"{RELEASE}-alerts"]["spec"]["groups"]
+    assert [rule["expr"] for group in plainly for rule in group["rules"]] == [rule["expr"] for rule in rules]
+
+
+def test_templates_in_extra_manifests_are_rendered() -> None:
+    objects = render(RIGHT["everything-extra"])
+    assert objects["ConfigMap", "text"]["data"] == {"release": RELEASE}
+    assert ("ConfigMap", f"{RELEASE}-more") in objects
+
+
+def test_the_config_reaches_the_pod_as_it_was_written() -> None:
+    config = {"targets": [{"name": "a", "region": "cn-hangzhou", "queries": [{"name": "q", "tag_name": "007"}]}]}
+    written = render({"config": config})["ConfigMap", RELEASE]["data"]["config.yaml"]
+    assert yaml.safe_load(written)["targets"] == config["targets"]
+
+
+def test_every_key_of_the_schema_is_in_the_values_and_explained() -> None:
+    """A key that only the schema knows would be found by nobody; `enabled` is for a parent chart."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(schema["properties"]) - {"enabled"} == set(values)
+    for name, each in schema["properties"].items():
+        if "properties" in each and name not in ("podSecurityContext", "securityContext", "affinity", "config"):
+            assert set(each["properties"]) == set(values[name]), name
+
+
+@pytest.mark.parametrize("values", EXAMPLES, ids=lambda each: next(iter(each)))
+def test_every_example_of_the_page_renders(values: dict[str, Any]) -> None:
+    objects = render(values)
+    for each in objects.values():
+        validate(each, VERSIONS[-1])
+    if "config" in values:
+        sound, problems = loader.parse(yaml.safe_dump(values["config"]))
+        files = {problem for problem in problems if "cannot be read" in problem.text}
+        assert validation.checked("values", sound, tuple(set(problems) - files))
