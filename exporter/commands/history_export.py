@@ -218,11 +218,13 @@ class Backfill:
         record = self.store.get(combination.key)
         today = calendar.today(self._clock.time(), target.timezone)
         labels = tables.labels_of(combination, target.labels)
+        ends = {day: calendar.day_end(day, target.timezone) for day in record.cells}
+        closed = {day for day, cell in record.cells.items() if cell.read_at >= ends[day]}
         for window in ("",) if row in DAY_ROWS else [window for window in each.windows if window != "today"]:
             series = past.series(row.name, {**labels, "window": window} if window else labels)
             for day in (today - timedelta(days=age) for age in reversed(self._ages)):
                 days = calendar.window_days(window, day + timedelta(days=1)) if window else (day,)
-                total: Sum | None = tables.add_up(record, days)
+                total: Sum | None = tables.add_up(record, days) if closed.issuperset(days) else None
                 value = None if total is None else row.value(total)
                 if value is not None:
-                    series.add(calendar.day_end(day, target.timezone), value)
+                    series.add(ends[day], value)

@@ -16,6 +16,8 @@ from exporter.directmail.model import Totals
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
+from exporter.store.memory import Cell, Store
+from exporter.store.state_file import StateFile
 from tests.support.processes import program
 from tests.support.programs import KEYS, SENDERS, write_config
 from tests.support.scrapers import prometheus
@@ -101,6 +103,27 @@ async def test_a_day_that_cannot_be_read_is_told_and_left_out(tmp_path: Path) ->
     assert [line["day"] for line in lines] == [day.isoformat()]
     own = samples(tmp_path / "history.om")["directmail_track_day_emails", SENDERS[0], ""]
     assert len(own) == 2
+
+
+async def test_a_day_that_was_not_read_after_its_end_is_left_out(tmp_path: Path) -> None:
+    """The state file knows half of it, and the API does not answer for it."""
+    api = simulator()
+    yesterday = api.traffic.today(api.clock.time()) - timedelta(days=1)
+    async with api.listen() as url:
+        config = write_config(tmp_path / "config.yaml", url, SENDERS[0], head=f"state_file: {tmp_path / 'state.db'}")
+        await backfilled(config, tmp_path / "history.om", days=3)
+        store = Store()
+        state = StateFile(tmp_path / "state.db", store, SystemClock())
+        await state.open()
+        (key,) = store.keys()
+        half = Cell(Totals(5, 4, 3, 2, 1), None, api.traffic.day_start(yesterday) + 3600)
+        store.put(key, yesterday, half, day_start=0.0)
+        await state.close()
+        api.faults.append(Fault("forbidden", where={"StartTime": yesterday.isoformat()}))
+        with capture_logs():
+            await backfilled(config, tmp_path / "history.om", days=3)
+    own = samples(tmp_path / "history.om")["directmail_track_day_emails", SENDERS[0], ""]
+    assert list(own) == [api.traffic.day_start(yesterday - timedelta(days=age)) for age in (1, 0)]
 
 
 async def test_ctrl_c_keeps_what_was_read(tmp_path: Path) -> None:
