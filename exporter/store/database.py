@@ -100,7 +100,7 @@ class Database:
         self.seal: Seal | None = None
         """None for a file that was not written in today's schema yet."""
         with _translated(path):
-            application = _look(path)
+            _check_kind(path)
             address = f"{path.absolute().as_uri()}?mode={_read_only_mode(path) if read_only else 'rwc'}"
             self._connection = connect(address, uri=True, timeout=0, isolation_level=None)
             try:
@@ -108,7 +108,7 @@ class Database:
                     self._execute("PRAGMA locking_mode = EXCLUSIVE")
                     self._execute("BEGIN EXCLUSIVE")
                     self._execute("COMMIT")  # the lock stays
-                self._tables = self._own_tables(application)
+                self._tables = self._own_tables()
                 if not read_only:
                     self._execute("PRAGMA journal_mode = DELETE")
                     self._execute("PRAGMA synchronous = FULL")
@@ -176,8 +176,9 @@ class Database:
     def _execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)
 
-    def _own_tables(self, application: int) -> set[str]:
+    def _own_tables(self) -> set[str]:
         """Return the names of the file's tables. Raise StateError where they are another program's."""
+        (application,) = self._execute("PRAGMA application_id").fetchone()
         try:
             tables = {name for (name,) in self._execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         except sqlite3.DatabaseError:
@@ -278,20 +279,15 @@ def _translated(path: Path) -> Iterator[None]:
         raise NoAccess(error.strerror or str(error)) from None
 
 
-def _look(path: Path) -> int:
-    """Return the application id of the file, 0 where it has none. Raise StateError where it is no regular file.
-
-    It is looked at before SQLite has it: closing it again would take SQLite's lock away.
-    """
+def _check_kind(path: Path) -> None:
+    """Raise StateError where there is something that is no regular file; SQLite would wait for a FIFO."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return 0
+        return
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
         raise StateError(f"state_file: {path} is {kind}; name a regular file, or one that does not exist yet")
-    with path.open("rb") as file:
-        return int.from_bytes(file.read(72)[68:], "big")
 
 
 def _read_only_mode(path: Path) -> str:

@@ -142,7 +142,7 @@ class StateFile:
         now = self._clock.monotonic()
         if self._database is None or now - self._looked_at >= LOOK_EVERY:
             self._looked_at = now
-            self._rewrites |= await self._in_thread(self._is_another)
+            self._rewrites |= await self._in_thread(self._follow_path)
         if self._rewrites:
             await self._write_everything()
         while batch := self._unwritten.take():
@@ -246,10 +246,10 @@ class StateFile:
             return Contents()
         return contents
 
-    def _is_another(self) -> bool:
-        """Have the file open that the path names; return whether it is not the one that was written last.
+    def _follow_path(self) -> bool:
+        """Have the file open that the path names; return whether it is another one than was written last.
 
-        One that somebody put into its place is set aside.
+        One that somebody has put in its place is set aside, and a new one begun.
         """
         if self._database is not None and self._database.is_in_place():
             return False

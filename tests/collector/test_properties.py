@@ -53,7 +53,7 @@ async def test_in_every_world_the_limit_holds_and_what_is_shown_is_true(
         return chance.choice(kinds)("by chance") if chance.random() < trouble else None
 
     def counts(filters: Filters, day: date, now: float) -> int:
-        return chance.randrange(1000)
+        return chance.randrange(1, 1000)  # a day that loses all of its mail is requested again first
 
     clock = ScriptedClock(float(start))
     each = World(
@@ -77,7 +77,10 @@ async def test_in_every_world_the_limit_holds_and_what_is_shown_is_true(
 
 
 async def _shown_is_true(world: World) -> None:
-    """Every window is the sum of what was last answered for its days, and complete."""
+    """Every window is the sum of what was last answered for its days, and complete.
+
+    Closed windows may still be those of the day before: which, and for how long, is in test_midnight.
+    """
     shown = await world.shown()
     plan = world.collector.plan
     now = datetime.fromtimestamp(world.clock.time(), UTC).astimezone(plan.target.timezone).date()
@@ -85,9 +88,13 @@ async def _shown_is_true(world: World) -> None:
         if name not in FIELDS:
             continue
         filters = Filters(account_name=sender, tag_name=tag)
-        answers = [world.api.answered.get((filters, day)) for day in window_days(window, now)]
-        assert None not in answers
-        assert value == sum(getattr(answer, FIELDS[name]) for answer in answers)
+        sums = set()
+        for day in (now,) if window == "today" else (now, now - timedelta(days=1)):
+            answers = [world.api.answered.get((filters, each)) for each in window_days(window, day)]
+            known = [answer for answer in answers if answer is not None]
+            if len(known) == len(answers):
+                sums.add(sum(getattr(answer, FIELDS[name]) for answer in known))
+        assert value in sums
 
 
 @settings(MANY, max_examples=8)
