@@ -187,9 +187,10 @@ class StatusPage:
         return found
 
     def _state(self, record: Record, stale_after: float) -> str:
-        if record.last_success_at is None:
+        age = record.age(self._clock)
+        if age is None:
             return "never"
-        if record.last_success_at + stale_after < self._clock.time():
+        if age > stale_after:
             return "dropped"
         return "held" if record.last_attempt_ok is False else "fresh"
 

@@ -190,6 +190,76 @@ class TestMidnight:
         assert await night.emails(0) == {"today": 1, "yesterday": 1010, "2d": 1021}
 
 
+class TestCountersThatWaitForTheDisk:
+    """Growth that is not on disk is not shown; what was shown is held for `stale_after`, like any value."""
+
+    OBSERVED = ("directmail_track_observed_emails_total", "s0@example.com", "", "")
+    STILL = ("directmail_track_observed_emails_total", "s1@example.com", "", "")
+
+    @pytest.fixture
+    async def world(self) -> World:
+        """Two combinations whose counters are on disk, then one of them grows."""
+        head = "windows: [today]\npoll_interval: 5m\nstale_after: 20m"
+        world = World(make_config(senders=2, head=head), ScriptedClock())
+        world.store.waits_for_disk = True
+        known(world, 0)
+        await world.publisher.show([world.collector.plan])
+        return world
+
+    @staticmethod
+    def write(world: World) -> None:
+        for combination in world.combinations:
+            record = world.store.get(combination.key)
+            record.observed = record.counted
+            world.publisher.refresh_key(combination.key)
+
+    @staticmethod
+    async def poll(world: World, emails: int) -> None:
+        """Read today's numbers again; one combination has grown."""
+        assert isinstance(world.clock, ScriptedClock)
+        await world.clock.advance(300)
+        for combination, count in zip(world.combinations, (emails, 10), strict=True):
+            cell = Cell(Totals(count, 5, 4, 2, 1), None, world.clock.time())
+            world.store.put(combination.key, TODAY, cell, day_start=0.0)
+            world.store.succeeded(combination.key, world.clock.time())
+            world.publisher.refresh(combination)
+        await world.publisher.look()
+
+    async def test_before_the_first_write_there_are_gauges_only(self, world: World) -> None:
+        shown = await world.shown()
+        assert shown[EMAILS, "s0@example.com", "", "today"] == 10
+        assert self.OBSERVED not in shown
+        self.write(world)
+        assert (await world.shown())[self.OBSERVED] == 0
+
+    async def test_they_are_held_while_the_file_cannot_be_written_and_then_absent(self, world: World) -> None:
+        self.write(world)
+        world.store.unwritable_since = world.clock.monotonic()
+        seen = []
+        for count in (11, 12, 13, 14, 15):
+            await self.poll(world, count)
+            shown = await world.shown()
+            assert shown[EMAILS, "s0@example.com", "", "today"] == count
+            assert shown[self.STILL] == 0, "it has not grown, so it is right"
+            seen.append(shown.get(self.OBSERVED))
+        assert seen == [0, 0, 0, 0, None]
+        world.store.unwritable_since = None
+        self.write(world)
+        assert (await world.shown())[self.OBSERVED] == 5
+
+    async def test_they_vanish_by_themselves(self, world: World) -> None:
+        assert isinstance(world.clock, ScriptedClock)
+        self.write(world)
+        world.store.unwritable_since = world.clock.monotonic()
+        for count in (11, 12, 13):
+            await self.poll(world, count)
+        await world.clock.advance(301)
+        await world.publisher.look()
+        shown = await world.shown()
+        assert self.OBSERVED not in shown
+        assert shown[EMAILS, "s0@example.com", "", "today"] == 13
+
+
 async def test_a_clock_set_back_makes_nothing_younger() -> None:
     clock = ScriptedClock()
     world = World(make_config(senders=1, head="windows: [today]\npoll_interval: 5m\nstale_after: 10m"), clock)

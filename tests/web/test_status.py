@@ -166,6 +166,18 @@ class TestWhatItSays:
             text = text_of((await get(f"{url}?state={state}"))[1])
         assert re.search(rf"s0@example\.com [^@]*\b{state}\b", text)
 
+    async def test_a_clock_set_back_makes_no_combination_fresh(self) -> None:
+        clock, failing = ScriptedClock(), list[str]()
+        world = World(make_config(rate=600), clock, fails=lambda filters, day: refusing(*failing)(filters, day))  # noqa: PLW0108  failing grows
+        await world.publisher.show([world.collector.plan])
+        await polled(world, 60)
+        failing.append("s0@example.com")
+        clock.jump(wall=-7200)
+        await polled(world, 4000)
+        async with page_of(world) as url:
+            text = text_of((await get(f"{url}?state=dropped"))[1])
+        assert "1 found" in text
+
 
 class TestManyCombinations:
     @pytest.mark.parametrize(
