@@ -29,8 +29,8 @@ POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
 ADDRESS = "127.0.0.1:10058"
 JOB, TARGET = "directmail", "demo"
 DAY = 86_400.0
-MORNING = 9
-"""The hour of the day at which the demo starts: mail is sent and read, so that incidents show within minutes."""
+MORNING = 10
+"""The hour of the day at which the demo starts: by then enough mail was read for alerts to notice what is wrong."""
 
 
 @click.command()
@@ -39,7 +39,7 @@ MORNING = 9
 @click.option(
     "--timezone",
     callback=read_zone,
-    help="Where the account's day begins.  [default: where it is between 9 and 10 in the morning]",
+    help="Where the account's day begins.  [default: where it is between 10 and 11 in the morning]",
 )
 @incidents_flag
 @faults_flag
@@ -82,7 +82,7 @@ def command(
 
 
 def morning_zone(now: float) -> ZoneInfo:
-    """Return a zone in which it is between 9 and 10 in the morning at that time."""
+    """Return a zone in which it is between 10 and 11 in the morning at that time."""
     ahead = (MORNING - datetime.fromtimestamp(now, UTC).hour + 12) % 24 - 12
     return ZoneInfo(f"Etc/GMT{-ahead:+d}")  # POSIX' sign: Etc/GMT-8 is 8 hours ahead of UTC
 

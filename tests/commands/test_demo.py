@@ -18,7 +18,7 @@ def test_it_is_morning_where_the_demos_account_lives_whatever_the_hour_here(hour
     now = (MIDNIGHT + timedelta(hours=hours)).timestamp()
     zone = demo.morning_zone(now)
     there = datetime.fromtimestamp(now, zone)
-    assert (there.hour, there.minute) == (9, 30)
+    assert (there.hour, there.minute) == (10, 30)
     made = demo.settings("http://127.0.0.1:1", zone=zone)
     assert made.targets[0].timezone == zone, "both sides know the zone"
 
@@ -26,7 +26,7 @@ def test_it_is_morning_where_the_demos_account_lives_whatever_the_hour_here(hour
 async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an_account() -> None:
     async with program("demo", "--listen", "127.0.0.1:0") as running:
         address = await running.address()
-        assert "It is 09:" in await running.line_with("where the account's day begins (Etc/GMT")
+        assert "It is 10:" in await running.line_with("where the account's day begins (Etc/GMT")
         text = await until(
             f"http://{address}/metrics", 'esp="others",query="by_esp",tag_name="",target="demo",window="30d"'
         )

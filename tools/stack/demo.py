@@ -1,7 +1,7 @@
 """`make demo-stack`: exporter, simulator, Prometheus and Alertmanager on loopback, with 30 days behind them.
 
-The story told unless incidents are named: Gmail took to foldering the transactional sender's mail twelve hours ago,
-and product@'s tracking broke six hours ago; the rest of the month was quiet. Both alerts come within minutes;
+The story unless incidents are named: Gmail began to put the transactional sender's mail into spam yesterday afternoon,
+and product@'s tracking broke in the night; the rest of the month was quiet. Both alerts come within minutes;
 where nobody else sends that day, the second comes of product@'s IP, pool and configuration set too.
 """
 
@@ -29,7 +29,7 @@ from tools.stack import programs, prometheus, rules
 from tools.stack.prometheus import Stretch
 from tools.stack.receiver import Receiver, receiver
 
-STORY = ("esp_spam:start=-12h,for=3d", "tracking_down:start=-6h,for=14h")
+STORY = ("esp_spam:start=-20h,for=3d", "tracking_down:start=-6h,for=14h")
 DAYS, STEP = 30, 900.0
 HELD = 12 * 3600.0
 """Seconds that are looked back for alerts that hold already."""
