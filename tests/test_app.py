@@ -61,7 +61,7 @@ async def test_a_bug_in_the_loop_ends_the_program_loudly(tmp_path: Path) -> None
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **KEYS},
         )
-        _, errors = await asyncio.wait_for(process.communicate(), 30)
+        _, errors = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 1
     assert b"ZeroDivisionError" in errors
     assert b"please report" in errors

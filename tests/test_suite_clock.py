@@ -92,6 +92,14 @@ def test_a_reading_of_the_machines_clock_is_found(path: str, source: str, found:
     assert reads_machine_clock(path, source) == found
 
 
+def test_the_suite_and_its_programs_run_at_the_moment_that_was_given(pytestconfig: pytest.Config) -> None:
+    begin = datetime.fromisoformat(pytestconfig.getoption("--clock-start")).timestamp()
+    code = "from exporter.clock import SystemClock; print(SystemClock().time())"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    for now in (SystemClock().time(), float(shown.stdout)):
+        assert 0 <= now - begin < 86_400
+
+
 class TestTheSuitesClock:
     NOON = "2028-02-29T12:00:00+00:00"
     """Hours, months and years away from when the suite starts, wherever that is."""
