@@ -11,8 +11,8 @@ from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.transport import open_session
 from exporter.doctor.calls import MOST_CALLS, Calls, Enough
-from exporter.doctor.checks import clock as clocks
-from exporter.doctor.checks import days as days_alone
+from exporter.doctor.checks import clock as clock_checks
+from exporter.doctor.checks import days as day_checks
 from exporter.doctor.checks import numbers, pages
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, Finding
@@ -35,9 +35,9 @@ STEPS: tuple[Callable[[Calls, Evidence], Awaitable[None]], ...] = (
 )
 """In this order: those that tell most come first, the last one uses up what calls are left."""
 CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
-    days_alone.one_day,
-    days_alone.timezone,
-    days_alone.freshness,
+    day_checks.one_day,
+    day_checks.timezone,
+    day_checks.freshness,
     numbers.rates,
     numbers.counts,
     pages.page_size,
@@ -79,5 +79,5 @@ async def _examine(settings: Config, target: Target, clock: Clock, environment: 
             calls.find("coverage", NOTE, "The rest was not tried.", "Mend the problem and run the doctor again.")
     if wire.answers:
         known.ahead, known.slowest = wire.ahead, wire.slowest
-        calls.findings = [clocks.clock(known), *calls.findings, clocks.speed(known)]
+        calls.findings = [clock_checks.clock(known), *calls.findings, clock_checks.speed(known)]
     return Report(target.name, target.endpoint, wire.requests, tuple(calls.findings))
