@@ -74,7 +74,7 @@ def _set(offset: float) -> None:
 
 def _move(offset: float) -> None:
     def read() -> float:
-        if sys._getframe(1).f_globals["__name__"] == "exporter.clock":
+        if sys._getframe(1).f_globals.get("__name__") == "exporter.clock":
             _note()
         return _time() + offset
 
