@@ -214,7 +214,7 @@ async def test_it_builds_and_runs_on_the_newest_python_too(built: Engine) -> Non
     image = f"{IMAGE}-next"
     await asyncio.to_thread(built.make_base, NEXT)
     await asyncio.to_thread(built.build, image, BASE=NEXT)
-    port = await free_port()
+    port = free_port()
     with built.container(*LOCKED, command=("demo", f"--listen=127.0.0.1:{port}"), image=image) as name:
         where = await address(built, name)
         text = await until(f"http://{where}/metrics", "directmail_track_emails{")

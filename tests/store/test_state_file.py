@@ -18,6 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.app import App, Options
+from exporter.clock import SystemClock
 from exporter.directmail.listing import Listed
 from exporter.directmail.model import Filters, Totals
 from exporter.plan.validation import load
@@ -515,9 +516,8 @@ class TestTheWholeProgram:
     async def test_a_kill_at_any_moment_leaves_the_truth(self, tmp_path: Path) -> None:
         """Killed while polling, over and over: what is shown after each start is what the API said."""
         chance = random.Random(5)
-        api = Simulator(habits=Habits(calls_per_minute=1_000_000))
-        moment = api.clock.time()
-        api.traffic._seen = lambda now: moment  # type: ignore[method-assign]
+        moment = SystemClock().time()
+        api = Simulator(clock=ScriptedClock(moment), habits=Habits(calls_per_minute=1_000_000))
         async with api.listen() as url:
             head = f"state_file: {tmp_path / 'state.db'}"
             path = write_config(tmp_path / "config.yaml", url, head=head)
