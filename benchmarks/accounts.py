@@ -18,7 +18,7 @@ from benchmarks.load import ACCEPT
 from benchmarks.measure import Figure
 from exporter.clock import SystemClock
 from exporter.config import loader
-from exporter.directmail.model import Totals
+from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan import calendar, cardinality, target_plan
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
@@ -71,9 +71,9 @@ async def _fill(path: Path) -> int:
     read_at = clock.time() - HOURS_AGO * 3600
     for target in settings.targets:
         today = calendar.today(clock.time(), target.timezone)
-        for combination in target_plan.make(settings, target).combinations:
+        for combination in target_plan.make(settings, target, "engagement").combinations:
             for age in range(31):
-                totals = Totals(90_000, 31_000 + age, 22_000, 1700 + age, 760)
+                totals = Engagement(90_000, 31_000 + age, 22_000, 1700 + age, 760)
                 store.put(combination.key, today - timedelta(days=age), Cell(totals, None, read_at), day_start=0.0)
             store.succeeded(combination.key, read_at)
     state = StateFile(settings.state_file, store, clock)

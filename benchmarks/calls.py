@@ -35,8 +35,9 @@ from exporter.directmail import signing
 from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.crosscheck import Crosscheck
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.transport import open_session
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
@@ -133,16 +134,16 @@ async def polled(url: str) -> None:
         f"targets: [{{name: shop, region: us-east-1, queries: [{{name: q, account_name: [{senders}]}}]}}]"
     )
     assert settings is not None
-    each = target_plan.make(settings, settings.targets[0])
+    each = target_plan.make(settings, settings.targets[0], "engagement")
     clock, store = SystemClock(), Store()
     publisher = Publisher(store, Exposition(FAMILIES, CollectorRegistry()), clock)
     await publisher.show([each])
     async with open_session() as session:
-        limiter = Limiter(10_000_000, clock)
-        client = Client(session, url, Keys(), limiter, clock, timeout=10, page_size=100, observe=lambda *seen: None)
+        limiters = Limiters(10_000_000, clock)
+        client = Client(session, url, Keys(), limiters, clock, timeout=10, page_size=100, observe=lambda *seen: None)
         today, check = calendar.today(clock.time(), each.target.timezone), Crosscheck()
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
-            answer = await client.track(combination.filters, DAY)
+            answer = await client.read(ENGAGEMENT, combination.filters, DAY)
             check.look(combination.filters, DAY, answer.rows)
             cell = Cell(answer.totals._replace(opens=number), None, clock.time())
             store.put(combination.key, today, cell, day_start=0.0)
@@ -195,10 +196,10 @@ async def _ours_over_tls(url: str, times: int) -> None:
     context = ssl.create_default_context(cafile=certifi.where())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         clock = SystemClock()
-        limiter = Limiter(10_000_000, clock)
-        client = Client(session, url, Keys(), limiter, clock, timeout=10, page_size=100, observe=lambda *seen: None)
+        limiters = Limiters(10_000_000, clock)
+        client = Client(session, url, Keys(), limiters, clock, timeout=10, page_size=100, observe=lambda *seen: None)
         for _ in range(times):
-            await client.track(Filters(), DAY)
+            await client.read(ENGAGEMENT, Filters(), DAY)
 
 
 async def _sdk(url: str, times: int) -> None:

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from exporter.clock import SystemClock
 from exporter.config import loader
-from exporter.directmail.model import Totals
+from exporter.directmail.statistics.engagement import Engagement
+from exporter.metrics import tables
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.tables import FAMILIES
 from exporter.plan import calendar, target_plan
 from exporter.plan.combinations import Combination
 from exporter.plan.schedule import Schedule
@@ -32,7 +32,7 @@ class Fleet:
         combination = self.plan.combinations[number]
         now = self.clock.time()
         day = calendar.today(now, self.plan.target.timezone)
-        cell = Cell(Totals(90_000, opens, opens, opens // 10, opens // 20), None, now)
+        cell = Cell(Engagement(90_000, opens, opens, opens // 10, opens // 20), None, now)
         self.store.put(combination.key, day, cell, day_start=calendar.day_start(day, self.plan.target.timezone))
         self.store.succeeded(combination.key, now)
         self.publisher.refresh(combination)
@@ -60,15 +60,15 @@ async def filled(series: int) -> Fleet:
     """Return an exporter that knows thirty-one days of every combination and shows them."""
     sound, problems = loader.parse(text(series))
     assert sound is not None, problems
-    each, clock, store = target_plan.make(sound, sound.targets[0]), SystemClock(), Store()
+    each, clock, store = target_plan.make(sound, sound.targets[0], "engagement"), SystemClock(), Store()
     zone, now = each.target.timezone, clock.time()
     day = calendar.today(now, zone)
     for number, combination in enumerate(each.combinations):
         for age in range(31):
-            totals = Totals(90_000 + number, 31_000 + age, 22_000 + number, 1700 + age, 760)
+            totals = Engagement(90_000 + number, 31_000 + age, 22_000 + number, 1700 + age, 760)
             store.put(combination.key, day - timedelta(days=age), Cell(totals, None, now), day_start=0.0)
         store.succeeded(combination.key, now)
-    exposition = Exposition(FAMILIES, CollectorRegistry())
+    exposition = Exposition(tables.families(), CollectorRegistry())
     publisher = Publisher(store, exposition, clock)
     await publisher.show([each])
 

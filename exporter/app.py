@@ -19,14 +19,16 @@ from exporter.config.checking import Problem
 from exporter.config.model import Config
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.transport import open_session
+from exporter.metrics import account, tables
+from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.tables import FAMILIES
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan.validation import checked, load
-from exporter.polling import Polling
+from exporter.polling import Accounts, Polling
 from exporter.process import signals, systemd
 from exporter.reload import Reloader
+from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 from exporter.store.state_file import StateFile
@@ -67,7 +69,9 @@ class App:
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
         self._store = Store()
-        self._exposition = Exposition(FAMILIES, registry)
+        self._exposition = Exposition((*tables.families(), *account.FAMILIES), registry)
+        facts = AccountFacts()
+        self._accounts = Accounts(facts, AccountPublisher(facts, self._exposition, self._clock))
         self._publisher = Publisher(self._store, self._exposition, self._clock)
         self._catalogue = Catalogue()
         self._state = (
@@ -91,7 +95,13 @@ class App:
         )
         self._web = WebServer(options, self._clock)
         self._polling = Polling(
-            self._store, self._catalogue, self._publisher, self._telemetry, self._clock, environment
+            self._store,
+            self._catalogue,
+            self._publisher,
+            self._accounts,
+            self._telemetry,
+            self._clock,
+            environment,
         )
         self._reloader = (
             Reloader(
@@ -122,7 +132,7 @@ class App:
             unready=self._polling.unready,
             status=StatusPage(
                 self._about,
-                lambda: self._polling.collectors,
+                lambda: self._polling.targets,
                 self._store,
                 self._clock,
                 self._options.telemetry_path,
@@ -142,7 +152,8 @@ class App:
                 asyncio.TaskGroup() as tasks,
             ):
                 self._polling.open(session, tasks)
-                own = [tasks.create_task(work) for work in (self._publisher.run(), self._web.run())]
+                works = (self._publisher.run(), self._accounts.publisher.run(), self._web.run())
+                own = [tasks.create_task(work) for work in works]
                 if self._state is not None:
                     own.append(tasks.create_task(self._state.run()))
                 await self._follow(self._config)

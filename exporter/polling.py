@@ -5,48 +5,43 @@ change at a time: shown first, then polled.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import aiohttp
 import structlog
 
 from exporter.clock import Clock
+from exporter.collector.account_reader import AccountReader
 from exporter.collector.discovery import Discovery
 from exporter.collector.loop import Collector
+from exporter.collector.outages import Outages
 from exporter.collector.target_client import connect
+from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import GOLDEN
+from exporter.directmail.listing import Listed
+from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan import selection, target_plan
 from exporter.plan.selection import Found
 from exporter.plan.target_plan import TargetPlan
+from exporter.polled_target import Poll, PolledTarget
+from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 
 GRACE = 3.0
 """Seconds that calls in flight get when the process is told to end; everything is over within 5."""
-GOLDEN = 0.6180339887
-"""The golden ratio spreads any number of phases over a slot."""
 
 
-@dataclass(slots=True)
-class _Polled:
-    """A target that is being polled."""
+class Accounts(NamedTuple):
+    """What is known of the accounts, and what shows it."""
 
-    target: Target
-    collector: Collector
-    discovery: Discovery
-    tasks: tuple[asyncio.Task[None], ...]
-    """Of the discovery and of the collector."""
-    left_out: int = 0
-    """Combinations that were told to be left out."""
-
-    def cancel(self) -> None:
-        for task in self.tasks:
-            task.cancel()
+    facts: AccountFacts
+    publisher: AccountPublisher
 
 
 class Polling:
@@ -57,11 +52,13 @@ class Polling:
         store: Store,
         catalogue: Catalogue,
         publisher: Publisher,
+        accounts: Accounts,
         telemetry: Telemetry,
         clock: Clock,
         environment: Mapping[str, str],
     ) -> None:
         """`environment` may hold the credentials."""
+        self._accounts = accounts
         self._store = store
         self._catalogue = catalogue
         self._publisher = publisher
@@ -69,7 +66,9 @@ class Polling:
         self._clock = clock
         self._environment = environment
         self._log = structlog.get_logger()
-        self._polled: dict[str, _Polled] = {}
+        self._polled: dict[str, PolledTarget] = {}
+        self._shown: set[tuple[str, str]] = set()
+        """Targets and statistics that the exposition shows."""
         self._following = asyncio.Lock()
         self._is_followed = False
         self._is_draining = False
@@ -80,9 +79,9 @@ class Polling:
         self._tasks = tasks
 
     @property
-    def collectors(self) -> dict[str, Collector]:
-        """The targets' collectors, by name."""
-        return {name: polled.collector for name, polled in self._polled.items()}
+    def targets(self) -> Mapping[str, PolledTarget]:
+        """The targets that are polled, by name."""
+        return self._polled
 
     def unready(self) -> str:
         """Return why a scrape would not have the whole picture yet, "" when it has."""
@@ -90,7 +89,8 @@ class Polling:
             return "no target is polled yet"
         waiting = []
         for name, polled in self._polled.items():
-            for count, what in ((polled.discovery.untried(), "lists"), (polled.collector.untried(), "combinations")):
+            untried = sum(poll.collector.untried() for poll in polled.running.values())
+            for count, what in ((polled.discovery.untried(), "lists"), (untried, "combinations")):
                 if count:
                     waiting.append(f"{name}: {count} {what} not tried yet")
         return ", ".join(waiting)
@@ -113,24 +113,26 @@ class Polling:
             for target in settings.targets:
                 if self._store.claim(target.name, target.account):
                     self._catalogue.forget(target.name)
+                    self._accounts.facts.forget(target.name)
                     self._log.warning(
                         "target now points at another account; discarding its stored data", target=target.name
                     )
-            await self._publisher.show(plans, gone)
+            places = {(each.target.name, each.statistic) for each in plans}
+            await self._publisher.show(plans, self._shown - places)
+            self._shown = places
             for name in gone:
                 self._telemetry.remove(name)
-            for each in plans:
+                self._accounts.facts.forget(name)
+            self._accounts.publisher.follow(settings)
+            for target in settings.targets:
                 if self._is_draining:
                     return
-                known = self._polled.get(each.target.name)
-                if known is not None:
-                    known.target = each.target
-                    await known.collector.follow(each)
-                else:
-                    known = self._poll(each, *connected[each.target.name])
-                self._telemetry.add(each.target.name, known.collector)
-                self._tell_of_left_out(each)
-                known.discovery.follow(each.target.discovered, settings.discovery_interval)
+                polled = self._polled.get(target.name) or self._open(target, connected[target.name])
+                polled.target = target
+                await self._poll(polled, [each for each in plans if each.target.name == target.name])
+                self._telemetry.add(target.name, polled)
+                polled.account.follow(settings.account_interval, settings.domains_interval)
+                polled.discovery.follow(polled.lists(settings.discovery_interval))
             self._is_followed = True
 
     def _kept(self, settings: Config) -> set[str]:
@@ -138,13 +140,30 @@ class Polling:
         polled = {name: _account(polled.target) for name, polled in self._polled.items()}
         return {target.name for target in settings.targets if polled.get(target.name) == _account(target)}
 
-    async def _end(self, targets: Iterable[_Polled]) -> None:
+    async def _poll(self, polled: PolledTarget, plans: Sequence[TargetPlan]) -> None:
+        """Poll a target by these plans, one for each statistic, and no other statistic of it."""
+        ending = [polled.running.pop(name) for name in polled.running.keys() - {each.statistic for each in plans}]
+        for poll in ending:
+            poll.task.cancel()
+        if ending:
+            await asyncio.wait([poll.task for poll in ending])
+        for each in plans:
+            known = polled.running.get(each.statistic)
+            if known is None or known.collector.plan != each:
+                self._log_plan(each)
+            if known is not None:
+                await known.collector.follow(each)
+            else:
+                known = polled.running[each.statistic] = self._start(polled, each)
+            self._log_left_out(known, each)
+
+    async def _end(self, targets: Iterable[PolledTarget]) -> None:
         """Poll these no more, and return when that is over: an answer that has come by then is still taken in."""
         ending = tuple(targets)
         for polled in ending:
             polled.cancel()
         for polled in ending:
-            await asyncio.wait(polled.tasks)
+            await asyncio.wait(polled.tasks())
             del self._polled[polled.target.name]
 
     async def drain(self) -> None:
@@ -154,13 +173,15 @@ class Polling:
         """
         self._is_draining = True
         ending = tuple(self._polled.values())
-        for polled in ending:
-            polled.tasks[0].cancel()
-            polled.collector.stop()
+        collectors = [poll.collector for polled in ending for poll in polled.running.values()]
+        for task in (task for polled in ending for task in polled.others):
+            task.cancel()
+        for collector in collectors:
+            collector.stop()
         try:
             async with asyncio.timeout(GRACE):
-                for polled in ending:
-                    await polled.collector.finished()
+                for collector in collectors:
+                    await collector.finished()
         except TimeoutError:
             self._log.info("calls in flight are given up")
         for polled in ending:
@@ -168,12 +189,11 @@ class Polling:
 
     async def _plans(self, settings: Config) -> list[TargetPlan]:
         """Return how every target is to be polled by what is known now; in a thread, it may be thousands of values."""
-        pages_per_cell = {name: self._polled[name].collector.plan.pages_per_cell for name in self._kept(settings)}
+        kept = self._kept(settings)
         found = {
             target.name: Found(
                 self._catalogue.values(target.name, target.discovered),
-                self._catalogue.pages(target.name, target.discovered),
-                pages_per_cell.get(target.name, 1.0),
+                self._polled[target.name].pages_per_cell() if target.name in kept else {},
             )
             for target in settings.targets
             if self._store.accounts.get(target.name, target.account) == target.account
@@ -184,20 +204,31 @@ class Polling:
         """Follow what discovery has found."""
         async with self._following:
             for each in await self._plans(self._settings):
-                polled = self._polled[each.target.name]
-                if each.combinations != polled.collector.plan.combinations:
+                poll = self._polled[each.target.name].running[each.statistic]
+                if each.combinations != poll.collector.plan.combinations:
                     await self._publisher.show([each])
-                    await polled.collector.follow(each)
+                    await poll.collector.follow(each)
                 else:
                     self._publisher.replan(each)
-                    polled.collector.replan(each)
-                self._tell_of_left_out(each)
+                    poll.collector.replan(each)
+                self._log_left_out(poll, each)
 
-    def _tell_of_left_out(self, each: TargetPlan) -> None:
-        polled, log = self._polled[each.target.name], self._log.bind(target=each.target.name)
-        if each.left_out == polled.left_out:
+    def _log_plan(self, each: TargetPlan) -> None:
+        self._log.info(
+            "polling",
+            target=each.target.name,
+            statistic=each.statistic,
+            combinations=len(each.combinations),
+            known=sum(self._store.find(item.key) is not None for item in each.combinations),
+            calls_per_minute=f"{each.requests_per_minute:.1f}",
+            poll_interval=format_duration(each.poll_interval),
+        )
+
+    def _log_left_out(self, poll: Poll, each: TargetPlan) -> None:
+        log = self._log.bind(target=each.target.name, statistic=each.statistic)
+        if each.left_out == poll.left_out:
             return
-        polled.left_out = each.left_out
+        poll.left_out = each.left_out
         if each.left_out:
             log.warning(
                 "discovered combinations are left out, the oldest are kept",
@@ -208,24 +239,53 @@ class Polling:
         else:
             log.info("no discovered combination is left out any more", polled=len(each.combinations))
 
-    def _connect(self, target: Target, phase: float) -> tuple[Client, Limiter]:
+    def _connect(self, target: Target, phase: float) -> Client:
         observe = self._telemetry.observer(target.name)
         return connect(target, self._session, self._clock, self._environment, observe=observe, phase=phase)
 
-    def _poll(self, its_plan: TargetPlan, client: Client, limiter: Limiter) -> _Polled:
-        target = its_plan.target
+    def _open(self, target: Target, client: Client) -> PolledTarget:
+        """Return a target with its discovery, of which no statistic is polled yet."""
+        outages = Outages(self._clock, self._log.bind(target=target.name), lambda: polled.subjects)
+        account = AccountReader(
+            target.name,
+            client,
+            self._accounts.facts.of(target.name),
+            self._clock,
+            outages,
+            changed=lambda: self._accounts.publisher.refresh(target.name),
+        )
+
+        async def listed(key: str, found: Listed, asked_at: float) -> None:
+            account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), asked_at)
+            if key in polled.target.discovered:
+                await self._take_up()
+
+        discovery = Discovery(
+            target.name,
+            client,
+            self._catalogue,
+            self._clock,
+            outages,
+            listed=listed,
+            not_listed=account.not_listed,
+        )
+        tasks = tuple(self._tasks.create_task(work) for work in (discovery.run(), account.run()))
+        polled = self._polled[target.name] = PolledTarget(target, client, outages, discovery, account, tasks)
+        return polled
+
+    def _start(self, polled: PolledTarget, its_plan: TargetPlan) -> Poll:
+        """Poll one more statistic of a target."""
 
         def replan(pages_per_cell: float) -> TargetPlan:
-            polled = self._polled[target.name]
-            now = polled.collector.plan
+            now = polled.running[its_plan.statistic].collector.plan
             if self._following.locked():  # another plan is on its way
                 return now
             revised = target_plan.make(
                 self._settings,
                 polled.target,
+                now.statistic,
                 now.combinations,
                 pages_per_cell,
-                list_calls=now.list_calls,
                 left_out=now.left_out,
             )
             self._publisher.replan(revised)
@@ -233,17 +293,14 @@ class Polling:
 
         collector = Collector(
             its_plan,
-            client,
-            limiter,
+            polled.client,
             self._store,
             self._clock,
+            polled.outages,
             changed=self._publisher.refresh,
             replan=replan,
         )
-        discovery = Discovery(target.name, client, self._catalogue, self._clock, listed=self._take_up)
-        tasks = (self._tasks.create_task(discovery.run()), self._tasks.create_task(collector.run()))
-        polled = self._polled[target.name] = _Polled(target, collector, discovery, tasks)
-        return polled
+        return Poll(collector, self._tasks.create_task(collector.run()))
 
 
 def _account(target: Target) -> tuple[object, ...]:

@@ -12,6 +12,8 @@ from structlog.testing import capture_logs
 
 from exporter.app import App, Options
 from exporter.clock import VirtualClock
+from exporter.config.queries import DISCOVERABLE
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
@@ -22,14 +24,24 @@ from tests.support.web import text_of
 
 AFTERNOON = 1_776_844_800.0
 """2026-04-22 16:00 in Shanghai, where the account's day begins."""
+ACTIONS = {each.action for each in STATISTICS.values()}
 TAGS = ("onboarding", "password-reset", "promo", "receipt", "signup", "weekly-newsletter")
-ALL_FIVE = """
+ALL_FILTERS = """
       - {name: account}
       - {name: senders, account_name: {discover: true}}
       - {name: tags, account_name: [news@mail.example.com], tag_name: {discover: true}}
       - {name: sets, config_set_id: {discover: true}}
       - {name: ips, dedicated_ip: {discover: true}}
       - {name: pools, dedicated_ip_pool_id: {discover: true}}
+      - {name: domains, domain: {discover: true}}
+"""
+OF_BOTH = """
+      - {name: account, statistics: [engagement, delivery]}
+      - name: tags
+        account_name: [news@mail.example.com]
+        tag_name: {discover: true}
+        statistics: [engagement, delivery]
+      - {name: sets, config_set_id: {discover: true}}
 """
 OF_TAGS = """
       - {name: account}
@@ -70,9 +82,11 @@ def asked(api: Simulator) -> Counter[str]:
 
 def cells(api: Simulator) -> Counter[tuple[str, ...]]:
     """Return how often each cell was asked for."""
-    names = ("AccountName", "TagName", "ConfigSetId", "DedicatedIp", "DedicatedIpPoolId", "StartTime")
+    names = ("AccountName", "TagName", "ConfigSetId", "DedicatedIp", "DedicatedIpPoolId", "Domain", "StartTime")
     return Counter(
-        tuple(seen.parameters.get(name, "") for name in names) for seen in api.requests if seen.action == "GetTrackList"
+        (*(seen.parameters.get(name, "") for name in names), seen.action)
+        for seen in api.requests
+        if seen.action in ACTIONS
     )
 
 
@@ -91,17 +105,23 @@ async def never_without(url: str, texts: Collection[str]) -> None:
         assert [text for text in texts if text not in answer] == []
 
 
-async def test_all_five_filters_are_listed_polled_and_shown(tmp_path: Path) -> None:
+async def test_every_filter_is_listed_polled_and_shown(tmp_path: Path) -> None:
+    assert all(f"{key}: {{discover: true}}" in ALL_FILTERS for key in DISCOVERABLE)
     api = simulator(largest_page=2)
-    async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, ALL_FIVE), api) as (_, base):
+    async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, ALL_FILTERS), api) as (_, base):
         status, text = await get(f"{base}/-/ready")
         assert (status, "lists not tried yet" in text) == (503, True)
         await until(f"{base}/-/ready", "OK")
         _, text = await get(f"{base}/metrics")
     assert set(cells(api).values()) == {1}, "no cell is asked for twice, whatever plan was followed meanwhile"
     shown = [line for line in text.splitlines() if line.startswith("directmail_track_emails{")]
-    assert len(shown) == 1 + len(SENDERS) + len(TAGS) + 2 + 2 + 2
-    for name in ('account_name="product@mail.example.com"', 'tag_name="promo"', 'config_set_id="set-system"'):
+    assert len(shown) == 1 + len(SENDERS) + len(TAGS) + 2 + 2 + 2 + 2
+    for name in (
+        'account_name="product@mail.example.com"',
+        'tag_name="promo"',
+        'config_set_id="set-system"',
+        'domain="notify.example.com"',
+    ):
         assert any(name in line for line in shown)
     for action, values, calls in (
         ("QueryMailAddressByParam", 3, 2),
@@ -109,12 +129,66 @@ async def test_all_five_filters_are_listed_polled_and_shown(tmp_path: Path) -> N
         ("ConfigSetList", 2, 1),
         ("DedicatedIpList", 2, 1),
         ("DedicatedIpPoolList", 2, 1),
+        ("QueryDomainByParam", 2, 1),
     ):
         assert asked(api)[action] == calls
         assert f'discovery_success{{action="{action}",target="shop"}} 1.0' in text
         assert f'discovered_values{{action="{action}",target="shop"}} {values}.0' in text
         assert f'api_requests_total{{action="{action}",target="shop"}} {calls}.0' in text
-    assert 'combinations_dropped{target="shop"} 0.0' in text
+    assert 'combinations_dropped{action="GetTrackList",target="shop"} 0.0' in text
+
+
+class TestTwoStatistics:
+    """Each is polled, shown and logged for itself."""
+
+    DELIVERY = STATISTICS["delivery"].action
+
+    async def test_both_have_what_is_listed_and_each_cell_is_requested_once(self, tmp_path: Path) -> None:
+        api = simulator()
+        async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_BOTH), api) as (_, base):
+            await until(f"{base}/-/ready", "OK")
+            _, text = await get(f"{base}/metrics")
+        assert set(cells(api).values()) == {1}
+        assert asked(api)["QueryTagByParam"] == 1, "one list serves both"
+        assert text.count("directmail_track_emails{") == 1 + len(TAGS) + 2
+        assert text.count("directmail_delivery_delivered_emails{") == 1 + len(TAGS)
+        for action, count in (("GetTrackList", 1 + len(TAGS) + 2), (self.DELIVERY, 1 + len(TAGS))):
+            assert f'api_requests_total{{action="{action}",target="shop"}} {count}.0' in text
+            assert f'planned_requests_per_minute{{action="{action}",target="shop"}}' in text
+        assert text.count("directmail_query_success{") == 2 * (1 + len(TAGS)) + 2
+        assert text.count("directmail_track_window_end_timestamp_seconds{") == 1, "the bounds are the target's"
+
+    async def test_one_that_fails_takes_nothing_from_the_other(self, tmp_path: Path) -> None:
+        api = simulator(Fault("forbidden", action=self.DELIVERY))
+        async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_BOTH), api) as (_, base):
+            await until(f"{base}/-/ready", "OK")
+            _, text = await get(f"{base}/metrics")
+        assert text.count("directmail_track_emails{") == 1 + len(TAGS) + 2
+        assert "directmail_delivery_delivered_emails{" not in text
+        health = [line for line in text.splitlines() if line.startswith("directmail_query_success{")]
+        assert {line.endswith(" 1.0") for line in health if 'statistic="engagement"' in line} == {True}
+        assert {line.endswith(" 0.0") for line in health if 'statistic="delivery"' in line} == {True}
+        assert 'directmail_up{target="shop"} 1.0' in text
+
+    async def test_one_that_a_reload_takes_out_goes_alone_and_comes_back(self, tmp_path: Path) -> None:
+        api = simulator()
+        async with api.listen() as url:
+            config = write_config(tmp_path / "c.yaml", url, OF_BOTH)
+            async with exporter(config, api) as (app, base):
+                await until(f"{base}/-/ready", "OK")
+                write_config(config, url, OF_BOTH.replace("engagement, delivery", "engagement"))
+                assert await app.reload() == ()
+                _, text = await get(f"{base}/metrics")
+                assert "directmail_delivery_delivered_emails{" not in text
+                assert 'statistic="delivery"' not in text
+                assert f'poll_interval_seconds{{action="{self.DELIVERY}"' not in text
+                assert text.count("directmail_track_emails{") == 1 + len(TAGS) + 2
+                write_config(config, url, OF_BOTH)
+                assert await app.reload() == ()
+                await until(f"{base}/metrics", "directmail_delivery_delivered_emails{")
+                _, text = await get(f"{base}/metrics")
+                assert text.count("directmail_delivery_delivered_emails{") == 1 + len(TAGS)
+        assert set(cells(api).values()) == {1}, "what is known of it was kept"
 
 
 async def test_what_needs_no_discovery_is_polled_while_it_hangs(tmp_path: Path) -> None:
@@ -175,7 +249,7 @@ async def test_after_a_restart_what_was_known_is_polled_although_no_list_comes(t
     for page in (text, later):
         assert [f'tag_name="{tag}"' in page for tag in TAGS] == [True] * 2 + [False] * 4
         assert "a-new-one" not in page
-    assert 'combinations_dropped{target="shop"} 4.0' in text
+    assert 'combinations_dropped{action="GetTrackList",target="shop"} 4.0' in text
     assert 'discovered_values{action="QueryTagByParam",target="shop"} 7.0' in later
     assert cells(api) == {}
     left_out = [line["left_out"] for line in lines if "are left out" in line["event"]]
@@ -233,11 +307,11 @@ async def test_hostile_names_are_asked_for_and_shown_as_they_are(tag: str, tmp_p
 async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
     api = simulator(Fault("forbidden", action="DedicatedIpList"))
     async with api.listen() as url:
-        config = write_config(tmp_path / "c.yaml", url, ALL_FIVE, head="max_series: 60")
+        config = write_config(tmp_path / "c.yaml", url, ALL_FILTERS, head="max_series: 60")
         async with exporter(config, api) as (_, base):
             await until(f"{base}/-/ready", "OK")
             text = text_of((await get(f"{base}/"))[1])
-    assert "Discovered, 11 combinations left out" in text
+    assert "Discovered, 13 combinations left out" in text
     assert re.search(r"tag_name 6 values listed \d+s ago by QueryTagByParam", text)
     assert "dedicated_ip 0 values not listed yet by DedicatedIpList; the last try failed:" in text
     assert "(Code Forbidden.RAM)" in text

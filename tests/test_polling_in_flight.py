@@ -9,16 +9,18 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.loader import parse
 from exporter.config.model import Config
-from exporter.directmail import answers
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import DELIVERY
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.tables import FAMILIES
+from exporter.metrics.tables import families
 from exporter.metrics.telemetry import Telemetry
 from exporter.polling import Polling
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 from tests.support.clock import ScriptedClock, settle
+from tests.support.engagement import COUNTS
 from tests.support.programs import KEYS
 
 
@@ -59,7 +61,7 @@ class Office:
     def __init__(self) -> None:
         self.clock, self.line, self.store = ScriptedClock(), Line(), Store()
         registry = CollectorRegistry()
-        catalogue, exposition = Catalogue(), Exposition(FAMILIES, registry)
+        catalogue, exposition = Catalogue(), Exposition(families(), registry)
         publisher = Publisher(self.store, exposition, self.clock)
         telemetry = Telemetry(registry, {}, catalogue=catalogue)
         self.polling = Polling(self.store, catalogue, publisher, telemetry, self.clock, KEYS)
@@ -79,18 +81,19 @@ class Office:
         await self.polling.drain()
 
 
-def of_region(region: str, *names: str) -> Config:
+def of_region(region: str, *names: str, statistics: str = "engagement") -> Config:
     """Return a config with a target for each name, `shop` for none."""
     targets = "".join(
-        f"\n  - {{name: {name}, region: {region}, queries: [{{name: all}}]}}" for name in names or ["shop"]
+        f"\n  - {{name: {name}, region: {region}, queries: [{{name: all, statistics: [{statistics}]}}]}}"
+        for name in names or ["shop"]
     )
     config, problems = parse(f"windows: [today]\ntargets:{targets}")
     assert config is not None, problems
     return config
 
 
-SMALL = {"RequestId": "R", "Total": 1, "data": {"stat": [dict.fromkeys(answers.COUNTS, 1)]}}
-"""An answer of one page."""
+SMALL = {"RequestId": "R", "Total": 1, "data": {"stat": [dict.fromkeys((*COUNTS, *DELIVERY.fields), 1)]}}
+"""An answer of one page, whatever statistic is requested."""
 
 
 async def test_an_answer_that_comes_with_the_reload_is_still_taken_in() -> None:
@@ -100,7 +103,21 @@ async def test_an_answer_that_comes_with_the_reload_is_still_taken_in() -> None:
         await settle()
         office.line.answer(SMALL)
         await polling.follow(of_region("us-east-1", "shop", "other"))
-        assert list(office.store.keys()) == [("shop", Filters())]
+        assert list(office.store.keys()) == [("shop", "engagement", Filters())]
+
+
+async def test_a_reload_that_adds_a_statistic_requests_nothing_twice_of_the_one_that_stays() -> None:
+    office = Office()
+    async with office.open() as polling:
+        await polling.follow(of_region("us-east-1"))
+        await settle()
+        await polling.follow(of_region("us-east-1", statistics="delivery, engagement"))
+        await office.clock.advance(3)  # its limiter has its first turn
+        assert office.line.calls == 2
+        assert list(polling.targets["shop"].polls) == [ENGAGEMENT.action, DELIVERY.action]
+        office.line.answer(SMALL)
+        await settle()
+        assert set(office.store.keys()) == {("shop", name, Filters()) for name in ("engagement", "delivery")}
 
 
 async def test_one_of_the_account_before_is_nothing_of_the_new_one() -> None:
@@ -123,4 +140,4 @@ async def test_nothing_is_started_by_a_reload_that_the_end_overtakes() -> None:
         await asyncio.sleep(0)
         await office.end()
         await reloading
-        assert list(polling.collectors) == ["shop"]
+        assert list(polling.targets) == ["shop"]

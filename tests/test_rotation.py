@@ -50,7 +50,7 @@ async def test_a_secret_that_kubernetes_swaps_is_followed_without_a_restart(tmp_
             _, page = await get(f"{base}/metrics")
             app.stop()
             await task
-    assert not [line for line in lines if line["event"] == "combination is lost"]
+    assert not [line for line in lines if line["event"] == "query combination failing"]
     assert f"\n{EXPIRY}{{" not in page
     assert "first" not in repr(lines)
 
@@ -72,7 +72,7 @@ async def test_temporary_credentials_that_are_refused_are_renewed_in_the_same_br
             _, page = await get(f"{base}/metrics")
             app.stop()
             await task
-    assert not [line for line in lines if line["event"] == "combination is lost"]
+    assert not [line for line in lines if line["event"] == "query combination failing"]
     assert len(issuer.seen) == 2
     (shown,) = re.findall(rf'^{EXPIRY}{{target="shop"}} (\S+)$', page, re.MULTILINE)
     assert float(shown) == int(float(shown)) > 1.7e9

@@ -1,4 +1,4 @@
-"""The loop of one target: due cells -> client -> store.
+"""The loop of one statistic of a target: due cells -> client -> store.
 
 The loop waits for its turn at the limiter before it chooses a cell, so the choice is never older than one slot.
 Reads run side by side: a call that hangs holds up nobody. What the remote side does is data; any other exception
@@ -7,22 +7,28 @@ leaves the TaskGroup and ends the process.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
+from functools import partial
 
 import structlog
 
 from exporter.clock import BACKWARDS, Clock, sleep_or_wake
+from exporter.collector.doubts import Doubts
+from exporter.collector.filter_support import FilterSupport
+from exporter.collector.outages import Outages
+from exporter.collector.progress import Progress
 from exporter.config.durations import format_duration
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiter
-from exporter.directmail.model import RateSums
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
-from exporter.plan.combinations import Combination, describe
+from exporter.plan.combinations import Combination, named
 from exporter.plan.pacing import OLDEST_AGE
-from exporter.plan.schedule import Schedule, Slot
+from exporter.plan.schedule import STEP, Schedule, Slot
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Store
 
@@ -38,15 +44,15 @@ PAGES_DRIFT = 0.1
 
 
 class Collector:
-    """Polls one target for ever."""
+    """Polls one statistic of a target until stopped."""
 
     def __init__(
         self,
         plan: TargetPlan,
         client: Client,
-        limiter: Limiter,
         store: Store,
         clock: Clock,
+        outages: Outages,
         *,
         changed: Callable[[Combination], None],
         replan: Callable[[float], TargetPlan],
@@ -54,19 +60,25 @@ class Collector:
     ) -> None:
         """`changed` is told of every combination whose record changed; `replan` makes a plan for a mean of pages."""
         self._client = client
-        self._limiter = limiter
+        self._statistic = STATISTICS[plan.statistic]
+        self._action = plan.action
+        self._limiter = client.limiters.of(plan.action)
         self._store = store
         self._clock = clock
         self._changed = changed
         self._replan = replan
         self._random = rng or random.Random()
-        self._log = structlog.get_logger().bind(target=plan.target.name)
+        self._log = structlog.get_logger().bind(target=plan.target.name, statistic=plan.statistic)
         self._schedule = Schedule(plan, self._read_at, clock.time())
-        self.crosscheck = Crosscheck()
-        """Whether what is read agrees with itself."""
+        self._outages = outages
+        self._outage: DirectMailError | None = None
+        """The outage that every combination was marked with."""
+        self._doubts = Doubts(self._statistic, store, self._log)
+        self._support = FilterSupport(plan, store, self._log)
+        self._progress = Progress(store, self._log, clock.time())
         self._failures: dict[Slot, int] = {}
-        self._emptied: dict[Slot, bool] = {}
-        """Days with mail that suddenly had none, and whether that is still to be confirmed."""
+        self._reported: set[Combination] = set()
+        """Combinations that are logged as failing."""
         self._rolled_at = clock.time()
         self._pages = plan.pages_per_cell
         self._asking: set[Slot] = set()
@@ -82,13 +94,13 @@ class Collector:
 
     @property
     def limiter(self) -> Limiter:
-        """What every request of the target passes."""
+        """What every request of the operation passes."""
         return self._limiter
 
     @property
-    def credentials_expire_at(self) -> float | None:
-        """When the target's credentials expire, in seconds since the epoch; None where nobody knows."""
-        return self._client.credentials_expire_at
+    def crosscheck(self) -> Crosscheck:
+        """Whether what is read agrees with itself."""
+        return self._doubts.crosscheck
 
     def backlog(self) -> int:
         """Return how many cells are due and not yet read."""
@@ -117,6 +129,9 @@ class Collector:
         await _in_steps(schedule.fill(now))
         schedule.take_over(self._asking, self._come_back)
         self._schedule, self._come_back = schedule, None
+        self._support.follow(plan)
+        self._reported &= set(plan.combinations)
+        self._outage = None
         self._returned.set()
 
     def replan(self, plan: TargetPlan) -> None:
@@ -137,22 +152,50 @@ class Collector:
     async def run(self) -> None:
         """Poll until stopped or cancelled."""
         await _in_steps(self._schedule.fill(self._clock.time()))
+        await self._progress.look(self.plan, self._schedule.today, self._clock.time())
         async with asyncio.TaskGroup() as reads:
             while not self._stopping:
                 now = self._clock.time()
                 await self._roll(now)
-                wake_at = self._schedule.wake_at(now)
-                if wake_at > now or len(self._asking) >= MAX_IN_FLIGHT:
-                    await self._nap(wake_at - now if wake_at > now else LONGEST_NAP)
+                await self._mark_all()
+                self._outages.look()
+                pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
+                if self._progress.reads >= len(self.plan.combinations) or (self._progress.reads and pause > 0):
+                    await self._progress.look(self.plan, self._schedule.today, now)
+                if pause > 0 or len(self._asking) >= MAX_IN_FLIGHT:
+                    await self._nap(pause or LONGEST_NAP)
                     continue
                 await self._limiter.turn()
                 now = self._clock.time()
                 await self._roll(now)
-                slot = None if self._stopping else self._schedule.take(now)
+                slot = None if self._stopping or self._outages.pause(self._action) > 0 else self._take(now)
                 if slot is not None:
                     self._asking.add(slot)
-                    reads.create_task(self._read(slot))
+                    reads.create_task(self._read(slot, self._outages.asking(self._action)))
                     await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
+
+    def _take(self, now: float) -> Slot | None:
+        """Return the cell to read now, None where none is due; those that need not be read are dropped."""
+        if self._outages.is_suspected(self._action) and (probe := self._schedule.take_today()) is not None:
+            return probe
+        while (slot := self._schedule.take(now)) is not None:
+            if self._support.is_wanted(slot.combination, slot.day, self._schedule.today):
+                return slot
+            self._schedule.drop(slot)
+        return None
+
+    async def _mark_all(self) -> None:
+        """Have every combination be failing while all of them are, although most are not tried meanwhile."""
+        outage = self._outages.of(self._action)
+        if outage is self._outage:
+            return
+        self._outage = outage
+        for number, combination in enumerate(self.plan.combinations if outage else (), 1):
+            if outage and self._support.is_supported(combination):
+                self._store.failed(combination.key, outage, self._clock.time())
+                self._changed(combination)
+            if number % STEP == 0:
+                await asyncio.sleep(0)
 
     async def _roll(self, now: float) -> None:
         """Follow the calendar; a new day makes an old one be forgotten."""
@@ -163,25 +206,25 @@ class Collector:
         await _in_steps(self._schedule.roll(now))
         if self._schedule.today != before:
             polled = {combination.key for combination in self.plan.combinations}
-            self._store.prune(self.plan.target.name, self._schedule.today, polled)
+            self._store.prune(self.plan.target.name, self.plan.statistic, self._schedule.today, polled)
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
             self._failures = {slot: count for slot, count in self._failures.items() if slot.day >= oldest}
-            self._emptied = {slot: waits for slot, waits in self._emptied.items() if slot.day >= oldest}
-            self.crosscheck.forget(oldest)
+            self._doubts.forget(oldest)
 
     async def _nap(self, seconds: float) -> None:
         """Sleep so long, or until a read comes back."""
         self._returned.clear()
         await sleep_or_wake(self._clock, min(seconds, LONGEST_NAP), self._returned)
 
-    async def _read(self, slot: Slot) -> None:
+    async def _read(self, slot: Slot, asking_at: float) -> None:
         asked_at = self._clock.time()
         of_today = slot.day == self._schedule.today
         try:
-            answer = await self._client.track(slot.combination.filters, slot.day)
+            answer = await self._client.read(self._statistic, slot.combination.filters, slot.day)
         except DirectMailError as error:
-            self._failed(slot, error, of_today=of_today)
+            self._failed(slot, error, asking_at, of_today=of_today)
         else:
+            self._outages.succeeded(self._action, asking_at)
             self._succeeded(slot, answer, asked_at, of_today=of_today)
         finally:
             self._asking.discard(slot)
@@ -190,82 +233,78 @@ class Collector:
             self._returned.set()
 
     def _succeeded(self, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool) -> None:
-        key, zone = slot.combination.key, self.plan.target.timezone
+        combination, zone = slot.combination, self.plan.target.timezone
         self._failures.pop(slot, None)
-        if self._is_doubtful(slot, answer):
+        if self._doubts.is_to_be_confirmed(slot, answer):
             self._schedule.again(slot, self._clock.time() + self._backoff(1))
             return
-        self._store.put(
-            key,
-            slot.day,
-            Cell(answer.totals, self._rates(answer), asked_at),
-            day_start=day_start(slot.day, zone),
-        )
+        cell = Cell(answer.totals, self._rates(answer), asked_at)
+        self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
         self._schedule.done(slot, asked_at)
-        self._compare(slot, answer)
+        self._doubts.compare(combination, slot.day, answer)
         if of_today:
-            record = self._store.get(key)
-            if record.last_attempt_ok is False:
-                self._log.info(
-                    "combination is back",
-                    **_named(slot.combination),
-                    after=format_duration(asked_at - record.last_success_at)
-                    if record.last_success_at
-                    else "first success",
-                )
-            self._store.succeeded(key, asked_at)
+            if combination in self._reported:
+                self._reported.discard(combination)
+                self._log.info("query combination recovered", **named(combination), after=self._since(combination))
+            self._store.succeeded(combination.key, asked_at)
         self._learn_pages(answer.pages)
-        self._changed(slot.combination)
+        self._progress.reads += 1
+        self._judged(self._support.answered(combination, slot.day))
+        self._changed(combination)
 
-    def _is_doubtful(self, slot: Slot, answer: Answer) -> bool:
-        """Whether a day that had mail has none, for the first time in a row: it is believed when it is said again."""
-        before = self._store.get(slot.combination.key).cells.get(slot.day)
-        is_emptied = before is not None and any(before.totals) and not any(answer.totals)
-        is_new = is_emptied and not self._emptied.get(slot, False)
-        where = {**_named(slot.combination), "day": slot.day.isoformat(), "request_id": answer.request_id}
-        if is_new and slot not in self._emptied:
-            self._log.warning("a day with mail has none now; requesting it once more before that is shown", **where)
-        elif is_emptied and not is_new:
-            self._log.warning("a day with mail has none, as the API confirms", **where)
-        if is_new or slot in self._emptied:
-            self._emptied[slot] = is_new
-        return is_new
+    def _since(self, combination: Combination) -> str:
+        """Return how long ago today's numbers were read."""
+        before = self._store.get(combination.key).last_success_at
+        return "first success" if before is None else format_duration(self._clock.time() - before)
 
-    def _compare(self, slot: Slot, answer: Answer) -> None:
-        """Hold the answer against itself; the first time that something does not fit is told."""
-        for doubt in self.crosscheck.look(slot.combination.filters, slot.day, answer.rows):
-            self._log.warning(
-                "an answer does not agree with itself",
-                **_named(slot.combination),
-                day=slot.day.isoformat(),
-                **doubt._asdict(),
-                request_id=answer.request_id,
-                advice="Trust the counts and the ratios made of them; show the RequestId to Alibaba Cloud's support.",
-            )
+    def _judged(self, combinations: Iterable[Combination]) -> None:
+        """Show combinations whose filters were judged anew, and request what is not known of them any more."""
+        for combination in combinations:
+            if self._support.is_supported(combination):
+                self._schedule.refill(combination, self._clock.time())
+            self._changed(combination)
 
-    def _failed(self, slot: Slot, error: DirectMailError, *, of_today: bool) -> None:
-        age = (self._schedule.today - slot.day).days
-        if age >= OLDEST_AGE and isinstance(error, InvalidRequest):
-            # The edge: the API holds this day for too old. The windows that need it wait until tomorrow.
+    def _failed(self, slot: Slot, error: DirectMailError, asking_at: float, *, of_today: bool) -> None:
+        combination, age = slot.combination, (self._schedule.today - slot.day).days
+        concerns_filter = False
+        if isinstance(error, InvalidRequest):
+            if age >= OLDEST_AGE:
+                # The edge: the API holds this day for too old. The windows that need it wait until tomorrow.
+                self._schedule.drop(slot)
+                self._log.debug("day is too old for the API", **named(combination), day=slot.day.isoformat())
+                return
+            concerns_filter, judged = self._support.refused(combination, error)
+            self._judged(judged)
+        if not self._support.is_supported(combination):
             self._schedule.drop(slot)
-            self._log.debug("day is too old for the API", **_named(slot.combination), day=slot.day.isoformat())
             return
         now = self._clock.time()
         failures = self._failures[slot] = self._failures.get(slot, 0) + 1
         self._schedule.failed(slot, now + self._backoff(failures))
+        report: Callable[[], None] | None = None
         if of_today:
-            if self._store.get(slot.combination.key).last_attempt_ok is not False:
-                self._log.warning("combination is lost", **_named(slot.combination), **error.facts())
-            self._store.failed(slot.combination.key, error, now)
-            self._changed(slot.combination)
-        elif failures == 1 and self._store.get(slot.combination.key).last_attempt_ok is not False:
-            # Of a combination that is lost anyway a line for each of its days would say nothing more.
-            self._log.warning(
-                "day could not be read",
-                **_named(slot.combination),
-                day=slot.day.isoformat(),
-                **error.facts(),
+            if combination not in self._reported and not concerns_filter:
+                report = partial(self._report_failing, combination, error)
+            self._store.failed(combination.key, error, now)
+            self._changed(combination)
+        elif failures == 1 and self._store.get(combination.key).last_attempt_ok is not False:
+            # Of a combination that fails anyway a line for each of its days would say nothing more.
+            report = partial(
+                self._log.warning, "day failing", **named(combination), day=slot.day.isoformat(), **error.facts()
             )
+        self._outages.failed(
+            self._action,
+            combination,
+            error,
+            asking_at,
+            of=len(self.plan.combinations),
+            report=report,
+            is_typical=of_today,
+        )
+
+    def _report_failing(self, combination: Combination, error: DirectMailError) -> None:
+        self._reported.add(combination)
+        self._log.warning("query combination failing", **named(combination), **error.facts())
 
     def _backoff(self, failures: int) -> float:
         """Return the seconds until a cell that failed so often is tried again: doubled each time, and jittered."""
@@ -274,7 +313,7 @@ class Collector:
         return min(limit, first * 2.0 ** min(failures - 1, 16)) * self._random.uniform(0.8, 1.2)
 
     def _rates(self, answer: Answer) -> RateSums | None:
-        return answer.rates if self.plan.reported_rates else None
+        return answer.rates if self.plan.reported_rates and answer.rates else None
 
     def _read_at(self, combination: Combination, day: date) -> float | None:
         cell = self._store.get(combination.key).cells.get(day)
@@ -291,7 +330,3 @@ async def _in_steps(work: Iterator[None]) -> None:
     """Do the work and let others have their turn between its steps."""
     for _ in work:
         await asyncio.sleep(0)
-
-
-def _named(combination: Combination) -> dict[str, str]:
-    return {"query": combination.query, "combination": describe(combination.filters)}

@@ -1,14 +1,20 @@
-"""What a target of the config comes to: its limiter, its credentials, its client."""
+"""What a target of the config comes to: its limiters, its credentials, its client."""
 
 from collections.abc import Mapping
 
 import aiohttp
+import structlog
 
 from exporter.clock import Clock
 from exporter.config.model import Target
+from exporter.directmail import account
 from exporter.directmail.client import ATTEMPTS, Client, Observer
 from exporter.directmail.credential_provider import provider
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.errors import Throttled
+from exporter.directmail.limiter import Limiters
+
+LOWER = dict.fromkeys((account.SUMMARY, account.DOMAIN), account.CALLS_PER_MINUTE)
+"""Operations that may be called less often than a target allows, and how often."""
 
 
 def connect(
@@ -20,9 +26,9 @@ def connect(
     observe: Observer = lambda action, seconds, reason: None,
     phase: float = 0.0,
     attempts: int = ATTEMPTS,
-) -> tuple[Client, Limiter]:
-    """Return the target's client and the limiter that all of its requests pass."""
-    limiter = Limiter(target.rate_limit_per_minute, clock, phase)
+) -> Client:
+    """Return the target's client, with a limiter for each operation."""
+    log = structlog.get_logger().bind(target=target.name)
     source = target.credentials
     keys = provider(
         source.type,
@@ -32,16 +38,24 @@ def connect(
         security_token_file=source.security_token_file,
         options=source.options,
         environment=environment,
+        reread=lambda: log.info("access key files re-read"),
     )
-    client = Client(
+
+    def throttling(action: str, before: float, now: float) -> None:
+        rates = {"from": f"{before:g}", "to": f"{now:g}"}
+        if now < before:
+            log.warning("throttling started", action=action, **rates, advice=Throttled.usual_advice)
+        else:
+            log.info("throttling ended", action=action, **rates)
+
+    return Client(
         session,
         target.endpoint,
         keys,
-        limiter,
+        Limiters(target.rate_limit_per_minute, clock, phase, lower=LOWER, changed=throttling),
         clock,
         timeout=target.timeout,
         page_size=target.page_size,
         observe=observe,
         attempts=attempts,
     )
-    return client, limiter

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Query, Target
@@ -17,7 +18,10 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
     """
     lines = _shards(config, shard) if shard.count > 1 else []
     for target in config.of(shard).targets:
-        lines += _target(config, target_plan.make(config, target))
+        lines += [f"target {target.name}: {target.endpoint}, days begin in {target.timezone}"]
+        lines += _discovery(config, target)
+        for statistic in target.statistics:
+            lines += _statistic(config, target_plan.make(config, target, statistic))
     return "\n".join(lines)
 
 
@@ -35,18 +39,18 @@ def _shards(config: Config, shard: Shard) -> list[str]:
 
 
 def _sizes(config: Config, targets: Sequence[Target]) -> tuple[str, ...]:
-    plans = [target_plan.make(config, target) for target in targets]
+    plans = target_plan.make_all(replace(config, targets=tuple(targets)))
     combinations = sum(len(each.combinations) for each in plans)
     calls = sum(each.requests_per_minute for each in plans)
-    return str(len(plans)), f"{combinations:>12}", str(cardinality.exposed_by(config, targets)), f"{calls:>14.1f}"
+    return str(len(targets)), f"{combinations:>12}", str(cardinality.of_targets(config, targets)), f"{calls:>14.1f}"
 
 
-def _target(config: Config, each: target_plan.TargetPlan) -> list[str]:
+def _statistic(config: Config, each: target_plan.TargetPlan) -> list[str]:
     count = len(each.combinations)
     shared = "" if config.poll_interval is not None else " (auto)"
     rows = [
         ("combinations", f"{count}"),
-        ("series", f"{cardinality.series(config, count, 1)}"),
+        ("series", f"{count * cardinality.of_a_combination(config, each.statistic)}"),
         ("cells", f"{each.cells}"),
         (
             "calls a minute",
@@ -57,16 +61,13 @@ def _target(config: Config, each: target_plan.TargetPlan) -> list[str]:
         ("recent days re-read", f"every {format_duration(each.recent)}"),
         ("older days re-read", f"every {format_duration(each.older)}"),
         ("stale after", format_duration(each.stale_after)),
-        *_discovery(config, each),
+        *_room(config, each),
         *((f"{window} filled after", f"about {_about(each.minutes_to_fill(window) * 60)}") for window in each.windows),
     ]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"target {each.target.name}: {each.target.endpoint}, days begin in {each.target.timezone}"]
-    lines += [f"  {name:<{width}}  {value}" for name, value in rows]
-    for name in dict.fromkeys(query.name for query in each.target.queries):
-        blocks = [query for query in each.target.queries if query.name == name]
-        lines.append(f"  query {name}: {_size(each, blocks)}")
-    return lines
+    lines = [f"  {each.statistic} ({each.action}):", *_table(rows, "    ")]
+    queries = [query for query in each.target.queries if each.statistic in query.statistics]
+    blocks = {name: [query for query in queries if query.name == name] for name in (query.name for query in queries)}
+    return [*lines, *(f"    query {name}: {_size(each, own)}" for name, own in blocks.items())]
 
 
 def _size(each: target_plan.TargetPlan, blocks: Sequence[Query]) -> str:
@@ -83,16 +84,25 @@ def _about(seconds: float) -> str:
     return format_duration(math.ceil(seconds / 60) * 60 if seconds > 3600 else seconds)
 
 
-def _discovery(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:
-    if not each.target.discovered:
-        return []
-    actions = ", ".join(OPERATIONS[key].action for key in each.target.discovered)
-    room = selection.most(config, each.target, len(each.combinations), selection.Found(list_calls=each.list_calls))
-    return [
+def _discovery(config: Config, target: Target) -> list[str]:
+    actions = ", ".join(OPERATIONS[key].action for key in target.discovered)
+    rows = [
         ("discovery", f"{actions}, every {format_duration(config.discovery_interval)}"),
-        ("discovered values", "not known before it runs; all of the above is without them"),
-        ("room for them", f"{room} more combinations; the rest is left out"),
+        ("discovered values", "not known before it runs; all below is without them"),
     ]
+    return _table(rows, "  ") if actions else []
+
+
+def _room(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:
+    if not any(query.discovered and each.statistic in query.statistics for query in each.target.queries):
+        return []
+    room = selection.most(config, each.target, each.statistic, len(each.combinations), selection.Found())
+    return [("room for discovered", f"{room} more combinations; the rest is left out")]
+
+
+def _table(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
+    width = max(len(name) for name, _ in rows)
+    return [f"{indent}{name:<{width}}  {value}" for name, value in rows]
 
 
 def _bound(query: Query) -> str:

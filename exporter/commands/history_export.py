@@ -1,7 +1,7 @@
 """History for promtool: past days read within the budget and written as OpenMetrics with timestamps.
 
-For the end of each day: the gauges of the windows that end with it, and the day's own counts. They are as the API
-counts them now, late opens included. `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
+For the end of each day: the gauges of the windows that end with it. They are as the API counts them now, late
+opens included. `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
 """
 
 import asyncio
@@ -16,16 +16,18 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.collector.discovery import Discovery
+from exporter.collector.outages import Outages
 from exporter.collector.target_client import connect
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError, InvalidRequest
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import Listed
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.metrics import tables
 from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
-from exporter.metrics.tables import Row, Sum
+from exporter.metrics.table import Row
 from exporter.plan import calendar, selection, target_plan
 from exporter.plan.combinations import Combination, describe
 from exporter.plan.pacing import OLDEST_AGE
@@ -36,20 +38,6 @@ from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 
 _Question = tuple[Combination, date]
-
-
-def _day(field: str, source: str, what: str) -> Row:
-    text = f"{what} of the one day that ends at the sample's time ({source}), as the API counted them when asked."
-    return Row(f"directmail_track_day_{field}", text, lambda each: getattr(each.totals, field))
-
-
-DAY_ROWS = (
-    _day("emails", "TotalNumber", "Mails delivered with tracking on"),
-    _day("opens", "RcptOpenCount", "Opens"),
-    _day("unique_opens", "RcptUniqueOpenCount", "Recipients who opened"),
-    _day("clicks", "RcptClickCount", "Clicks"),
-    _day("unique_clicks", "RcptUniqueClickCount", "Recipients who clicked"),
-)
 
 
 @dataclass
@@ -129,28 +117,28 @@ class Backfill:
                     yield combination, day
 
     async def _read_all(self, session: aiohttp.ClientSession, progress: Progress) -> None:
-        connections = {
+        clients = {
             target.name: connect(target, session, self._clock, self._environment) for target in self._settings.targets
         }
         async with asyncio.TaskGroup() as lists:
             for target in self._settings.targets:
-                lists.create_task(self._discover(target, connections[target.name][0]))
+                lists.create_task(self._discover(target, clients[target.name]))
         self._plans = self._make_plans()
-        missing = {each.target.name: list(self._missing(each)) for each in self._plans}
-        progress.total = sum(map(len, missing.values()))
-        async with asyncio.TaskGroup() as targets:
-            for each in self._plans:
-                name = each.target.name
-                targets.create_task(self._read_target(each, missing[name], *connections[name], progress))
+        missing = [(each, list(self._missing(each))) for each in self._plans]
+        progress.total = sum(len(cells) for _, cells in missing)
+        async with asyncio.TaskGroup() as plans:
+            for each, cells in missing:
+                plans.create_task(self._read_plan(each, cells, clients[each.target.name], progress))
 
     async def _discover(self, target: Target, client: Client) -> None:
         """List the target's discovered values once; where that fails, those that the state file knows stand in."""
 
-        async def listed() -> None:
+        async def listed(key: str, found: Listed, asked_at: float) -> None:
             """Wait for the other lists: there is one plan, for all of them."""
 
-        discovery = Discovery(target.name, client, self._catalogue, self._clock, listed=listed)
-        discovery.follow(target.discovered, self._settings.discovery_interval)
+        outages = Outages(self._clock, self._log.bind(target=target.name), lambda: len(target.discovered))
+        discovery = Discovery(target.name, client, self._catalogue, self._clock, outages, listed=listed)
+        discovery.follow(dict.fromkeys(target.discovered, self._settings.discovery_interval))
         await discovery.look()
 
     def _make_plans(self) -> list[TargetPlan]:
@@ -166,25 +154,22 @@ class Backfill:
                 )
         if self._query is None:
             return plans
+        wanted = [[item for item in each.combinations if item.query == self._query] for each in plans]
         return [
-            target_plan.make(settings, each.target, [item for item in each.combinations if item.query == self._query])
-            for each in plans
+            target_plan.make(settings, each.target, each.statistic, kept)
+            for each, kept in zip(plans, wanted, strict=True)
         ]
 
-    async def _read_target(
-        self,
-        each: TargetPlan,
-        missing: Iterable[_Question],
-        client: Client,
-        limiter: Limiter,
-        progress: Progress,
+    async def _read_plan(
+        self, each: TargetPlan, missing: Iterable[_Question], client: Client, progress: Progress
     ) -> None:
+        limiter, statistic = client.limiters.of(each.action), STATISTICS[each.statistic]
         today = calendar.today(self._clock.time(), each.target.timezone)
 
         async def read(combination: Combination, day: date) -> None:
             asked_at = self._clock.time()
             try:
-                answer = await client.track(combination.filters, day)
+                answer = await client.read(statistic, combination.filters, day)
             except DirectMailError as error:
                 at_the_edge = isinstance(error, InvalidRequest) and (today - day).days >= OLDEST_AGE
                 if not at_the_edge:
@@ -205,10 +190,16 @@ class Backfill:
 
     def history(self) -> History:
         """Return the past as it is known, each series from the oldest day to the newest."""
-        rows = [row for row in (*tables.ROWS, *DAY_ROWS) if self._settings.reported_rates or not row.reported]
-        past = History([Family(row.name, row.help, "gauge") for row in rows])
-        for row in rows:
-            for each in self._plans:
+        polled = {each.statistic for each in self._plans}
+        rows = [
+            (statistic, row)
+            for statistic, table in tables.TABLES.items()
+            for row in table.rows
+            if statistic in polled and (self._settings.reported_rates or not row.reported)
+        ]
+        past = History([Family(row.name, row.help, "gauge") for _, row in rows])
+        for statistic, row in rows:
+            for each in (each for each in self._plans if each.statistic == statistic):
                 for combination in each.combinations:
                     self._add(past, each, combination, row)
         return past
@@ -220,11 +211,11 @@ class Backfill:
         labels = tables.labels_of(combination, target.labels)
         ends = {day: calendar.day_end(day, target.timezone) for day in record.cells}
         closed = {day for day, cell in record.cells.items() if cell.read_at >= ends[day]}
-        for window in ("",) if row in DAY_ROWS else [window for window in each.windows if window != "today"]:
-            series = past.series(row.name, {**labels, "window": window} if window else labels)
+        for window in (window for window in each.windows if window != "today"):
+            series = past.series(row.name, {**labels, "window": window})
             for day in (today - timedelta(days=age) for age in reversed(self._ages)):
-                days = calendar.window_days(window, day + timedelta(days=1)) if window else (day,)
-                total: Sum | None = tables.add_up(record, days) if closed.issuperset(days) else None
+                days = calendar.window_days(window, day + timedelta(days=1))
+                total = tables.add_up(record, days) if closed.issuperset(days) else None
                 value = None if total is None else row.value(total)
                 if value is not None:
                     series.add(ends[day], value)

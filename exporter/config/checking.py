@@ -235,7 +235,7 @@ def _found(read: object, path: Path) -> tuple[Path, str | None]:
     taken: Path = ()
     written = None
     for step in path:
-        if not isinstance(read, dict | list):
+        if not isinstance(read, dict | list) or (isinstance(read, dict) and isinstance(step, int)):
             return taken, written
         held: dict[Any, Any] = read if isinstance(read, dict) else dict(enumerate(read))
         if step not in held:

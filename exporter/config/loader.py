@@ -77,6 +77,8 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
         state_file=top.state_file,
         max_series=top.max_series,
         discovery_interval=top.discovery_interval,
+        account_interval=top.account_interval,
+        domains_interval=top.domains_interval,
         reported_rates=top.reported_rates,
         targets=tuple(targets),
         digest=watch.digest(text.encode()),
@@ -130,6 +132,7 @@ def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
         MappingProxyType(settings.filters),
         MappingProxyType(discovered),
         tuple(MappingProxyType(entry) for entry in settings.exclude),
+        settings.statistics,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from exporter.config.shards import Shard
+from exporter.directmail.statistics.known import STATISTICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Query:
     discovered: Mapping[str, Discover]
     """The filters whose values the API lists."""
     exclude: tuple[Mapping[str, str], ...]
+    statistics: tuple[str, ...]
+    """What is asked about its combinations, by name."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -87,6 +90,12 @@ class Target:
         return f"{self.region or self.endpoint} {self.timezone.key}"
 
     @property
+    def statistics(self) -> tuple[str, ...]:
+        """The statistics that some query wants, each once, in the order of the list of them."""
+        wanted = {name for query in self.queries for name in query.statistics}
+        return tuple(name for name in STATISTICS if name in wanted)
+
+    @property
     def discovered(self) -> tuple[str, ...]:
         """The filters that some query wants discovered, each once."""
         return tuple(dict.fromkeys(key for query in self.queries for key in query.discovered))
@@ -106,6 +115,10 @@ class Config:
     max_series: int
     discovery_interval: float
     """Seconds between two lists of the same values."""
+    account_interval: float | None
+    """Seconds between two reads of each account; None is never."""
+    domains_interval: float | None
+    """Seconds between two reads of each sender domain; None is never."""
     reported_rates: bool
     targets: tuple[Target, ...]
     digest: str

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from exporter.config.checking import Conflict, Problem, Schema, Wrong, Wrongs, check, each, join, not_text, shown
 from exporter.config.scalars import Flag, Name, Pattern, several, text, whole
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.known import DEFAULT, STATISTICS
 
 FILTER_KEYS = Filters._fields
 DISCOVERABLE = tuple(key for key in FILTER_KEYS if key != "esp")
@@ -85,6 +86,16 @@ def _excluded_value(pair: tuple[str, object]) -> tuple[str, str]:
     return key, value.lower() if key == "esp" else value
 
 
+def _statistic(value: object) -> str:
+    if isinstance(value, str) and value in STATISTICS:
+        return value
+    raise Wrong(value, f"is not a statistic; write one or more of {', '.join(STATISTICS)}")
+
+
+def _statistics(value: object) -> tuple[str, ...]:
+    return several(value, _statistic)
+
+
 Choice = Annotated[tuple[str, ...] | Discover, BeforeValidator(_choice)]
 
 
@@ -96,11 +107,13 @@ class Query(Schema):
     name: Name
     account_name: Choice | None = None
     tag_name: Choice | None = None
+    domain: Choice | None = None
     esp: Annotated[tuple[str, ...], BeforeValidator(_esps)] | None = None
     dedicated_ip: Choice | None = None
     dedicated_ip_pool_id: Choice | None = None
     config_set_id: Choice | None = None
     exclude: list[dict[str, str]] = Field(default_factory=list)
+    statistics: Annotated[tuple[str, ...], BeforeValidator(_statistics)] = DEFAULT
 
     @field_validator("exclude", mode="before")
     @classmethod
@@ -115,6 +128,12 @@ class Query(Schema):
             given = "discovery" if isinstance(item["tag_name"], Discover) else shown(item["tag_name"])
             text = "needs account_name: the API tells tags apart within a sender only; add account_name"
             yield "tag_name", f"{given} {text}"
+        written = item.get("statistics", DEFAULT)
+        named = written if isinstance(written, list | tuple) else [written]
+        for name in dict.fromkeys(name for name in named if isinstance(name, str) and name in STATISTICS):
+            for key in (key for key in FILTER_KEYS if key in item and key not in STATISTICS[name].parameters):
+                fix = f"remove it, or remove {name} from this query's statistics"
+                yield key, f"is not a filter of the statistic {name}; {fix}"
 
     @model_validator(mode="after")
     def _sound_matrix(self) -> Self:

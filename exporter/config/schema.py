@@ -20,7 +20,9 @@ from exporter.config.scalars import NOT_INLINE, Duration, File, Flag, Name, numb
 
 DAY = 86_400
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-OUR_LABELS = frozenset({"target", "query", *FILTER_KEYS, "window", "job", "instance", "le", "action", "reason"})
+OUR_LABELS = frozenset(
+    {"target", "query", *FILTER_KEYS, "window", "statistic", "job", "instance", "le", "action", "reason"}
+)
 EXAMPLES = {
     "name": "a name such as `name: marketing`",
     "targets": "a list with at least one target, as in config.example.yaml",
@@ -79,6 +81,8 @@ class Top(Schema):
     state_file: File | None = None
     max_series: Annotated[int, whole(1, 10_000_000)] = 100_000
     discovery_interval: Duration = 3600.0
+    account_interval: Duration | None = None
+    domains_interval: Duration | None = None
     reported_rates: Flag = False
 
     @field_validator("windows", mode="before")
@@ -86,11 +90,11 @@ class Top(Schema):
     def _known_windows(cls, value: object) -> tuple[str, ...]:
         return several(value, _window)
 
-    @field_validator("discovery_interval", mode="after")
+    @field_validator("discovery_interval", "account_interval", "domains_interval", mode="after")
     @classmethod
-    def _a_minute(cls, value: float) -> float:
-        if value < 60:
-            raise ValueError(f"{value:g}s is too short for lists that hardly change; write 1m or more, such as 1h")
+    def _a_minute(cls, value: float | None) -> float | None:
+        if value is not None and value < 60:
+            raise ValueError(f"{value:g}s is too short for what hardly changes; write 1m or more, such as 1h")
         return value
 
     @model_validator(mode="after")

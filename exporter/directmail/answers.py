@@ -3,16 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from exporter.directmail.errors import ParseError
-from exporter.directmail.model import RateSums, Totals
+from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 
-COUNTS = ("TotalNumber", "RcptOpenCount", "RcptUniqueOpenCount", "RcptClickCount", "RcptUniqueClickCount")
-"""The fields of Totals, in its order."""
-RATES = ("RcptOpenRate", "RcptUniqueOpenRate", "RcptClickRate", "RcptUniqueClickRate")
-"""The fields of RateSums, in its order."""
 LARGEST = 2**53
 """Beyond this a float, and so Prometheus, cannot hold a count exactly."""
 
@@ -23,7 +18,6 @@ _LONGEST_NUMBER = 24
 """Characters; no number that can be right is longer."""
 _SHORT = 16
 """Fewer digits than this are less than LARGEST."""
-_counts_of = itemgetter(*COUNTS)
 
 
 class Row(NamedTuple):
@@ -31,15 +25,15 @@ class Row(NamedTuple):
 
     created: str | None
     counts: tuple[int, ...]
-    """In the order of COUNTS."""
+    """In the statistic's order."""
     rates: tuple[float | None, ...]
-    """In the order of RATES and the API's own unit; None where a rate cannot be read."""
+    """In the statistic's order and the API's own unit; None where a rate cannot be read."""
     written: tuple[Any, ...] = ()
     """The same as they were sent: their decimals tell how exact they are."""
 
 
 class Page(NamedTuple):
-    """One page of GetTrackList; a number that the answer lacks is None."""
+    """One page of a statistic; a number that the answer lacks is None."""
 
     rows: list[Row]
     number: int | None
@@ -48,8 +42,8 @@ class Page(NamedTuple):
     pages: int | None
 
 
-def page(document: Mapping[str, Any], request_id: str) -> Page:
-    """Return the page that a 200 holds.
+def page(statistic: Statistic, document: Mapping[str, Any], request_id: str) -> Page:
+    """Return the page of a statistic that a 200 holds.
 
     Raise ParseError for a row that makes no sense, and where there is no `data.stat`: missing is never 0.
     """
@@ -57,24 +51,23 @@ def page(document: Mapping[str, Any], request_id: str) -> Page:
     rows = data.get("stat") if isinstance(data, dict) else None
     if not isinstance(rows, list):
         raise ParseError("the answer has no data.stat", request_id=request_id)
-    numbers = (number(document.get(name)) for name in ("PageNo", "PageSize", "Total", "TotalPages"))
-    return Page([_row(row, request_id) for row in rows], *numbers)
+    numbers = (number(document.get(name)) for name in ("PageNo", "PageSize", statistic.total, "TotalPages"))
+    return Page([_row(statistic, row, request_id) for row in rows], *numbers)
 
 
-def summed(rows: Sequence[Row], request_id: str) -> tuple[Totals, RateSums]:
-    """Return the rows' counts, and their rates each times TotalNumber.
+def summed(statistic: Statistic, rows: Sequence[Row], request_id: str) -> tuple[Totals, RateSums]:
+    """Return the rows' counts, and their rates each times the base count.
 
     Raise ParseError for sums beyond LARGEST.
     """
-    columns = zip(*(row.counts for row in rows), strict=True) if rows else ((0,) for _ in COUNTS)
-    totals = [sum(column) for column in columns]
+    totals = list(map(sum, zip(*(row.counts for row in rows), strict=True))) if rows else list(statistic.nothing)
     # The rate of no mails weighs nothing, whatever it says.
     weighed = [(row.counts[0], row.rates) for row in rows if row.counts[0]]
-    rates = [_weighed((emails, each[index]) for emails, each in weighed) for index in range(len(RATES))]
-    for name, total in zip(COUNTS, totals, strict=True):
+    rates = [_weighed((emails, each[index]) for emails, each in weighed) for index in range(len(statistic.rates))]
+    for name, total in zip(statistic.fields, totals, strict=True):
         if total > LARGEST:
             raise ParseError(f"{name} adds up to more than can be right", request_id=request_id)
-    return Totals(*totals), RateSums(*rates)
+    return statistic.counts._make(totals), tuple(rates)
 
 
 def printable(text: str, longest: int) -> str:
@@ -82,21 +75,21 @@ def printable(text: str, longest: int) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:longest])
 
 
-def _row(row: Any, request_id: str) -> Row:
+def _row(statistic: Statistic, row: Any, request_id: str) -> Row:
     if not isinstance(row, dict):
         raise ParseError("a row of data.stat is no object", request_id=request_id)
     try:
-        values = _counts_of(row)
+        values = statistic.counts_of(row)
     except KeyError as missing:
         text = f"a row of data.stat has no {missing.args[0]}"
         raise ParseError(text, request_id=request_id) from None
-    counts = tuple([_count(name, value, request_id) for name, value in zip(COUNTS, values, strict=True)])
+    counts = tuple([_count(name, value, request_id) for name, value in zip(statistic.fields, values, strict=True)])
     if not any(counts) and all(map(_is_blank, values)):
-        text = f"a row of data.stat has no counts: {COUNTS[0]} and the others are empty"
+        text = f"a row of data.stat has no counts: {statistic.fields[0]} and the others are empty"
         raise ParseError(text, request_id=request_id)
     created = row.get("CreateTime")
     written = str(created) if isinstance(created, int) else created if isinstance(created, str) else None
-    rates = tuple([row.get(name) for name in RATES])
+    rates = tuple([row.get(rate.field) for rate in statistic.rates.values()])
     return Row(written, counts, tuple([_rate(rate) for rate in rates]), rates)
 
 

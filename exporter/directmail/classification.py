@@ -129,8 +129,6 @@ def _family(code: str) -> str:
 def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mapping[str, str], now: float) -> str:
     """Return what an operator does, "" where the kind of error says enough; `said` is Code and Message."""
     code, _, _ = said.partition(" ")
-    if kind is Throttled:
-        return "Lower the target's rate_limit_per_minute, or find who else uses the account's quota."
     if kind is NonceUsed:
         return "Nothing to do: it is sent again with another nonce."
     if kind is AuthError:

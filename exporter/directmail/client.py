@@ -23,26 +23,24 @@ from exporter.directmail.classification import failure, is_failure
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.decoding import decode, request_id_of, text_of
 from exporter.directmail.errors import AuthError, DirectMailError, ParseError, Throttled
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import Limiters
 from exporter.directmail.listing import Listed, Listing, Operation
-from exporter.directmail.model import PARAMETERS, Filters, RateSums, Totals
+from exporter.directmail.model import Filters
 from exporter.directmail.paging import Pages
 from exporter.directmail.proxies import environment_proxy
 from exporter.directmail.redaction import clean, cleaned, may_hold
+from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.directmail.threads import off_the_loop
 from exporter.directmail.transport import Reply, open_session, post
 
 __all__ = ["Answer", "Client", "open_session"]
 
 VERSION = "2015-11-23"
-TRACK = "GetTrackList"
 ATTEMPTS = 3
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt, about; doubled for each further one."""
 RESTARTS = 2
 """How often a cell or a list is read anew when it changes between two pages."""
-LIST_PAUSE = 1.5
-"""Slots of the limiter between two pages of a list: one of them is for whoever waits."""
 
 SMALL_BODY = 64 * 1024
 """Bytes, about 200 rows, that are decoded and read in about a millisecond: more than that holds the loop too long."""
@@ -58,7 +56,7 @@ _Read = TypeVar("_Read")
 
 
 class Answer(NamedTuple):
-    """What GetTrackList says of one day and one set of filters, all pages together."""
+    """What a statistic says of one day and one set of filters, all pages together."""
 
     totals: Totals
     rates: RateSums
@@ -88,7 +86,7 @@ class Client:
         session: aiohttp.ClientSession,
         endpoint: str,
         provider: Provider,
-        limiter: Limiter,
+        limiters: Limiters,
         clock: Clock,
         *,
         timeout: float,
@@ -103,7 +101,8 @@ class Client:
         self._host = _host(URL(endpoint))
         self._proxy = environment_proxy(endpoint)
         self._provider = provider
-        self._limiter = limiter
+        self.limiters = limiters
+        """What every request passes, one for each operation."""
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._page_size = page_size
@@ -117,42 +116,32 @@ class Client:
         """When the credentials in use expire, in seconds since the epoch; None where nobody knows."""
         return self._provider.expires_at
 
-    async def track(self, filters: Filters, day: date) -> Answer:
-        """Return the day's counts for these filters.
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+        """Return the day's counts of a statistic for these filters, which it must know.
 
         Raise DirectMailError unless every page arrived and made sense.
         """
-        parameters = {
-            "StartTime": day.isoformat(),
-            "EndTime": day.isoformat(),
-            "PageSize": str(self._page_size),
-        }
-        parameters.update({name: value for name, value in zip(PARAMETERS, filters, strict=True) if value})
+        parameters = {"StartTime": day.isoformat(), "EndTime": day.isoformat()}
+        parameters |= {statistic.parameters[key]: value for key, value in filters._asdict().items() if value}
         asked = 0
         for _ in range(RESTARTS + 1):
-            pages = Pages()
+            pages = Pages(statistic)
             while (number := pages.wanted) is not None:
-                numbered = {**parameters, "PageNumber": str(number)}
-                await self._call(_Request(TRACK, numbered, pages.take, self._most_rows))
+                page = {"PageNumber": str(number), "PageSize": str(self._page_size)} if statistic.is_paged else {}
+                await self._call(_Request(statistic.action, parameters | page, pages.take, self._most_rows))
             asked += pages.asked
             if not pages.changed:
-                add_up = partial(answers.summed, pages.items, pages.request_id)
+                add_up = partial(answers.summed, statistic, pages.items, pages.request_id)
                 totals, rates = add_up() if len(pages.items) <= MANY_ROWS else await off_the_loop(add_up)
                 return Answer(totals, rates, asked, pages.request_id, pages.items)
         raise ParseError("rows came and went between the pages", request_id=pages.request_id)
 
     async def list_values(self, operation: Operation) -> Listed:
-        """Return everything that an operation lists.
-
-        Between two pages others may have a slot, so that a long list holds up no polling. Raise DirectMailError
-        unless every page arrived and made sense.
-        """
+        """Return everything that an operation lists. Raise DirectMailError unless every page arrived and made sense."""
         asked = 0
         for _ in range(RESTARTS + 1):
             listing = Listing(operation, self._page_size)
             while listing.wanted is not None:
-                if asked:
-                    await self._clock.sleep(LIST_PAUSE * self._limiter.spacing)
                 await self._call(_Request(operation.action, listing.parameters, listing.take))
                 asked += 1
             if not listing.changed:
@@ -189,7 +178,8 @@ class Client:
 
     async def _attempt(self, request: _Request[_Read], credentials: Credentials) -> _Read:
         """Send one signed request and tell the limiter and the observer how it went."""
-        granted_at = await self._limiter.acquire()
+        limiter = self.limiters.of(request.action)
+        granted_at = await limiter.acquire()
         started = self._clock.monotonic()
         reason: str | None = None
         try:
@@ -197,12 +187,12 @@ class Client:
         except DirectMailError as error:
             reason = error.reason
             if isinstance(error, Throttled):
-                self._limiter.throttled(error.retry_after, granted_at)
+                limiter.throttled(error.retry_after, granted_at)
             elif error.retry_after is not None:
-                self._limiter.hold(error.retry_after)
+                limiter.hold(error.retry_after)
             raise
         else:
-            self._limiter.succeeded()
+            limiter.succeeded()
             return result
         finally:
             self._observe(request.action, self._clock.monotonic() - started, reason)

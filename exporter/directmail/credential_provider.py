@@ -1,7 +1,7 @@
 """Which provider a target's credentials ask for."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,11 +21,15 @@ def provider(
     security_token_file: Path | None = None,
     options: Mapping[str, str] = _NO_OPTIONS,
     environment: Mapping[str, str] = os.environ,
+    reread: Callable[[], None] = lambda: None,
 ) -> Provider:
-    """Return what knows credentials of that kind: `environment`, `files`, or one of `ram.TYPES` with its options."""
+    """Return what knows credentials of that kind: `environment`, `files`, or one of `ram.TYPES` with its options.
+
+    `reread` is called when files have brought another key than before.
+    """
     files = None
     if access_key_id_file is not None and access_key_secret_file is not None:
-        files = FromFiles(access_key_id_file, access_key_secret_file, security_token_file)
+        files = FromFiles(access_key_id_file, access_key_secret_file, security_token_file, reread=reread)
     if kind in ("environment", "files"):
         return files or FromEnvironment(environment)
     if kind == "ram_role_arn":

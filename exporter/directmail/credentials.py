@@ -1,7 +1,7 @@
 """Where the access key comes from: the environment or mounted files, read again when they change."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -67,7 +67,16 @@ class FromFiles:
 
     expires_at: float | None = None
 
-    def __init__(self, access_key_id: Path, access_key_secret: Path, security_token: Path | None = None) -> None:
+    def __init__(
+        self,
+        access_key_id: Path,
+        access_key_secret: Path,
+        security_token: Path | None = None,
+        *,
+        reread: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`reread` is called when the files have brought another key than before."""
+        self._reread = reread
         self._files = [access_key_id, access_key_secret] + ([security_token] if security_token else [])
         self._seen: list[tuple[int, ...]] | None = None
         self._held: Credentials | None = None
@@ -78,7 +87,10 @@ class FromFiles:
         if self._held is None or seen != self._seen:
             parts = [(str(path), _read(path)) for path in self._files]
             _check(parts)
-            self._held, self._seen = Credentials(*(part for _, part in parts)), seen
+            before, self._held = self._held, Credentials(*(part for _, part in parts))
+            self._seen = seen
+            if before is not None and before != self._held:
+                self._reread()
         return self._held
 
     def refused(self) -> None:

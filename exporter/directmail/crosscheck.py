@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from exporter.directmail.answers import COUNTS, RATES, Row
-from exporter.directmail.model import Filters, RateSums, Totals
-from exporter.directmail.rates import CLOSE, FRACTION, PERCENT, RATE_OF, UNITS, fitting, implausible, unit_of
+from exporter.directmail.answers import Row
+from exporter.directmail.model import Filters
+from exporter.directmail.rates import CLOSE, FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
+from exporter.directmail.statistics.statistic import Ratio, Statistic
 
-RATE_NAMES = tuple(name.removesuffix("_rate") for name in RateSums._fields)
-"""The values of the label `rate`, in the order of RATES."""
-COUNT_NAMES = ("unique_opens", "unique_clicks")
-"""The values of the label `count`, in the order of `rates.implausible`."""
 TELLING = 0.02
 """A part of the mails above which a rate that fits in one unit does not fit in the other."""
 MOST_ROWS = 500
@@ -33,11 +30,14 @@ class Doubt(NamedTuple):
 
 
 class Crosscheck:
-    """Holds answers against themselves. `mismatches` and `implausible` have every name from the start."""
+    """Holds answers of one statistic against themselves. Both counts have every name from the start."""
 
-    def __init__(self) -> None:
-        self.mismatches = dict.fromkeys(RATE_NAMES, 0)
-        self.implausible = dict.fromkeys(COUNT_NAMES, 0)
+    def __init__(self, statistic: Statistic) -> None:
+        self._statistic = statistic
+        self.mismatches = dict.fromkeys(statistic.rates, 0)
+        """Days of combinations whose reported rate does not fit, by rate."""
+        self.implausible = {each.part: 0 for each in statistic.at_most}
+        """Days of combinations with more of a part than of its whole, by part."""
         self._votes = {PERCENT: 0, FRACTION: 0}
         self._unit: float | None = None
         self._odd: dict[tuple[Filters, date], frozenset[str]] = {}
@@ -60,33 +60,35 @@ class Crosscheck:
 
     def _is_plainly_right(self, row: Row) -> bool:
         """Whether all is well in the known unit, whatever the decimals: the cheap answer for nearly every row."""
-        emails, opens, unique_opens, clicks, unique_clicks = row.counts
-        open_rate, unique_open_rate, click_rate, unique_click_rate = row.rates
-        if self._unit is None or not emails or unique_opens > opens or unique_clicks > clicks:
+        counts, unit = row.counts, self._unit
+        for part, whole in self._statistic.limits:
+            if counts[part] > counts[whole]:
+                return False
+        if not row.rates:
+            return True
+        base = counts[0]
+        if unit is None or not base:
             return False
-        if open_rate is None or unique_open_rate is None or click_rate is None or unique_click_rate is None:
-            return False
-        per_mail, near = self._unit / emails, self._unit * CLOSE
-        fits = (
-            abs(open_rate - opens * per_mail) <= near
-            and abs(unique_open_rate - unique_opens * per_mail) <= near
-            and abs(click_rate - clicks * per_mail) <= near
-            and abs(unique_click_rate - unique_clicks * per_mail) <= near
-        )
-        self._votes[self._unit] += fits and opens > TELLING * emails
-        return fits
+        per_mail, near = unit / base, unit * CLOSE
+        for place, rate in zip(self._statistic.rate_of, row.rates, strict=True):
+            if rate is None or abs(rate - counts[place] * per_mail) > near:
+                return False
+        self._votes[unit] += counts[self._statistic.rate_of[0]] > TELLING * base
+        return True
 
     def _look_closely(self, row: Row, odd: dict[str, Doubt]) -> None:
         """Let the row's rates speak for their unit, and add what does not fit, in the unit that is known then."""
-        found = {place: units for place in range(len(RATES)) if (units := fitting(row, place)) is not None}
-        for units in found.values():
+        statistic = self._statistic
+        names = enumerate(statistic.rates)
+        found = {name: (place, units) for place, name in names if (units := fitting(statistic, row, place)) is not None}
+        for _, units in found.values():
             if len(units) == 1:
                 self._votes[units[0]] += 1
         self._unit = unit_of(self._votes[PERCENT], self._votes[FRACTION])
-        for place, units in found.items():
+        for name, (place, units) in found.items():
             if not units or (self._unit is not None and self._unit not in units):
-                odd[RATE_NAMES[place]] = _mismatch(row, place, self._unit)
-        odd.update(_implausible(row))
+                odd[name] = self._mismatch(row, place)
+        odd.update({pair.part: self._excess(row, pair) for pair in implausible(statistic, row.counts)})
 
     def _note(self, key: tuple[Filters, date], odd: dict[str, Doubt]) -> list[Doubt]:
         """Count what is new, remember what there is, and return the first of each kind."""
@@ -102,19 +104,15 @@ class Crosscheck:
             del self._odd[key]
         return first
 
+    def _mismatch(self, row: Row, place: int) -> Doubt:
+        statistic, units = self._statistic, [self._unit] if self._unit is not None else list(UNITS)
+        base, count = row.counts[0], row.counts[statistic.rate_of[place]]
+        expected = " or ".join(f"{each * count / base:.4g} ({UNITS[each]})" for each in units)
+        field = list(statistic.rates.values())[place].field
+        of = f"{statistic.fields[statistic.rate_of[place]]} {count} of {statistic.fields[0]} {base}"
+        return Doubt(field, f"{row.rates[place]:g}", f"{expected}: {of}")
 
-def _mismatch(row: Row, place: int, unit: float | None) -> Doubt:
-    emails, count = row.counts[0], row.counts[RATE_OF[place]]
-    units = [unit] if unit is not None else list(UNITS)
-    expected = " or ".join(f"{each * count / emails:.4g} ({UNITS[each]})" for each in units)
-    counted = f"{expected}: {COUNTS[RATE_OF[place]]} {count} of TotalNumber {emails}"
-    return Doubt(RATES[place], f"{row.rates[place]:g}", counted)
-
-
-def _implausible(row: Row) -> dict[str, Doubt]:
-    found = {}
-    for name, is_odd in zip(COUNT_NAMES, implausible(row.counts), strict=True):
-        if is_odd:
-            place = Totals._fields.index(name)
-            found[name] = Doubt(COUNTS[place], str(row.counts[place]), f"{COUNTS[place - 1]} {row.counts[place - 1]}")
-    return found
+    def _excess(self, row: Row, pair: Ratio) -> Doubt:
+        fields = self._statistic.fields
+        part, whole = (self._statistic.names.index(name) for name in pair)
+        return Doubt(fields[part], str(row.counts[part]), f"{fields[whole]} {row.counts[whole]}")

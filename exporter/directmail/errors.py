@@ -116,6 +116,7 @@ class Transient(DirectMailError):
 
 class Throttled(Transient):
     reason = "throttled"
+    usual_advice = "Lower the target's rate_limit_per_minute, or find who else uses the account's quota."
 
 
 class ServerError(Transient):

@@ -1,4 +1,4 @@
-"""The call budget: one limiter that every HTTP request of a target passes, pages and retries included.
+"""The call budget: one limiter for each operation of a target, which every HTTP request passes, retries included.
 
 Grants stand evenly apart, first come first served. Throttling halves the allowed rate at once; it comes back
 by small steps.
@@ -7,6 +7,9 @@ by small steps.
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 
 from exporter.clock import Clock
 
@@ -19,18 +22,26 @@ STEP_SECONDS = 5.0
 SLOWEST = 1.0
 """Calls a minute that throttling never goes below."""
 MINUTE = 60.0
+GOLDEN = 0.6180339887
+"""The golden ratio spreads any number of phases over a slot."""
 
 
 class Limiter:
     """At most `per_minute` grants in any sliding minute, evenly apart."""
 
-    def __init__(self, per_minute: float, clock: Clock, phase: float = 0.0) -> None:
-        """`phase` (0 to 1) delays the first grant by that part of a slot: targets do not keep step."""
+    def __init__(
+        self, per_minute: float, clock: Clock, phase: float = 0.0, changed: Callable[[float, float], None] | None = None
+    ) -> None:
+        """`phase` (0 to 1) delays the first grant by that part of a slot: targets do not keep step.
+
+        `changed` is given the allowed rate as it was and as it is when throttling begins, and when it ends.
+        """
         self.configured_per_minute = per_minute
         self.allowed_per_minute = per_minute
         """What is allowed now."""
         self._whole = math.floor(per_minute) or per_minute  # three calls in a minute are more than 2.5
         self._clock = clock
+        self._changed = changed
         self._next = clock.monotonic() + phase * self.spacing
         self._lock = asyncio.Lock()  # hands over in the order of asking
         self._waiting = 0
@@ -89,7 +100,7 @@ class Limiter:
         now = self._clock.monotonic()
         if granted_at is None or granted_at > self._halved_at:
             floor = min(SLOWEST, self.configured_per_minute)
-            self.allowed_per_minute = max(self.allowed_per_minute / 2, floor)
+            self._allow(max(self.allowed_per_minute / 2, floor))
             self._halved_at = now
         self._stepped_at = now
         self._next = max(self._next, now + (self.spacing if retry_after is None else retry_after))
@@ -103,8 +114,14 @@ class Limiter:
         now = self._clock.monotonic()
         if self.is_throttled and now - self._stepped_at >= STEP_SECONDS:
             step = self.configured_per_minute / RECOVERY
-            self.allowed_per_minute = min(self.allowed_per_minute + step, self.configured_per_minute)
+            self._allow(min(self.allowed_per_minute + step, self.configured_per_minute))
             self._stepped_at = now
+
+    def _allow(self, per_minute: float) -> None:
+        before, was_throttled = self.allowed_per_minute, self.is_throttled
+        self.allowed_per_minute = per_minute
+        if self._changed is not None and self.is_throttled != was_throttled:
+            self._changed(before, per_minute)
 
     async def _wait(self) -> None:
         while (pause := self._next - self._clock.monotonic()) > 0:
@@ -114,3 +131,36 @@ class Limiter:
         horizon = self._clock.monotonic() - MINUTE
         while self._grants and self._grants[0] <= horizon:
             self._grants.popleft()
+
+
+class Limiters:
+    """The limiters of one target, by operation: the documentation lists quotas for each operation by itself."""
+
+    def __init__(
+        self,
+        per_minute: float,
+        clock: Clock,
+        phase: float = 0.0,
+        lower: Mapping[str, float] = MappingProxyType({}),
+        changed: Callable[[str, float, float], None] | None = None,
+    ) -> None:
+        """Every operation may be called `per_minute`, those in `lower` at most as often as it says.
+
+        `phase` (0 to 1) is that of the first operation; the others' follow from it. `changed` is given an operation
+        and its allowed rate as it was and as it is when throttling begins, and when it ends.
+        """
+        self._per_minute = per_minute
+        self._clock = clock
+        self._phase = phase
+        self._lower = lower
+        self._changed = changed
+        self._known: dict[str, Limiter] = {}
+
+    def of(self, action: str) -> Limiter:
+        """Return the limiter of an operation."""
+        if action not in self._known:
+            phase = (self._phase + len(self._known) * GOLDEN) % 1
+            per_minute = min(self._per_minute, self._lower.get(action, math.inf))
+            changed = partial(self._changed, action) if self._changed else None
+            self._known[action] = Limiter(per_minute, self._clock, phase, changed)
+        return self._known[action]

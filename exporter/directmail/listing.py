@@ -4,11 +4,12 @@ Each has its own names for its pages; `paging` says when all have come. A list c
 """
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from exporter.directmail import answers
+from exporter.directmail import account, answers
 from exporter.directmail.errors import ParseError
 from exporter.directmail.paging import Paging, Sheet
 
@@ -34,10 +35,12 @@ class Operation:
     total: str
     has_more: str = ""
     """"" where the answer has none."""
+    facts: tuple[str, ...] = ()
+    """Further fields of an item that are of use (`account`)."""
 
 
-def _numbered(action: str, items: str, value: str) -> Operation:
-    return Operation(action, "PageNo", ("data", items), value, "PageNumber", "TotalCount")
+def _numbered(action: str, items: str, value: str, facts: Iterable[str] = ()) -> Operation:
+    return Operation(action, "PageNo", ("data", items), value, "PageNumber", "TotalCount", facts=tuple(facts))
 
 
 def _indexed(action: str, items: str, value: str) -> Operation:
@@ -45,8 +48,11 @@ def _indexed(action: str, items: str, value: str) -> Operation:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "account_name": _numbered("QueryMailAddressByParam", "mailAddress", "AccountName"),
+    "account_name": _numbered("QueryMailAddressByParam", "mailAddress", "AccountName", account.USAGE),
     "tag_name": _numbered("QueryTagByParam", "tag", "TagName"),
+    "domain": _numbered(
+        "QueryDomainByParam", "domain", "DomainName", (account.DOMAIN_ID, *account.LISTED_CHECKS.values())
+    ),
     "config_set_id": _indexed("ConfigSetList", "ConfigSets", "Id"),
     "dedicated_ip": _indexed("DedicatedIpList", "Ips", "Ip"),
     "dedicated_ip_pool_id": _indexed("DedicatedIpPoolList", "IpPools", "Id"),
@@ -65,19 +71,33 @@ class Listed(NamedTuple):
     """Pages that it took, those of lists that changed meanwhile included."""
     request_id: str
     """Of the last page."""
+    facts: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """What the operation's `facts` are of each value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a list, the same as another one of its name."""
+
+    name: str
+    facts: Mapping[str, Any] = field(compare=False)
 
 
 class Page(NamedTuple):
     """One page; what the answer does not say is None."""
 
-    names: list[str]
+    items: list[Item]
     number: int | None
     size: int | None
     total: int | None
     has_more: bool | None
 
+    @property
+    def names(self) -> list[str]:
+        return [item.name for item in self.items]
 
-class Listing(Paging[str]):
+
+class Listing(Paging[Item]):
     """The pages of one list."""
 
     def __init__(self, operation: Operation, page_size: int) -> None:
@@ -94,13 +114,14 @@ class Listing(Paging[str]):
         """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
         request_id = str(document.get("RequestId", ""))
         found = page(self._operation, document, request_id)
-        sheet = Sheet(found.names, found.number, found.size, found.total, found.has_more, same=(found.total,))
+        sheet = Sheet(found.items, found.number, found.size, found.total, found.has_more, same=(found.total,))
         self.put(sheet, request_id)
 
     def result(self, pages: int) -> Listed:
         """Return the whole list, which took so many pages."""
-        names = [name for name in self.items if is_usable(name)]
-        return Listed(tuple(dict.fromkeys(names)), len(self.items) - len(names), pages, self.request_id)
+        usable = [item for item in self.items if is_usable(item.name)]
+        facts = {item.name: item.facts for item in usable}
+        return Listed(tuple(facts), len(self.items) - len(usable), pages, self.request_id, facts)
 
 
 def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> Page:
@@ -113,11 +134,13 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
         items = items.get(step) if isinstance(items, Mapping) else None
     if not isinstance(items, list):
         raise ParseError(f"the answer has no {'.'.join(operation.items)}", request_id=request_id)
-    names = [_name(operation, item, request_id) for item in items]
+    found = [
+        Item(_name(operation, item, request_id), {name: item.get(name) for name in operation.facts}) for item in items
+    ]
     number, size, total = (
         answers.number(document.get(name)) for name in (operation.number, "PageSize", operation.total)
     )
-    return Page(names, number, size, total, _flag(document.get(operation.has_more)))
+    return Page(found, number, size, total, _flag(document.get(operation.has_more)))
 
 
 def is_usable(name: str) -> bool:

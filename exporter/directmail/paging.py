@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from exporter.directmail import answers
 from exporter.directmail.answers import Page, Row
 from exporter.directmail.errors import ParseError
+from exporter.directmail.statistics.statistic import Statistic
 
 MOST_PAGES = 200
 
@@ -105,16 +106,23 @@ class Paging(Generic[Item]):
 
 
 class Pages(Paging[Row]):
-    """The pages of one question to GetTrackList."""
+    """The pages of one question about a statistic; of one that is not paged, the only answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, statistic: Statistic) -> None:
         super().__init__(MOST_PAGES)
+        self._statistic = statistic
         self._size: int | None = None
 
     def take(self, document: Mapping[str, Any]) -> None:
         """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
         request_id = str(document.get("RequestId", ""))
-        self.add(answers.page(document, request_id), request_id)
+        page = answers.page(self._statistic, document, request_id)
+        if self._statistic.is_paged:
+            self.add(page, request_id)
+        elif page.total is not None and len(page.rows) < page.total:
+            raise ParseError(f"the answer has {len(page.rows)} of {page.total} rows", request_id=request_id)
+        else:
+            self.put(Sheet(page.rows, None, None, len(page.rows), None, ()), request_id)
 
     def add(self, page: Page, request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where rows that were promised do not come."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from exporter.directmail.listing import OPERATIONS
 
-TRACK = "GetTrackList"
 DISCOVERY = {key: operation.action for key, operation in OPERATIONS.items()}
 """The operation that lists the values of a filter."""
 

@@ -1,6 +1,6 @@
 """In which unit the API's own rates are, and whether one fits the counts beside it.
 
-The documentation states no unit. A rate is held against count / TotalNumber as percent and as fraction, within the
+The documentation states no unit. A rate is held against count / base as percent and as fraction, within the
 last digit that was sent: nobody says whether it is rounded or cut off. Where both fit, as with every 0, it tells
 nothing of the unit.
 """
@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from exporter.directmail.answers import Row
+from exporter.directmail.statistics.statistic import Ratio, Statistic
 
 PERCENT, FRACTION = 100.0, 1.0
 """What count / TotalNumber is multiplied by."""
 UNITS = {PERCENT: "percent", FRACTION: "fraction"}
-RATE_OF = (1, 2, 3, 4)
-"""The place in Row.counts that each of RATES is of."""
 CLOSE = 0.0001
 """A hundredth of a percent: nearer than this to count / TotalNumber a rate fits, whatever its decimals."""
 COARSEST = 0.1
@@ -23,13 +22,13 @@ _SLACK = 1e-9
 """What floating point costs."""
 
 
-def fitting(row: Row, place: int) -> tuple[float, ...] | None:
-    """Return the units in which the rate at a place of RATES fits its count, None where there is nothing to compare."""
+def fitting(statistic: Statistic, row: Row, place: int) -> tuple[float, ...] | None:
+    """Return the units in which the rate at a place fits its count, None where there is nothing to compare."""
     rate, emails = row.rates[place], row.counts[0]
     if rate is None or not emails:
         return None
     written = row.written[place] if row.written else rate
-    share, step = row.counts[RATE_OF[place]] / emails, _step(written)
+    share, step = row.counts[statistic.rate_of[place]] / emails, _step(written)
     near = {PERCENT: max(step, CLOSE * PERCENT), FRACTION: min(max(step, CLOSE), COARSEST)}
     units = (PERCENT,) if isinstance(written, str) and "%" in written else tuple(UNITS)
     return tuple(unit for unit in units if abs(rate - unit * share) <= near[unit] + _SLACK)
@@ -42,10 +41,13 @@ def unit_of(percents: int, fractions: int) -> float | None:
     return PERCENT if percents >= fractions else FRACTION
 
 
-def implausible(counts: Sequence[int]) -> tuple[bool, bool]:
-    """Return whether there are more unique opens than opens, and more unique clicks than clicks."""
-    _, opens, unique_opens, clicks, unique_clicks = counts
-    return unique_opens > opens, unique_clicks > clicks
+def implausible(statistic: Statistic, counts: Sequence[int]) -> list[Ratio]:
+    """Return which counts are more than the one that they are a part of: more unique opens than opens."""
+    return [
+        pair
+        for pair, (part, whole) in zip(statistic.at_most, statistic.limits, strict=True)
+        if counts[part] > counts[whole]
+    ]
 
 
 def _step(written: object) -> float:

@@ -1,12 +1,10 @@
-"""Requests to one target, no more than MOST_CALLS; what fails becomes a finding."""
+"""Requests to one target, no more than MOST_CALLS for each statistic; what fails becomes a finding."""
 
 from exporter.config.model import Target
 from exporter.directmail import answers, listing
 from exporter.directmail.client import Client, most_rows
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, Refused, ServerError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
-from exporter.directmail.model import PARAMETERS
-from exporter.directmail.ram_policy import TRACK
 from exporter.doctor.failures import explain, no_list
 from exporter.doctor.findings import Answer, Finding, Question
 from exporter.doctor.http_trace import Wire
@@ -25,6 +23,8 @@ class Calls:
 
     def __init__(self, target: Target, client: Client, wire: Wire) -> None:
         self.findings: list[Finding] = []
+        self.most = MOST_CALLS
+        """How many requests may be made in all."""
         self._target = target
         self._client = client
         self._wire = wire
@@ -33,7 +33,7 @@ class Calls:
     @property
     def left(self) -> int:
         """How many requests may still be made."""
-        return MOST_CALLS - self._wire.requests
+        return self.most - self._wire.requests
 
     @property
     def credentials_expire_at(self) -> float | None:
@@ -62,18 +62,17 @@ class Calls:
         if self.left <= 0:
             return None
         size = size or self._target.page_size
-        named = {name: value for name, value in zip(PARAMETERS, question.filters, strict=True) if value}
+        statistic = question.statistic
         parameters = {
             "StartTime": question.start.isoformat(),
             "EndTime": question.end.isoformat(),
-            "PageSize": str(size),
-            "PageNumber": str(number),
-            **named,
+            **({"PageSize": str(size), "PageNumber": str(number)} if statistic.is_paged else {}),
+            **{statistic.parameters[key]: value for key, value in question.filters._asdict().items() if value},
         }
         try:
-            document = await self._client.call(TRACK, parameters, most_rows(size))
+            document = await self._client.call(statistic.action, parameters, most_rows(size))
             request_id = str(document["RequestId"])
-            return Answer(question, answers.page(document, request_id), request_id)
+            return Answer(question, answers.page(statistic, document, request_id), request_id)
         except InvalidRequest as error:
             return error
         except DirectMailError as error:

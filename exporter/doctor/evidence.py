@@ -1,4 +1,4 @@
-"""What is known of one target: its config, and what the API has answered so far."""
+"""What is known of one statistic of a target: its config, and what the API has answered so far."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from exporter.config.model import Config, Target
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.findings import Answer
 from exporter.plan.target_plan import TargetPlan
 
@@ -20,8 +21,10 @@ class Evidence:
     settings: Config
     """With this target alone."""
     target: Target
+    statistic: Statistic
+    """What is asked about."""
     plan: TargetPlan
-    """Revised by what discovery brings."""
+    """Of the statistic, revised by what discovery brings."""
     began_at: float
     today: date
     """In the target's zone, when it began."""

@@ -18,7 +18,8 @@ from exporter.directmail.errors import (
 )
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
-from exporter.directmail.ram_policy import TRACK, allowing, assuming
+from exporter.directmail.ram_policy import allowing, assuming
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.doctor.findings import PROBLEM, Finding, Question
 from exporter.plan.combinations import describe
 
@@ -37,12 +38,12 @@ _KEYS = {
 
 
 def explain(error: DirectMailError, target: Target, question: Question) -> Finding:
-    """Return what a failed GetTrackList means."""
+    """Return what a failed request for a statistic means."""
     if isinstance(error, AuthError):
         return _key(error, target)
     if isinstance(error, PermissionDenied):
-        text = f"The key is accepted, but its RAM user or role may not call {TRACK}"
-        mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([TRACK])}"
+        text = f"The key is accepted, but its RAM user or role may not call {question.statistic.action}"
+        mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([question.statistic.action])}"
         return _finding("access", f"{text}{_said(error)}.", mend, error)
     if isinstance(error, Throttled):
         wait = f", and to wait {format_duration(error.retry_after)}" if error.retry_after else ""
@@ -72,7 +73,8 @@ def _again(error: DirectMailError) -> str:
 def no_list(error: DirectMailError, target: Target, action: str) -> Finding:
     """Return what it means that an operation of discovery failed."""
     if isinstance(error, PermissionDenied):
-        needed = allowing([TRACK, *(OPERATIONS[key].action for key in target.discovered)])
+        polled = (STATISTICS[name].action for name in target.statistics)
+        needed = allowing([*polled, *(OPERATIONS[key].action for key in target.discovered)])
         text = f"The key is accepted, but its RAM user or role may not call {action}{_said(error)}."
         return _finding("discovery", text, f"Attach this policy to it (docs/ram-policy.md):\n{needed}", error)
     return _finding("discovery", f"{action} brings no list: {error.text}{_said(error)}.", error.advice, error)

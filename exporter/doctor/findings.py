@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from exporter.directmail.answers import Page
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.statistic import Statistic
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 LEVELS = (OK, NOTE, PROBLEM)
@@ -23,8 +24,9 @@ class Finding(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A range of days, both included, and filters."""
+    """A statistic of a range of days, both included, and filters."""
 
+    statistic: Statistic
     start: date
     end: date
     filters: Filters = Filters()
@@ -44,7 +46,7 @@ class Answer(NamedTuple):
 
     @property
     def emails(self) -> int:
-        """TotalNumber summed over the page's rows."""
+        """The statistic's base count summed over the page's rows."""
         return sum(row.counts[0] for row in self.page.rows)
 
     @property

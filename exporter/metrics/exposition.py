@@ -1,7 +1,8 @@
 """The rendered snapshot: what a scrape gets, held ready as bytes.
 
-A block has one combination's sample lines, an entry for each family. When a combination changes only its block is
-replaced. The lines are the same in both text formats, only the heads differ.
+A block has one combination's sample lines, an entry for each family of its section: the families of one statistic take
+no room in the blocks of another. When a combination changes only its block is replaced. The lines are the same in both
+text formats, only the heads differ.
 
 For gzip every run of GROUP blocks of a family is deflated on its own and kept with its checksum, so a change
 deflates only the groups that it touched; one after the other they are one plain gzip member (RFC 1952).
@@ -29,7 +30,9 @@ from exporter.metrics.crc32 import combine, shift
 from exporter.metrics.negotiation import OPENMETRICS, STYLES, choose_format
 
 Block = tuple[bytes, ...]
-"""The sample lines of one combination, by family, b"" for none."""
+"""The sample lines of one combination, by the families of its section, b"" for none."""
+_Column = list[tuple[int, list[Block]]]
+"""Blocks that have lines of a family, and the place where they have them."""
 
 GROUP = 64
 RUN = 128
@@ -47,6 +50,15 @@ class Family:
     name: str
     help: str
     type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """Blocks of the same families."""
+
+    families: tuple[int, ...]
+    """The families that a block has lines of, by their index."""
+    blocks: dict[Hashable, Block]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +96,9 @@ class _Strand:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """The blocks at one moment, and how many bytes each family has in them."""
+    """The blocks at one moment by family, and how many bytes each family has in them."""
 
-    blocks: list[Block]
+    columns: list[_Column]
     lengths: list[int]
 
 
@@ -105,12 +117,12 @@ class _Text:
         return sum(len(head) + length for head, length in lengths if length) + len(self.own)
 
     def __iter__(self) -> Iterator[bytes]:
-        blocks = self.snapshot.blocks
-        for index, length in enumerate(self.snapshot.lengths):
+        for head, column, length in zip(self.heads, self.snapshot.columns, self.snapshot.lengths, strict=True):
             if length:
-                yield self.heads[index]
-                for start in range(0, len(blocks), RUN):
-                    yield b"".join([block[index] for block in blocks[start : start + RUN]])
+                yield head
+                for place, blocks in column:
+                    for start in range(0, len(blocks), RUN):
+                        yield b"".join([block[place] for block in blocks[start : start + RUN]])
         yield self.own
 
 
@@ -120,10 +132,10 @@ class Exposition:
     def __init__(self, families: Sequence[Family], registry: CollectorRegistry) -> None:
         """`registry` has the program's own metrics, rendered by prometheus_client at each scrape."""
         self._registry = registry
-        self._families = len(families)
+        self._index = {family.name: index for index, family in enumerate(families)}
         self._heads = {style: [head(family, style) for family in families] for style in STYLES}
         self._packed_heads = {style: [_deflate((each,)) for each in heads] for style, heads in self._heads.items()}
-        self._sections: dict[str, dict[Hashable, Block]] = {}
+        self._sections: dict[Hashable, _Section] = {}
         self._version = 0
         self._snapshot: _Snapshot | None = None
         self._packed: tuple[int, list[list[_Piece]]] = (-1, [[] for _ in families])
@@ -134,19 +146,22 @@ class Exposition:
         self.renders = 0
         """How often the blocks were counted or packed anew."""
 
-    def replace(self, section: str, key: Hashable, block: Block) -> None:
+    def replace(self, section: Hashable, key: Hashable, block: Block) -> None:
         """Put one block in the place of the one with the same key."""
-        blocks = self._sections[section]
+        blocks = self._sections[section].blocks
         if blocks.get(key) != block:
             blocks[key] = block
             self._changed()
 
-    def swap(self, section: str, blocks: dict[Hashable, Block]) -> None:
-        """Put all blocks of a section, in this order, in the place of the ones before. No scrape sees half of it."""
-        self._sections[section] = blocks
+    def swap(self, section: Hashable, families: Iterable[Family], blocks: dict[Hashable, Block]) -> None:
+        """Put all blocks of a section, in this order, in the place of the ones before. No scrape sees half of it.
+
+        `families` are those that a block has entries for, in its order.
+        """
+        self._sections[section] = _Section(tuple(self._index[family.name] for family in families), blocks)
         self._changed()
 
-    def drop(self, section: str) -> None:
+    def drop(self, section: Hashable) -> None:
         """Remove a section."""
         self._sections.pop(section, None)
         self._changed()
@@ -166,8 +181,8 @@ class Exposition:
         async with self._locks[False]:
             snapshot = self._snapshot
             if snapshot is None:
-                version, blocks = self._version, self._blocks()
-                snapshot = _Snapshot(blocks, await self._in_thread(_lengths, blocks, self._families))
+                version, columns = self._version, self._columns()
+                snapshot = _Snapshot(columns, await self._in_thread(_lengths, columns))
                 if version == self._version:
                     self._snapshot = snapshot
                 self.renders += 1
@@ -178,8 +193,8 @@ class Exposition:
         async with self._locks[True]:
             version, pieces = self._packed
             if version != self._version:
-                version, blocks = self._version, self._blocks()
-                pieces = await self._in_thread(_repacked, blocks, pieces)
+                version, columns = self._version, self._columns()
+                pieces = await self._in_thread(_repacked, columns, pieces)
                 self._packed = (version, pieces)
                 self._strands.clear()
                 self.renders += 1
@@ -194,8 +209,16 @@ class Exposition:
     async def _in_thread(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
-    def _blocks(self) -> list[Block]:
-        return [block for blocks in self._sections.values() for block in blocks.values()]
+    def _columns(self) -> list[_Column]:
+        """Return the blocks of each family as they are now; sections of the same families are one list."""
+        lists: dict[tuple[int, ...], list[Block]] = {}
+        for section in self._sections.values():
+            lists.setdefault(section.families, []).extend(section.blocks.values())
+        columns: list[_Column] = [[] for _ in self._index]
+        for families, blocks in lists.items():
+            for place, family in enumerate(families):
+                columns[family].append((place, blocks))
+        return columns
 
     def _own(self, style: str) -> bytes:
         """Return the program's own metrics, and the end that OpenMetrics wants."""
@@ -255,17 +278,21 @@ def head(family: Family, style: str) -> bytes:
     return bytes(text_format.generate_latest(one))
 
 
-def _lengths(blocks: Sequence[Block], families: int) -> list[int]:
-    return [sum([len(block[index]) for block in blocks]) for index in range(families)]
+def _lengths(columns: Sequence[_Column]) -> list[int]:
+    return [sum([len(block[place]) for place, blocks in column for block in blocks]) for column in columns]
 
 
-def _repacked(blocks: Sequence[Block], before: list[list[_Piece]]) -> list[list[_Piece]]:
+def _repacked(columns: Sequence[_Column], before: list[list[_Piece]]) -> list[list[_Piece]]:
     """Return the deflated groups of every family; those whose lines are as before are taken over."""
     packed = []
-    for index, old in enumerate(before):
+    for column, old in zip(columns, before, strict=True):
         pieces = []
-        for number, start in enumerate(range(0, len(blocks), GROUP)):
-            lines = tuple([block[index] for block in blocks[start : start + GROUP]])
+        groups = (
+            tuple([block[place] for block in blocks[start : start + GROUP]])
+            for place, blocks in column
+            for start in range(0, len(blocks), GROUP)
+        )
+        for number, lines in enumerate(groups):
             unchanged = number < len(old) and old[number].lines == lines
             pieces.append(old[number] if unchanged else _deflate(lines))
         packed.append(pieces)

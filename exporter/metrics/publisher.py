@@ -28,8 +28,14 @@ JUMP = 1.0
 """Seconds that the wall clock is ahead of the monotonic one at once: it was set, or the machine slept."""
 
 
-class _TargetView:
-    """One target as it is shown on one day."""
+_Place = tuple[str, str]
+"""(target, statistic)."""
+_BOUNDS = "bounds"
+"""The section of a target's window bounds, which all of its statistics share, instead of a statistic's."""
+
+
+class _View:
+    """One statistic of a target as it is shown on one day."""
 
     def __init__(self, plan: TargetPlan, windows: Windows) -> None:
         self.plan = plan
@@ -39,9 +45,10 @@ class _TargetView:
         """When the combinations lose something that they show (monotonic seconds)."""
         self.held: set[Combination] = set()
         """Those whose closed windows are still those of the day before."""
-        self.bounds_are_held: bool | None = None
-        self.pending: dict[Hashable, Block] | None = {}
+        # All keys at once: this is the order in which they are shown, whatever is read first.
+        self.pending: dict[Hashable, Block] | None = dict.fromkeys(plan.combinations, ())
         """The blocks while they are built; None once they are shown."""
+        self.place = plan.target.name, plan.statistic
 
 
 class Publisher:
@@ -51,31 +58,30 @@ class Publisher:
         self._store = store
         self._exposition = exposition
         self._clock = clock
-        self._views: dict[str, _TargetView] = {}
+        self._views: dict[_Place, _View] = {}
+        self._bounds: dict[str, tuple[Windows, bool]] = {}
+        """The windows of each target whose bounds are shown, and whether those of the day before are."""
         self._ahead = clock.time() - clock.monotonic()
         """Seconds that the wall clock was ahead of the monotonic one."""
 
-    async def show(self, plans: Iterable[TargetPlan], gone: Iterable[str] = ()) -> None:
-        """Show targets by these plans, and those that are gone no more, in one step."""
+    async def show(self, plans: Iterable[TargetPlan], gone: Iterable[_Place] = ()) -> None:
+        """Show statistics of targets by these plans, and those that are gone no more, in one step."""
         views = [self._begin(plan) for plan in plans]
         for view in views:
             await self._put_all(view, view.plan.combinations)
         for view in views:
             if view.pending is not None and self._is_shown(view):
-                self._put_bounds(view)
-                self._exposition.swap(view.plan.target.name, view.pending)
+                self._exposition.swap(view.place, tables.families_of(view.plan.statistic), view.pending)
                 view.pending = None
-        for target in gone:
-            self.hide(target)
-
-    def hide(self, target: str) -> None:
-        """Show a target no more."""
-        self._views.pop(target, None)
-        self._exposition.drop(target)
+        for place in gone:
+            self._views.pop(place, None)
+            self._exposition.drop(place)
+        for target in self._bounds.keys() | {view.place[0] for view in views}:
+            self._put_bounds(target)
 
     def replan(self, plan: TargetPlan) -> None:
         """Take over another plan for the same combinations and windows."""
-        self._views[plan.target.name].plan = plan
+        self._views[plan.target.name, plan.statistic].plan = plan
 
     def refresh(self, combination: Combination) -> None:
         """Show a combination as the store knows it now; one that is not shown is left alone."""
@@ -83,10 +89,10 @@ class Publisher:
 
     def refresh_key(self, key: Key) -> None:
         """Show the combination of that key as the store knows it now, if it is shown."""
-        view = self._views.get(key[0])
+        view = self._views.get(key[:2])
         if view is not None and key in view.combinations:
             self._put(view, view.combinations[key])
-            self._put_bounds(view)
+            self._put_bounds(key[0])
 
     async def run(self) -> None:
         """Slide windows at midnight and drop what has gone stale, until cancelled."""
@@ -103,22 +109,22 @@ class Publisher:
             if not self._is_shown(view):  # hidden or replaced while another one was looked at
                 continue
             if today(self._clock.time(), view.plan.target.timezone) != view.windows.day:
-                await self.show([view.plan])
+                target = view.plan.target.name
+                await self.show([each.plan for each in self._views.values() if each.place[0] == target])
             else:
                 now = self._clock.monotonic()
                 await self._put_all(view, [each for each, expiry in view.expiries.items() if jumped or expiry < now])
-                self._put_bounds(view)
+                self._put_bounds(view.place[0])
 
-    def _begin(self, plan: TargetPlan) -> _TargetView:
-        """Return a new view for the target, which takes in everything that is read from now on."""
+    def _begin(self, plan: TargetPlan) -> _View:
+        """Return a new view, which takes in everything that is read from now on."""
         zone = plan.target.timezone
         windows = Windows(plan.windows, today(self._clock.time(), zone), zone)
-        view = self._views[plan.target.name] = _TargetView(plan, windows)
-        # All keys at once: this is the order in which they are shown, whatever is read first.
-        view.pending = {**dict.fromkeys(plan.combinations, ()), None: ()}
+        view = _View(plan, windows)
+        self._views[view.place] = view
         return view
 
-    async def _put_all(self, view: _TargetView, combinations: Iterable[Combination]) -> None:
+    async def _put_all(self, view: _View, combinations: Iterable[Combination]) -> None:
         started = perf_counter()
         for combination in combinations:
             if not self._is_shown(view):
@@ -128,11 +134,11 @@ class Publisher:
                 await asyncio.sleep(0)
                 started = perf_counter()
 
-    def _is_shown(self, view: _TargetView) -> bool:
-        """Whether the view is still the one of its target: another task may have had its turn."""
-        return self._views.get(view.plan.target.name) is view
+    def _is_shown(self, view: _View) -> bool:
+        """Whether the view is still the one that is shown: another task may have had its turn."""
+        return self._views.get(view.place) is view
 
-    def _put(self, view: _TargetView, combination: Combination) -> None:
+    def _put(self, view: _View, combination: Combination) -> None:
         record, plan = self._store.get(combination.key), view.plan
         age = record.age(self._clock)
         fresh_for = math.inf if age is None else plan.stale_after - age
@@ -159,7 +165,10 @@ class Publisher:
             counters=counters_for >= 0,
             reported_rates=plan.reported_rates,
         )
-        self._replace(view, combination, block)
+        if view.pending is None:
+            self._exposition.replace(view.place, combination, block)
+        else:
+            view.pending[combination] = block
 
     def _counters_for(self, record: Record, plan: TargetPlan) -> float:
         """Return for how many seconds the counters can be shown as they are, less than 0 for not any more.
@@ -171,17 +180,21 @@ class Publisher:
             return math.inf
         return since + plan.stale_after - self._clock.monotonic()
 
-    def _put_bounds(self, view: _TargetView) -> None:
-        """Show the bounds of the windows: the closed ones slide when no combination shows the day before any more."""
-        is_held = bool(view.held)
-        if is_held != view.bounds_are_held:
-            view.bounds_are_held = is_held
-            target = view.plan.target
-            block = tables.bounds_block(target.name, view.windows.bounds(held=is_held), target.labels)
-            self._replace(view, None, block)
+    def _put_bounds(self, target: str) -> None:
+        """Show the bounds of a target's windows.
 
-    def _replace(self, view: _TargetView, key: Hashable, block: Block) -> None:
-        if view.pending is None:
-            self._exposition.replace(view.plan.target.name, key, block)
-        else:
-            view.pending[key] = block
+        Those of the closed ones slide when no combination of any statistic shows the day before any more.
+        """
+        views = [view for name in tables.TABLES if (view := self._views.get((target, name))) and view.pending is None]
+        if not views:
+            if target in self._bounds and not any(name == target for name, _ in self._views):
+                del self._bounds[target]
+                self._exposition.drop((target, _BOUNDS))
+            return
+        newest = max(views, key=lambda view: view.windows.day)
+        is_held = any(view.held or view.windows.day < newest.windows.day for view in views)
+        if self._bounds.get(target) != (newest.windows, is_held):
+            self._bounds[target] = newest.windows, is_held
+            bounds = newest.windows.bounds(held=is_held)
+            block = tables.bounds_block(target, bounds, newest.plan.target.labels)
+            self._exposition.swap((target, _BOUNDS), tables.families_of_bounds(), {None: block})

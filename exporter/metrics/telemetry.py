@@ -11,12 +11,12 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __revision__, __version__
+from exporter.config.model import Target
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.ram_policy import TRACK
 from exporter.plan.target_plan import TargetPlan
 from exporter.process import stderr
 from exporter.store.discovered_values import Catalogue, Entry
@@ -37,19 +37,30 @@ BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 
 """Seconds; a call over the open internet takes some tenths, the default timeout is 10."""
 
 
-class TargetState(Protocol):
-    """What a scrape asks of a target."""
+class PollState(Protocol):
+    """What a scrape asks of the polling of one statistic of a target."""
 
     @property
     def plan(self) -> TargetPlan: ...
     @property
-    def limiter(self) -> Limiter: ...
-    @property
-    def credentials_expire_at(self) -> float | None: ...
-    @property
     def crosscheck(self) -> Crosscheck: ...
     def is_up(self) -> bool: ...
     def backlog(self) -> int: ...
+
+
+class TargetState(Protocol):
+    """What a scrape asks of a target."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def polls(self) -> Mapping[str, PollState]: ...
+    @property
+    def limiters(self) -> Mapping[str, Limiter]: ...
+    @property
+    def planned_requests(self) -> Mapping[str, float]: ...
+    @property
+    def credentials_expire_at(self) -> float | None: ...
 
 
 class Persistence(Protocol):
@@ -58,49 +69,52 @@ class Persistence(Protocol):
     writable: bool
 
 
-STATE_ROWS: tuple[tuple[str, str, Callable[[TargetState], float | None]], ...] = (
+TARGET_ROWS: tuple[tuple[str, str, Callable[[TargetState], float | None]], ...] = (
     (
         "directmail_up",
         "Whether any combination of the target was read within its interval, 1 or 0.",
-        lambda state: state.is_up(),
+        lambda state: any(poll.is_up() for poll in state.polls.values()),
     ),
     (
+        "directmail_exporter_credentials_expiry_timestamp_seconds",
+        "When the temporary credentials in use expire, in seconds since the epoch; absent where unknown.",
+        lambda state: state.credentials_expire_at,
+    ),
+)
+"""Of each target: name, help and value; None is no sample."""
+ACTION_ROWS: tuple[tuple[str, str, Callable[[TargetState], Mapping[str, float]]], ...] = (
+    (
         "directmail_exporter_rate_limit_requests_per_minute",
-        "Calls a minute that the limiter allows now; less than configured while the API throttles.",
-        lambda state: state.limiter.allowed_per_minute,
+        "Calls a minute that the operation's limiter allows now; less than configured while the API throttles.",
+        lambda state: {action: limiter.allowed_per_minute for action, limiter in state.limiters.items()},
     ),
     (
         "directmail_exporter_throttled",
-        "Whether the limiter allows less than configured because the API throttles, 1 or 0.",
-        lambda state: state.limiter.is_throttled,
+        "Whether the operation's limiter allows less than configured because the API throttles, 1 or 0.",
+        lambda state: {action: limiter.is_throttled for action, limiter in state.limiters.items()},
     ),
     (
         "directmail_exporter_planned_requests_per_minute",
-        "Calls a minute that the plan asks for in the steady state, pages included.",
-        lambda state: state.plan.requests_per_minute,
+        "Calls of the operation a minute that the plan asks for in the steady state, pages included.",
+        lambda state: state.planned_requests,
     ),
     (
         "directmail_exporter_poll_interval_seconds",
         "Seconds between two reads of today's numbers of a combination.",
-        lambda state: state.plan.poll_interval,
+        lambda state: {action: poll.plan.poll_interval for action, poll in state.polls.items()},
     ),
     (
         "directmail_exporter_combinations_dropped",
         "Combinations of discovered values that are not polled, for the filter's limit, max_series or the call budget.",
-        lambda state: state.plan.left_out,
+        lambda state: {action: poll.plan.left_out for action, poll in state.polls.items()},
     ),
     (
         "directmail_exporter_backlog_cells",
         "Days of combinations that are due and not yet read.",
-        lambda state: state.backlog(),
-    ),
-    (
-        "directmail_exporter_credentials_expiry_timestamp_seconds",
-        "When the temporary credentials in use expire, in seconds since the epoch; absent where nobody knows.",
-        lambda state: state.credentials_expire_at,
+        lambda state: {action: poll.backlog() for action, poll in state.polls.items()},
     ),
 )
-"""Name, help and value; None is no sample."""
+"""Of each operation of a target: name, help and values by operation."""
 DECREASES = "directmail_exporter_count_decreases"
 _ONCE = "each counts once, however often it is read, and again only after it was right in between."
 CROSSCHECKS: tuple[tuple[str, str, str, Callable[[Crosscheck], Mapping[str, int]]], ...] = (
@@ -191,7 +205,7 @@ class Telemetry:
 
         One that is shown already keeps its counters, and gets those of operations that are new to it.
         """
-        for action in (TRACK, *(OPERATIONS[key].action for key in state.plan.target.discovered)):
+        for action in state.limiters:
             self._requests.labels(target, action)
             self._durations.labels(target, action)
             for reason in REASONS:
@@ -248,21 +262,26 @@ class _States(Collector):
 
     def collect(self) -> Iterator[Metric]:
         gauges, decreases, crosschecks = self._gauges(), self._decreased(), self._crosschecked()
+        of_targets, of_actions = gauges[: len(TARGET_ROWS)], gauges[len(TARGET_ROWS) :]
         for target, state in self.targets.items():
-            for family, (_, _, value) in zip(gauges, STATE_ROWS, strict=True):
+            for family, (_, _, value) in zip(of_targets, TARGET_ROWS, strict=True):
                 if (number := value(state)) is not None:
                     family.add_metric([target], float(number))
+            for family, (_, _, values) in zip(of_actions, ACTION_ROWS, strict=True):
+                for action, number in values(state).items():
+                    family.add_metric([target, action], float(number))
             decreases.add_metric([target], self._decreases.get(target, 0))
             for counters, (_, _, _, counts) in zip(crosschecks, CROSSCHECKS, strict=True):
-                for name, count in counts(state.crosscheck).items():
-                    counters.add_metric([target, name], count)
+                for poll in state.polls.values():
+                    for name, count in counts(poll.crosscheck).items():
+                        counters.add_metric([target, poll.plan.statistic, name], count)
         yield from (*gauges, decreases, *crosschecks, *self._discovery(), self._writable(), _lines_dropped())
 
     def _discovery(self) -> Iterator[Metric]:
         for name, text, value in DISCOVERY_ROWS:
             family = GaugeMetricFamily(name, text, labels=["target", "action"])
             for target, state in self.targets.items():
-                for key, entry in self._catalogue.entries(target, state.plan.target.discovered):
+                for key, entry in self._catalogue.entries(target, state.target.discovered):
                     if (number := value(entry)) is not None:
                         family.add_metric([target, OPERATIONS[key].action], float(number))
             yield family
@@ -275,14 +294,20 @@ class _States(Collector):
         return family
 
     def _gauges(self) -> list[GaugeMetricFamily]:
-        return [GaugeMetricFamily(name, text, labels=["target"]) for name, text, _ in STATE_ROWS]
+        return [
+            *(GaugeMetricFamily(name, text, labels=["target"]) for name, text, _ in TARGET_ROWS),
+            *(GaugeMetricFamily(name, text, labels=["target", "action"]) for name, text, _ in ACTION_ROWS),
+        ]
 
     def _decreased(self) -> CounterMetricFamily:
         text = "Counts that the API gave lower than before; they add nothing to the observed counters."
         return CounterMetricFamily(DECREASES, text, labels=["target"])
 
     def _crosschecked(self) -> list[CounterMetricFamily]:
-        return [CounterMetricFamily(name, text, labels=["target", label]) for name, label, text, _ in CROSSCHECKS]
+        return [
+            CounterMetricFamily(name, text, labels=["target", "statistic", label])
+            for name, label, text, _ in CROSSCHECKS
+        ]
 
 
 def _lines_dropped() -> CounterMetricFamily:

@@ -1,29 +1,29 @@
-"""How many series the combinations expose."""
+"""How many series the combinations expose when every window is filled."""
 
 from collections.abc import Sequence
 
 from exporter.config.model import Config, Target
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.plan.combinations import configured
 
-SERIES_PER_WINDOW = 10
-SERIES_PER_WINDOW_REPORTED = 4
-SERIES_PER_COMBINATION = 8
+HEALTH_SERIES = 4
+"""Of each combination and statistic."""
 SERIES_PER_TARGET_WINDOW = 2
 
 
-def series(config: Config, combinations: int, targets: int) -> int:
-    """Return how many data and query series so many combinations expose when every window is filled."""
-    per_window = SERIES_PER_WINDOW + SERIES_PER_WINDOW_REPORTED * config.reported_rates
-    windows = len(config.windows)
-    return combinations * (windows * per_window + SERIES_PER_COMBINATION) + targets * windows * SERIES_PER_TARGET_WINDOW
+def of_a_combination(config: Config, statistic: str) -> int:
+    """Return how many data and query series one combination exposes."""
+    row = STATISTICS[statistic]
+    reported = len(row.rates) if config.reported_rates else 0
+    per_window = len(row.fields) + len(row.ratios) + reported
+    return len(config.windows) * per_window + len(row.fields) + HEALTH_SERIES
 
 
-def exposed_by(config: Config, targets: Sequence[Target]) -> int:
-    """Return how many data and query series the targets expose by what the config names, every window filled."""
-    return series(config, sum(len(configured(target)) for target in targets), len(targets))
-
-
-def room(config: Config, combinations: int) -> int:
-    """Return how many combinations `max_series` allows beside so many."""
-    each = series(config, 1, 0)
-    return max(0, (config.max_series - series(config, combinations, len(config.targets))) // each)
+def of_targets(config: Config, targets: Sequence[Target]) -> int:
+    """Return how many data and query series the targets expose by what the config names."""
+    bounds = len(targets) * len(config.windows) * SERIES_PER_TARGET_WINDOW
+    return bounds + sum(
+        of_a_combination(config, statistic) * len(configured(target, statistic))
+        for target in targets
+        for statistic in target.statistics
+    )

@@ -8,7 +8,8 @@ from exporter.config.model import Query, Target
 from exporter.config.queries import FILTER_KEYS
 from exporter.directmail.model import Filters
 
-Key = tuple[str, Filters]
+Key = tuple[str, str, Filters]
+"""(target, statistic, filters): what makes a combination the same one over restarts and reloads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,30 +17,32 @@ class Combination:
     """One expanded set of filters of a query; the unit that gets its own series."""
 
     target: str
+    statistic: str
     query: str
     filters: Filters
 
     @property
     def key(self) -> Key:
         """What it is known by, whatever query names it."""
-        return (self.target, self.filters)
+        return (self.target, self.statistic, self.filters)
 
 
-def expand(target: Target, query: Query) -> tuple[Combination, ...]:
+def expand(target: Target, statistic: str, query: Query) -> tuple[Combination, ...]:
     """Return the combinations of a query: its lists multiplied, less what `exclude` matches, in the config's order.
 
-    A query with a filter that is discovered has none that are known from the config.
+    A query with a filter that is discovered has none that are known from the config, one without the statistic none.
     """
-    if query.discovered:
+    if query.discovered or statistic not in query.statistics:
         return ()
     keys = tuple(query.filters)
     rows = (dict(zip(keys, values, strict=True)) for values in product(*query.filters.values()))
-    return tuple(Combination(target.name, query.name, Filters(**row)) for row in rows if not is_excluded(query, row))
+    kept = (Filters(**row) for row in rows if not is_excluded(query, row))
+    return tuple(Combination(target.name, statistic, query.name, filters) for filters in kept)
 
 
-def configured(target: Target) -> tuple[Combination, ...]:
-    """Return the combinations that the config names, those of discovered filters not among them."""
-    return tuple(item for query in target.queries for item in expand(target, query))
+def configured(target: Target, statistic: str) -> tuple[Combination, ...]:
+    """Return the combinations that the config names for a statistic, those of discovered filters not among them."""
+    return tuple(item for query in target.queries for item in expand(target, statistic, query))
 
 
 def is_excluded(query: Query, row: Mapping[str, str]) -> bool:
@@ -52,3 +55,8 @@ def describe(filters: Filters) -> str:
     return (
         ", ".join(f"{key}={value}" for key, value in zip(FILTER_KEYS, filters, strict=True) if value) or "(no filter)"
     )
+
+
+def named(combination: Combination) -> dict[str, str]:
+    """Return what a log line calls the combination."""
+    return {"query": combination.query, "combination": describe(combination.filters)}

@@ -34,19 +34,18 @@ class Pace(NamedTuple):
     requests_per_minute: float
 
 
-def pace(config: Config, target: Target, combinations: int, pages_per_cell: float, list_calls: int) -> Pace:
-    """Return how often so many combinations are read, when a cell takes that many calls on average."""
+def pace(config: Config, target: Target, combinations: int, pages_per_cell: float) -> Pace:
+    """Return how often so many combinations of a statistic are read, when a cell takes that many calls on average."""
     ages, calls = all_ages(config), combinations * pages_per_cell
-    listing = listing_rate(config, list_calls)
     recent, older = config.refresh.recent, config.refresh.older
     if config.poll_interval is None:
-        share = budget(target) * AUTO_SHARE - listing
+        share = budget(target) * AUTO_SHARE
         poll = shortest(lambda p: rate(calls, ages, p, *_stretched(p, recent, older)) <= share, SHORTEST_AUTO)
         recent, older = _stretched(poll, recent, older)
     else:
         poll = config.poll_interval
     stale_after = config.stale_after or max(STALE_POLLS * poll, SHORTEST_STALE)
-    return Pace(poll, recent, older, stale_after, rate(calls, ages, poll, recent, older) + listing)
+    return Pace(poll, recent, older, stale_after, rate(calls, ages, poll, recent, older))
 
 
 def fits(config: Config, target: Target, pace: Pace) -> bool:
@@ -57,18 +56,13 @@ def fits(config: Config, target: Target, pace: Pace) -> bool:
 
 
 def budget(target: Target) -> float:
-    """Return the calls that may be made in any minute: of 2.5 a minute, 2 fit into every one."""
+    """Return the calls of an operation that may be made in any minute: of 2.5 a minute, 2 fit into every one."""
     limit = target.rate_limit_per_minute
     return math.floor(limit) if limit >= 1 else limit
 
 
 def all_ages(config: Config) -> frozenset[int]:
     return frozenset({0}.union(*(window_ages(window) for window in config.windows)))
-
-
-def listing_rate(config: Config, list_calls: int) -> float:
-    """Return the calls a minute that discovery makes."""
-    return list_calls * MINUTE / config.discovery_interval
 
 
 def rate(calls: float, ages: frozenset[int], poll: float, recent: float, older: float) -> float:

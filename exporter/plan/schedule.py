@@ -102,6 +102,15 @@ class Schedule:
             return Slot(self._order[place], day)
         return None
 
+    def take_today(self) -> Slot | None:
+        """Return a cell of today, due or not, None when all of them are being read."""
+        free = (place for place in range(len(self._order)) if (self.today, place) not in self._taken)
+        if (place := next(free, None)) is None:
+            return None
+        self._cells.remove(self.today, place)
+        self._taken.add((self.today, place))
+        return Slot(self._order[place], self.today)
+
     def preview(self, now: float, count: int = 5) -> tuple[Slot, ...]:
         """Return the next few cells in about the order they will be read, for people to look at."""
         self._cells.promote(now)
@@ -128,8 +137,17 @@ class Schedule:
         self._put_off(slot, self._give_back(slot), again_at)
 
     def drop(self, slot: Slot) -> None:
-        """Give back a cell that is not to be read any more."""
-        self._give_back(slot)
+        """Give back a cell that is not to be read any more; one of today holds up the other days no more."""
+        place = self._give_back(slot)
+        if place is not None and slot.day == self.today:
+            self._blocked.pop(place, None)
+
+    def refill(self, combination: Combination, now: float) -> None:
+        """Sort in all cells of a combination anew: what is known of it has changed."""
+        if (place := self._place.get(combination)) is not None:
+            for age in range(OLDEST_AGE + 1):
+                day = self.today - timedelta(days=age)
+                self._fill_in(place, day, age, self._bounds(day), now)
 
     def take_over(self, asked: Iterable[Slot], returned: Iterable[Slot]) -> None:
         """Know, once filled, of the cells that are being read, and of those that came back while it was filled."""
@@ -167,19 +185,24 @@ class Schedule:
     def _fill(self, ages: Iterable[int], now: float) -> Iterator[None]:
         for age in ages:
             day = self.today - timedelta(days=age)
-            start, end = self._bounds(day)
-            for place, combination in enumerate(self._order):
-                read_at = self._read_at(combination, day)
-                if read_at is not None:
-                    # A clock that was set back has made some reads to be of the future, or of before their day.
-                    read_at = min(read_at, now) if read_at >= start else None
-                if (day, place) not in self._taken:
-                    self._sort_in(day, place, age, end, read_at, max(now, start))
-                elif age == 1:
-                    self._note_unclosed(place, end, read_at)
+            bounds = self._bounds(day)
+            for place in range(len(self._order)):
+                self._fill_in(place, day, age, bounds, now)
                 if place % STEP == STEP - 1:
                     self._cells.promote(now)  # at a cold start all is due; at once it would be felt
                     yield
+
+    def _fill_in(self, place: Place, day: date, age: int, bounds: tuple[float, float], now: float) -> None:
+        """Sort in a cell by what is known of it."""
+        start, end = bounds
+        read_at = self._read_at(self._order[place], day)
+        if read_at is not None:
+            # A clock that was set back has made some reads to be of the future, or of before their day.
+            read_at = min(read_at, now) if read_at >= start else None
+        if (day, place) not in self._taken:
+            self._sort_in(day, place, age, end, read_at, max(now, start))
+        elif age == 1:
+            self._note_unclosed(place, end, read_at)
 
     def _schedule(self, day: date, place: Place, read_at: float) -> None:
         start, end = self._bounds(day)

@@ -35,9 +35,8 @@ class Found(NamedTuple):
 
     values: Mapping[str, Mapping[str, float]] = {}
     """By filter: the listed values and when each was first listed, the oldest first."""
-    list_calls: int = 0
-    """Calls that it takes to list them all."""
-    pages_per_cell: float = 1.0
+    pages_per_cell: Mapping[str, float] = {}
+    """By statistic: how many calls a cell takes on average, 1 where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,52 +76,57 @@ class _Matrix:
 
 
 def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
-    """Return how every target is polled, by what is known of it; a target of which nothing is may be left out."""
-    named = {target.name: configured(target) for target in config.targets}
+    """Return how every target is polled for each of its statistics, by what is known of it, which may be nothing."""
+    polled = [(target, statistic) for target in config.targets for statistic in target.statistics]
+    named = [configured(target, statistic) for target, statistic in polled]
+    added: list[list[Combination]] = [[] for _ in polled]
+    left_out = [0 for _ in polled]
     fitting: list[tuple[float, int, Combination]] = []
-    left_out: dict[str, int] = {}
-    for index, target in enumerate(config.targets):
+    for index, (target, statistic) in enumerate(polled):
         known = found.get(target.name, Found())
-        fitting_alone = most(config, target, len(named[target.name]), known)
-        chosen, left_out[target.name] = _choose(target, known, frozenset(named[target.name]), fitting_alone)
+        fitting_alone = most(config, target, statistic, len(named[index]), known)
+        chosen, left_out[index] = _choose(target, statistic, known, frozenset(named[index]), fitting_alone)
         fitting += [(age, index, combination) for age, combination in chosen]
-    room = cardinality.room(config, sum(map(len, named.values())))
-    fitting.sort(key=itemgetter(0, 1))  # stable: within a target they stay in order
-    for _, _, combination in fitting[room:]:
-        left_out[combination.target] += 1
-    added: dict[str, list[Combination]] = {target.name: [] for target in config.targets}
-    for _, _, combination in fitting[:room]:
-        added[combination.target].append(combination)
+    room = config.max_series - cardinality.of_targets(config, config.targets)
+    fitting.sort(key=itemgetter(0, 1))  # stable: within a target and statistic they stay in order
+    for _, index, combination in fitting:
+        room -= cardinality.of_a_combination(config, combination.statistic)
+        if room >= 0:
+            added[index].append(combination)
+        else:
+            left_out[index] += 1
     return [
         target_plan.make(
             config,
             target,
-            (*named[target.name], *added[target.name]),
-            found.get(target.name, Found()).pages_per_cell,
-            list_calls=found.get(target.name, Found()).list_calls,
-            left_out=left_out[target.name],
+            statistic,
+            (*named[index], *added[index]),
+            found.get(target.name, Found()).pages_per_cell.get(statistic, 1.0),
+            left_out=left_out[index],
         )
-        for target in config.targets
+        for index, (target, statistic) in enumerate(polled)
     ]
 
 
-def most(config: Config, target: Target, configured: int, known: Found) -> int:
-    """Return how many discovered combinations fit into the target's budget and, alone, under `max_series`."""
-    low, high = 0, cardinality.room(config, configured)
+def most(config: Config, target: Target, statistic: str, configured: int, known: Found) -> int:
+    """Return how many discovered combinations fit into the operation's budget and, alone, under `max_series`."""
+    room = config.max_series - cardinality.of_targets(config, config.targets)
+    low, high = 0, max(0, room // cardinality.of_a_combination(config, statistic))
     while low < high:
         middle = (low + high + 1) // 2
-        needed = pace(config, target, configured + middle, known.pages_per_cell, known.list_calls)
+        needed = pace(config, target, configured + middle, known.pages_per_cell.get(statistic, 1.0))
         low, high = (middle, high) if fits(config, target, needed) else (low, middle - 1)
     return low
 
 
 def _choose(
-    target: Target, known: Found, configured: frozenset[Combination], most: int
+    target: Target, statistic: str, known: Found, configured: frozenset[Combination], most: int
 ) -> tuple[list[tuple[float, Combination]], int]:
     """Return at most so many combinations with their ages, the oldest first, and how many are left out."""
-    matrices = [_matrix(query, known.values) for query in target.queries if query.discovered]
+    wanted = [query for query in target.queries if query.discovered and statistic in query.statistics]
+    matrices = [_matrix(query, known.values) for query in wanted]
     asked = frozenset(combination.filters for combination in configured)
-    aged = [_combinations(target, matrix, matrices[:index], asked) for index, matrix in enumerate(matrices)]
+    aged = [_combinations(target, statistic, each, matrices[:index], asked) for index, each in enumerate(matrices)]
     merged = heapq.merge(*aged, key=itemgetter(0))  # of one age the earlier query's come first
     chosen: list[tuple[float, Combination]] = []
     rest = sum(matrix.size for matrix in matrices)
@@ -155,10 +159,10 @@ def _matrix(query: Query, known: Mapping[str, Mapping[str, float]]) -> _Matrix:
 
 
 def _combinations(
-    target: Target, matrix: _Matrix, earlier: Sequence[_Matrix], configured: frozenset[Filters]
+    target: Target, statistic: str, matrix: _Matrix, earlier: Sequence[_Matrix], configured: frozenset[Filters]
 ) -> Iterator[_Aged]:
     """Yield a query's combinations with their ages, None in the place of those that another query has."""
     for age, row in matrix.oldest_first():
         filters = Filters(**row)
         is_had = is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
-        yield age, None if is_had else Combination(target.name, matrix.query.name, filters)
+        yield age, None if is_had else Combination(target.name, statistic, matrix.query.name, filters)

@@ -1,9 +1,10 @@
-"""How one target is polled: its combinations, when each of their days is read again, and what that costs."""
+"""How a target is polled for one statistic: its combinations, when each day is read again, and what that costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.config.model import Config, Target
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.plan.calendar import window_ages
 from exporter.plan.combinations import Combination, configured
 from exporter.plan.pacing import MINUTE, OLDEST_AGE, RECENT_AGES, all_ages, budget, pace
@@ -11,9 +12,10 @@ from exporter.plan.pacing import MINUTE, OLDEST_AGE, RECENT_AGES, all_ages, budg
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """How one target is polled. Times are seconds."""
+    """How a target is polled for one statistic. Times are seconds."""
 
     target: Target
+    statistic: str
     combinations: tuple[Combination, ...]
     windows: tuple[str, ...]
     reported_rates: bool
@@ -24,12 +26,15 @@ class TargetPlan:
     older: float
     stale_after: float
     pages_per_cell: float
-    list_calls: int
-    """Calls that it takes to list the discovered values once."""
     left_out: int
     """Combinations that discovery brought and that are not polled."""
     requests_per_minute: float
-    """What all of this asks for in the steady state, pages and discovery included."""
+    """What all of this asks for in the steady state, pages included."""
+
+    @property
+    def action(self) -> str:
+        """The operation that is called."""
+        return STATISTICS[self.statistic].action
 
     @property
     def cells(self) -> int:
@@ -76,28 +81,31 @@ class TargetPlan:
 def make(
     config: Config,
     target: Target,
+    statistic: str,
     combinations: Sequence[Combination] | None = None,
     pages_per_cell: float = 1.0,
     *,
-    list_calls: int | None = None,
     left_out: int = 0,
 ) -> TargetPlan:
-    """Return how the target is polled, when a cell takes that many calls on average.
+    """Return how the target is polled for a statistic, when a cell takes that many calls on average.
 
-    `combinations` stands in for what the target's queries expand to, `list_calls` for one for each discovered filter.
+    `combinations` stands in for what the target's queries expand to.
     """
     if combinations is None:
-        combinations = configured(target)
-    if list_calls is None:
-        list_calls = len(target.discovered)
+        combinations = configured(target, statistic)
     return TargetPlan(
         target=target,
+        statistic=statistic,
         combinations=tuple(combinations),
         windows=config.windows,
         reported_rates=config.reported_rates,
         ages=all_ages(config),
         pages_per_cell=pages_per_cell,
-        list_calls=list_calls,
         left_out=left_out,
-        **pace(config, target, len(combinations), pages_per_cell, list_calls)._asdict(),
+        **pace(config, target, len(combinations), pages_per_cell)._asdict(),
     )
+
+
+def make_all(config: Config) -> list[TargetPlan]:
+    """Return how every target is polled for each of its statistics, by what the config names."""
+    return [make(config, target, statistic) for target in config.targets for statistic in target.statistics]

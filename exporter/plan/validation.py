@@ -4,6 +4,7 @@ Only what the config names can be held against it; what discovery brings is cut 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from math import prod
 from pathlib import Path
 
@@ -13,11 +14,10 @@ from exporter.config.durations import format_duration
 from exporter.config.model import Config, Query, Target
 from exporter.config.queries import MOST_COMBINATIONS
 from exporter.config.shards import WHOLE, Shard, divide
-from exporter.directmail.model import Filters
-from exporter.plan.cardinality import exposed_by
-from exporter.plan.combinations import describe, expand
-from exporter.plan.pacing import budget, listing_rate, rate, shortest
-from exporter.plan.target_plan import TargetPlan, make
+from exporter.plan.cardinality import of_targets
+from exporter.plan.combinations import Key, describe, expand
+from exporter.plan.pacing import budget, rate, shortest
+from exporter.plan.target_plan import TargetPlan, make_all
 
 
 def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
@@ -30,13 +30,12 @@ def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
         return (Problem("targets", f"the queries multiply to {sum(sizes)} combinations; name fewer filter values"),)
     found = [problem for target in config.targets for problem in _twins(target)]
     found += _too_many_series(config, shards)
-    plans = [make(config, target) for target in config.targets]
-    return (*found, *(problem for each in plans for problem in _over_budget(config, each)))
+    return (*found, *(problem for each in make_all(config) for problem in _over_budget(config, each)))
 
 
 def _too_many_series(config: Config, shards: int) -> Iterator[Problem]:
     parts = divide(config.targets, shards)
-    exposed, index = max((exposed_by(config, part), index) for index, part in enumerate(parts))
+    exposed, index = max((of_targets(config, part), index) for index, part in enumerate(parts))
     if exposed > config.max_series:
         whose = f" of shard {Shard(index, shards)}" if shards > 1 else ""
         yield Problem(
@@ -47,10 +46,10 @@ def _too_many_series(config: Config, shards: int) -> Iterator[Problem]:
 
 
 def _twins(target: Target) -> Iterator[Problem]:
-    seen: dict[Filters, Query] = {}
+    seen: dict[Key, Query] = {}
     for query in target.queries:
-        for combination in expand(target, query):
-            twin = seen.setdefault(combination.filters, query)
+        for combination in chain.from_iterable(expand(target, statistic, query) for statistic in query.statistics):
+            twin = seen.setdefault(combination.key, query)
             if twin is not query:
                 yield Problem(
                     query.place,
@@ -62,7 +61,7 @@ def _twins(target: Target) -> Iterator[Problem]:
 
 def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
     place, limit = plan.target.place, budget(plan.target)
-    asked = f"{plan.requests_per_minute:.1f} calls a minute"
+    asked = f"{plan.requests_per_minute:.1f} calls of {plan.action} a minute"
     ways = "name fewer filter values or windows, or raise rate_limit_per_minute if the account's quota allows"
     if config.poll_interval is None:
         if plan.requests_per_minute > limit:
@@ -80,10 +79,10 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
             )
     elif plan.requests_per_minute > limit:
         calls = len(plan.combinations) * plan.pages_per_cell
-        refresh, listing = config.refresh, listing_rate(config, plan.list_calls)
+        refresh = config.refresh
 
         def enough(poll: float) -> bool:
-            return rate(calls, plan.ages, poll, refresh.recent, refresh.older) + listing <= limit
+            return rate(calls, plan.ages, poll, refresh.recent, refresh.older) <= limit
 
         best = shortest(enough, plan.poll_interval)
         fix = (

@@ -21,8 +21,8 @@ from exporter.store.encoding import Contents, Row, decode
 
 APPLICATION_ID = 0x646D6578
 """What tells a state file from other programs' databases since schema 5: "dmex"."""
-SCHEMA = 5
-"""The schema that is written. Every one before it is read."""
+SCHEMA = 6
+"""The schema that is written. Every one before it is read; 5 has the same tables, and records of engagement only."""
 JOURNALS = ("-journal", "-wal", "-shm")
 """Behind the file's name; the last two were left by schemas before 5."""
 _OWN_TABLES = {"migration", "entry", *old_schemas.TABLES}
@@ -67,6 +67,10 @@ Connect = Callable[..., sqlite3.Connection]
 """`sqlite3.connect`, or what stands in for it."""
 
 
+Identity = tuple[int, ...]
+"""What tells a file from another one, and its length."""
+
+
 class StateError(Exception):
     """The state file cannot be used, and guessing would lose what is in it; the text is for the operator."""
 
@@ -97,6 +101,8 @@ class Database:
         NoAccess and Damaged.
         """
         self._path = path
+        self.identity: Identity | None = None
+        """Which file was opened, and how long it was left."""
         self.seal: Seal | None = None
         """None for a file that was not written in today's schema yet."""
         with _translated(path):
@@ -112,7 +118,7 @@ class Database:
                 if not read_only:
                     self._execute("PRAGMA journal_mode = DELETE")
                     self._execute("PRAGMA synchronous = FULL")
-                self._place = self._stat()
+                self.identity = self._stat()
             except BaseException:
                 self._connection.close()
                 raise
@@ -134,9 +140,14 @@ class Database:
                     f"{SCHEMA}); run that version, or name another file"
                 )
             try:
-                return decode(self._checked()) if schema == SCHEMA else old_schemas.read(self._connection, self._tables)
+                if schema <= old_schemas.NEWEST:
+                    return old_schemas.read(self._connection, self._tables)
+                contents = decode(self._checked())
             except (ValueError, MemoryError) as error:
                 raise Damaged(str(error)) from None
+            if schema < SCHEMA:
+                self.seal = None
+            return contents
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write rows, all or none. Raise NoAccess, Damaged and StateError."""
@@ -167,7 +178,7 @@ class Database:
 
     def is_in_place(self) -> bool:
         """Return whether the file is still the one that its path names, and as long as it was left."""
-        return self._stat() == self._place
+        return self._stat() == self.identity
 
     def close(self) -> None:
         """Let go of the file."""
@@ -227,7 +238,7 @@ class Database:
                     if self._connection.in_transaction:
                         self._execute("ROLLBACK")
                 raise
-            self._place = self._stat()
+            self.identity = self._stat()
 
     def _put(self, rows: Iterable[Row], seal: Seal) -> Seal:
         """Put rows and the seal; return that."""
@@ -244,7 +255,7 @@ class Database:
         self._execute(_PUT, (_SEAL, "", _checksum(_SEAL, "", _sealed(seal)), _sealed(seal)))
         return seal
 
-    def _stat(self) -> tuple[int, ...] | None:
+    def _stat(self) -> Identity | None:
         try:
             found = self._path.stat()
         except OSError:

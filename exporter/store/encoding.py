@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple, TypeVar
 
-from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.store.memory import Cell, Key, Record
 
 RECORD, DISCOVERED, ACCOUNT, DECREASES = "record", "discovered", "account", "decreases"
 """The kinds of rows."""
-STATISTIC = "engagement"
-"""What the counts of a record are of."""
-
 _Value = TypeVar("_Value")
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
@@ -43,7 +42,7 @@ class Contents:
 
 def record_row(key: Key, record: Record | None) -> Row:
     """Return the row of a combination; None is for one that is forgotten."""
-    target, filters = key
+    target, statistic, filters = key
     named = {name: value for name, value in filters._asdict().items() if value}
     body = None
     if record is not None:
@@ -57,9 +56,10 @@ def record_row(key: Key, record: Record | None) -> Row:
                 "last_success_at": record.last_success_at,
                 "counted": record.counted,
                 "cells": cells,
+                **({"withheld": True} if record.is_withheld else {}),
             }
         )
-    return Row(RECORD, _encode((target, STATISTIC, named)), body)
+    return Row(RECORD, _encode((target, statistic, named)), body)
 
 
 def discovered_row(place: Sequence[str], values: Mapping[str, float]) -> Row:
@@ -88,11 +88,11 @@ def decode(rows: Iterable[tuple[str, str, str]]) -> Contents:
 def take_in(contents: Contents, kind: str, key: Any, body: Any) -> None:
     """Add a row to the contents. Raise ValueError where anything is not what it should be."""
     if kind == RECORD:
-        target, statistic, named = _several(key, 3)
-        if statistic != STATISTIC or not isinstance(named, dict) or not named.keys() <= set(Filters._fields):
+        target, name, named = _several(key, 3)
+        if name not in STATISTICS or not isinstance(named, dict) or not named.keys() <= set(Filters._fields):
             raise ValueError(f"unknown combination {key!r}")
         filters = Filters(**{name: _text(value) for name, value in named.items()})
-        contents.records[_text(target), filters] = _record(body)
+        contents.records[_text(target), name, filters] = _record(STATISTICS[name], body)
     elif kind == DISCOVERED:
         target, name = map(_text, _several(key, 2))
         listed = (_several(each, 2) for each in _list(body))
@@ -105,29 +105,36 @@ def take_in(contents: Contents, kind: str, key: Any, body: Any) -> None:
         raise ValueError(f"unknown kind of row {kind!r}")
 
 
-def _record(body: Any) -> Record:
-    if not isinstance(body, dict) or body.keys() != {"first_read_at", "last_success_at", "counted", "cells"}:
+def _record(statistic: Statistic, body: Any) -> Record:
+    needed = {"first_read_at", "last_success_at", "counted", "cells"}
+    if not isinstance(body, dict) or body.keys() - {"withheld"} != needed or body.get("withheld", True) is not True:
         raise ValueError(f"not a combination: {body!r}")
     cells: dict[date, Cell] = {}
     for each in _list(body["cells"]):
         day, read_at, totals, highest, rates = _several(each, 5)
         cells[date.fromisoformat(_text(day))] = Cell(
-            _totals(totals), _optional(_rates, rates), _number(read_at), _optional(_totals, highest)
+            _totals(statistic, totals),
+            None if rates is None else _rates(statistic, rates),
+            _number(read_at),
+            None if highest is None else _totals(statistic, highest),
         )
+    counted = _list(body["counted"])
     return Record(
         cells,
-        _totals(body["counted"]),
+        _totals(statistic, counted) if counted or cells else (),  # there is none before the first read
         first_read_at=_optional(_number, body["first_read_at"]),
         last_success_at=_optional(_number, body["last_success_at"]),
+        is_withheld="withheld" in body,
     )
 
 
-def _totals(value: Any) -> Totals:
-    return Totals(*map(_count, _several(value, len(Totals._fields))))
+def _totals(statistic: Statistic, value: Any) -> Totals:
+    totals: Totals = statistic.counts._make(map(_count, _several(value, len(statistic.fields))))
+    return totals
 
 
-def _rates(value: Any) -> RateSums:
-    return RateSums(*(_optional(_number, each) for each in _several(value, len(RateSums._fields))))
+def _rates(statistic: Statistic, value: Any) -> RateSums:
+    return tuple(_optional(_number, each) for each in _several(value, len(statistic.rates)))
 
 
 def _optional(check: Callable[[Any], _Value], value: Any) -> _Value | None:

@@ -1,7 +1,7 @@
 """What is known: totals per cell, the growth observed between two reads, and how the last try went.
 
     Store
-    └── Record            one combination, found by its key (target, filters): independent of the config's order
+    └── Record            one combination, found by its key (target, statistic, filters)
         ├── cells         day -> Cell, the last complete answer for that day
         ├── counted       the growth seen between two reads of a cell
         └── observed      what of it may be shown
@@ -17,15 +17,14 @@ from datetime import date, timedelta
 
 from exporter.clock import BACKWARDS, Clock
 from exporter.directmail.errors import DirectMailError
-from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.statistic import RateSums, Totals
 
-Key = tuple[str, Filters]
-"""(target, filters): what makes a combination the same one over restarts and reloads."""
+Key = tuple[str, str, Filters]
+"""(target, statistic, filters): what makes a combination the same one over restarts and reloads."""
 
 KEEP_DAYS = 31
 """Days older than this are forgotten: no window and no request reaches them."""
-
-NOTHING = Totals(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ class Record:
     """Everything known about one combination. Times are seconds since the epoch."""
 
     cells: dict[date, Cell] = field(default_factory=dict)
-    counted: Totals = NOTHING
-    """All growth that was seen; with a state file it may be ahead of what is on disk."""
+    counted: Totals = ()
+    """All growth that was seen, empty before the first read; with a state file it may be ahead of what is on disk."""
     observed: Totals | None = None
     """The growth that may be shown, None while there is none: with a state file, what is on disk."""
     first_read_at: float | None = None
@@ -63,6 +62,10 @@ class Record:
     """Why the last attempt failed, None when it worked."""
     failed_at: float = 0.0
     """When it failed; means nothing where it worked."""
+    is_supported: bool = True
+    """Whether the account can use the filters, as far as the answers tell."""
+    is_withheld: bool = False
+    """Whether the numbers are not shown, because they may be those of all the mail."""
     fresh_since: float | None = None
     """The last success on the monotonic clock, None until `age` was asked for."""
 
@@ -116,7 +119,7 @@ class Store:
     def restore(self, key: Key, record: Record) -> None:
         """Take in a record that was known before this process; a read that worked then still counts as one."""
         record.last_attempt_ok = True if record.last_success_at is not None else None
-        record.observed = record.counted
+        record.observed = record.counted or None
         self._records[key] = record
 
     def claim(self, target: str, account: str) -> bool:
@@ -139,21 +142,22 @@ class Store:
         above the highest value that it has had: one that goes down and comes back adds nothing.
         """
         record = self._records.setdefault(key, Record())
-        before = record.cells.get(day)
+        before, nothing = record.cells.get(day), (0,) * len(cell.totals)
+        record.counted = record.counted or nothing
         if record.first_read_at is None:
             record.first_read_at = cell.read_at
         if before is not None:
             peak = before.peak
             self.decreases[key[0]] += sum(new < old for old, new in zip(before.totals, cell.totals, strict=True))
         else:
-            peak = NOTHING if day_start > record.first_read_at else cell.totals
+            peak = nothing if day_start > record.first_read_at else cell.totals
         growth = [max(new - old, 0) for old, new in zip(peak, cell.totals, strict=True)]
         if any(growth):
-            record.counted = Totals(*map(sum, zip(record.counted, growth, strict=True)))
+            record.counted = tuple(map(sum, zip(record.counted, growth, strict=True)))
         if not self.waits_for_disk:
             record.observed = record.counted
-        highest = Totals(*map(max, peak, cell.totals))
-        record.cells[day] = cell if highest == cell.totals else replace(cell, highest=highest)
+        highest = tuple(map(max, peak, cell.totals))
+        record.cells[day] = cell if highest == tuple(cell.totals) else replace(cell, highest=highest)
         self.changed.add(key)
 
     def succeeded(self, key: Key, at: float) -> None:
@@ -172,6 +176,34 @@ class Store:
         record.last_attempt_ok = False
         record.failure = failure
 
+    def judged(self, key: Key, *, is_supported: bool, is_withheld: bool) -> bool:
+        """Note whether the account can use the filters and whether the numbers are shown; return whether that is new.
+
+        Of filters that cannot be used no attempt fails.
+        """
+        record = self.get(key)
+        if (record.is_supported, record.is_withheld) == (is_supported, is_withheld):
+            return False
+        record.is_supported, record.is_withheld = is_supported, is_withheld
+        if not is_supported:
+            record.last_attempt_ok, record.failure = True, None
+        self._records[key] = record
+        self.changed.add(key)
+        return True
+
+    def discard(self, key: Key) -> None:
+        """Forget the numbers of a combination: they were not its own. Its counters begin at 0 again."""
+        record = self.find(key)
+        if record is not None:
+            self._forget(key)
+            self._records[key] = Record(
+                last_attempt_ok=record.last_attempt_ok,
+                failure=record.failure,
+                failed_at=record.failed_at,
+                is_supported=record.is_supported,
+                is_withheld=record.is_withheld,
+            )
+
     def set_back(self, target: str, now: float) -> None:
         """Note that the clock was set back to `now`: no read of the target can have been later than that.
 
@@ -186,14 +218,14 @@ class Store:
                 if record.first_read_at is not None:
                     record.first_read_at = min(record.first_read_at, now)
 
-    def prune(self, target: str, today: date, polled: Container[Key]) -> None:
-        """Forget the target's days that nothing can ask for any more. Counters stay while anything else is known.
+    def prune(self, target: str, statistic: str, today: date, polled: Container[Key]) -> None:
+        """Forget the days of a target's statistic that nothing can ask for any more.
 
-        `polled` are the combinations of which nothing is forgotten but days.
+        Counters stay while anything else is known. `polled` are the combinations that forget nothing but days.
         """
         oldest = today - timedelta(days=KEEP_DAYS)
         for key, record in tuple(self._records.items()):
-            if key[0] == target:
+            if key[:2] == (target, statistic):
                 for day in [day for day in record.cells if day < oldest]:
                     del record.cells[day]
                     self.changed.add(key)

@@ -7,10 +7,13 @@ import sqlite3
 from collections import defaultdict
 from typing import Any
 
-from exporter.store.encoding import ACCOUNT, DECREASES, DISCOVERED, RECORD, STATISTIC, Contents, take_in
+from exporter.store.encoding import ACCOUNT, DECREASES, DISCOVERED, RECORD, Contents, take_in
 
+NEWEST = 4
+"""The newest of them."""
 TABLES = ("combination", "cell", "decreases", "discovered", "account")
 """Made by schema 1 (the first three), 3 and 4."""
+_STATISTIC = "engagement"
 _FILTERS = ("account_name", "tag_name", "esp", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
 _COUNTS = "emails, opens, unique_opens, clicks, unique_clicks"
 _RATES = "open_rate, unique_open_rate, click_rate, unique_click_rate"
@@ -36,7 +39,7 @@ def read(database: sqlite3.Connection, tables: set[str]) -> Contents:
             "counted": rest[6:],
             "cells": cells.pop(number, []),
         }
-        take_in(contents, RECORD, [target, STATISTIC, filters], body)
+        take_in(contents, RECORD, [target, _STATISTIC, filters], body)
     if cells:
         raise ValueError("days of unknown combinations")
     for target, count in database.execute("SELECT target, count FROM decreases"):

@@ -20,7 +20,7 @@ from typing import TypeVar
 import structlog
 
 from exporter.clock import Clock
-from exporter.store.database import Connect, Damaged, Database, NoAccess, Seal, StateError, set_aside
+from exporter.store.database import Connect, Damaged, Database, Identity, NoAccess, Seal, StateError, set_aside
 from exporter.store.discovered_values import Catalogue
 from exporter.store.encoding import Contents
 from exporter.store.memory import KEEP_DAYS, Key, Store
@@ -66,6 +66,8 @@ class StateFile:
         self._database: Database | None = None
         self._seal: Seal | None = None
         """Of the content that was last read or written."""
+        self._outdated: Identity | None = None
+        """The file of an older schema that was read, until it is written anew."""
         self._rewrites = False
         """Whether the next write is of everything: the file is new, of an older schema, or was another one."""
         self._looked_at = clock.monotonic()
@@ -225,8 +227,7 @@ class StateFile:
     def _read(self) -> Contents:
         """Open the file and return what it says."""
         self._database = Database(self.path, self._connect)
-        contents = self._database.load()
-        self._seal = self._database.seal
+        contents = self._load(self._database)
         self._rewrites = self._seal is None
         return contents
 
@@ -236,14 +237,20 @@ class StateFile:
         try:
             database = Database(self.path, self._connect, read_only=True)
             try:
-                contents = database.load()
-                self._seal = database.seal
+                contents = self._load(database)
             finally:
                 database.close()
         except (Damaged, NoAccess) as error:
             if self.path.exists():
                 self._log.warning("state file cannot be read either; starting with nothing known", error=str(error))
             return Contents()
+        return contents
+
+    def _load(self, database: Database) -> Contents:
+        """Return what a file says, and remember which it was."""
+        contents = database.load()
+        self._seal = database.seal
+        self._outdated = database.identity if self._seal is None else None
         return contents
 
     def _follow_path(self) -> bool:
@@ -259,6 +266,8 @@ class StateFile:
         self._database.load()
         if self._seal is not None and self._database.seal == self._seal:
             return False
+        if self._outdated is not None and self._database.identity == self._outdated:
+            return True
         aside = None
         if not self._database.is_new:
             self._drop()
@@ -282,7 +291,7 @@ class StateFile:
     def _put_everything(self, batches: list[Batch]) -> None:
         assert self._database is not None
         self._database.rewrite(row for batch in batches for row in batch.rows())
-        self._seal = self._database.seal
+        self._seal, self._outdated = self._database.seal, None
 
     def _drop(self) -> None:
         """Close the file, if it is open."""

@@ -90,7 +90,8 @@ class Unwritten:
     def written(self, batch: Batch) -> list[Key]:
         """Note that the batch is on disk; return the combinations whose counters may be shown anew."""
         self.decreases = {**self.decreases, **batch.decreases}
-        grown = [each for each in batch.snapshots if each.record.observed != each.taken.counted]
+        read = (each for each in batch.snapshots if each.taken.counted)
+        grown = [each for each in read if each.record.observed != each.taken.counted]
         for each in grown:
             each.record.observed = each.taken.counted
         return [each.key for each in grown]
@@ -109,4 +110,5 @@ def _copy(record: Record) -> Record:
         record.counted,
         first_read_at=record.first_read_at,
         last_success_at=record.last_success_at,
+        is_withheld=record.is_withheld,
     )

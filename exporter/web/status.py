@@ -16,11 +16,14 @@ from markupsafe import Markup
 
 from exporter.clock import Clock
 from exporter.config.durations import format_duration
+from exporter.config.model import Target
 from exporter.config.queries import FILTER_KEYS
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.model import Filters, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.statistic import Totals
 from exporter.plan import calendar
 from exporter.plan.combinations import Combination, describe
 from exporter.plan.pacing import OLDEST_AGE
@@ -35,6 +38,7 @@ STATES = {
     "held": "the last try failed; the numbers from before are still shown",
     "dropped": "older than stale_after: its series are gone",
     "never": "not read yet",
+    "unsupported": "the account cannot use a filter: no data and no error; requested once a day",
 }
 PAGE_ROWS = 50
 SLICE = 1000
@@ -58,8 +62,8 @@ class About:
     """How many the whole config has, those of other shards included."""
 
 
-class TargetState(Protocol):
-    """What the page asks of a target."""
+class PollState(Protocol):
+    """What the page asks of the polling of one statistic of a target."""
 
     @property
     def plan(self) -> TargetPlan: ...
@@ -70,12 +74,22 @@ class TargetState(Protocol):
     def next_cells(self) -> tuple[Slot, ...]: ...
 
 
+class TargetState(Protocol):
+    """What the page asks of a target."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def polls(self) -> Mapping[str, PollState]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What the visitor asked to see; an empty string is everything."""
+    """What the visitor asked to see; an empty string is everything, and of the statistics the first."""
 
     target: str
     query: str
+    statistic: str
     state: str
     page: int
 
@@ -83,16 +97,19 @@ class _Choice:
     def of(cls, request: web.Request) -> "_Choice":
         number = request.query.get("page", "")
         page = int(number) if number.isdecimal() and len(number) < 10 else 1
-        target, query, state = (request.query.get(key, "") for key in ("target", "query", "state"))
-        return cls(target, query, state, max(page, 1))
+        return cls(**{key: request.query.get(key, "") for key in cls._filters()}, page=max(page, 1))
 
     def link(self, **changes: object) -> str:
         """Return the page's address with some of the choices changed, back at the first page.
 
         It is relative, as all links are: a reverse proxy may serve the page under a prefix.
         """
-        chosen = {"target": self.target, "query": self.query, "state": self.state, **changes}
+        chosen = {**{key: getattr(self, key) for key in self._filters()}, **changes}
         return "./?" + urlencode({key: value for key, value in chosen.items() if value}) + "#combinations"
+
+    @staticmethod
+    def _filters() -> tuple[str, ...]:
+        return ("target", "query", "statistic", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +156,7 @@ class StatusPage:
             moment=_moment,
             count=_count,
             rate=_rate,
+            share=_share,
         )
         self._template = environment.get_template("status.html")
 
@@ -147,16 +165,20 @@ class StatusPage:
         choice = _Choice.of(request)
         targets = dict(self._targets())  # a reload may come between
         seen = await self._seen(targets)
+        polled = {poll.plan.statistic for state in targets.values() for poll in state.polls.values()}
+        statistics = [STATISTICS[name] for name in STATISTICS if name in polled]
+        shown = next((each for each in statistics if each.name == choice.statistic), next(iter(statistics), None))
         chosen = [
             each
             for each in seen
-            if choice.target in ("", each.combination.target)
+            if shown is not None
+            and each.combination.statistic == shown.name
+            and choice.target in ("", each.combination.target)
             and choice.query in ("", each.combination.query)
             and choice.state in ("", each.state)
         ]
         pages = max(1, -(-len(chosen) // PAGE_ROWS))
         page = min(choice.page, pages)
-        shown = chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
         text = self._template.render(
             about=self._about(),
             uptime=self._clock.monotonic() - self._started,
@@ -166,8 +188,13 @@ class StatusPage:
             queries=self._queries(seen),
             query_names=list(dict.fromkeys(each.combination.query for each in seen)),
             states=STATES,
+            statistics=statistics,
+            shown=shown,
             choice=choice,
-            rows=[self._row(each, targets[each.combination.target].plan) for each in shown],
+            rows=[
+                self._row(each, targets[each.combination.target].target)
+                for each in chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+            ],
             found=len(chosen),
             page=page,
             pages=pages,
@@ -178,15 +205,17 @@ class StatusPage:
 
     async def _seen(self, targets: Mapping[str, TargetState]) -> list[_Seen]:
         found: list[_Seen] = []
-        for state in targets.values():
-            for combination in state.plan.combinations:
+        for poll in (poll for state in targets.values() for poll in state.polls.values()):
+            for combination in poll.plan.combinations:
                 record = self._store.get(combination.key)
-                found.append(_Seen(combination, record, self._state(record, state.plan.stale_after)))
+                found.append(_Seen(combination, record, self._state(record, poll.plan.stale_after)))
                 if len(found) % SLICE == 0:
                     await asyncio.sleep(0)
         return found
 
     def _state(self, record: Record, stale_after: float) -> str:
+        if not record.is_supported:
+            return "unsupported"
         age = record.age(self._clock)
         if age is None:
             return "never"
@@ -196,37 +225,48 @@ class StatusPage:
 
     def _target(self, name: str, state: TargetState, seen: list[_Seen]) -> dict[str, Any]:
         own = [each for each in seen if each.combination.target == name]
-        counts = Counter(each.state for each in own)
-        discovered = state.plan.target.discovered
+        counts = Counter((each.combination.statistic, each.state) for each in own)
         failed = [each for each in own if each.record.failure is not None]
         return {
             "name": name,
-            "state": state,
-            "up": state.is_up(),
-            "share": lambda rate: f"{min(rate / state.limiter.configured_per_minute, 1) * 100:.1f}",
-            "counts": {each: counts[each] for each in STATES},
-            "next": state.next_cells(),
-            "lists": [self._list(key, entry) for key, entry in self._catalogue.entries(name, discovered)],
+            "target": state.target,
+            "polls": [
+                {
+                    "action": action,
+                    "plan": poll.plan,
+                    "limiter": poll.limiter,
+                    "backlog": poll.backlog(),
+                    "counts": {each: counts[poll.plan.statistic, each] for each in STATES},
+                }
+                for action, poll in state.polls.items()
+            ],
+            "up": any(poll.is_up() for poll in state.polls.values()),
+            "throttled": any(poll.limiter.is_throttled for poll in state.polls.values()),
+            "left_out": sum(poll.plan.left_out for poll in state.polls.values()),
+            "next": [slot for poll in state.polls.values() for slot in poll.next_cells()],
+            "lists": [self._list(key, entry) for key, entry in self._catalogue.entries(name, state.target.discovered)],
             "failed": max(failed, key=lambda each: each.record.failed_at, default=None),
         }
 
     def _queries(self, seen: list[_Seen]) -> list[dict[str, Any]]:
-        found: dict[tuple[str, str], list[_Seen]] = {}
+        found: dict[tuple[str, str, str], list[_Seen]] = {}
         for each in seen:
-            found.setdefault((each.combination.target, each.combination.query), []).append(each)
+            key = each.combination.target, each.combination.query, each.combination.statistic
+            found.setdefault(key, []).append(each)
         return [
             {
                 "target": target,
                 "name": name,
+                "statistic": statistic,
                 "counts": Counter(each.state for each in own),
                 "oldest": max(filter(None, map(self._age, own)), default=None),
             }
-            for (target, name), own in found.items()
+            for (target, name, statistic), own in found.items()
         ]
 
     def _age(self, seen: _Seen) -> float | None:
         last = seen.record.last_success_at
-        return None if last is None else self._clock.time() - last
+        return None if last is None or seen.state == "unsupported" else self._clock.time() - last
 
     def _list(self, key: str, entry: Entry) -> dict[str, Any]:
         listed_at = entry.last_success_at
@@ -238,22 +278,29 @@ class StatusPage:
             "failure": entry.failure,
         }
 
-    def _row(self, seen: _Seen, plan: TargetPlan) -> dict[str, Any]:
-        today = calendar.today(self._clock.time(), plan.target.timezone)
-        cells = [seen.record.cells.get(today - timedelta(days=age)) for age in range(OLDEST_AGE - 1, -1, -1)]
+    def _row(self, seen: _Seen, target: Target) -> dict[str, Any]:
+        statistic = STATISTICS[seen.combination.statistic]
+        drawn = [statistic.names.index(name) for name in statistic.drawn]
+        today = calendar.today(self._clock.time(), target.timezone)
+        may_show = {} if seen.record.is_withheld else seen.record.cells
+        cells = [may_show.get(today - timedelta(days=age)) for age in range(OLDEST_AGE - 1, -1, -1)]
         totals: list[Totals | None] = [cell.totals if cell else None for cell in cells]
         known = [each for each in totals if each is not None]
-        top = max((each.opens for each in known), default=0)
+        top = max((each[place] for each in known for place in drawn), default=0)
         return {
             "combination": seen.combination,
             "state": seen.state,
             "age": self._age(seen),
             "failure": seen.record.failure,
+            "is_withheld": seen.record.is_withheld and seen.state != "unsupported",
             "today": totals[-1],
+            "places": dict.fromkeys((0, *drawn)),
             "days": len(known),
             "top": top,
-            "opens": list(sparkline.lines([each and each.opens for each in totals], top)),
-            "clicks": list(sparkline.lines([each and each.clicks for each in totals], top)),
+            "lines": [
+                list(sparkline.lines([None if each is None else each[place] for each in totals], top))
+                for place in drawn
+            ],
         }
 
 
@@ -270,6 +317,11 @@ def _moment(at: float) -> str:
 
 def _pairs(filters: Filters) -> list[tuple[str, str]]:
     return [(key, value) for key, value in zip(FILTER_KEYS, filters, strict=True) if value]
+
+
+def _share(rate: float, limiter: Limiter) -> str:
+    """Return a rate as percent of what the limiter allows at most."""
+    return f"{min(rate / limiter.configured_per_minute, 1) * 100:.1f}"
 
 
 def _rate(per_minute: float) -> str:

@@ -16,12 +16,12 @@ from structlog.testing import capture_logs
 from exporter.collector.loop import Collector
 from exporter.directmail.client import Client, open_session
 from exporter.directmail.credentials import Credentials
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import Limiters
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.clock import ScriptedClock, settle
 from tests.support.tasks import running
-from tests.support.worlds import World, make_config
+from tests.support.worlds import World, make_config, make_outages
 
 BAD, GOOD = "s0@example.com", "s1@example.com"
 TOKEN = "CanaryToken"
@@ -79,7 +79,8 @@ async def bench(
             if reason is not None:
                 made.reasons[reason] += 1
 
-        limiter = Limiter(30, clock)
+        limiters = Limiters(30, clock)
+        limiter = limiters.of(world.collector.plan.action)
         acquire = limiter.acquire
 
         async def acquire_and_count() -> None:
@@ -87,14 +88,14 @@ async def bench(
             made.open_calls += 1
 
         limiter.acquire = acquire_and_count  # type: ignore[method-assign]
-        client = Client(session, url, FixedKeys(), limiter, clock, timeout=patience, page_size=100, observe=observe)
+        client = Client(session, url, FixedKeys(), limiters, clock, timeout=patience, page_size=100, observe=observe)
         world.limiter = limiter
         world.collector = Collector(
             world.collector.plan,
             client,
-            limiter,
             world.store,
             clock,
+            make_outages(clock, lambda: 2),
             changed=world.publisher.refresh,
             replan=world._replan,
         )
@@ -175,12 +176,12 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
             each.api.faults.clear()
             await each.advance(700, step=10)
             assert await each.windows(BAD) == {"today"}, "back at the first success"
-    told = [line for line in lines if line["log_level"] in ("warning", "info")]
+    told = [line for line in lines if line["log_level"] in ("warning", "info") and line["event"] != "window complete"]
     lost, back = told
     assert (lost["event"], lost["reason"], back["event"]) == (
-        "combination is lost",
+        "query combination failing",
         reason,
-        "combination is back",
+        "query combination recovered",
     )
     assert lost["combination"] == f"account_name={BAD}"
     if fault in ("throttle", "error", "http_503", "bad_signature", "expired", "forbidden", "unknown_sender"):
@@ -206,7 +207,7 @@ async def test_the_log_tells_what_to_do(fault: str, advice: str) -> None:
     with capture_logs() as lines:
         async with bench(for_bad(fault)) as each, running(each.world.collector.run()):
             await each.advance(120)
-    (lost,) = [line for line in lines if line["event"] == "combination is lost"]
+    (lost,) = [line for line in lines if line["event"] == "query combination failing"]
     assert advice in lost["advice"]
 
 

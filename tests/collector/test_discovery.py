@@ -18,6 +18,7 @@ from exporter.directmail.listing import LONGEST_VALUE, OPERATIONS, Listed, Opera
 from exporter.store.discovered_values import Catalogue
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
+from tests.support.worlds import make_outages
 
 HOUR, MINUTE = 3600.0, 60.0
 TAGS, SENDERS = "QueryTagByParam", "QueryMailAddressByParam"
@@ -56,12 +57,13 @@ class World:
             self.api,  # type: ignore[arg-type]
             self.catalogue,
             self.clock,
+            make_outages(self.clock, lambda: len(keys or (1, 2)) + 5),
             listed=self._listed,
             rng=random.Random(1),
         )
-        self.discovery.follow(keys or ("tag_name", "account_name"), HOUR)
+        self.discovery.follow(dict.fromkeys(keys or ("tag_name", "account_name"), HOUR))
 
-    async def _listed(self) -> None:
+    async def _listed(self, key: str, found: Listed, asked_at: float) -> None:
         self.told += 1
 
     def known(self, key: str = "tag_name") -> str:
@@ -113,10 +115,10 @@ class TestFailure:
                 world.api.fails = lambda action: None
                 await world.clock.advance(2 * HOUR)
         lost, back = lines
-        assert (lost["event"], lost["log_level"]) == ("discovery is lost, what is known stays", "warning")
+        assert (lost["event"], lost["log_level"]) == ("discovery failing; keeping the known values", "warning")
         assert (lost["action"], lost["known"], lost["code"], lost["request_id"]) == (TAGS, 2, "NoPermission", "R-1")
         assert lost["advice"] == "Attach a policy."
-        assert back["event"] == "discovery is back"
+        assert back["event"] == "discovery recovered"
 
     async def test_it_is_tried_again_before_long_and_less_and_less_often(self) -> None:
         world = World("tag_name")
@@ -174,7 +176,7 @@ class TestReload:
         world = World("tag_name")
         async with running(world.discovery.run()):
             await world.clock.advance(10 * MINUTE)
-            world.discovery.follow(("tag_name", "account_name"), HOUR)
+            world.discovery.follow(dict.fromkeys(("tag_name", "account_name"), HOUR))
             await world.clock.advance(1)
         assert [action for _, action in world.api.asked] == [TAGS, SENDERS]
 
@@ -182,7 +184,7 @@ class TestReload:
         world = World()
         async with running(world.discovery.run()):
             await world.clock.advance(0.1)
-            world.discovery.follow(("tag_name",), HOUR)  # while the first list is on its way
+            world.discovery.follow(dict.fromkeys(("tag_name",), HOUR))  # while the first list is on its way
             await world.clock.advance(5 * HOUR)
         assert world.times(SENDERS) == []
         assert len(world.times(TAGS)) > 3
@@ -191,7 +193,7 @@ class TestReload:
         world = World("tag_name")
         async with running(world.discovery.run()):
             await world.clock.advance(0.1)
-            world.discovery.follow((), HOUR)
+            world.discovery.follow(dict.fromkeys((), HOUR))
             await world.clock.advance(5 * HOUR)
         assert len(world.times()) == 1
         assert world.discovery.untried() == 0
@@ -200,7 +202,7 @@ class TestReload:
         world = World("tag_name")
         async with running(world.discovery.run()):
             await world.clock.advance(1)
-            world.discovery.follow(("tag_name",), MINUTE)
+            world.discovery.follow(dict.fromkeys(("tag_name",), MINUTE))
             await world.clock.advance(1.2 * MINUTE)
         assert len(world.times()) == 2
 

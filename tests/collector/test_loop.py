@@ -218,14 +218,14 @@ class TestStaleness:
                 await clock.advance(HOUR)
                 state["down"] = False
                 await clock.advance(HOUR)
-        lost, back = lines
+        lost, back = [line for line in lines if line["event"] != "window complete"]
         assert (lost["event"], lost["reason"], lost["code"], lost["request_id"]) == (
-            "combination is lost",
+            "target failing",
             "server",
             "InternalError",
             "R-1",
         )
-        assert back["event"] == "combination is back"
+        assert back["event"] == "target recovered"
 
 
 class TestADayThatLosesItsMail:
@@ -255,7 +255,7 @@ class TestADayThatLosesItsMail:
     async def test_one_empty_answer_between_good_ones_changes_nothing(self) -> None:
         each, shown, lines = await self.polled(40, 0, 40, 41)
         assert shown == [160, 160, 164, 164]
-        assert each.store.get(each.combinations[0].key).counted.emails == 4
+        assert each.store.get(each.combinations[0].key).counted[0] == 4
         assert [line["event"] for line in lines] == [
             "a day with mail has none now; requesting it once more before that is shown"
         ]
@@ -269,7 +269,7 @@ class TestADayThatLosesItsMail:
     async def test_an_api_that_has_the_mail_every_other_time_is_logged_once(self) -> None:
         each, shown, lines = await self.polled(40, 0, 40, 0, 40, 0, 40, 0, 40)
         assert set(shown) == {160}
-        assert each.store.get(each.combinations[0].key).counted.emails == 0
+        assert each.store.get(each.combinations[0].key).counted[0] == 0
         assert len(lines) == 1
 
     async def test_while_it_is_requested_again_it_is_due(self) -> None:
@@ -316,14 +316,14 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
         await clock.advance(HOUR)
         shown = await each.shown()
     of_sender = {key[0] for key in shown if key[1]}
-    assert of_sender == {"directmail_query_success", "directmail_query_stale"}
+    assert of_sender == {"directmail_query_success", "directmail_query_stale", "directmail_query_supported"}
 
 
 @pytest.mark.parametrize(
     ("fails_on", "told"),
     [
-        pytest.param("every-day", ["combination is lost"] * 2, id="a-key-that-is-refused-is-a-line-a-combination"),
-        pytest.param("yesterday", ["day could not be read"] * 2, id="a-day-that-fails-alone-is-told"),
+        pytest.param("every-day", ["target failing"], id="a-key-that-is-refused-is-one-line"),
+        pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-told"),
     ],
 )
 async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, told: list[str]) -> None:
@@ -335,7 +335,7 @@ async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, told:
     with capture_logs() as lines:
         async with running(each.collector.run()):
             await clock.advance(HOUR)
-    assert [line["event"] for line in lines] == told
+    assert [line["event"] for line in lines if line["event"] != "window complete"] == told
 
 
 async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> None:
@@ -405,12 +405,10 @@ async def test_observed_counters_are_exact_across_midnight() -> None:
     async with running(each.collector.run()):
         await clock.advance(2 * MINUTE)
         record = each.store.get(each.combinations[0].key)
-        begun_at = record.cells[date(2026, 4, 22)].totals.unique_opens
+        begun_at = record.cells[date(2026, 4, 22)].totals[2]
         await clock.advance(24 * HOUR)
-        observed = record.observed.unique_opens
-    yesterday, today = (
-        each.api.answered[each.combinations[0].filters, date(2026, 4, day)].unique_opens for day in (22, 23)
-    )
+        observed = record.observed[2]
+    yesterday, today = (each.api.answered[each.combinations[0].filters, date(2026, 4, day)][2] for day in (22, 23))
     # Yesterday was read again after its end, when `rising` had gone on growing.
     assert observed == yesterday - begun_at + today
 
@@ -456,7 +454,7 @@ async def test_a_read_that_comes_back_after_its_combination_left_is_kept_and_ask
     whole = each.collector.plan
     async with running(each.collector.run()):
         await clock.advance(0.5)
-        await each.collector.follow(target_plan.make(each.config, whole.target, whole.combinations[1:]))
+        await each.collector.follow(target_plan.make(each.config, whole.target, "engagement", whole.combinations[1:]))
         await clock.advance(20 * MINUTE)
     asked = Counter(filters.account_name for _, filters, _ in each.api.asked)
     assert asked["s0@example.com"] == 1

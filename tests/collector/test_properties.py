@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, ServerError
-from exporter.directmail.model import Filters, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.calendar import window_days
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
@@ -22,7 +23,7 @@ FIELDS = dict(
             "directmail_track_clicks",
             "directmail_track_unique_clicks",
         ),
-        Totals._fields,
+        Engagement._fields,
         strict=True,
     )
 )

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from exporter.clock import SystemClock
 from exporter.commands.history_export import DAY_ROWS, Backfill, Progress
-from exporter.directmail.model import Totals
+from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
@@ -68,7 +68,7 @@ async def test_each_day_has_its_windows_and_its_own_counts(tmp_path: Path) -> No
 
 
 def test_the_days_own_metrics_are_the_five_counts() -> None:
-    assert [row.name for row in DAY_ROWS] == [f"directmail_track_day_{field}" for field in Totals._fields]
+    assert [row.name for row in DAY_ROWS] == [f"directmail_track_day_{field}" for field in Engagement._fields]
 
 
 async def test_what_is_in_the_state_file_is_not_asked_again(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_a_day_that_was_not_read_after_its_end_is_left_out(tmp_path: Path)
         state = StateFile(tmp_path / "state.db", store, SystemClock())
         await state.open()
         (key,) = store.keys()
-        half = Cell(Totals(5, 4, 3, 2, 1), None, api.traffic.day_start(yesterday) + 3600)
+        half = Cell(Engagement(5, 4, 3, 2, 1), None, api.traffic.day_start(yesterday) + 3600)
         store.put(key, yesterday, half, day_start=0.0)
         await state.close()
         api.faults.append(Fault("forbidden", where={"StartTime": yesterday.isoformat()}))

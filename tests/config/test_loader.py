@@ -158,6 +158,35 @@ BROKEN = [
     pytest.param(query("account_name: ''"), f"{Q}.account_name", "leave the key out", id="empty-value"),
     pytest.param(query("account_name: [a@x.com, a@x.com]"), f"{Q}.account_name[1]", "listed twice", id="value-twice"),
     pytest.param(query("dedicated_ip_pool_id: 12"), f"{Q}.dedicated_ip_pool_id", "quote it: '12'", id="value-no-text"),
+    pytest.param(query("domain: [a.com, '']"), f"{Q}.domain[1]", "leave the key out", id="empty-domain"),
+    pytest.param(query("domain: 12.5"), f"{Q}.domain", "quote it: '12.5'", id="domain-no-text"),
+    pytest.param(query("statistics: []"), f"{Q}.statistics", "is an empty list", id="no-statistics"),
+    pytest.param(query("statistics:"), f"{Q}.statistics", "has no value", id="statistics-empty"),
+    pytest.param(
+        query("statistics: [engagement, opens]"),
+        f"{Q}.statistics[1]",
+        "'opens' is not a statistic; write one or more of engagement, delivery",
+        id="unknown-statistic",
+    ),
+    pytest.param(query("statistics: Delivery"), f"{Q}.statistics", "is not a statistic", id="statistic-in-capitals"),
+    pytest.param(
+        query("statistics: {delivery: true}"), f"{Q}.statistics", "is not a statistic", id="statistics-as-block"
+    ),
+    pytest.param(
+        query("statistics: [delivery, delivery]"), f"{Q}.statistics[1]", "is listed twice", id="statistic-twice"
+    ),
+    pytest.param(
+        query("config_set_id: set-1\n        statistics: [engagement, delivery]"),
+        f"{Q}.config_set_id",
+        "is not a filter of the statistic delivery; remove it, or remove delivery from",
+        id="filter-that-a-statistic-does-not-know",
+    ),
+    pytest.param(
+        target("labels: {domain: x}"), f"{T}.labels.domain", "'domain' is a label that", id="label-of-a-filter"
+    ),
+    pytest.param(
+        target("labels: {statistic: x}"), f"{T}.labels.statistic", "'statistic' is a label that", id="label-of-health"
+    ),
     pytest.param(query("exclude: [{esp: others}]"), f"{Q}.exclude[0].esp", "does not ask for", id="exclude-of-nothing"),
     pytest.param(
         query("account_name: a\n        exclude: [{account_name: a}]"),
@@ -233,6 +262,8 @@ BROKEN = [
         id="exclude-of-nothing-beside-discovery",
     ),
     pytest.param(top("discovery_interval: 30s"), "discovery_interval", "write 1m or more", id="discovery-too-often"),
+    pytest.param(top("account_interval: 30s"), "account_interval", "write 1m or more", id="account-too-often"),
+    pytest.param(top("domains_interval:"), "domains_interval", "has no value", id="domains-without-interval"),
     pytest.param(top("windows: []"), "windows", "is an empty list", id="no-windows"),
     pytest.param(top("windows: [31d]"), "windows[0]", "'31d' is not a window", id="window-too-long"),
     pytest.param(top("windows: [0d]"), "windows[0]", "'0d' is not a window", id="window-of-nothing"),
@@ -379,11 +410,13 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (sound.poll_interval, sound.windows) == (None, ("today", "yesterday", "7d", "30d"))
     assert (sound.refresh.recent, sound.refresh.older) == (3600, 12 * 3600)
     assert (sound.stale_after, sound.state_file, sound.max_series, sound.reported_rates) == (None, None, 100_000, False)
+    assert (sound.discovery_interval, sound.account_interval, sound.domains_interval) == (3600, None, None)
     (shop,) = sound.targets
     assert (shop.rate_limit_per_minute, shop.timeout, shop.page_size) == (30, 10, 100)
     assert shop.timezone == ZoneInfo("Asia/Shanghai")
     assert shop.credentials.type == "environment"
     assert shop.endpoint == "https://dm.us-east-1.aliyuncs.com"
+    assert [query.statistics for query in shop.queries] == [("engagement",)]
 
 
 @pytest.mark.parametrize(
@@ -542,6 +575,8 @@ class TestExample:
             "state_file",
             "max_series",
             "discovery_interval",
+            "account_interval",
+            "domains_interval",
             "reported_rates",
         ):
             assert getattr(sound, field) == getattr(plain, field)

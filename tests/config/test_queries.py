@@ -4,6 +4,7 @@ import pytest
 
 from exporter.config import loader
 from exporter.config.checking import MOST_PROBLEMS, ConfigError
+from exporter.config.queries import FILTER_KEYS
 from exporter.plan import validation
 
 HEAD = "targets:\n  - name: shop\n    region: us-east-1\n    queries:\n"
@@ -60,12 +61,80 @@ class TestBlocks:
         ]
 
 
+class TestStatistics:
+    """What is requested about a query's combinations."""
+
+    def wanted(self, *lines: str) -> tuple[str, ...]:
+        """Return what the target of queries that are written like this is polled for."""
+        sound, problems = loader.parse(HEAD + "".join(f"      - {{{line}}}\n" for line in lines))
+        assert problems == ()
+        assert sound is not None
+        assert validation.problems(sound) == ()
+        return sound.targets[0].statistics
+
+    @pytest.mark.parametrize(
+        ("written", "wanted"),
+        [
+            pytest.param("", ("engagement",), id="default"),
+            pytest.param(", statistics: delivery", ("delivery",), id="lone"),
+            pytest.param(", statistics: [delivery, engagement]", ("engagement", "delivery"), id="both"),
+        ],
+    )
+    def test_a_target_is_polled_for_what_its_queries_name(self, written: str, wanted: tuple[str, ...]) -> None:
+        assert self.wanted(f"name: q{written}") == wanted
+
+    def test_queries_may_differ_and_each_has_its_own(self) -> None:
+        queries = ("name: q, account_name: a@x.com, statistics: [delivery]", "name: r")
+        assert self.wanted(*queries) == ("engagement", "delivery")
+        sound, _ = loader.parse(HEAD + "".join(f"      - {{{line}}}\n" for line in queries))
+        assert sound is not None
+        assert [query.statistics for query in sound.targets[0].queries] == [("delivery",), ("engagement",)]
+
+    @pytest.mark.parametrize("key", [key for key in FILTER_KEYS if key not in ("tag_name", "esp", "config_set_id")])
+    def test_delivery_knows_every_filter_but_one(self, key: str) -> None:
+        assert self.wanted(f"name: q, {key}: a, statistics: delivery") == ("delivery",)
+
+    def test_a_combination_may_be_in_one_query_of_each_statistic(self) -> None:
+        assert self.wanted("name: q", "name: r, statistics: delivery") == ("engagement", "delivery")
+        (problem,) = found(HEAD + "      - {name: q}\n      - {name: r, statistics: [delivery, engagement]}\n")
+        assert problem.startswith("targets[0].queries[1]: the combination (no filter) is in query 'q'")
+
+    @pytest.mark.parametrize(
+        "value", [pytest.param("set-1", id="given"), pytest.param("{discover: true}", id="discovered")]
+    )
+    @pytest.mark.parametrize(
+        "statistics", [pytest.param("delivery", id="alone"), pytest.param("[engagement, delivery]", id="both")]
+    )
+    def test_a_filter_that_a_statistic_does_not_know_is_an_error_with_its_place(
+        self, statistics: str, value: str
+    ) -> None:
+        (problem,) = found(HEAD + f"      - {{name: q, config_set_id: {value}, statistics: {statistics}}}\n")
+        assert problem == (
+            "targets[0].queries[0].config_set_id: is not a filter of the statistic delivery; remove it, or remove "
+            "delivery from this query's statistics"
+        )
+
+    def test_it_is_reported_beside_every_other_mistake_of_the_query(self) -> None:
+        """Whatever is wrong with the statistics themselves, too."""
+        line = "config_set_id: [a, a], esp: aol.com, tag_name: x, statistics: [delivery, [], openings, delivery, 5]"
+        assert [
+            problem.split(": ")[0].removeprefix("targets[0].queries[0].")
+            for problem in found(f"{HEAD}      - {{name: q, {line}}}\n")
+        ] == [
+            "tag_name",
+            "config_set_id",
+            "esp",
+            "config_set_id[1]",
+            *(f"statistics[{index}]" for index in (1, 2, 3, 4)),
+        ]
+
+
 @pytest.mark.parametrize("name", ["by-sender", "2nd", "a", "_", "news_2026-04"])
 def test_a_name_has_letters_digits_and_both_lines(name: str) -> None:
     assert found(f"targets: [{{name: {name}, region: us-east-1, queries: [{{name: {name}}}]}}]") == []
 
 
-@pytest.mark.parametrize("key", ["account_name", "dedicated_ip", "config_set_id"])
+@pytest.mark.parametrize("key", ["account_name", "domain", "dedicated_ip", "config_set_id"])
 def test_a_star_is_answered_with_discovery(key: str) -> None:
     (problem,) = found(HEAD + f"      - {{name: all, {key}: ['*']}}\n")
     assert problem.startswith(f"targets[0].queries[0].{key}[0]: '*' is not a value; write {{discover: true}}")

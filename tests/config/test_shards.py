@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.app import App, Options
@@ -18,7 +18,7 @@ from exporter.config import loader
 from exporter.config.checking import ConfigError
 from exporter.config.model import Config
 from exporter.config.shards import WHOLE, NoOrdinal, Shard, divide, owner, parse
-from exporter.plan import cardinality, validation
+from exporter.plan import cardinality, target_plan, validation
 from exporter.plan.validation import load
 from tests.support.processes import get, program, started, until
 from tests.support.programs import KEYS, simulator
@@ -42,12 +42,13 @@ def targets(*wanted: str, head: str = "", endpoint: str = "http://127.0.0.1:9") 
 
 
 def sound(text: str) -> Config:
-    settings, problems = loader.parse(text)
-    assert settings is not None
+    config, problems = loader.parse(text)
+    assert config is not None
     assert problems == ()
-    return settings
+    return config
 
 
+@settings(deadline=None)
 @given(names, st.integers(1, 12))
 def test_every_target_has_one_shard_and_no_other(wanted: list[str], count: int) -> None:
     all_of_them = [Named(name) for name in wanted]
@@ -56,6 +57,7 @@ def test_every_target_has_one_shard_and_no_other(wanted: list[str], count: int) 
     assert tuple(parts) == divide(all_of_them, count)
 
 
+@settings(deadline=None)
 @given(names, st.integers(1, 12))
 def test_one_shard_more_takes_targets_and_moves_none_between_the_others(wanted: list[str], count: int) -> None:
     for name in wanted:
@@ -74,6 +76,7 @@ def test_shards_have_about_equal_parts(count: int) -> None:
     assert max(sizes) < 1.2 * len(NAMES) / count
 
 
+@settings(deadline=None)
 @given(names, st.integers(1, 12), st.randoms())
 def test_neither_order_nor_neighbours_move_a_target(wanted: list[str], count: int, random: object) -> None:
     before = {name: owner(name, count) for name in wanted}
@@ -168,29 +171,46 @@ def test_every_shard_tells_the_mistakes_of_all(tmp_path: Path) -> None:
 
 
 def test_max_series_is_of_one_process_and_all_shards_refuse_together() -> None:
-    settings = sound(targets(*NAMES[:9], head="max_series: 300"))
-    parts = divide(settings.targets, 3)
+    config = sound(targets(*NAMES[:9], head="max_series: 300"))
+    parts = divide(config.targets, 3)
     largest = max(range(3), key=lambda index: len(parts[index]))
-    series = cardinality.exposed_by(settings, parts[largest])
-    fits = replace(settings, max_series=series)
+    series = cardinality.of_targets(config, parts[largest])
+    fits = replace(config, max_series=series)
     assert validation.problems(fits, 3) == ()
     assert [problem.place for problem in validation.problems(fits, 1)] == ["max_series"]
-    (problem,) = validation.problems(replace(settings, max_series=series - 1), 3)
+    (problem,) = validation.problems(replace(config, max_series=series - 1), 3)
     assert problem.text.startswith(f"the queries of shard {largest}/3 would expose {series} series")
 
 
 def test_the_check_shows_the_part_and_the_whole() -> None:
-    settings = sound(targets("shop", "billing", "news"))
-    lines = check.report(settings, Shard(1, 3)).splitlines()
+    config = sound(targets("shop", "billing", "news"))
+    lines = check.report(config, Shard(1, 3)).splitlines()
     table = {line[:10]: line.split()[-5:] for line in lines[1:5]}
     assert lines[0].split() == ["targets", "combinations", "series", "calls", "a", "minute"]
     assert [lines[row].split()[2] for row in (1, 2, 3)] == ["0", "2", "1"]
     assert lines[2].endswith("<- this one")
-    assert table["all shards"][1:4] == ["3", "6", str(cardinality.exposed_by(settings, settings.targets))]
+    assert table["all shards"][1:4] == ["3", "6", str(cardinality.of_targets(config, config.targets))]
     assert [line for line in lines if line.startswith("target ")] == [
         f"target {name}: http://127.0.0.1:9, days begin in Asia/Shanghai" for name in ("billing", "news")
     ]
-    assert "No target falls to this shard" in check.report(settings, Shard(0, 3))
+    assert "No target falls to this shard" in check.report(config, Shard(0, 3))
+
+
+def test_the_check_counts_every_statistic_of_a_target() -> None:
+    text = targets("shop", "billing", "news")
+    both = sound(
+        text.replace("product@mail.example.com]", "product@mail.example.com], statistics: [engagement, delivery]")
+    )
+    lines = check.report(both, Shard(2, 3)).splitlines()
+    (whole,) = [line.split() for line in lines if line.startswith("all shards")]
+    engagement, delivery, bounds = 2 * 10 + 5 + 4, 2 * 7 + 4 + 4, 2 * 2
+    calls = sum(plan.requests_per_minute for plan in target_plan.make_all(both))
+    assert whole[2:] == ["3", "12", str(3 * (2 * (engagement + delivery) + bounds)), f"{calls:.1f}"]
+    assert [line for line in lines if re.match("  [a-z]+ ", line)] == [
+        "  engagement (GetTrackList):",
+        "  delivery (SenderStatisticsByTagNameAndBatchID):",
+    ]
+    assert lines.count("    query by_sender: 2 combinations") == 2
 
 
 def test_backfill_and_doctor_take_the_part_of_their_shard(tmp_path: Path) -> None:

@@ -8,18 +8,33 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.directmail.answers import COUNTS, LARGEST, RATES, page, summed
+from exporter.directmail.answers import LARGEST, page, summed
 from exporter.directmail.decoding import decode, request_id_of
 from exporter.directmail.errors import ParseError
-from exporter.directmail.model import RateSums, Totals
+from exporter.directmail.statistics.delivery import DELIVERY, Delivery
+from exporter.directmail.statistics.engagement import ENGAGEMENT, Engagement
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
+from tests.support.engagement import COUNTS, RATES
+
+ALL = pytest.mark.parametrize("statistic", STATISTICS.values(), ids=STATISTICS)
+EACH_FIELD = pytest.mark.parametrize(
+    ("statistic", "field"),
+    [
+        pytest.param(statistic, field, id=f"{name}-{field}")
+        for name, statistic in STATISTICS.items()
+        for field in statistic.fields
+    ],
+)
 
 
-def row(**fields: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(COUNTS, "0"), **dict.fromkeys(RATES, "0"), **fields}
+def row(statistic: Statistic = ENGAGEMENT, **fields: Any) -> dict[str, Any]:
+    rates = [rate.field for rate in statistic.rates.values()]
+    return {**dict.fromkeys(statistic.fields, "0"), **dict.fromkeys(rates, "0"), **fields}
 
 
-def read(*rows: Any) -> tuple[Totals, RateSums]:
-    return summed(page({"data": {"stat": list(rows)}}, "R-1").rows, "R-1")
+def read(*rows: Any, statistic: Statistic = ENGAGEMENT) -> tuple[Totals, RateSums]:
+    return summed(statistic, page(statistic, {"data": {"stat": list(rows)}}, "R-1").rows, "R-1")
 
 
 class TestCounts:
@@ -75,24 +90,28 @@ class TestCounts:
             pytest.param({"a": 1}, id="object"),
         ],
     )
-    @pytest.mark.parametrize("field", COUNTS)
-    def test_what_is_no_count_is_an_error_that_names_field_and_request(self, field: str, written: object) -> None:
+    @EACH_FIELD
+    def test_what_is_no_count_is_an_error_that_names_field_and_request(
+        self, statistic: Statistic, field: str, written: object
+    ) -> None:
         with pytest.raises(ParseError, match=field) as caught:
-            read(row(), row(**{field: written}))
+            read(row(statistic), row(statistic, **{field: written}), statistic=statistic)
         assert caught.value.request_id == "R-1"
         assert len(str(caught.value)) < 120
 
-    @pytest.mark.parametrize("field", COUNTS)
-    def test_a_missing_count_is_named(self, field: str) -> None:
-        fields = row()
+    @EACH_FIELD
+    def test_a_missing_count_is_an_error_that_names_field_and_request(self, statistic: Statistic, field: str) -> None:
+        fields = row(statistic)
         del fields[field]
-        with pytest.raises(ParseError, match=f"has no {field}"):
-            read(fields)
+        with pytest.raises(ParseError, match=f"has no {field}") as caught:
+            read(fields, statistic=statistic)
+        assert caught.value.request_id == "R-1"
 
     @pytest.mark.parametrize("blank", [pytest.param(None, id="null"), pytest.param("", id="empty")])
-    def test_a_row_of_blanks_only_is_not_a_row_of_zeros(self, blank: object) -> None:
-        with pytest.raises(ParseError, match="TotalNumber and the others are empty"):
-            read(row(**dict.fromkeys(COUNTS, blank)))
+    @ALL
+    def test_a_row_of_blanks_only_is_not_a_row_of_zeros(self, statistic: Statistic, blank: object) -> None:
+        with pytest.raises(ParseError, match=f"{statistic.fields[0]} and the others are empty"):
+            read(row(statistic, **dict.fromkeys(statistic.fields, blank)), statistic=statistic)
 
     def test_rows_add_up_field_by_field(self) -> None:
         first = row(
@@ -102,10 +121,10 @@ class TestCounts:
             RcptClickCount=9,
             RcptUniqueClickCount="7",
         )
-        assert read(first, row(TotalNumber=1), first)[0] == Totals(2001, 100, 80, 18, 14)
+        assert read(first, row(TotalNumber=1), first)[0] == Engagement(2001, 100, 80, 18, 14)
 
     def test_more_unique_than_total_is_passed_on(self) -> None:
-        assert read(row(RcptOpenCount=1, RcptUniqueOpenCount=5))[0] == Totals(0, 1, 5, 0, 0)
+        assert read(row(RcptOpenCount=1, RcptUniqueOpenCount=5))[0] == Engagement(0, 1, 5, 0, 0)
 
     def test_a_sum_that_a_float_cannot_hold_is_an_error(self) -> None:
         with pytest.raises(ParseError, match="TotalNumber adds up"):
@@ -115,7 +134,7 @@ class TestCounts:
         text = json.dumps({"data": {"stat": [row()]}}).replace(
             '"TotalNumber": "0"', '"TotalNumber": "1", "TotalNumber": "2"'
         )
-        assert summed(page(decode(text), "").rows, "")[0].emails == 2
+        assert summed(ENGAGEMENT, page(ENGAGEMENT, decode(text), "").rows, "")[0].emails == 2
 
 
 class TestRates:
@@ -145,17 +164,55 @@ class TestRates:
         self, written: object, rate: float | None
     ) -> None:
         rates = read(row(TotalNumber=10, RcptOpenRate=written), row(TotalNumber=30, RcptOpenRate="1"))[1]
-        assert rates.open_rate == (None if rate is None else rate * 10 + 30)
-        assert rates.click_rate == 0.0
+        assert rates == (None if rate is None else rate * 10 + 30, 0.0, 0.0, 0.0)
 
     def test_the_unreadable_rate_of_no_mails_spoils_nothing(self) -> None:
         rates = read(row(TotalNumber=0, RcptClickRate="-"), row(TotalNumber=2, RcptClickRate="50"))[1]
-        assert rates.click_rate == 100.0
+        assert rates == (0.0, 0.0, 100.0, 0.0)
 
     def test_a_missing_rate_is_absent(self) -> None:
         fields = row(TotalNumber=1)
         del fields["RcptUniqueOpenRate"]
-        assert read(fields)[1] == RateSums(0.0, None, 0.0, 0.0)
+        assert read(fields)[1] == (0.0, None, 0.0, 0.0)
+
+
+class TestDelivery:
+    """What became of the requested mail."""
+
+    def test_the_counts_are_where_the_api_has_them(self) -> None:
+        sent = row(DELIVERY, requestCount="1,234", successCount="1200", faildCount="30", unavailableCount=4)
+        assert read(sent, statistic=DELIVERY) == (Delivery(requested=1234, delivered=1200, failed=30, invalid=4), ())
+        assert read(sent, sent, statistic=DELIVERY)[0] == Delivery(2468, 2400, 60, 8)
+
+    def test_the_right_spelling_of_failed_is_not_the_apis(self) -> None:
+        fields = row(DELIVERY, requestCount="9", failedCount="9")
+        assert read(fields, statistic=DELIVERY)[0] == Delivery(9, 0, 0, 0)
+        del fields["faildCount"]
+        with pytest.raises(ParseError, match="has no faildCount"):
+            read(fields, statistic=DELIVERY)
+
+    @pytest.mark.parametrize(
+        "percents",
+        [
+            pytest.param({}, id="missing"),
+            pytest.param({"succeededPercent": "100.00%", "unavailablePercent": "0.00%"}, id="right"),
+            pytest.param({"succeededPercent": "271.83%", "unavailablePercent": "314.16%"}, id="wrong"),
+            pytest.param({"succeededPercent": "-", "unavailablePercent": ["many"]}, id="unreadable"),
+            pytest.param({"succeededPercent": -1, "unavailablePercent": None}, id="negative"),
+        ],
+    )
+    def test_percents_are_not_read(self, percents: dict[str, object]) -> None:
+        sent = row(DELIVERY, requestCount="40", successCount="40", **percents)
+        assert read(sent, statistic=DELIVERY) == (Delivery(40, 40, 0, 0), ())
+
+    def test_a_percent_never_stands_for_a_missing_count(self) -> None:
+        sent = row(DELIVERY, requestCount="40", succeededPercent="100.00%")
+        del sent["successCount"]
+        with pytest.raises(ParseError, match="has no successCount"):
+            read(sent, statistic=DELIVERY)
+
+    def test_more_delivered_than_requested_is_passed_on(self) -> None:
+        assert read(row(DELIVERY, requestCount="1", successCount="2"), statistic=DELIVERY)[0] == Delivery(1, 2, 0, 0)
 
 
 class TestPages:
@@ -173,13 +230,15 @@ class TestPages:
             pytest.param({"data": {"stat": [[]]}}, id="row a list"),
         ],
     )
-    def test_missing_is_never_zero(self, document: dict[str, Any]) -> None:
+    @ALL
+    def test_missing_is_never_zero(self, statistic: Statistic, document: dict[str, Any]) -> None:
         with pytest.raises(ParseError, match=r"data\.stat") as caught:
-            page(document, "R-2")
+            page(statistic, document, "R-2")
         assert caught.value.request_id == "R-2"
 
     def test_an_empty_list_is_a_real_zero(self) -> None:
-        assert read() == (Totals(0, 0, 0, 0, 0), RateSums(0.0, 0.0, 0.0, 0.0))
+        assert read() == (Engagement(0, 0, 0, 0, 0), (0.0, 0.0, 0.0, 0.0))
+        assert read(statistic=DELIVERY) == (Delivery(0, 0, 0, 0), ())
 
     @pytest.mark.parametrize(
         ("written", "number"),
@@ -196,7 +255,7 @@ class TestPages:
     )
     def test_a_page_number_that_makes_no_sense_is_a_missing_one(self, written: object, number: int | None) -> None:
         keys = ("PageNo", "PageSize", "Total", "TotalPages")
-        read_page = page({"data": {"stat": []}, **dict.fromkeys(keys, written)}, "")
+        read_page = page(ENGAGEMENT, {"data": {"stat": []}, **dict.fromkeys(keys, written)}, "")
         assert (read_page.number, read_page.size, read_page.total, read_page.pages) == (number,) * 4
 
 
@@ -212,8 +271,10 @@ trees = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
 )
-rows = st.dictionaries(st.sampled_from([*COUNTS, *RATES, "CreateTime"]), trees) | st.fixed_dictionaries(
-    dict.fromkeys([*COUNTS, *RATES], scalars)
+rows = (
+    st.dictionaries(st.sampled_from([*COUNTS, *RATES, *DELIVERY.fields, "CreateTime"]), trees)
+    | st.fixed_dictionaries(dict.fromkeys([*COUNTS, *RATES], scalars))
+    | st.fixed_dictionaries(dict.fromkeys(DELIVERY.fields, scalars))
 )
 documents = st.fixed_dictionaries(
     {},
@@ -225,14 +286,16 @@ documents = st.fixed_dictionaries(
 
 
 class TestAnything:
+    @ALL
     @given(document=documents)
     @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    def test_arbitrary_json_gives_counts_or_a_parse_error(self, document: dict[str, Any]) -> None:
+    def test_arbitrary_json_gives_counts_or_a_parse_error(self, statistic: Statistic, document: dict[str, Any]) -> None:
         try:
             decoded = decode(json.dumps(document))
-            totals, rates = summed(page(decoded, request_id_of(decoded, {})).rows, "")
+            totals, rates = summed(statistic, page(statistic, decoded, request_id_of(decoded, {})).rows, "")
         except ParseError:
             return
+        assert (len(totals), len(rates)) == (len(statistic.fields), len(statistic.rates))
         assert all(type(count) is int and 0 <= count <= LARGEST for count in totals)
         assert all(rate is None or math.isfinite(rate) for rate in rates)
 
@@ -242,7 +305,7 @@ class TestAnything:
         for field in (*COUNTS, *RATES, "CreateTime"):
             text = json.dumps({"data": {"stat": [row(**{field: "DEEP"})]}}).replace('"DEEP"', deep)
             try:
-                read_page = page(decode(text), "")
-                assert read_page == page(decode(text), "")
+                read_page = page(ENGAGEMENT, decode(text), "")
+                assert read_page == page(ENGAGEMENT, decode(text), "")
             except ParseError:
                 continue

@@ -15,7 +15,6 @@ import pytest
 from aiohttp import web
 
 from exporter.directmail import signing
-from exporter.directmail.answers import COUNTS, RATES
 from exporter.directmail.client import Answer, Client, _Request, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import (
@@ -29,16 +28,20 @@ from exporter.directmail.errors import (
     ServerError,
     Throttled,
 )
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import Limiter, Limiters
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.model import Filters, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import DELIVERY, Delivery
+from exporter.directmail.statistics.engagement import ENGAGEMENT, Engagement
 from exporter.directmail.transport import LARGEST_BODY
 from tests.support.clock import ScriptedClock
+from tests.support.engagement import COUNTS, RATES
 from tests.support.issuers import serving
 from tests.support.spellings import SPELLINGS
 
 KEY, SECRET, TOKEN = "LTAI4FAKEKEYID0001", "FakeSecretFakeSecretFakeSecret", "CAIS+FAKE/TOKEN=="
 DAY = date(2026, 4, 21)
+MISSING = "(missing)"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -61,6 +64,13 @@ def page(
         "data": {"stat": list(rows)},
         **more,
     }
+
+
+def outcome(**fields: str) -> dict[str, Any]:
+    """Return an answer about delivery with one row, of which fields may be missing."""
+    row = {**dict.fromkeys(DELIVERY.fields, "0"), "succeededPercent": "100.00%", **fields}
+    stat = [{name: value for name, value in row.items() if value != MISSING}]
+    return {"RequestId": "ONE", "TotalCount": 1, "data": {"stat": stat}}
 
 
 def reply(body: object, status: int = 200, **headers: str) -> Handler:
@@ -124,7 +134,7 @@ class Called:
     observed: list[tuple[str, str | None]]
 
     async def track(self, **filters: str) -> Answer:
-        return await self.client.track(Filters(**filters), DAY)
+        return await self.client.read(ENGAGEMENT, Filters(**filters), DAY)
 
     async def fails(self) -> DirectMailError:
         with pytest.raises(DirectMailError) as caught:
@@ -138,20 +148,20 @@ async def calling(
 ) -> AsyncIterator[Called]:
     """A client of the endpoint whose pauses take no time."""
     clock = ScriptedClock(skip_sleeps=True)
-    limiter, keys, observed = Limiter(600, clock), keys or Keys(), []
+    limiters, keys, observed = Limiters(600, clock), keys or Keys(), []
     async with open_session() as session:
         client = Client(
             session,
             endpoint,
             keys,
-            limiter,
+            limiters,
             clock,
             timeout=seconds,
             page_size=page_size,
             observe=lambda action, seconds, reason: observed.append((action, reason)),
             rng=random.Random(1),
         )
-        yield Called(client, clock, limiter, keys, observed)
+        yield Called(client, clock, limiters.of(ENGAGEMENT.action), keys, observed)
 
 
 @asynccontextmanager
@@ -215,7 +225,7 @@ class TestTheWire:
     async def test_a_question_is_a_signed_post_with_everything_in_the_query(self) -> None:
         async with asked(OK) as (called, api):
             answer = await called.track(account_name="test+a b*~@example.com", tag_name="标签/x&y", esp="gmail.com")
-        assert answer.totals == Totals(7, 0, 0, 0, 0)
+        assert answer.totals == Engagement(7, 0, 0, 0, 0)
         assert (answer.pages, answer.request_id) == (1, "PAGE-1")
         (request,) = api.seen
         assert (request.method, request.path, await request.read()) == ("POST", "/", b"")
@@ -234,6 +244,14 @@ class TestTheWire:
         assert request.headers["x-acs-version"] == "2015-11-23"
         assert request.headers["x-acs-date"] == "2026-04-22T10:15:30Z"
         assert verify(request)
+
+    @pytest.mark.parametrize("key", [key for key in Filters._fields if key != "config_set_id"])
+    async def test_both_statistics_send_a_filter_under_the_same_name(self, key: str) -> None:
+        async with asked(OK, reply(outcome())) as (called, api):
+            await called.track(**{key: "x"})
+            await called.client.read(DELIVERY, Filters(**{key: "x"}), DAY)
+        first, second = ({name for name, value in query.items() if value == "x"} for query in api.queries())
+        assert first == second == {key.title().replace("_", "")}
 
     async def test_the_escapes_go_out_as_they_were_signed(self) -> None:
         async with asked(OK) as (called, api):
@@ -407,6 +425,84 @@ class TestRetries:
             called.clock.jump(monotonic=60.0)
             await called.track()
             assert called.limiter.allowed_per_minute == 330
+
+
+class TestDelivery:
+    """Another statistic: another operation, with filters, an answer and a limiter of its own."""
+
+    async def test_a_request_has_the_filters_that_the_operation_knows_and_no_page(self) -> None:
+        filters = {
+            "account_name": "AccountName",
+            "tag_name": "TagName",
+            "domain": "Domain",
+            "esp": "Esp",
+            "dedicated_ip": "DedicatedIp",
+            "dedicated_ip_pool_id": "DedicatedIpPoolId",
+        }
+        async with asked(reply(outcome(requestCount="7", successCount="5", faildCount="2"))) as (called, api):
+            answer = await called.client.read(DELIVERY, Filters(**{key: f"a {key}" for key in filters}), DAY)
+        assert (answer.totals, answer.rates) == (Delivery(7, 5, 2, 0), ())
+        assert (answer.pages, answer.request_id) == (1, "ONE")
+        given = {name: f"a {key}" for key, name in filters.items()}
+        assert api.queries() == [{"StartTime": "2026-04-21", "EndTime": "2026-04-21", **given}]
+        (request,) = api.seen
+        assert request.headers["x-acs-action"] == "SenderStatisticsByTagNameAndBatchID"
+        assert verify(request)
+        assert called.observed == [("SenderStatisticsByTagNameAndBatchID", None)]
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            pytest.param({}, id="as-many-rows-as-it-says"),
+            pytest.param({"TotalCount": None}, id="no-total"),
+            pytest.param({"TotalCount": 0}, id="fewer"),
+            pytest.param({"TotalPages": 7, "PageNo": 3, "PageSize": 1, "Total": 70}, id="what-it-says-of-pages"),
+        ],
+    )
+    async def test_there_is_one_answer_and_no_further_page(self, more: dict[str, int]) -> None:
+        body = outcome(requestCount="7") | {"TotalCount": 2} | more
+        body["data"] = {"stat": body["data"]["stat"] * 2}
+        async with asked(reply(body), reply(outcome())) as (called, api):
+            answer = await called.client.read(DELIVERY, Filters(), DAY)
+        assert answer.totals == Delivery(14, 0, 0, 0)
+        assert len(api.seen) == 1
+
+    @pytest.mark.parametrize("rows", [0, 1, 2])
+    async def test_fewer_rows_than_the_answer_says_there_are_do_not_count(self, rows: int) -> None:
+        body = outcome(requestCount="7") | {"TotalCount": "3"}
+        body["data"] = {"stat": body["data"]["stat"] * rows}
+        async with asked(reply(body)) as (called, _):
+            with pytest.raises(ParseError, match=f"{rows} of 3 rows") as caught:
+                await called.client.read(DELIVERY, Filters(), DAY)
+        assert caught.value.request_id == "ONE"
+
+    async def test_an_empty_list_is_a_real_zero(self) -> None:
+        async with asked(reply({"RequestId": "ONE", "TotalCount": 0, "data": {"stat": []}})) as (called, _):
+            assert (await called.client.read(DELIVERY, Filters(), DAY)).totals == Delivery(0, 0, 0, 0)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            pytest.param({"faildCount": "-5"}, id="negative"),
+            pytest.param({"faildCount": "many"}, id="not-a-number"),
+            pytest.param({"faildCount": MISSING, "failedCount": "5"}, id="missing"),
+        ],
+    )
+    async def test_a_count_that_is_none_is_an_error_that_names_field_and_request(self, wrong: dict[str, str]) -> None:
+        async with asked(reply(outcome(**wrong))) as (called, api):
+            with pytest.raises(ParseError, match="faildCount") as caught:
+                await called.client.read(DELIVERY, Filters(), DAY)
+        assert caught.value.request_id == "ONE"
+        assert called.observed == [(DELIVERY.action, "parse")] * len(api.seen)
+
+    async def test_throttling_slows_down_the_operation_that_was_throttled(self) -> None:
+        handlers = (refusal("Throttling.User"), reply(outcome()), OK)
+        async with asked(*handlers) as (called, _):
+            await called.client.read(DELIVERY, Filters(), DAY)
+            await called.track()
+            assert called.client.limiters.of(DELIVERY.action).allowed_per_minute == 300
+            assert called.client.limiters.of(DELIVERY.action).used_last_minute == 2
+            assert (called.limiter.allowed_per_minute, called.limiter.used_last_minute) == (600, 1)
 
 
 class TestFailuresWithStatus200:
@@ -605,7 +701,7 @@ class TestAnswersThatAreNone:
 
     async def test_an_empty_list_is_a_real_zero(self) -> None:
         async with asked(reply(page())) as (called, _):
-            assert (await called.track()).totals == Totals(0, 0, 0, 0, 0)
+            assert (await called.track()).totals == Engagement(0, 0, 0, 0, 0)
 
     async def test_a_redirect_is_not_followed(self) -> None:
         elsewhere = Api([OK])

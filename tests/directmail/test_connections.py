@@ -12,13 +12,14 @@ from datetime import date
 
 import pytest
 
-from exporter.directmail.answers import COUNTS
 from exporter.directmail.client import Client
 from exporter.directmail.credentials import FromEnvironment
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.transport import open_session
 from tests.support.clock import ScriptedClock
+from tests.support.engagement import COUNTS
 
 DAY = date(2026, 4, 21)
 PATIENCE = 10.0
@@ -85,7 +86,7 @@ async def client_of(endpoint: str) -> AsyncIterator[Client]:
             session,
             endpoint,
             keys,
-            Limiter(600, clock),
+            Limiters(600, clock),
             clock,
             timeout=PATIENCE,
             page_size=100,
@@ -95,7 +96,7 @@ async def client_of(endpoint: str) -> AsyncIterator[Client]:
 
 
 async def emails(client: Client, sender: str) -> int:
-    return (await client.track(Filters(account_name=sender), DAY)).totals.emails
+    return (await client.read(ENGAGEMENT, Filters(account_name=sender), DAY)).totals.emails
 
 
 class TestKeptConnections:

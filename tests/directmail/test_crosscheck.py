@@ -7,8 +7,11 @@ from structlog.testing import capture_logs
 
 from exporter.directmail.answers import Row
 from exporter.directmail.client import Answer
-from exporter.directmail.crosscheck import COUNT_NAMES, MOST_ROWS, RATE_NAMES, Crosscheck
+from exporter.directmail.crosscheck import MOST_ROWS, Crosscheck
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import DELIVERY
+from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.statistics.statistic import Statistic
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import Api, World, make_config
@@ -26,7 +29,7 @@ def row(written: tuple[str, ...] = PERCENT, counts: tuple[int, ...] = COUNTS) ->
 
 def seen(*answers: list[Row]) -> Crosscheck:
     """Return a cross-check that saw each answer as one of a day of its own."""
-    check = Crosscheck()
+    check = Crosscheck(ENGAGEMENT)
     for age, rows in enumerate(answers):
         check.look(SENDER, DAY - timedelta(days=age), rows)
     return check
@@ -37,10 +40,11 @@ def mismatches(check: Crosscheck) -> dict[str, int]:
 
 
 def test_every_name_is_there_from_the_start_at_0() -> None:
-    check = Crosscheck()
+    check = Crosscheck(ENGAGEMENT)
     assert check.mismatches == {"open": 0, "unique_open": 0, "click": 0, "unique_click": 0}
     assert check.implausible == {"unique_opens": 0, "unique_clicks": 0}
-    assert (tuple(check.mismatches), tuple(check.implausible)) == (RATE_NAMES, COUNT_NAMES)
+    of_delivery = Crosscheck(DELIVERY)
+    assert (of_delivery.mismatches, of_delivery.implausible) == ({}, {"delivered": 0})
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,9 @@ def test_every_name_is_there_from_the_start_at_0() -> None:
         pytest.param([[row(WRONG)]], {"unique_open": 1}, id="one-is-of-something-else"),
         pytest.param([[row()], [row(WRONG)]], {"unique_open": 1}, id="after-the-unit-was-known"),
         pytest.param([[row(), row(WRONG), row(WRONG)]], {"unique_open": 1}, id="a-day-counts-once-whatever-its-rows"),
-        pytest.param([[row()], [row()], [row(FRACTION)]], dict.fromkeys(RATE_NAMES, 1), id="another-unit-all-at-once"),
+        pytest.param(
+            [[row()], [row()], [row(FRACTION)]], dict.fromkeys(ENGAGEMENT.rates, 1), id="another-unit-all-at-once"
+        ),
         pytest.param([[row(("31.42", "20", "5.0", "4"))]], {}, id="decimals-as-they-come"),
         pytest.param([[row()], [row(("31", "20", "5", "4"))]], {}, id="fewer-decimals-than-before"),
         pytest.param([[row(NOTHING, (10_000, 0, 0, 0, 0))]] * 3, {}, id="all-zero-tells-nothing"),
@@ -79,7 +85,7 @@ def test_a_rate_that_could_be_either_fits_in_the_unit_that_the_others_have() -> 
     few, many = row(half, (10_000, 50, 50, 50, 50)), row(half, (10_000, 5000, 5000, 5000, 5000))
     assert mismatches(seen([row()], [few])) == {}
     assert mismatches(seen([row(FRACTION)], [many])) == {}
-    assert mismatches(seen([row(), row()], [many])) == dict.fromkeys(RATE_NAMES, 1)
+    assert mismatches(seen([row(), row()], [many])) == dict.fromkeys(ENGAGEMENT.rates, 1)
 
 
 def test_one_rate_in_the_wrong_unit_does_not_change_the_unit_of_a_target() -> None:
@@ -88,7 +94,7 @@ def test_one_rate_in_the_wrong_unit_does_not_change_the_unit_of_a_target() -> No
 
 
 def test_a_day_that_is_read_again_counts_once_until_it_was_right_in_between() -> None:
-    check = Crosscheck()
+    check = Crosscheck(ENGAGEMENT)
     for rows in ([row(WRONG)], [row(WRONG)], [row(WRONG)]):
         check.look(SENDER, DAY, rows)
     assert mismatches(check) == {"unique_open": 1}
@@ -98,7 +104,7 @@ def test_a_day_that_is_read_again_counts_once_until_it_was_right_in_between() ->
 
 
 def test_each_combination_and_each_day_counts_for_itself() -> None:
-    check = Crosscheck()
+    check = Crosscheck(ENGAGEMENT)
     for filters in (SENDER, Filters()):
         for age in range(3):
             check.look(filters, DAY - timedelta(days=age), [row(WRONG)])
@@ -122,7 +128,7 @@ def test_days_that_nobody_asks_for_are_forgotten() -> None:
 )
 def test_more_unique_than_total_is_counted(counts: tuple[int, ...], counted: dict[str, int]) -> None:
     written = tuple(f"{100 * count / (counts[0] or 1):.2f}" for count in counts[1:])
-    check = Crosscheck()
+    check = Crosscheck(ENGAGEMENT)
     for _ in range(2):
         check.look(SENDER, DAY, [row(written, counts)])
     assert check.implausible == counted
@@ -130,7 +136,7 @@ def test_more_unique_than_total_is_counted(counts: tuple[int, ...], counted: dic
 
 
 def test_the_first_of_each_kind_is_told_and_what_would_fit() -> None:
-    check = Crosscheck()
+    check = Crosscheck(ENGAGEMENT)
     check.look(SENDER, DAY, [row()])
     (rate,) = check.look(SENDER, DAY, [row(WRONG)])
     assert (rate.what, rate.reported) == ("RcptUniqueOpenRate", "27.18")
@@ -141,15 +147,24 @@ def test_the_first_of_each_kind_is_told_and_what_would_fit() -> None:
 
 
 def test_before_the_unit_is_known_both_are_named() -> None:
-    (first,) = Crosscheck().look(SENDER, DAY, [row(("50", "50", "50", "50"), (100, 20, 20, 20, 20))])
+    (first,) = Crosscheck(ENGAGEMENT).look(SENDER, DAY, [row(("50", "50", "50", "50"), (100, 20, 20, 20, 20))])
     assert first.counted.startswith("20 (percent) or 0.2 (fraction): ")
+
+
+def test_more_delivered_than_requested_is_counted_and_percents_are_not_compared() -> None:
+    check = Crosscheck(DELIVERY)
+    rows = [Row(None, counts, (), ()) for counts in ((100, 90, 5, 5), (100, 101, 0, 0), (0, 0, 0, 0))]
+    assert check.look(SENDER, DAY, rows[:1]) == []
+    (doubt,) = check.look(SENDER, DAY, rows)
+    assert (doubt.what, doubt.reported, doubt.counted) == ("successCount", "101", "requestCount 100")
+    assert (check.mismatches, check.implausible) == ({}, {"delivered": 1})
 
 
 class Contrary(Api):
     """Answers whose rates do not fit."""
 
-    async def track(self, filters: Filters, day: date) -> Answer:
-        answer = await super().track(filters, day)
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+        answer = await super().read(statistic, filters, day)
         return answer._replace(rows=[row(WRONG)])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.directmail.limiter import MARGIN, RECOVERY, STEP_SECONDS, Limiter
+from exporter.directmail.limiter import MARGIN, RECOVERY, STEP_SECONDS, Limiter, Limiters
 from tests.support.clock import ScriptedClock, settle
 
 
@@ -223,3 +223,53 @@ class TestThrottling:
         limiter.throttled()
         limiter.succeeded()
         assert limiter.allowed_per_minute == 20
+
+
+TRACK, DELIVERY, TAGS = "GetTrackList", "SenderStatisticsByTagNameAndBatchID", "QueryTagByParam"
+
+
+class TestEachOperation:
+    """A limiter for each operation of a target."""
+
+    async def test_each_operation_has_the_whole_rate_whatever_the_others_take(self) -> None:
+        clock = ScriptedClock()
+        limiters, start = Limiters(30, clock), clock.monotonic()
+        callers = [
+            asyncio.create_task(limiters.of(action).acquire()) for action in (TRACK, DELIVERY, TAGS) for _ in range(40)
+        ]
+        await clock.advance(3600.0)
+        grants = [await caller for caller in callers]
+        assert max(grants) - start < 40 * 60.25 / 30, "none waits for another"
+        for each in (grants[:40], grants[40:80], grants[80:]):
+            assert most_in_a_minute(each) == 30
+            assert {round(after - before, 9) for before, after in pairwise(each)} == {round(60.25 / 30, 9)}
+
+    async def test_throttling_slows_down_the_operation_that_was_throttled(self) -> None:
+        clock = ScriptedClock()
+        limiters = Limiters(60, clock)
+        limiters.of(DELIVERY).throttled(45.0, granted_at=await limiters.of(DELIVERY).acquire())
+        assert [limiters.of(action).allowed_per_minute for action in (TRACK, DELIVERY)] == [60, 30]
+        first, second = await take(limiters.of(TRACK), clock, 2)
+        assert first < 60.25 / 60
+        assert second - first == pytest.approx(60.25 / 60)
+        limiters.of(TRACK).succeeded()
+        assert limiters.of(DELIVERY).is_throttled
+
+    async def test_an_operation_keeps_its_limiter(self) -> None:
+        limiters = Limiters(60, ScriptedClock())
+        assert limiters.of(TRACK) is limiters.of(TRACK)
+        assert limiters.of(TRACK) is not limiters.of(DELIVERY)
+
+    async def test_operations_do_not_keep_step(self) -> None:
+        clock = ScriptedClock()
+        limiters = Limiters(60, clock, phase=0.5)
+        start = clock.monotonic()
+        callers = [asyncio.create_task(limiters.of(action).acquire()) for action in (TRACK, DELIVERY, TAGS)]
+        await clock.advance(60.0)
+        firsts = sorted([await caller - start for caller in callers])
+        assert firsts[-1] < 60.25 / 60, "each comes within its first slot"
+        assert min(after - before for before, after in pairwise(firsts)) > 0.1
+
+    async def test_an_operation_may_have_a_lower_rate_and_never_a_higher_one(self) -> None:
+        limiters = Limiters(30, ScriptedClock(), lower={DELIVERY: 10, TAGS: 50})
+        assert [limiters.of(action).configured_per_minute for action in (TRACK, DELIVERY, TAGS)] == [30, 10, 30]

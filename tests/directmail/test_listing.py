@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from exporter.directmail import listing
 from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import ParseError, PermissionDenied
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import Limiters
 from exporter.directmail.listing import OPERATIONS, Listing
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.transport import open_session
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
@@ -38,7 +40,7 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
     while pages.wanted is not None:
         pages.take(next(waiting))
     assert not pages.changed
-    return pages.items, pages.asked
+    return [item.name for item in pages.items], pages.asked
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_a_list_is_whole_however_little_the_server_says_of_its_pages(
         fields = {"total": operation.total, "more": operation.has_more, "number": operation.number, "size": "PageSize"}
         document |= {fields[fact]: whole[fact] for fact in says}
         pages.take(document)
-    assert pages.items == names
+    assert [item.name for item in pages.items] == names
     assert pages.asked <= -(-count // cap) + 1
 
 
@@ -238,30 +240,29 @@ class Keys:
         """Nothing to read again."""
 
 
-async def test_a_long_list_leaves_every_other_slot_to_the_polling() -> None:
+async def test_a_long_list_takes_no_slot_of_the_polling() -> None:
     clock = ScriptedClock()
-    limiter = Limiter(60, clock)
-    order: list[str] = []
+    limiters = Limiters(60, clock)
+    order: list[tuple[str, float]] = []
 
     class Offline(Client):
         """Gets its answers without a network, in a tenth of a second."""
 
-        async def _call(self, request: Any) -> Any:
-            await limiter.acquire()
-            order.append("list")
+        async def _send(self, request: Any, credentials: Credentials) -> Any:
+            order.append(("list", clock.monotonic()))
             await clock.sleep(0.1)
             return request.read(numbered([request.parameters["PageNo"]], TotalCount=10, RequestId="R"))
 
     async def poll() -> None:
+        polling = limiters.of(ENGAGEMENT.action)
         while True:
-            await limiter.turn()
-            await limiter.acquire()
-            order.append("poll")
+            await polling.turn()
+            order.append(("poll", await polling.acquire()))
 
     async def list_all() -> None:
         client = Offline(
             None,  # type: ignore[arg-type]
-            *("https://dm.example.com", Keys(), limiter, clock),
+            *("https://dm.example.com", Keys(), limiters, clock),
             timeout=5,
             page_size=100,
             observe=lambda *seen: None,
@@ -270,9 +271,9 @@ async def test_a_long_list_leaves_every_other_slot_to_the_polling() -> None:
 
     async with running(poll(), list_all()):
         await clock.advance(25)
-    last = len(order) - order[::-1].index("list")
-    assert order[:last].count("list") == 10
-    assert order[:last].count("poll") >= 9
+    polls = [at for what, at in order if what == "poll"]
+    assert [what for what, _ in order].count("list") == 10
+    assert {round(after - before, 9) for before, after in pairwise(polls)} == {round(60.25 / 60, 9)}
 
 
 class TestOverHttp:
@@ -280,9 +281,9 @@ class TestOverHttp:
 
     async def listed(self, api: Simulator, key: str, clock: ScriptedClock) -> listing.Listed:
         async with api.listen() as url, open_session() as session:
-            limiter = Limiter(60, clock)
+            limiters = Limiters(60, clock)
             client = Client(
-                *(session, url, Keys(), limiter, clock),
+                *(session, url, Keys(), limiters, clock),
                 timeout=5,
                 page_size=100,
                 observe=lambda *seen: None,
@@ -295,6 +296,7 @@ class TestOverHttp:
         [
             ("account_name", {"news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com"}, 3),
             ("tag_name", {"onboarding", "password-reset", "promo", "receipt", "signup", "weekly-newsletter"}, 6),
+            ("domain", {"mail.example.com", "notify.example.com"}, 2),
             ("config_set_id", {"set-system", "set-marketing"}, 2),
             ("dedicated_ip", {"192.0.2.10", "192.0.2.20"}, 2),
             ("dedicated_ip_pool_id", {"pool-system", "pool-marketing"}, 2),

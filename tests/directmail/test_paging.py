@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from exporter.directmail.answers import Page, Row
 from exporter.directmail.errors import ParseError
 from exporter.directmail.paging import MOST_PAGES, Pages
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 
 Server = Callable[[int], Page]
 
@@ -42,7 +43,7 @@ def server(
 
 
 def walk(answer: Server) -> Pages:
-    pages = Pages()
+    pages = Pages(ENGAGEMENT)
     while (number := pages.wanted) is not None:
         pages.add(answer(number), f"R-{number}")
     return pages
@@ -141,7 +142,7 @@ def test_promised_pages_of_zeros_may_look_alike() -> None:
     ],
 )
 def test_a_list_that_changes_between_two_pages_is_worth_nothing(second: Page) -> None:
-    pages = Pages()
+    pages = Pages(ENGAGEMENT)
     pages.add(Page(rows(0, 10), 1, 10, 25, 3), "R-1")
     pages.add(second, "R-2")
     assert pages.changed

@@ -5,15 +5,21 @@ import re
 from pathlib import Path
 
 from exporter.config.queries import FILTER_KEYS
-from exporter.directmail.ram_policy import DISCOVERY, TRACK, allowing, assuming
+from exporter.directmail.ram_policy import DISCOVERY, allowing, assuming
+from exporter.directmail.statistics.known import DEFAULT, STATISTICS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ram-policy.md").read_text()
+ACTIONS = {name: statistic.action for name, statistic in STATISTICS.items()}
 ROLE = "acs:ram::1234567890123456:role/directmail-exporter"
 
 
 def test_the_document_shows_each_policy_as_it_is_printed() -> None:
     blocks = re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.DOTALL)
-    assert blocks[:3] == [allowing([TRACK]), allowing([TRACK, *DISCOVERY.values()]), assuming(ROLE)]
+    assert blocks[:3] == [
+        allowing(ACTIONS[name] for name in DEFAULT),
+        allowing([*ACTIONS.values(), *DISCOVERY.values()]),
+        assuming(ROLE),
+    ]
     for trust, principal in zip(blocks[3:], ("Federated", "Service"), strict=True):
         (statement,) = json.loads(trust)["Statement"]
         assert statement["Action"] == "sts:AssumeRole"
@@ -30,6 +36,10 @@ def test_no_policy_grants_by_a_pattern() -> None:
 def test_the_document_names_the_operation_of_each_filter() -> None:
     table = dict(re.findall(r"\| `(\w+): \{discover: true\}` \| `dm:(\w+)` \|", DOCUMENT))
     assert table == DISCOVERY
+
+
+def test_the_document_names_the_operation_of_each_statistic() -> None:
+    assert dict(re.findall(r"\| `statistics: \[(\w+)\]`.* \| `dm:(\w+)` \|", DOCUMENT)) == ACTIONS
 
 
 def test_every_filter_that_can_be_discovered_is_one_of_the_config() -> None:

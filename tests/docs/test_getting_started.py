@@ -97,12 +97,12 @@ def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_pat
 @pytest.mark.parametrize("query", block("promql").splitlines())
 def test_every_query_of_the_first_look_parses_and_asks_for_what_exists(query: str) -> None:
     promql_parser.parse(query)
-    names = own_metrics() | {family.name for family in tables.FAMILIES}
+    names = own_metrics() | {family.name for family in tables.families()}
     assert set(re.findall(r"directmail_\w+", query)) <= names
 
 
 def test_every_metric_setting_and_file_that_is_named_exists() -> None:
-    names = own_metrics() | {family.name for family in tables.FAMILIES}
+    names = own_metrics() | {family.name for family in tables.families()}
     assert set(re.findall(r"`(directmail_\w+)`", TEXT)) <= names
     example = (ROOT / "config.example.yaml").read_text()
     settings = ("timezone", "page_size", "rate_limit_per_minute", "poll_interval", "refresh", "timeout")

@@ -59,7 +59,9 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def known_metrics() -> set[str]:
-    names = own_metrics() | {family.name for family in tables.FAMILIES} | {row.name for row in history_export.DAY_ROWS}
+    names = (
+        own_metrics() | {family.name for family in tables.families()} | {row.name for row in history_export.DAY_ROWS}
+    )
     return names | {f"{name}_{suffix}" for name in names for suffix in ("bucket", "sum", "count")}
 
 

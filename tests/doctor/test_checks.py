@@ -10,6 +10,9 @@ import pytest
 from exporter.config import loader
 from exporter.directmail.answers import Page, Row
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import DELIVERY
+from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
@@ -34,23 +37,31 @@ def row(
 
 
 def answer(
-    *rows: Row, start: date = YESTERDAY, end: date | None = None, filters: Filters = NO_FILTER, **page: int | None
+    *rows: Row,
+    start: date = YESTERDAY,
+    end: date | None = None,
+    filters: Filters = NO_FILTER,
+    statistic: Statistic = ENGAGEMENT,
+    **page: int | None,
 ) -> Answer:
     """Return an answer of one full page, `page` says otherwise."""
     numbers: dict[str, int | None] = {"number": 1, "size": 100, "total": len(rows), "pages": 1, **page}
-    return Answer(Question(start, end or start, filters), Page(list(rows), **numbers), "ID-1")
+    return Answer(Question(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
 
 
 def week(*rows: Row, **page: int | None) -> Answer:
     return answer(*rows, start=WEEK_AGO, end=TODAY, **page)  # type: ignore[arg-type]
 
 
-def evidence(*of_days: Answer, zone: str = "Asia/Shanghai", **known: Any) -> Evidence:
+def evidence(
+    *of_days: Answer, zone: str = "Asia/Shanghai", statistic: Statistic = ENGAGEMENT, **known: Any
+) -> Evidence:
     """Return what is known of a target whose days were answered like this."""
     sound, _ = loader.parse(config_text("https://dm.example.com", zone=zone))
     assert sound is not None
     (target,) = sound.targets
-    made = Evidence(sound, target, target_plan.make(sound, target), NOW, TODAY, ended_at=NOW, days=list(of_days))
+    plan = target_plan.make(sound, target, statistic.name)
+    made = Evidence(sound, target, statistic, plan, NOW, TODAY, ended_at=NOW, days=list(of_days))
     for name, value in known.items():
         setattr(made, name, value)
     return made

@@ -25,6 +25,7 @@ from exporter.config.model import Target
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, NetworkError, Throttled
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import allowing, assuming
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.doctor import report
 from exporter.doctor.calls import MOST_CALLS, MOST_FAILURES
 from exporter.doctor.examination import examine
@@ -534,7 +535,7 @@ def target(**options: str) -> Target:
 )
 def test_a_failure_has_plain_words_and_a_mend(error: DirectMailError, check: str, says: str, mend: str) -> None:
     today = datetime.fromisoformat(NOW).date()
-    found = explain(error, target(), Question(today, today, Filters(tag_name="weekly")))
+    found = explain(error, target(), Question(ENGAGEMENT, today, today, Filters(tag_name="weekly")))
     assert (found.check, found.level) == (check, PROBLEM)
     assert says in found.text
     assert mend in found.mend
@@ -546,7 +547,7 @@ def test_a_role_that_cannot_be_assumed_gets_its_policy(code: str) -> None:
     role = target(type="ram_role_arn", role_arn=arn, access_key_id_file="/a", access_key_secret_file="/b")
     today = datetime.fromisoformat(NOW).date()
     error = AuthError("no credentials of type ram_role_arn", code=code, advice="Check the role.")
-    found = explain(error, role, Question(today, today))
+    found = explain(error, role, Question(ENGAGEMENT, today, today))
     assert assuming(arn) in found.mend
     assert code in found.text
 

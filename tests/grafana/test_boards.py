@@ -157,7 +157,7 @@ def test_the_schema_finds_a_key_that_grafana_does_not_know() -> None:
 @BOARDS
 def test_every_metric_exists(board: Json) -> None:
     histograms = {f"{name}_bucket" for name in own_metrics() if name.endswith("_duration_seconds")}
-    known = own_metrics() | histograms | {family.name for family in tables.FAMILIES} | recorded()
+    known = own_metrics() | histograms | {family.name for family in tables.families()} | recorded()
     expressions = [
         *(query.expr for query in queries(board)),
         *(asked_values(each)[0] for each in variables(board).values() if each["type"] == "query"),

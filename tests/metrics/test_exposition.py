@@ -62,7 +62,7 @@ def block(labels: dict[str, str], value: float) -> Block:
 
 def filled(rows: list[tuple[dict[str, str], float]]) -> Exposition:
     exposition = Exposition(FAMILIES, CollectorRegistry())
-    exposition.swap("shop", {number: block(*row) for number, row in enumerate(rows)})
+    exposition.swap("shop", FAMILIES, {number: block(*row) for number, row in enumerate(rows)})
     return exposition
 
 
@@ -134,7 +134,7 @@ class TestWork:
         """Slow clients may read many answers at a time, each of another moment."""
         lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(40 * GROUP)]  # 5 MB, packed half of that
         exposition = Exposition(FAMILIES, CollectorRegistry())
-        exposition.swap("shop", {number: (line, b"") for number, line in enumerate(lines)})
+        exposition.swap("shop", FAMILIES, {number: (line, b"") for number, line in enumerate(lines)})
         await exposition.scrape(gzip=packed)
         tracemalloc.start()
         pages = []
@@ -197,8 +197,8 @@ async def test_a_change_is_in_the_next_scrape() -> None:
 
 async def test_a_section_is_swapped_whole_and_dropped_whole() -> None:
     exposition = filled([({"a": "1"}, 1), ({"a": "2"}, 2)])
-    exposition.swap("other", {0: block({"a": "3"}, 3)})
-    exposition.swap("shop", {0: block({"a": "4"}, 4)})
+    exposition.swap("other", FAMILIES, {0: block({"a": "3"}, 3)})
+    exposition.swap("shop", FAMILIES, {0: block({"a": "4"}, 4)})
     text = await body(exposition)
     assert [line for line in text.decode().splitlines() if line.startswith("emails{")] == [
         'emails{a="4"} 4.0',
@@ -208,12 +208,43 @@ async def test_a_section_is_swapped_whole_and_dropped_whole() -> None:
     assert b'a="4"' not in await body(exposition)
 
 
+async def test_sections_of_different_families_are_one_text() -> None:
+    """A block has entries for the families of its own section only; one that they share has the lines of both."""
+    mails, up, down = Family("mails", "Mails.", "gauge"), *(Family(f"{n}_up", "Up.", "gauge") for n in ("a", "b"))
+    exposition = Exposition([mails, up, down], CollectorRegistry())
+    exposition.swap("opens", [up, mails], {0: (b"a_up 1\n", b'mails{of="opens"} 2\n')})
+    exposition.swap("deliveries", [mails, down], {0: (b'mails{of="deliveries"} 3\n', b"b_up 4\n")})
+    for packed in (False, True):
+        text = await body(exposition, packed=packed)
+        assert [line for line in text.decode().splitlines() if not line.startswith("# HELP")] == [
+            "# TYPE mails gauge",
+            'mails{of="opens"} 2',
+            'mails{of="deliveries"} 3',
+            "# TYPE a_up gauge",
+            "a_up 1",
+            "# TYPE b_up gauge",
+            "b_up 4",
+        ]
+    exposition.replace("deliveries", 0, (b"", b"b_up 5\n"))
+    exposition.drop("opens")
+    for packed in (False, True):
+        assert (await body(exposition, packed=packed)).endswith(b"# TYPE b_up gauge\nb_up 5\n")
+        assert b"mails" not in await body(exposition, packed=packed), "a family without lines has no head"
+
+
+async def test_a_section_that_comes_back_may_have_other_families() -> None:
+    exposition = filled([({"a": "1"}, 1)])
+    exposition.swap("shop", FAMILIES[1:], {0: (b"seen_total 7\n",)})
+    assert (await body(exposition)).endswith(b"# TYPE seen_total counter\nseen_total 7\n")
+    assert b"emails" not in await body(exposition, packed=True)
+
+
 async def test_the_own_metrics_follow_without_created_series() -> None:
     registry = CollectorRegistry()
     Counter("own", "Own.", registry=registry).inc()
     Histogram("took", "Took.", registry=registry).observe(1)
     exposition = Exposition(FAMILIES, registry)
-    exposition.swap("shop", {0: block({}, 1)})
+    exposition.swap("shop", FAMILIES, {0: block({}, 1)})
     for packed in (False, True):
         text = await body(exposition, ACCEPT_OPENMETRICS, packed=packed)
         assert b"own_total 1.0" in text

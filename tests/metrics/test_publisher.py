@@ -1,18 +1,20 @@
 """The exposition in step with the store and the calendar. Days and staleness under polling are in test_collector."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.config import loader
-from exporter.directmail.model import Totals
+from exporter.directmail.statistics.engagement import Engagement
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.metrics import publisher
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.exposition import Exposition, number
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.tables import FAMILIES
+from exporter.metrics.tables import HEALTH, families
 from exporter.plan import target_plan
 from exporter.plan.calendar import day_end, day_start
 from exporter.plan.target_plan import TargetPlan
@@ -21,7 +23,7 @@ from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config, make_plan
 
-EMAILS = "directmail_track_emails"
+EMAILS, REQUESTED = "directmail_track_emails", "directmail_delivery_requested_emails"
 WINDOWS = "windows: [today, yesterday]"
 TODAY = date(2026, 4, 22)
 
@@ -32,7 +34,7 @@ def known(world: World, *ages: int) -> None:
     for combination in world.combinations:
         for age in ages:
             day = TODAY - timedelta(days=age)
-            cell = Cell(Totals(10 + age, 5, 4, 2, 1), None, world.clock.time())
+            cell = Cell(Engagement(10 + age, 5, 4, 2, 1), None, world.clock.time())
             world.store.put(combination.key, day, cell, day_start=day_start(day, zone))
         world.store.succeeded(combination.key, world.clock.time())
 
@@ -100,14 +102,14 @@ class Night:
     def close(self, number: int) -> None:
         """Read the day that ended of a combination."""
         key = self.combinations[number].key
-        cell = Cell(Totals(1010, 5, 4, 2, 1), None, self.clock.time())
+        cell = Cell(Engagement(1010, 5, 4, 2, 1), None, self.clock.time())
         self.world.store.put(key, TODAY, cell, day_start=0.0)
         self.world.publisher.refresh(self.combinations[number])
 
     def poll(self) -> None:
         """Read the new day of every combination."""
         for combination in self.combinations:
-            day, cell = TODAY + timedelta(days=1), Cell(Totals(1, 0, 0, 0, 0), None, self.clock.time())
+            day, cell = TODAY + timedelta(days=1), Cell(Engagement(1, 0, 0, 0, 0), None, self.clock.time())
             self.world.store.put(combination.key, day, cell, day_start=0.0)
             self.world.store.succeeded(combination.key, self.clock.time())
             self.world.publisher.refresh(combination)
@@ -219,7 +221,7 @@ class TestCountersThatWaitForTheDisk:
         assert isinstance(world.clock, ScriptedClock)
         await world.clock.advance(300)
         for combination, count in zip(world.combinations, (emails, 10), strict=True):
-            cell = Cell(Totals(count, 5, 4, 2, 1), None, world.clock.time())
+            cell = Cell(Engagement(count, 5, 4, 2, 1), None, world.clock.time())
             world.store.put(combination.key, TODAY, cell, day_start=0.0)
             world.store.succeeded(combination.key, world.clock.time())
             world.publisher.refresh(combination)
@@ -327,7 +329,7 @@ async def test_several_targets_are_shown_in_one_step_and_hidden_alone() -> None:
     world = World(make_config(senders=1, head="windows: [today]"), ScriptedClock())
     known(world, 0)
     await world.publisher.show([world.collector.plan])
-    world.publisher.hide("shop")
+    await world.publisher.show([], gone=[("shop", "engagement")])
     assert not [key for key in await world.shown() if key[0] == EMAILS]
     world.publisher.refresh(world.combinations[0])
     assert not [key for key in await world.shown() if key[0] == EMAILS]
@@ -342,16 +344,16 @@ async def test_a_combination_that_left_the_config_is_not_shown_again() -> None:
     assert {key[1] for key in await world.shown() if key[0] == EMAILS} == {"s0@example.com"}
 
 
-def two_targets(head: str = WINDOWS, senders: int = 40) -> list[TargetPlan]:
+def two_targets(head: str = WINDOWS, senders: int = 40, statistics: str = "engagement") -> list[TargetPlan]:
     names = ", ".join(f"s{number}@example.com" for number in range(senders))
     text = f"{head}\ntargets:\n" + "".join(
         f"  - name: {name}\n    region: us-east-1\n    timezone: UTC\n"
-        f"    queries:\n      - name: q\n        account_name: [{names}]\n"
+        f"    queries:\n      - name: q\n        account_name: [{names}]\n        statistics: [{statistics}]\n"
         for name in ("first", "second")
     )
     config, problems = loader.parse(text)
     assert config is not None, problems
-    return [target_plan.make(config, target) for target in config.targets]
+    return target_plan.make_all(config)
 
 
 @pytest.fixture
@@ -369,23 +371,29 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.store = Store()
-        self.exposition = Exposition(FAMILIES, CollectorRegistry())
+        self.exposition = Exposition(families(), CollectorRegistry())
         self.publisher = Publisher(self.store, self.exposition, self.clock)
         for each in self.plans:
+            others = [1] * (len(STATISTICS[each.statistic].fields) - 1)
             for combination in each.combinations:
                 for age in range(-1, 3):
                     day = TODAY - timedelta(days=age)
-                    cell = Cell(Totals(day.toordinal(), 5, 4, 2, 1), None, day_end(day, each.target.timezone))
+                    cell = Cell((day.toordinal(), *others), None, day_end(day, each.target.timezone))
                     self.store.put(combination.key, day, cell, day_start=0.0)
                 self.store.succeeded(combination.key, self.clock.time())
 
-    async def yesterdays(self, target: str) -> set[int]:
-        """Return what a scrape has for the target's window yesterday: the days that its numbers are from."""
-        text = b"".join((await self.exposition.scrape()).parts).decode()
+    async def text(self) -> str:
+        """Return what a scrape has."""
+        return b"".join((await self.exposition.scrape()).parts).decode()
+
+    async def yesterdays(self, target: str, *metrics: str, window: str = "yesterday") -> set[int]:
+        """Return what a scrape has for a window of the target: the days that its numbers are from."""
         return {
             int(float(line.split()[-1]))
-            for line in text.splitlines()
-            if line.startswith(f"{EMAILS}{{") and f'target="{target}"' in line and 'window="yesterday"' in line
+            for line in (await self.text()).splitlines()
+            if line.startswith(tuple(f"{name}{{" for name in metrics or [EMAILS]))
+            and f'target="{target}"' in line
+            and f'window="{window}"' in line
         }
 
 
@@ -403,6 +411,22 @@ async def test_no_scrape_sees_half_a_midnight() -> None:
     before, after = TODAY.toordinal() - 1, TODAY.toordinal()
     assert seen[0] == {before}
     assert seen[-1] == {after}
+    assert all(len(days) == 1 for days in seen)
+
+
+@pytest.mark.usefixtures("breathless")
+async def test_all_statistics_of_a_target_slide_over_midnight_in_one_step() -> None:
+    plans = two_targets(f"{WINDOWS}\nstale_after: 1d", 10, "engagement, delivery")[:2]
+    shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), plans)
+    await shop.publisher.show(shop.plans)
+    shop.clock.jump(wall=2)
+    rolling = asyncio.ensure_future(shop.publisher.look())
+    seen = []
+    while not rolling.done():
+        await asyncio.sleep(0)
+        seen.append(await shop.yesterdays("first", EMAILS, REQUESTED))
+    assert seen[0] == {TODAY.toordinal() - 1}
+    assert await shop.yesterdays("first", EMAILS, REQUESTED) == {TODAY.toordinal()}
     assert all(len(days) == 1 for days in seen)
 
 
@@ -425,7 +449,7 @@ async def test_a_target_hidden_while_another_slides_over_midnight_stays_hidden()
     shop.clock.jump(wall=2)
     rolling = asyncio.ensure_future(shop.publisher.look())
     await asyncio.sleep(0)
-    shop.publisher.hide("second")
+    await shop.publisher.show([], gone=[("second", "engagement")])
     await rolling
     assert await shop.yesterdays("first") == {TODAY.toordinal()}
     assert await shop.yesterdays("second") == set()
@@ -438,7 +462,7 @@ async def test_a_target_hidden_while_its_data_goes_stale_stays_hidden() -> None:
     shop.clock.jump(wall=3700)
     looking = asyncio.ensure_future(shop.publisher.look())
     await asyncio.sleep(0)
-    shop.publisher.hide("first")
+    await shop.publisher.show([], gone=[("first", "engagement")])
     await looking
     assert list((await shop.exposition.scrape()).parts) == [b""]
 
@@ -475,7 +499,8 @@ async def test_all_targets_of_a_reload_change_in_one_step() -> None:
 async def test_what_a_reload_takes_out_goes_in_the_step_in_which_the_rest_changes() -> None:
     shop = Shop(ScriptedClock(), two_targets())
     await shop.publisher.show(shop.plans)
-    reloading = asyncio.ensure_future(shop.publisher.show(two_targets("windows: [today]")[:1], gone=["second"]))
+    left = two_targets("windows: [today]")[:1]
+    reloading = asyncio.ensure_future(shop.publisher.show(left, gone=[("second", "engagement")]))
     seen = set()
     while not reloading.done():
         await asyncio.sleep(0)
@@ -492,7 +517,7 @@ async def test_a_sweep_touches_only_what_went_stale() -> None:
     shop.publisher.refresh(lasting)
     shop.clock.jump(wall=1801)
     await shop.publisher.look()
-    text = b"".join((await shop.exposition.scrape()).parts).decode()
+    text = await shop.text()
     shown = [line for line in text.splitlines() if line.startswith(f"{EMAILS}{{")]
     assert len(shown) == 2
     assert all(f'account_name="{lasting.filters.account_name}"' in line for line in shown)
@@ -511,3 +536,63 @@ async def test_bounds_are_the_targets_own_days(zone: str) -> None:
     assert shown[start, "", "", "today"] == midnight.timestamp() == shown[end, "", "", "7d"]
     assert shown[end, "", "", "today"] == (midnight + timedelta(days=1)).timestamp()
     assert shown[start, "", "", "7d"] == (midnight - timedelta(days=7)).timestamp()
+
+
+class TestTwoStatistics:
+    """Of one target: the data of each is its own, the bounds are the target's."""
+
+    BOUND = "directmail_track_window_end_timestamp_seconds"
+
+    @pytest.fixture
+    async def shop(self) -> Shop:
+        shop = Shop(ScriptedClock(), two_targets(WINDOWS, 1, "engagement, delivery")[:2])
+        await shop.publisher.show(shop.plans)
+        return shop
+
+    async def test_both_are_shown_and_each_has_its_health(self, shop: Shop) -> None:
+        text = await shop.text()
+        assert text.count(f"{EMAILS}{{") == text.count(f"{REQUESTED}{{") == 2
+        for row in HEALTH:
+            of = [line.split('statistic="')[1].split('"')[0] for line in text.splitlines() if row.name + "{" in line]
+            assert of == ["engagement", "delivery"]
+        assert text.count(f"{self.BOUND}{{") == 2, "one for each window"
+
+    async def test_one_that_goes_leaves_the_other_and_the_bounds(self, shop: Shop) -> None:
+        await shop.publisher.show([], gone=[("first", "engagement")])
+        text = await shop.text()
+        assert EMAILS not in text
+        assert text.count(f"{REQUESTED}{{") == 2
+        assert text.count(f"{self.BOUND}{{") == 2
+        await shop.publisher.show([], gone=[("first", "delivery")])
+        assert await shop.text() == ""
+
+    async def test_one_that_goes_stale_leaves_the_other(self, shop: Shop) -> None:
+        _, delivery = shop.plans
+        shop.clock.jump(wall=3600, monotonic=3600)
+        for combination in delivery.combinations:
+            shop.store.succeeded(combination.key, shop.clock.time())
+            shop.publisher.refresh(combination)
+        await shop.publisher.look()
+        text = await shop.text()
+        assert f"{EMAILS}{{" not in text
+        assert text.count(f"{REQUESTED}{{") == 2
+        stale = [line for line in text.splitlines() if line.startswith("directmail_query_stale{")]
+        assert [line[-3:] for line in stale] == ["1.0", "0.0"]
+
+    async def test_the_bounds_move_with_the_last_combination_of_both(self) -> None:
+        shop = Shop(ScriptedClock("2026-04-22T23:59:00+00:00"), two_targets(WINDOWS, 1, "engagement, delivery")[:2])
+        for each in shop.plans:  # the day that ends was not read after its end
+            (combination,) = each.combinations
+            cell = shop.store.get(combination.key).cells[TODAY]
+            shop.store.put(combination.key, TODAY, replace(cell, read_at=shop.clock.time()), day_start=0.0)
+        await shop.publisher.show(shop.plans)
+        await shop.clock.advance(120)
+        await shop.publisher.look()
+        ended, moved = (day_end(TODAY - timedelta(days=age), ZoneInfo("UTC")) for age in (1, 0))
+        for each, end in ((None, ended), (shop.plans[1], ended), (shop.plans[0], moved)):
+            if each is not None:
+                (combination,) = each.combinations
+                cell = shop.store.get(combination.key).cells[TODAY]
+                shop.store.put(combination.key, TODAY, replace(cell, read_at=shop.clock.time()), day_start=0.0)
+                shop.publisher.refresh(combination)
+            assert f'{self.BOUND}{{target="first",window="yesterday"}} {number(end)}\n' in await shop.text()

@@ -1,7 +1,7 @@
 """The exporter's own metrics."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,11 +9,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.clock import Clock
-from exporter.config.model import Discover, Query
+from exporter.config.model import Discover, Query, Target
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS, ServerError
 from exporter.directmail.limiter import Limiter
-from exporter.directmail.listing import Listed
+from exporter.directmail.listing import OPERATIONS, Listed
+from exporter.directmail.statistics.delivery import DELIVERY
+from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.statistics.known import DEFAULT
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue
@@ -49,12 +52,32 @@ DESIGN_NAMES = {
 
 @dataclass
 class State:
+    """A target of which one statistic is polled, and the polling of that; `also` has the other ones."""
+
     clock: Clock
     plan: TargetPlan
     limiter: Limiter
     up: bool = True
     credentials_expire_at: float | None = None
-    crosscheck: Crosscheck = field(default_factory=Crosscheck)
+    crosscheck: Crosscheck = field(default_factory=lambda: Crosscheck(ENGAGEMENT))
+    also: Sequence["State"] = ()
+
+    @property
+    def target(self) -> Target:
+        return self.plan.target
+
+    @property
+    def polls(self) -> dict[str, "State"]:
+        return {each.plan.action: each for each in (self, *self.also)}
+
+    @property
+    def limiters(self) -> dict[str, Limiter]:
+        listing = (OPERATIONS[key].action for key in self.plan.target.discovered)
+        return {**{action: each.limiter for action, each in self.polls.items()}, **dict.fromkeys(listing, self.limiter)}
+
+    @property
+    def planned_requests(self) -> dict[str, float]:
+        return {action: each.plan.requests_per_minute for action, each in self.polls.items()}
 
     def is_up(self) -> bool:
         return self.up
@@ -129,11 +152,48 @@ def test_a_targets_state_is_that_of_the_scrape() -> None:
     its.limiter.throttled()
     shown = text(registry)
     assert 'directmail_up{target="shop"} 0.0' in shown
-    assert 'directmail_exporter_rate_limit_requests_per_minute{target="shop"} 15.0' in shown
-    assert 'directmail_exporter_throttled{target="shop"} 1.0' in shown
-    assert 'directmail_exporter_backlog_cells{target="shop"} 7.0' in shown
-    assert 'directmail_exporter_poll_interval_seconds{target="shop"} 300.0' in shown
+    of_action = '{action="GetTrackList",target="shop"}'
+    assert f"directmail_exporter_rate_limit_requests_per_minute{of_action} 15.0" in shown
+    assert f"directmail_exporter_throttled{of_action} 1.0" in shown
+    assert f"directmail_exporter_backlog_cells{of_action} 7.0" in shown
+    assert f"directmail_exporter_poll_interval_seconds{of_action} 300.0" in shown
+    assert f"directmail_exporter_planned_requests_per_minute{of_action} {its.plan.requests_per_minute}" in shown
     assert 'directmail_exporter_count_decreases_total{target="shop"} 3.0' in shown
+
+
+def test_each_operation_has_its_own_state_and_the_target_is_up_with_any() -> None:
+    registry, its = CollectorRegistry(), state()
+    delivery = State(
+        its.clock,
+        replace(its.plan, statistic="delivery", poll_interval=600.0, requests_per_minute=1.5, left_out=2),
+        Limiter(50, its.clock),
+        crosscheck=Crosscheck(DELIVERY),
+    )
+    its.also, its.up = [delivery], False
+    telemetry = Telemetry(registry, Counter())
+    telemetry.add("shop", its)
+    its.limiter.throttled()
+    telemetry.observer("shop")(DELIVERY.action, 0.2, "throttled")
+    delivery.crosscheck.implausible["delivered"] = 4
+    shown = text(registry)
+    for name, of_engagement, of_delivery in (
+        ("rate_limit_requests_per_minute", 15.0, 50.0),
+        ("throttled", 1.0, 0.0),
+        ("planned_requests_per_minute", its.plan.requests_per_minute, 1.5),
+        ("poll_interval_seconds", 300.0, 600.0),
+        ("backlog_cells", 7.0, 7.0),
+        ("combinations_dropped", 0.0, 2.0),
+        ("api_requests_total", 0.0, 1.0),
+    ):
+        for action, value in ((ENGAGEMENT.action, of_engagement), (DELIVERY.action, of_delivery)):
+            assert f'\ndirectmail_exporter_{name}{{action="{action}",target="shop"}} {value}\n' in shown
+    for reason in REASONS:
+        count = float(reason == "throttled")
+        assert f'errors_total{{action="{DELIVERY.action}",reason="{reason}",target="shop"}} {count}' in shown
+    assert 'implausible_counts_total{count="delivered",statistic="delivery",target="shop"} 4.0' in shown
+    assert 'implausible_counts_total{count="unique_opens",statistic="engagement",target="shop"} 0.0' in shown
+    assert shown.count("reported_rate_mismatches_total{") == len(ENGAGEMENT.rates), "delivery reports none"
+    assert 'directmail_up{target="shop"} 1.0' in shown, "delivery is read"
 
 
 def test_credentials_show_their_end_where_it_is_known_and_nothing_elsewhere() -> None:
@@ -151,12 +211,13 @@ def test_every_rate_and_count_that_may_not_fit_starts_at_0() -> None:
     its = state()
     Telemetry(registry, Counter()).add("shop", its)
     for name in ("open", "unique_open", "click", "unique_click"):
-        line = f'directmail_exporter_reported_rate_mismatches_total{{rate="{name}",target="shop"}} 0.0'
+        line = f'reported_rate_mismatches_total{{rate="{name}",statistic="engagement",target="shop"}} 0.0'
         assert line in text(registry)
     for name in ("unique_opens", "unique_clicks"):
-        assert f'directmail_exporter_implausible_counts_total{{count="{name}",target="shop"}} 0.0' in text(registry)
+        line = f'implausible_counts_total{{count="{name}",statistic="engagement",target="shop"}} 0.0'
+        assert line in text(registry)
     its.crosscheck.mismatches["click"] = 3
-    assert 'mismatches_total{rate="click",target="shop"} 3.0' in text(registry)
+    assert 'mismatches_total{rate="click",statistic="engagement",target="shop"} 3.0' in text(registry)
 
 
 def test_a_target_that_left_leaves_nothing() -> None:
@@ -208,7 +269,7 @@ class TestDiscovery:
         registry, catalogue = CollectorRegistry(), Catalogue()
         telemetry = Telemetry(registry, Counter(), None, catalogue)
         its = state()
-        query = Query("", "tags", {"account_name": ("a",)}, {"tag_name": Discover((), (), 200)}, ())
+        query = Query("", "tags", {"account_name": ("a",)}, {"tag_name": Discover((), (), 200)}, (), DEFAULT)
         its.plan = replace(its.plan, target=replace(its.plan.target, queries=(query,)), left_out=3)
         return lambda: text(registry), catalogue, telemetry, its
 
@@ -248,7 +309,7 @@ class TestDiscovery:
         catalogue.failed("shop", "tag_name", ServerError("the API failed"), 2.0)
         assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
         assert 'discovered_values{action="QueryTagByParam",target="shop"} 2.0' in page()
-        assert 'combinations_dropped{target="shop"} 3.0' in page()
+        assert 'combinations_dropped{action="GetTrackList",target="shop"} 3.0' in page()
 
     def test_an_empty_list_is_a_real_0(self, shown: Any) -> None:
         page, catalogue, telemetry, its = shown

@@ -31,7 +31,7 @@ def made(*queries: str, head: str = "", rate: float = 60, targets: int = 1) -> C
 
 
 def found(pages_per_cell: float = 1.0, **values: Mapping[str, float]) -> Found:
-    return Found(values, len(values), pages_per_cell)
+    return Found(values, {"engagement": pages_per_cell})
 
 
 def ages(text: str, first: float = 1.0) -> dict[str, float]:
@@ -131,11 +131,13 @@ class TestWhatFits:
         assert each.left_out == 6
 
     def test_max_series_keeps_the_oldest_and_what_is_configured(self) -> None:
-        config = made("esp: [gmail.com, others]", f"config_set_id: {DISCOVER}", head="windows: [today]\nmax_series: 92")
+        config = made("esp: [gmail.com, others]", f"config_set_id: {DISCOVER}", head="windows: [today]\nmax_series: 97")
         each = plan_of(config, found(config_set_id=ages("abcde")))
         assert shown(each) == ["q0:gmail.com", "q0:others", "q1:a", "q1:b", "q1:c"]
         assert each.left_out == 2
-        assert cardinality.series(config, 5, 1) <= 92 < cardinality.series(config, 6, 1)
+        each_has = cardinality.of_a_combination(config, "engagement")
+        bounds = cardinality.SERIES_PER_TARGET_WINDOW
+        assert bounds + 5 * each_has <= 97 < bounds + 6 * each_has
 
     def test_values_that_come_later_take_no_place(self) -> None:
         config = made(
@@ -174,19 +176,32 @@ class TestWhatFits:
         assert bound.poll_interval < 1200 < free.poll_interval
         assert bound.left_out == 1000 - len(bound.combinations) > 0
 
-    def test_lists_have_their_part_of_the_budget(self) -> None:
-        config = made("esp: others", head="poll_interval: 1h\ndiscovery_interval: 1m")
-        with_lists = plan_of(config, Found(list_calls=5))
-        assert with_lists.requests_per_minute == pytest.approx(plan_of(config, Found()).requests_per_minute + 5)
-
     def test_max_series_is_shared_by_age_over_all_targets(self) -> None:
-        config = made(f"config_set_id: {DISCOVER}", head="windows: [today]\nmax_series: 60", targets=2)
+        config = made(f"config_set_id: {DISCOVER}", head="windows: [today]\nmax_series: 61", targets=2)
         one, two = selection.plans(
             config,
             {"t0": found(config_set_id=ages("abc", first=10)), "t1": found(config_set_id=ages("xyz", first=9.5))},
         )
         assert (shown(one), shown(two)) == (["q0:a"], ["q0:x", "q0:y"])
         assert (one.left_out, two.left_out) == (2, 1)
+
+    def test_each_statistic_of_a_query_is_a_plan_with_a_budget_of_its_own(self) -> None:
+        queries = f"dedicated_ip: {DISCOVER}, statistics: [engagement, delivery]"
+        config = made(queries, head="windows: [today]\npoll_interval: 1m", rate=10)
+        plans = selection.plans(config, {"t0": found(dedicated_ip=ages("abcdefghijklmno"))})
+        assert [(each.statistic, each.action, len(each.combinations), each.left_out) for each in plans] == [
+            ("engagement", "GetTrackList", 9, 6),
+            ("delivery", "SenderStatisticsByTagNameAndBatchID", 9, 6),
+        ]
+
+    def test_max_series_counts_what_each_statistic_exposes(self) -> None:
+        queries = f"dedicated_ip: {DISCOVER}, statistics: [engagement, delivery]"
+        config = made(queries, head="windows: [today]\nmax_series: 70")
+        sizes = {name: cardinality.of_a_combination(config, name) for name in ("engagement", "delivery")}
+        plans = selection.plans(config, {"t0": found(dedicated_ip=ages("abc"))})
+        shown_series = sum(len(each.combinations) * sizes[each.statistic] for each in plans)
+        assert sizes == {"engagement": 19, "delivery": 15}
+        assert 2 + shown_series <= 70 < 2 + shown_series + min(sizes.values())
 
     def test_what_multiplies_to_millions_is_neither_made_nor_miscounted(self) -> None:
         wish = "{discover: true, limit: 100000}"
@@ -211,11 +226,11 @@ def test_exactly_the_oldest_of_all_that_is_wanted_is_chosen(
     wish = f"{{discover: true, limit: {limit}}}"
     config = made(
         f"account_name: {wish}, tag_name: {DISCOVER}, exclude: [{{account_name: a, tag_name: b}}]",
-        head=f"windows: [today]\nmax_series: {2 + 18 * room or 1}",
+        head=f"windows: [today]\nmax_series: {2 + 19 * room or 1}",
     )
     each = plan_of(config, found(account_name=accounts, tag_name=tags))
     every = [
-        (max(accounts[account], tags[tag]), Combination("t0", "q0", Filters(account, tag)))
+        (max(accounts[account], tags[tag]), Combination("t0", "engagement", "q0", Filters(account, tag)))
         for account, tag in itertools.product(list(accounts)[:limit], tags)
         if (account, tag) != ("a", "b")
     ]

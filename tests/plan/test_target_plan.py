@@ -9,6 +9,7 @@ from exporter.config import loader
 from exporter.config.durations import format_duration
 from exporter.config.model import Config
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.metrics import tables
 from exporter.plan import calendar, cardinality, target_plan, validation
 from exporter.plan.combinations import Combination
@@ -37,7 +38,7 @@ def by_sender(count: int, extra: str = "") -> Config:
 
 
 def only_plan(config: Config, pages: float = 1.0) -> target_plan.TargetPlan:
-    return target_plan.make(config, config.targets[0], pages_per_cell=pages)
+    return target_plan.make(config, config.targets[0], "engagement", pages_per_cell=pages)
 
 
 class TestCombinations:
@@ -63,7 +64,7 @@ class TestCombinations:
 
     def test_a_query_without_filters_is_one_combination(self) -> None:
         config = load(f"{HEAD}    queries:\n      - name: account\n")
-        assert only_plan(config).combinations == (Combination("shop", "account", Filters()),)
+        assert only_plan(config).combinations == (Combination("shop", "engagement", "account", Filters()),)
 
 
 @pytest.mark.parametrize(
@@ -241,11 +242,30 @@ def test_durations_are_written_as_the_config_takes_them(seconds: float, text: st
     assert format_duration(seconds) == text
 
 
-def test_the_numbers_of_series_are_those_of_the_table_of_metrics() -> None:
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in STATISTICS])
+def test_the_numbers_of_series_are_those_of_the_tables_of_metrics(name: str) -> None:
     """The plan stands below the metrics and cannot count them."""
-    assert tables.SERIES == (
-        cardinality.SERIES_PER_WINDOW,
-        cardinality.SERIES_PER_WINDOW_REPORTED,
-        cardinality.SERIES_PER_COMBINATION,
-        cardinality.SERIES_PER_TARGET_WINDOW,
-    )
+    config, table = by_sender(1, "windows: [today]\nreported_rates: true"), tables.TABLES[name]
+    exposed = len(table.rows) + len(table.counters) + len(tables.HEALTH)
+    assert cardinality.of_a_combination(config, name) == exposed
+    assert len(tables.BOUNDS) == cardinality.SERIES_PER_TARGET_WINDOW
+
+
+class TestStatistics:
+    QUERIES = "    queries:\n      - {name: one, account_name: a@x.com, statistics: [engagement, delivery]}\n"
+
+    def test_a_combination_may_occur_once_in_each_statistic(self) -> None:
+        config = load(f"{HEAD}{self.QUERIES}      - {{name: two, statistics: [delivery]}}\n")
+        assert validation.problems(config) == ()
+        (problem,) = validation.problems(
+            load(f"{HEAD}{self.QUERIES}      - {{name: two, account_name: a@x.com, statistics: delivery}}\n")
+        )
+        assert problem.place == "targets[0].queries[1]"
+
+    def test_each_has_the_whole_call_budget_of_its_own_operation(self) -> None:
+        """The documentation lists quotas for each operation by itself."""
+        config = load(f"poll_interval: 2s\nwindows: [today]\n{HEAD}{self.QUERIES}")
+        plans = target_plan.make_all(config)
+        assert [each.requests_per_minute for each in plans] == [pytest.approx(30, rel=0.01)] * 2
+        assert [problem.place for problem in validation.problems(config)] == ["poll_interval"] * 2
+        assert "SenderStatisticsByTagNameAndBatchID" in validation.problems(config)[1].text

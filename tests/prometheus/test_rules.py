@@ -26,7 +26,7 @@ from tools import project
 
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
 ALERTING = (ROOT / "docs" / "alerting.md").read_text()
-EXPORTED = own_metrics() | {family.name for family in tables.FAMILIES}
+EXPORTED = own_metrics() | {family.name for family in tables.families()}
 EXIST = EXPORTED | {rule["record"] for rule in EVERY_RULE if "record" in rule}
 THRESHOLDS = {rule["labels"]["threshold"]: rule["expr"] for rule in GROUPS["directmail.thresholds"]}
 

@@ -26,6 +26,7 @@ from alibabacloud_tea_util.models import RuntimeOptions
 from suite_clock import machine_time
 
 from exporter.directmail.listing import OPERATIONS, Listing, page
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.simulator.domains import id_of
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
@@ -268,3 +269,26 @@ def test_our_table_of_lists_has_the_names_of_the_sdks_models(key: str) -> None:
     known = getattr(models, f"{operation.action}ResponseBody")().from_map(document).to_map()
     assert page(operation, known, "R") == page(operation, document, "R")
     assert page(operation, known, "R").names == ["value"]
+
+
+FILTER_PARAMETERS = {each for statistic in STATISTICS.values() for each in statistic.parameters.values()}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_our_rows_of_statistics_have_the_names_of_the_sdks_models(name: str) -> None:
+    """Misspelt ones included: what the SDK's models do not know they drop."""
+    statistic = STATISTICS[name]
+    asked = dict.fromkeys(("StartTime", "EndTime", *statistic.parameters.values()), "x")
+    asked |= dict.fromkeys(("PageNumber", "PageSize"), "1") if statistic.is_paged else {}
+    assert getattr(models, f"{statistic.action}Request")().from_map(asked).to_map() == asked
+    row = dict.fromkeys(("CreateTime", *statistic.fields, *(rate.field for rate in statistic.rates.values())), "1")
+    document = {"RequestId": "R", statistic.total: 1, "data": {"stat": [row]}}
+    assert getattr(models, f"{statistic.action}ResponseBody")().from_map(document).to_map() == document
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_a_row_of_statistics_leaves_out_no_filter_that_the_sdk_knows(name: str) -> None:
+    statistic = STATISTICS[name]
+    model = getattr(models, f"{statistic.action}Request")()
+    known = set(model.from_map(dict.fromkeys(FILTER_PARAMETERS, "x")).to_map())
+    assert known == set(statistic.parameters.values())

@@ -1,14 +1,23 @@
 """The delivery operation on the wire, and what both statistics do with filters and quotas."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
+from exporter.directmail.client import Answer, Client, open_session
+from exporter.directmail.credentials import Credentials
+from exporter.directmail.errors import DirectMailError, ParseError
+from exporter.directmail.limiter import Limiters
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import DELIVERY as DELIVERY_ROW
+from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.statistics.statistic import Statistic
 from exporter.simulator.account import PROVIDERS
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import Reply, ask
@@ -261,6 +270,86 @@ async def test_a_fault_can_be_one_domains_alone() -> None:
             for domain in ("mail.example.com", "notify.example.com")
         ]
     assert statuses == [500, 200]
+
+
+class Keys:
+    expires_at = None
+
+    async def get(self) -> Credentials:
+        return Credentials(KEY_ID, SECRET)
+
+    def refused(self) -> None:
+        raise AssertionError
+
+
+async def read(simulator: Simulator, statistic: Statistic, **filters: str) -> Answer:
+    """Return what our own client makes of the answer about Tuesday."""
+    clock = ScriptedClock(NOW, skip_sleeps=True)
+    async with simulator.listen() as url, open_session() as session:
+        client = Client(
+            *(session, url, Keys(), Limiters(60, clock), clock), timeout=5, page_size=100, observe=lambda *seen: None
+        )
+        return await client.read(statistic, Filters(**filters), TUESDAY)
+
+
+OURS = {
+    "nothing": ({}, {}),
+    "sender": ({"account_name": NEWS}, {"sender": NEWS}),
+    "tag": ({"account_name": NOTIFY, "tag_name": "receipt"}, {"sender": NOTIFY, "tag": "receipt"}),
+    "domain": ({"domain": "mail.example.com"}, {"domain": "mail.example.com"}),
+    "provider": ({"esp": "gmail.com"}, {"esp": "gmail.com"}),
+    "ip": ({"dedicated_ip": "192.0.2.10"}, {"dedicated_ip": "192.0.2.10"}),
+    "pool": ({"dedicated_ip_pool_id": "pool-system"}, {"dedicated_ip_pool_id": "pool-system"}),
+}
+
+
+@pytest.mark.parametrize("habits", [Habits(), Habits(rows="sum", largest_page=1)], ids=["row-a-day", "sum"])
+@pytest.mark.parametrize(("filters", "ours"), OURS.values(), ids=OURS)
+async def test_our_own_client_gets_the_truth(habits: Habits, filters: dict[str, str], ours: dict[str, str]) -> None:
+    answer = await read(made(habits=habits), DELIVERY_ROW, **filters)
+    assert answer.totals == tuple(Traffic().delivery(TUESDAY, NOW, **ours))
+    assert (answer.rates, answer.pages) == ((), 1)
+    assert answer.totals[0] > 0
+
+
+async def test_our_own_client_reads_both_statistics_of_the_same_mail() -> None:
+    simulator = made()
+    requested, delivered, *_ = (await read(simulator, DELIVERY_ROW, account_name=NEWS)).totals
+    emails, opens, *_ = (await read(simulator, ENGAGEMENT, account_name=NEWS)).totals
+    assert requested >= delivered >= emails > opens > 0
+    assert Counter(seen.action for seen in simulator.requests) == {DELIVERY: 1, TRACK: 1}
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        pytest.param("negative", "faildCount is no count: '-5'", id="negative"),
+        pytest.param("non_numeric", "faildCount is no count: 'many'", id="not-a-number"),
+        pytest.param("no_data", "no data.stat", id="no-data"),
+        pytest.param("stat_null", "no data.stat", id="no-rows"),
+        pytest.param("empty", "has 0 of 1 rows", id="fewer-rows-than-it-says"),
+    ],
+)
+async def test_what_our_own_client_rejects_names_what_and_the_request(fault: str, text: str) -> None:
+    simulator = made(faults=[Fault(fault, action=DELIVERY)])
+    with pytest.raises(ParseError) as caught:
+        await read(simulator, DELIVERY_ROW, account_name=NEWS)
+    assert text in str(caught.value)
+    assert len(caught.value.request_id) == 36
+
+
+@pytest.mark.parametrize("fault", ["echo", "many_rows", "truncate", "http_429", "error"])
+async def test_a_fault_of_the_other_statistic_is_none_of_this_one(fault: str) -> None:
+    simulator = made(faults=[Fault(fault, action=DELIVERY)])
+    with pytest.raises(DirectMailError):
+        await read(simulator, DELIVERY_ROW)
+    assert (await read(simulator, ENGAGEMENT)).totals == tuple(Traffic().counts(TUESDAY, NOW))
+
+
+@pytest.mark.parametrize("fault", ["wrong_rates", "exponents"])
+async def test_odd_percents_and_odd_numbers_change_nothing_for_our_own_client(fault: str) -> None:
+    simulator = made(faults=[Fault(fault, action=DELIVERY)])
+    assert (await read(simulator, DELIVERY_ROW)).totals == tuple(Traffic().delivery(TUESDAY, NOW))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from exporter.directmail import signing
 from exporter.directmail.client import Client, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import DirectMailError
-from exporter.directmail.limiter import Limiter
+from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.simulator import faults, incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
@@ -311,10 +312,10 @@ async def test_our_own_client_reads_all_pages_of_hourly_rows() -> None:
     simulator = Simulator(clock=clock, habits=Habits(rows="hour", largest_page=5))
     async with simulator.listen() as url, open_session() as session:
         client = Client(
-            session, url, Keys(), Limiter(60, clock), clock, timeout=5, page_size=100, observe=lambda *seen: None
+            session, url, Keys(), Limiters(60, clock), clock, timeout=5, page_size=100, observe=lambda *seen: None
         )
-        answer = await client.track(Filters(account_name=NOTIFY), TUESDAY)
+        answer = await client.read(ENGAGEMENT, Filters(account_name=NOTIFY), TUESDAY)
         with pytest.raises(DirectMailError, match=r"InvalidMailAddress\.NotFound"):
-            await client.track(Filters(account_name="nobody@example.com"), TUESDAY)
+            await client.read(ENGAGEMENT, Filters(account_name="nobody@example.com"), TUESDAY)
     assert answer.pages == 5
     assert answer.totals == Traffic().counts(TUESDAY, NOW, sender=NOTIFY)

@@ -5,6 +5,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from exporter.directmail.listing import Listed
-from exporter.directmail.model import RateSums, Totals
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.tables import FAMILIES
+from exporter.metrics.tables import families
 from exporter.plan.calendar import day_end, today
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Store
@@ -28,6 +29,8 @@ from tests.support.worlds import make_config, make_plan
 
 CLOCK = ScriptedClock()
 PLAN = make_plan(make_config(senders=20, head="windows: [today, yesterday, 7d, 30d]"))
+FIVE = tuple(replace(each, statistic="delivery") for each in PLAN.combinations[:5])
+OF_DELIVERY = replace(PLAN, statistic="delivery", combinations=FIVE)
 SECTOR, PAGE = 512, 4096
 
 
@@ -39,15 +42,16 @@ def folder() -> Iterator[Path]:
 
 
 def full() -> tuple[Store, Catalogue]:
-    """Return what knows every day of twenty combinations, with growth, and a list."""
+    """Return what knows every day of twenty combinations, of five in two statistics, with growth, and a list."""
     store, catalogue, chance = Store(), Catalogue(), random.Random(7)
     now, zone = CLOCK.time(), PLAN.target.timezone
-    for combination in PLAN.combinations:
+    for combination in (*PLAN.combinations, *FIVE):
+        statistic = STATISTICS[combination.statistic]
         for age in range(31):
             day = today(now, zone) - timedelta(days=age)
             for _ in range(2):
-                rates = RateSums(*(chance.random() for _ in range(4))) if age % 3 else None
-                totals = Totals(*(chance.randrange(100_000) for _ in range(5)))
+                rates = tuple(chance.random() for _ in statistic.rates) if age % 3 else None
+                totals = tuple(chance.randrange(100_000) for _ in statistic.fields)
                 store.put(combination.key, day, Cell(totals, rates, min(day_end(day, zone), now)), day_start=0.0)
         store.succeeded(combination.key, now)
     store.claim("shop", PLAN.target.account)
@@ -70,10 +74,10 @@ async def saved(path: Path) -> bytes:
 
 async def page(store: Store) -> list[str]:
     """Return the sample lines that a scrape gets of the store."""
-    exposition = Exposition(FAMILIES, CollectorRegistry())
-    await Publisher(store, exposition, CLOCK).show([PLAN])
+    exposition = Exposition(families(), CollectorRegistry())
+    await Publisher(store, exposition, CLOCK).show([PLAN, OF_DELIVERY])
     text = b"".join((await exposition.scrape()).parts).decode()
-    return [line for line in text.splitlines() if line.startswith("directmail_track")]
+    return [line for line in text.splitlines() if line.startswith(("directmail_track", "directmail_delivery"))]
 
 
 def bits(content: bytearray, chance: random.Random) -> None:

@@ -18,6 +18,8 @@ import pytest
 
 from exporter.app import App, Options
 from exporter.clock import SystemClock, VirtualClock
+from exporter.directmail.statistics.delivery import DELIVERY
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.plan.validation import load
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.processes import PATIENCE
@@ -26,6 +28,9 @@ from tests.support.programs import SENDERS
 SPEED, MAIL_SPEED = 5.0, 300.0
 """How fast the exporters' clock runs, so that a life of half a second has polls and writes, and that of the mail."""
 MORNING = datetime(2026, 4, 22, 10, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
+OBSERVED = "directmail_track_observed_", "directmail_delivery_observed_"
+GAUGES = "directmail_track_", "directmail_delivery_"
+COUNTS = len(ENGAGEMENT.names) + len(DELIVERY.names)
 PROCESSES = multiprocessing.get_context("forkserver")
 """Real processes that start in a moment: each is forked off one that has everything imported."""
 PROCESSES.set_forkserver_preload(["exporter.app", "exporter.plan.validation"])
@@ -121,14 +126,14 @@ class Reader:
         self.scrapes += 1
         for line in text.splitlines():
             series, _, value = line.rpartition(" ")
-            if series.startswith("directmail_track_observed_"):
+            if series.startswith(OBSERVED):
                 before = self.counters.get(series, 0.0)
                 assert float(value) >= before, f"{series} was {before} and is {value}"
                 self.counters[series] = float(value)
                 self.firsts.setdefault(series, float(value))
             elif series == "directmail_exporter_state_writable":
                 self.writable.add(value)
-            elif series.startswith("directmail_track_"):
+            elif series.startswith(GAUGES):
                 self.gauges.setdefault(series, float(value))
 
 
@@ -149,13 +154,14 @@ async def test_no_counter_comes_back_lower_and_the_increase_is_the_truth(kills: 
             config.write_text(
                 f"poll_interval: 1s\nwindows: [today]\nstate_file: {tmp_path / 'state.db'}\nstale_after: 10m\n"
                 f"targets:\n  - name: shop\n    endpoint: {url}\n    rate_limit_per_minute: 6000\n"
-                f"    queries: [{{name: by_sender, account_name: [{', '.join(SENDERS)}]}}]\n"
+                f"    queries:\n      - name: by_sender\n        account_name: [{', '.join(SENDERS)}]\n"
+                "        statistics: [engagement, delivery]\n"
             )
             reading = tasks.create_task(reader.run())
             for number in range(kills):
                 life = await Life.begin(config, watch.time())
                 reader.url = life.url
-                while not number and len(reader.firsts) < 5 * len(SENDERS):
+                while not number and len(reader.firsts) < COUNTS * len(SENDERS):
                     await asyncio.sleep(0.01)
                 if not number:  # what is read first is seen first, however late the reader comes
                     clock.start()
@@ -191,16 +197,19 @@ async def test_no_counter_comes_back_lower_and_the_increase_is_the_truth(kills: 
 
 
 def _truth(api: Simulator, clock: Mail) -> dict[str, float]:
-    """Return each count of each sender, as the API has it, by the name of its counter."""
+    """Return each count of each statistic and sender, as the API has it, by the name of its counter."""
     now = clock.time()
     day = api.traffic.today(now)
-    labels = 'account_name="{}",config_set_id="",dedicated_ip="",dedicated_ip_pool_id="",esp="",query="by_sender",'
-    labels += 'tag_name="",target="shop"'
-    return {
-        f"directmail_track_observed_{field}_total{{{labels.format(sender)}}}": float(count)
-        for sender in SENDERS
-        for field, count in api.traffic.counts(day, now, sender=sender)._asdict().items()
-    }
+    labels = 'account_name="{}",config_set_id="",dedicated_ip="",dedicated_ip_pool_id="",domain="",esp="",'
+    labels += 'query="by_sender",tag_name="",target="shop"'
+    truth = {}
+    for sender in SENDERS:
+        its = labels.format(sender)
+        for field, count in api.traffic.counts(day, now, sender=sender)._asdict().items():
+            truth[f"directmail_track_observed_{field}_total{{{its}}}"] = float(count)
+        for field, count in api.traffic.delivery(day, now, sender=sender)._asdict().items():
+            truth[f"directmail_delivery_observed_{field}_emails_total{{{its}}}"] = float(count)
+    return truth
 
 
 def _gauge(counter: str) -> str:

@@ -4,23 +4,25 @@ import math
 from datetime import date
 
 from exporter.directmail.errors import ServerError
-from exporter.directmail.model import Filters, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import Delivery
+from exporter.directmail.statistics.engagement import Engagement
 from exporter.store.memory import KEEP_DAYS, Cell, Record, Store
 from tests.support.clock import ScriptedClock
 
-KEY = ("shop", Filters(account_name="a@example.com"))
+KEY = ("shop", "engagement", Filters(account_name="a@example.com"))
 DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)
 START, MIDNIGHT = 1_000_000.0, 1_086_400.0
 
 
 def cell(opens: int, read_at: float) -> Cell:
-    return Cell(Totals(100, opens, opens, 0, 0), None, read_at)
+    return Cell(Engagement(100, opens, opens, 0, 0), None, read_at)
 
 
 def opens(store: Store) -> int:
     observed = store.get(KEY).observed
     assert observed is not None
-    return observed.opens
+    return Engagement._make(observed).opens
 
 
 def test_the_first_read_of_a_cell_counts_nothing() -> None:
@@ -72,15 +74,26 @@ def test_growth_is_what_a_count_is_above_the_highest_it_has_been() -> None:
     for count in (40, 30, 40, 30, 41, 30, 41):
         store.put(KEY, DAY, cell(count, START), day_start=START)
     assert opens(store) == 1
-    assert store.get(KEY).cells[DAY].totals.opens == 41
+    assert store.get(KEY).cells[DAY].totals == Engagement(100, 41, 41, 0, 0)
 
 
 def test_a_day_that_is_empty_once_is_not_counted_again() -> None:
     store = Store()
     store.put(KEY, DAY, cell(50, MIDNIGHT - 60), day_start=START)
     for count in (0, 50, 52):
-        store.put(KEY, DAY, Cell(Totals(count, count, 0, 0, 0), None, MIDNIGHT), day_start=START)
+        store.put(KEY, DAY, Cell(Engagement(count, count, 0, 0, 0), None, MIDNIGHT), day_start=START)
     assert opens(store) == 2
+
+
+def test_statistics_of_the_same_filters_count_each_for_itself() -> None:
+    store, mails = Store(), ("shop", "delivery", KEY[2])
+    for opened, delivered in ((50, 70), (57, 90)):
+        store.put(KEY, DAY, cell(opened, START), day_start=START)
+        store.put(mails, DAY, Cell(Delivery(100, delivered, 2, 1), None, START), day_start=START)
+    assert opens(store) == 7
+    assert store.get(mails).observed == Delivery(0, 20, 0, 0)
+    store.failed(mails, ServerError("the API failed"), START)
+    assert store.get(KEY).last_attempt_ok is None
 
 
 def test_while_counters_wait_for_the_disk_what_grew_is_not_shown() -> None:
@@ -91,7 +104,7 @@ def test_while_counters_wait_for_the_disk_what_grew_is_not_shown() -> None:
     store.get(KEY).observed = store.get(KEY).counted
     store.put(KEY, DAY, cell(57, START), day_start=START)
     assert opens(store) == 0
-    assert store.get(KEY).counted.opens == 7
+    assert Engagement._make(store.get(KEY).counted).opens == 7
 
 
 def test_what_a_clock_too_far_ahead_read_is_not_of_a_later_time_than_now() -> None:
@@ -146,15 +159,16 @@ def test_days_that_nothing_reaches_are_forgotten_and_counters_stay() -> None:
     store.put(KEY, DAY, cell(50, START), day_start=START)
     store.put(KEY, DAY, cell(57, START), day_start=START)
     last = date.fromordinal(DAY.toordinal() + KEEP_DAYS)
-    store.prune("shop", last, {KEY})
+    store.prune("shop", "engagement", last, {KEY})
     assert DAY in store.get(KEY).cells
     after = date.fromordinal(last.toordinal() + 1)
-    store.prune("shop", after, {KEY})
+    store.prune("shop", "engagement", after, {KEY})
     assert DAY not in store.get(KEY).cells
     assert opens(store) == 7
-    store.prune("other", after, set())
+    store.prune("other", "engagement", after, set())
+    store.prune("shop", "delivery", after, set())
     assert list(store.keys()) == [KEY]
-    store.prune("shop", after, set())
+    store.prune("shop", "engagement", after, set())
     assert list(store.keys()) == []
     assert store.forgotten == {KEY}
 

@@ -6,64 +6,119 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import Delivery
+from exporter.directmail.statistics.engagement import Engagement
+from exporter.store.database import SCHEMA
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Store
-from tests.support.states import DAY, KEY, known, opened, read_only, reread, same
+from tests.support.states import DAY, KEY, full_disk, known, opened, read_only, reread, same
 
-SCRIPT = Path(__file__).with_name("old_schema_4.sql")
+HERE = Path(__file__).parent
+ALL = [1, 2, 3, 4, 5]
+"""Schemas of earlier versions."""
 
 
 def old_file(path: Path, schema: int = 4, also: str = "") -> Path:
-    """Write a file as an earlier version left it, in write-ahead mode, and closed in good order."""
-    script = SCRIPT.read_text().split(f"-- {schema + 1}\n")[0]
+    """Write a file as an earlier version left it, closed in good order; up to schema 4 in write-ahead mode."""
+    script = (HERE / f"old_schema_{max(schema, 4)}.sql").read_text().split(f"-- {schema + 1}\n")[0]
     database = sqlite3.connect(path)
-    database.execute("PRAGMA journal_mode = WAL")
+    if schema <= 4:
+        database.execute("PRAGMA journal_mode = WAL")
     database.executescript(script + also)
     database.close()
     return path
 
 
-def expected() -> Store:
-    """Return what the file says; of the highest counts that there were it knows nothing."""
+def expected(schema: int = 4) -> Store:
+    """Return what the file says; up to schema 4 it knows nothing of the highest counts that there were."""
     store = known()
-    record = store.get(KEY)
-    cell = record.cells[DAY]
-    record.cells[DAY] = Cell(cell.totals, cell.rates, cell.read_at)
+    if schema <= 4:
+        record = store.get(KEY)
+        cell = record.cells[DAY]
+        record.cells[DAY] = Cell(cell.totals, cell.rates, cell.read_at)
     return store
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3, 4])
+@pytest.mark.parametrize("schema", ALL)
 async def test_nothing_is_lost(schema: int, tmp_path: Path) -> None:
     path = old_file(tmp_path / "state.db", schema)
     for _ in range(2):  # taken over, and then as any file of today
         catalogue = Catalogue()
         store = await reread(path, catalogue)
-        assert same(store, expected())
+        assert same(store, expected(schema))
+        assert {key[1] for key in tuple(store.keys())} == {"engagement"}
         assert store.decreases == {"shop": 1}
         if schema >= 3:
             assert list(catalogue.get("shop", "tag_name").values.items()) == [("z", 1000.0), ("a", 1000.5)]
-        assert store.accounts == ({"shop": "us-east-1 UTC"} if schema == 4 else {})
+        assert store.accounts == ({"shop": "us-east-1 UTC"} if schema >= 4 else {})
     assert sorted(tmp_path.iterdir()) == [path]
 
 
-async def test_after_it_was_taken_over_earlier_versions_see_a_newer_schema(tmp_path: Path) -> None:
-    path = old_file(tmp_path / "state.db")
+@pytest.mark.parametrize("schema", ALL)
+async def test_its_counters_are_shown_at_once_and_count_on(schema: int, tmp_path: Path) -> None:
+    store = Store()
+    file = await opened(old_file(tmp_path / "state.db", schema), store)
+    assert store.get(KEY).observed == (11, 11, 6, 0, 0)
+    store.put(KEY, DAY, Cell(Engagement(111, 62, 48, 10, 5), None, 1500.0), day_start=0.0)
+    await file.save()
+    clicks = 0 if schema == 5 else 1  # it knows that there were as many before
+    assert store.get(KEY).observed == (12, 13, 9, clicks, 0)
+    await file.close()
+
+
+@pytest.mark.parametrize("schema", ALL)
+async def test_a_statistic_that_is_new_to_it_is_kept_beside_what_it_has(schema: int, tmp_path: Path) -> None:
+    path, store = old_file(tmp_path / "state.db", schema), Store()
+    file = await opened(path, store)
+    key = ("shop", "delivery", Filters(domain="example.com"))
+    store.put(key, DAY, Cell(Delivery(90, 80, 6, 4), None, 1500.0), day_start=0.0)
+    await file.close()
+    after, before = await reread(path), expected(schema)
+    assert set(after.keys()) == {*before.keys(), key}
+    assert same(after, store)
+    assert all(after.get(each).cells == before.get(each).cells for each in tuple(before.keys()))
+
+
+@pytest.mark.parametrize("schema", ALL)
+async def test_after_it_was_taken_over_earlier_versions_see_a_newer_schema(schema: int, tmp_path: Path) -> None:
+    path = old_file(tmp_path / "state.db", schema)
     await reread(path)
     database = sqlite3.connect(path)
     (newest,) = database.execute("SELECT max(number) FROM migration").fetchone()
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     database.close()
-    assert (newest, tables) == (5, {"migration", "entry"})
+    assert (newest, tables) == (SCHEMA, {"migration", "entry"})
 
 
-async def test_one_that_may_only_be_read_is_read(tmp_path: Path) -> None:
-    path, store = old_file(tmp_path / "state.db"), Store()
+@pytest.mark.parametrize("schema", ALL)
+async def test_one_that_may_only_be_read_is_read(schema: int, tmp_path: Path) -> None:
+    path, store = old_file(tmp_path / "state.db", schema), Store()
     before = path.read_bytes()
     with capture_logs():
         file = await opened(path, store, connect=read_only)
         await file.close()
-    assert same(store, expected())
+    assert same(store, expected(schema))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("schema", ALL)
+async def test_on_a_full_disk_it_stays_as_it_is_until_it_can_be_taken_over(schema: int, tmp_path: Path) -> None:
+    path, store = old_file(tmp_path / "state.db", schema), Store()
+    before = path.read_bytes()
+    with full_disk(), capture_logs() as lines:
+        file = await opened(path, store)
+        await file.save()
+        assert not file.writable
+    assert path.read_bytes() == before
+    with capture_logs() as again:
+        await file.close()
+    assert [line["event"] for line in (*lines, *again)] == [
+        "state file cannot be written; continuing in memory, counters wait until it can",
+        "state file can be written again",
+    ]
+    assert list(tmp_path.iterdir()) == [path]
+    assert same(await reread(path), expected(schema))
 
 
 async def test_one_that_was_not_closed_is_read_with_its_write_ahead_log(tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 import asyncio
 import os
 import random
-import resource
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -19,8 +17,11 @@ from structlog.testing import capture_logs
 
 from exporter.app import App, Options
 from exporter.clock import SystemClock
+from exporter.directmail.errors import ServerError
 from exporter.directmail.listing import Listed
-from exporter.directmail.model import Filters, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import Delivery
+from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.validation import load
 from exporter.simulator.server import Habits, Simulator
 from exporter.store.database import SCHEMA, StateError
@@ -30,7 +31,21 @@ from exporter.store.state_file import LOOK_EVERY
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE, copy, get, program, started, until
 from tests.support.programs import KEYS, SENDERS, write_config
-from tests.support.states import DAY, KEY, NEXT, NOW, OTHER, known, opened, read_only, reread, same, saved, slow
+from tests.support.states import (
+    DAY,
+    KEY,
+    NEXT,
+    NOW,
+    OTHER,
+    full_disk,
+    known,
+    opened,
+    read_only,
+    reread,
+    same,
+    saved,
+    slow,
+)
 
 
 def listed(values: str) -> Catalogue:
@@ -41,13 +56,18 @@ def listed(values: str) -> Catalogue:
 
 def grow(store: Store, opens: int) -> None:
     """Let the counter of opens of a combination grow to so many."""
-    store.put(KEY, DAY, Cell(Totals(0, opens, 0, 0, 0), None, 1000.0), day_start=2000.0)
+    store.put(KEY, DAY, Cell(Engagement(0, opens, 0, 0, 0), None, 1000.0), day_start=2000.0)
+
+
+def counted(store: Store) -> int:
+    """Return all opens that were seen to grow."""
+    return Engagement._make(store.get(KEY).counted).opens
 
 
 def shown(store: Store) -> int | None:
     """Return the opens that a scrape gets."""
     observed = store.get(KEY).observed
-    return None if observed is None else observed.opens
+    return None if observed is None else Engagement._make(observed).opens
 
 
 async def test_what_was_written_is_known_again(tmp_path: Path) -> None:
@@ -59,6 +79,14 @@ async def test_what_was_written_is_known_again(tmp_path: Path) -> None:
     assert after.get(KEY).last_attempt_ok is True
     assert after.get(OTHER).last_attempt_ok is None
     assert [each.name for each in tmp_path.iterdir()] == ["state.db"]
+
+
+async def test_numbers_that_are_withheld_are_withheld_after_a_restart(tmp_path: Path) -> None:
+    before = known()
+    before.judged(KEY, is_supported=True, is_withheld=True)
+    await saved(tmp_path / "state.db", before)
+    after = await reread(tmp_path / "state.db")
+    assert (after.get(KEY).is_withheld, after.get(OTHER).is_withheld) == (True, False)
 
 
 async def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
@@ -77,11 +105,11 @@ async def test_forgotten_days_leave_the_file_and_counters_stay(tmp_path: Path) -
     store = known()
     store.succeeded(KEY, NOW)
     file = await opened(tmp_path / "state.db", store)
-    store.prune("shop", date(2026, 6, 1), {KEY})
+    store.prune("shop", "engagement", date(2026, 6, 1), {KEY})
     await file.close()
     after = await reread(tmp_path / "state.db")
     assert after.get(KEY).cells == {}
-    assert after.get(KEY).counted.opens == 11
+    assert counted(after) == 11
     assert list(after.keys()) == [KEY]
 
 
@@ -119,7 +147,7 @@ async def test_the_numbers_of_a_new_account_replace_those_of_the_old_one_in_one_
     store.claim("shop", "us-east-1 UTC")
     file = await opened(tmp_path / "state.db", store)
     store.claim("shop", "eu-central-1 UTC")
-    store.put(KEY, NEXT, Cell(Totals(7, 0, 0, 0, 0), None, 3000.0), day_start=0.0)
+    store.put(KEY, NEXT, Cell(Engagement(7, 0, 0, 0, 0), None, 3000.0), day_start=0.0)
     await file.close()
     after = await reread(tmp_path / "state.db")
     assert list(after.keys()) == [KEY]
@@ -138,8 +166,8 @@ async def test_more_combinations_than_fit_into_a_transaction_are_written(tmp_pat
     path, store = tmp_path / "state.db", Store()
     file = await opened(path, store)
     for number in range(450):
-        cell = Cell(Totals(number, 0, 0, 0, 0), None, 1.0)
-        store.put(("shop", Filters(account_name=f"s{number}")), DAY, cell, day_start=0)
+        cell = Cell(Engagement(number, 0, 0, 0, 0), None, 1.0)
+        store.put(("shop", "engagement", Filters(account_name=f"s{number}")), DAY, cell, day_start=0)
     await file.close()
     assert same(await reread(path), store)
 
@@ -235,6 +263,27 @@ class TestDiscoveredValues:
         assert after.all_values() == {}
 
 
+async def test_a_combination_that_was_never_read_leaves_a_whole_file(tmp_path: Path) -> None:
+    """It has failed since the start when all is written anew; after that its first number comes."""
+    path, store, clock = tmp_path / "state.db", known(), ScriptedClock()
+    never = ("shop", "delivery", Filters())
+    file = await opened(path, store, clock=clock)
+    store.failed(never, ServerError("the API failed"), 1.0)
+    path.unlink()
+    clock.jump(wall=LOOK_EVERY, monotonic=LOOK_EVERY)
+    with capture_logs():
+        await file.save()
+    assert store.get(never).observed is None
+    await copy(path, tmp_path / "copy.db")
+    assert same(await reread(tmp_path / "copy.db"), store)
+    store.put(never, DAY, Cell(Delivery(4, 3, 0, 1), None, 2000.0), day_start=0.0)
+    assert store.get(never).observed is None
+    await file.close()
+    assert store.get(never).observed == Delivery(0, 0, 0, 0)
+    assert same(await reread(path), store)
+    assert not list(tmp_path.glob("*.damaged-*"))
+
+
 class TestCounters:
     """None is shown before it is on disk, so none comes back lower than it was shown."""
 
@@ -281,7 +330,7 @@ class TestCounters:
         assert file.writable
         assert (shown(store), store.unwritable_since) == (9, None)
         await file.close()
-        assert (await reread(path)).get(KEY).counted.opens == 9
+        assert counted(await reread(path)) == 9
         assert [line["event"] for line in (*lines, *again)] == [
             "state file cannot be written; continuing in memory, counters wait until it can",
             "state file can be written again",
@@ -296,7 +345,7 @@ class TestCounters:
         with full_disk(), capture_logs() as lines:
             grow(store, 9)
             await file.close()
-        assert (await reread(path)).get(KEY).counted.opens == 5
+        assert counted(await reread(path)) == 5
         assert lines[-1]["event"] == "state file could not be written; the next start continues from the last write"
 
     async def test_a_file_that_may_only_be_read_is_shown_and_not_gone_beyond(self, tmp_path: Path) -> None:
@@ -342,8 +391,8 @@ async def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     store = known()
     file = await opened(path, store)
     for number in range(500):
-        cell = Cell(Totals(1, 1, 1, 1, 1), None, 1.0)
-        store.put(("shop", Filters(account_name=f"s{number}")), DAY, cell, day_start=0)
+        cell = Cell(Engagement(1, 1, 1, 1, 1), None, 1.0)
+        store.put(("shop", "engagement", Filters(account_name=f"s{number}")), DAY, cell, day_start=0)
     with full_disk(), capture_logs():
         await file.save()
         assert not file.writable
@@ -426,12 +475,12 @@ class TestTheEnd:
         path, store = tmp_path / "state.db", Store()
         file = await opened(path, store, connect=slow)
         for number in range(20):
-            cell = Cell(Totals(number, 0, 0, 0, 0), None, 1.0)
-            store.put(("shop", Filters(account_name=f"s{number}")), DAY, cell, day_start=0)
+            cell = Cell(Engagement(number, 0, 0, 0, 0), None, 1.0)
+            store.put(("shop", "engagement", Filters(account_name=f"s{number}")), DAY, cell, day_start=0)
         saving = asyncio.create_task(file.save())
         await asyncio.sleep(moment)
         saving.cancel()
-        store.put(KEY, DAY, Cell(Totals(1, 1, 1, 1, 1), None, 1.0), day_start=0)
+        store.put(KEY, DAY, Cell(Engagement(1, 1, 1, 1, 1), None, 1.0), day_start=0)
         await file.close()
         assert same(await reread(path), store)
         assert all(store.get(key).observed == store.get(key).counted for key in list(store.keys()))
@@ -464,21 +513,10 @@ class TestTheEnd:
         assert same(await reread(path), store)
 
 
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow: the kernel refuses the write, as it does where a disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 async def copied(path: Path, folder: Path) -> int:
     """Return the opens that a start after a kill would find."""
     await copy(path, folder / "copy.db")
-    return (await reread(folder / "copy.db")).get(KEY).counted.opens
+    return counted(await reread(folder / "copy.db"))
 
 
 def _of_another_program(path: Path) -> None:
@@ -496,7 +534,7 @@ class TestTheWholeProgram:
             options = Options(("127.0.0.1:0",))
             first = App(settings, options, environment=KEYS)
             task, base = await started(first)
-            await until(f"{base}/metrics", 'directmail_exporter_backlog_cells{target="shop"} 0.0')
+            await until(f"{base}/metrics", 'directmail_exporter_backlog_cells{action="GetTrackList",target="shop"} 0.0')
             for sender in SENDERS[:2]:
                 await until(f"{base}/metrics", f'directmail_track_observed_opens_total{{account_name="{sender}"')
             before = _data((await get(f"{base}/metrics"))[1])
@@ -517,7 +555,8 @@ class TestTheWholeProgram:
         """Killed while polling, over and over: what is shown after each start is what the API said."""
         chance = random.Random(5)
         moment = SystemClock().time()
-        api = Simulator(clock=ScriptedClock(moment), habits=Habits(calls_per_minute=1_000_000))
+        mail = ScriptedClock(moment)  # it stands still, so that there is one truth
+        api = Simulator(clock=mail, signing_time=SystemClock().time, habits=Habits(calls_per_minute=1_000_000))
         async with api.listen() as url:
             head = f"state_file: {tmp_path / 'state.db'}"
             path = write_config(tmp_path / "config.yaml", url, head=head)
@@ -584,7 +623,7 @@ class TestTheWholeProgram:
         assert not any("Traceback" in line or "given up" in line for line in exporter.lines)
         store = await reread(tmp_path / "state.db")
         known_cells = {
-            (key[1].account_name, day.isoformat()) for key in tuple(store.keys()) for day in store.get(key).cells
+            (key[2].account_name, day.isoformat()) for key in tuple(store.keys()) for day in store.get(key).cells
         }
         assert known_cells == {(seen.parameters["AccountName"], seen.parameters["StartTime"]) for seen in api.requests}
 

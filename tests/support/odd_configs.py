@@ -92,7 +92,22 @@ KEYS = (
         "account_name",
         "tag_name",
     ),
-    *("esp", "dedicated_ip", "exclude", "discover", "include", "limit", "", "a b", "\n", "\N{BEER MUG}", "team"),
+    *(
+        "esp",
+        "domain",
+        "dedicated_ip",
+        "exclude",
+        "statistics",
+        "delivery",
+        "discover",
+        "include",
+        "limit",
+        "",
+        "a b",
+        "\n",
+        "\N{BEER MUG}",
+        "team",
+    ),
 )
 VALUES = (
     *(
@@ -150,7 +165,11 @@ def _query(keys: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
             "account_name": some | st.lists(some, max_size=3) | st.just({"discover": True}) | keys,
             "tag_name": some | st.lists(some, max_size=3) | st.just({"discover": True, "limit": 3}),
             "esp": st.sampled_from(["gmail.com", ["others", "Yahoo.com"], "aol.com"]),
+            "domain": some | st.just({"discover": True}),
+            "config_set_id": some,
             "exclude": keys | st.just([{"tag_name": "promo"}]),
+            "statistics": st.sampled_from(["engagement", ["delivery"], ["delivery", "engagement"], ["opens"], []])
+            | keys,
         },
     )
     return filters | keys

@@ -1,33 +1,37 @@
 """State files: what is in them, written, read again, opened by a connection of one's own."""
 
+import resource
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.engagement import Engagement
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 from tests.support.clock import ScriptedClock
 
-KEY = ("shop", Filters(account_name="a@example.com", esp="gmail.com"))
-OTHER = ("shop", Filters())
+KEY = ("shop", "engagement", Filters(account_name="a@example.com", esp="gmail.com"))
+OTHER = ("shop", "engagement", Filters())
 DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)
 NOW = ScriptedClock().time()
-RATES = RateSums(1.5, None, 0.0, 3.25)
+RATES = (1.5, None, 0.0, 3.25)
 
 
 def known() -> Store:
     """Return a store with all that a record can have."""
     store = Store()
-    store.put(KEY, DAY, Cell(Totals(100, 50, 40, 10, 5), RATES, 1000.0), day_start=0.0)
-    store.put(KEY, DAY, Cell(Totals(110, 60, 45, 9, 5), RATES, 1300.0), day_start=0.0)
-    store.put(KEY, NEXT, Cell(Totals(1, 1, 1, 0, 0), None, 1400.0), day_start=1350.0)
+    store.put(KEY, DAY, Cell(Engagement(100, 50, 40, 10, 5), RATES, 1000.0), day_start=0.0)
+    store.put(KEY, DAY, Cell(Engagement(110, 60, 45, 9, 5), RATES, 1300.0), day_start=0.0)
+    store.put(KEY, NEXT, Cell(Engagement(1, 1, 1, 0, 0), None, 1400.0), day_start=1350.0)
     store.succeeded(KEY, 1400.0)
-    store.put(OTHER, DAY, Cell(Totals(5, 4, 3, 2, 1), None, 1500.0), day_start=0.0)
+    store.put(OTHER, DAY, Cell(Engagement(5, 4, 3, 2, 1), None, 1500.0), day_start=0.0)
     return store
 
 
@@ -78,3 +82,14 @@ slow = partial(sqlite3.connect, factory=SlowConnection)
 def read_only(address: str, **how: Any) -> sqlite3.Connection:
     """Open a file as on a disk that takes nothing."""
     return sqlite3.connect(address.replace("mode=rwc", "mode=ro"), **how)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow: the kernel refuses the write, as it does where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

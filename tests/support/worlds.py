@@ -5,26 +5,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.clock import Clock
 from exporter.collector.loop import Collector
+from exporter.collector.outages import Outages
 from exporter.config import loader
 from exporter.config.model import Config
 from exporter.directmail.client import Answer
 from exporter.directmail.errors import DirectMailError
-from exporter.directmail.limiter import Limiter
-from exporter.directmail.model import Filters, RateSums, Totals
+from exporter.directmail.limiter import Limiters
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.engagement import Engagement
+from exporter.directmail.statistics.statistic import Statistic, Totals
+from exporter.metrics import tables
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.tables import FAMILIES
 from exporter.plan import target_plan
 from exporter.plan.combinations import Combination
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Store
 
-NO_RATES = RateSums(0.0, 0.0, 0.0, 0.0)
+NO_RATES = (0.0, 0.0, 0.0, 0.0)
 
 
 def make_config(
@@ -48,7 +52,11 @@ def make_config(
 
 
 def make_plan(config: Config) -> TargetPlan:
-    return target_plan.make(config, config.targets[0])
+    return target_plan.make(config, config.targets[0], "engagement")
+
+
+def make_outages(clock: Clock, subjects: Callable[[], int]) -> Outages:
+    return Outages(clock, structlog.get_logger().bind(target="shop"), subjects, random.Random(1))
 
 
 @dataclass
@@ -56,7 +64,7 @@ class Api:
     """Stands where the client stands: counts that grow with time, and failures on demand."""
 
     clock: Clock
-    limiter: Limiter
+    limiters: Limiters
     fails: Callable[[Filters, date], DirectMailError | None] = lambda filters, day: None
     counts: Callable[[Filters, date, float], int] | None = None
     pages: int = 1
@@ -65,17 +73,18 @@ class Api:
     """Monotonic time of every request."""
     answered: dict[tuple[Filters, date], Totals] = field(default_factory=dict)
 
-    async def track(self, filters: Filters, day: date) -> Answer:
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+        limiter = self.limiters.of(statistic.action)
         for _ in range(self.pages):
-            await self.limiter.acquire()
+            await limiter.acquire()
             self.asked.append((self.clock.monotonic(), filters, day))
             await self.clock.sleep(self.latency)
         failure = self.fails(filters, day)
         if failure is not None:
             raise failure
-        self.limiter.succeeded()
+        limiter.succeeded()
         count = self.counts(filters, day, self.clock.time()) if self.counts else len(self.asked)
-        totals = Totals(count * 4, count * 2, count, count // 2, count // 4)
+        totals = Engagement(count * 4, count * 2, count, count // 2, count // 4)
         self.answered[filters, day] = totals
         return Answer(totals, NO_RATES, self.pages, "REQUEST")
 
@@ -87,17 +96,18 @@ class World:
         self.config = config
         self.clock = clock
         self.store = Store()
-        self.exposition = Exposition(FAMILIES, CollectorRegistry())
+        self.exposition = Exposition(tables.families(), CollectorRegistry())
         self.publisher = Publisher(self.store, self.exposition, clock)
         each = make_plan(config)
-        self.limiter = Limiter(each.target.rate_limit_per_minute, clock)
-        self.api = Api(clock, self.limiter, **api)  # type: ignore[arg-type]
+        limiters = Limiters(each.target.rate_limit_per_minute, clock)
+        self.limiter = limiters.of(each.action)
+        self.api = Api(clock, limiters, **api)  # type: ignore[arg-type]
         self.collector = Collector(
             each,
             self.api,  # type: ignore[arg-type]
-            self.limiter,
             self.store,
             clock,
+            make_outages(clock, lambda: len(self.combinations)),
             changed=self.publisher.refresh,
             replan=self._replan,
             rng=random.Random(1),
@@ -121,6 +131,6 @@ class World:
         }
 
     def _replan(self, pages_per_cell: float) -> TargetPlan:
-        revised = target_plan.make(self.config, self.config.targets[0], pages_per_cell=pages_per_cell)
+        revised = target_plan.make(self.config, self.config.targets[0], "engagement", pages_per_cell=pages_per_cell)
         self.publisher.replan(revised)
         return revised

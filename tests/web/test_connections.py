@@ -111,8 +111,9 @@ async def test_a_client_that_leaves_before_its_answer_is_complete_is_no_error(pa
 async def test_slow_clients_share_one_body(coding: bytes) -> None:
     """Each of them reads the answer of another moment, for something changes before each scrape."""
     lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(4000)]  # 8 MB, packed half of that
-    exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
-    exposition.swap("shop", {number: (line,) for number, line in enumerate(lines)})
+    families = (Family("emails", "Mails.", "gauge"),)
+    exposition = Exposition(families, CollectorRegistry())
+    exposition.swap("shop", families, {number: (line,) for number, line in enumerate(lines)})
     routes = Routes(exposition, lambda: "", status, None)
     async with listening(routes) as server:
         await get(f"http://{server.addresses[0]}/metrics")

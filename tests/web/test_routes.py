@@ -16,6 +16,8 @@ from exporter.metrics.exposition import Exposition, Family
 from exporter.web.routes import Routes
 from tests.support.web import Metrics, said, served, status
 
+FAMILIES = (Family("emails", "Mails.", "gauge"),)
+
 
 @asynccontextmanager
 async def server(**options: Any) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
@@ -128,8 +130,8 @@ async def test_a_reload_is_not_for_pages_of_other_sites(headers: dict[str, str],
     ],
 )
 async def test_gzip_is_sent_to_those_who_take_it(accepts: list[str], *, packed: bool) -> None:
-    exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
-    exposition.swap("shop", {0: (b"emails 1.0\n",)})
+    exposition = Exposition(FAMILIES, CollectorRegistry())
+    exposition.swap("shop", FAMILIES, {0: (b"emails 1.0\n",)})
     async with (
         server(exposition=exposition) as (base, _),
         aiohttp.ClientSession(auto_decompress=False) as plain,
@@ -142,7 +144,7 @@ async def test_gzip_is_sent_to_those_who_take_it(accepts: list[str], *, packed: 
 
 
 async def test_several_lines_of_accept_are_one() -> None:
-    exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
+    exposition = Exposition(FAMILIES, CollectorRegistry())
     lines = [("Accept", "text/plain;q=0.5"), ("Accept", 'application/openmetrics-text;version="1.0.0"')]
     async with (
         server(exposition=exposition) as (base, session),
@@ -182,9 +184,9 @@ async def test_a_limit_of_0_is_no_limit() -> None:
 
 async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered() -> None:
     """Rendering and packing have threads of their own: whoever asks for health later is answered before."""
-    exposition = Exposition((Family("emails", "Mails.", "gauge"),), CollectorRegistry())
+    exposition = Exposition(FAMILIES, CollectorRegistry())
     lines = ("".join(f'emails{{n="{n}"}} {n}.0\n' for n in range(key, key + 100)) for key in range(0, 100_000, 100))
-    exposition.swap("shop", {number: (line.encode(),) for number, line in enumerate(lines)})
+    exposition.swap("shop", FAMILIES, {number: (line.encode(),) for number, line in enumerate(lines)})
     order = []
     async with server(exposition=exposition) as (base, session):
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import date
 from html import unescape
 from pathlib import Path
@@ -15,10 +16,15 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, async_playwright
 
 from exporter.clock import SystemClock
+from exporter.collector.loop import Collector
 from exporter.config import loader
-from exporter.config.model import Config
+from exporter.config.model import Config, Target
+from exporter.directmail.client import Answer
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
+from exporter.directmail.statistics.delivery import Delivery
+from exporter.directmail.statistics.statistic import Statistic
+from exporter.plan import target_plan
 from exporter.web.authentication import Security
 from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
@@ -30,7 +36,7 @@ from tests.support.clock import ScriptedClock
 from tests.support.processes import get
 from tests.support.tasks import running
 from tests.support.web import Metrics, text_of
-from tests.support.worlds import World, make_config
+from tests.support.worlds import Api, World, make_config, make_outages
 
 HOSTILE = ("<script>alert(1)</script>", '"quotes\'"', "right\u202eto-left@example.com")
 CHROMIUM_FLAGS = (
@@ -44,12 +50,52 @@ CHROMIUM_FLAGS = (
     "--disable-dev-shm-usage",
 )
 ABOUT = About("1.2.3", "config.yaml", "abc123", 1_776_000_000.0, ())
+SENDER = "    account_name: s0@example.com"
+NONE = "\N{EN DASH}"
+NONES = " ".join([NONE] * 5)
+
+
+@dataclass(frozen=True)
+class Polled:
+    """A target as the page sees it."""
+
+    target: Target
+    polls: Mapping[str, Collector]
+
+
+def targets_of(world: World, *others: Collector) -> Mapping[str, TargetState]:
+    """Return the world's target, polled by the world's collector and others."""
+    polls = {collector.plan.action: collector for collector in (world.collector, *others)}
+    return {"shop": Polled(world.config.targets[0], polls)}
+
+
+class DeliveryApi(Api):
+    """Answers whatever is requested with the same delivery."""
+
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+        answer = await super().read(statistic, filters, day)
+        return answer._replace(totals=Delivery(1500, 1490, 7, 3))
+
+
+def delivery_of(world: World) -> Collector:
+    """Return what polls the delivery of the world's target."""
+    plan = target_plan.make(world.config, world.config.targets[0], "delivery")
+    return Collector(
+        plan,
+        DeliveryApi(world.clock, world.api.limiters),  # type: ignore[arg-type]
+        world.store,
+        world.clock,
+        make_outages(world.clock, lambda: len(plan.combinations)),
+        changed=lambda combination: None,
+        replan=lambda pages: plan,
+    )
 
 
 @asynccontextmanager
-async def page_of(world: World, about: About = ABOUT) -> AsyncIterator[str]:
+async def page_of(world: World, *others: Collector, about: About = ABOUT) -> AsyncIterator[str]:
     """Serve the page of a world as it is; yield its address."""
-    page = StatusPage(lambda: about, lambda: {"shop": world.collector}, world.store, world.clock, "/metrics")
+    targets = targets_of(world, *others)
+    page = StatusPage(lambda: about, lambda: targets, world.store, world.clock, "/metrics")
     async with serve_page(page) as url:
         yield url
 
@@ -62,10 +108,10 @@ async def serve_page(page: StatusPage) -> AsyncIterator[str]:
         yield f"http://{listening.addresses[0]}/"
 
 
-async def polled(world: World, seconds: float) -> None:
+async def polled(world: World, seconds: float, *others: Collector) -> None:
     """Poll the world for so long by its scripted clock."""
     assert isinstance(world.clock, ScriptedClock)
-    async with running(world.collector.run()):
+    async with running(*(collector.run() for collector in (world.collector, *others))):
         await world.clock.advance(seconds)
 
 
@@ -74,22 +120,28 @@ def refusing(*senders: str) -> Callable[[Filters, date], DirectMailError | None]
     return lambda filters, day: error if filters.account_name in senders else None
 
 
+def config_of(*queries: str) -> Config:
+    """Return a config of one target with these queries, each a few lines."""
+    head = ("targets:", "  - name: shop", "    region: us-east-1", "    rate_limit_per_minute: 600", "    queries:")
+    lines = (line for query in queries for line in query.splitlines())
+    config, problems = loader.parse("\n".join((*head, *(f"    {line}" for line in lines))))
+    assert config is not None, problems
+    return config
+
+
+def five(filters: Filters, day: date, now: float) -> int:
+    """Return the same count whatever is requested: too little to tell one from all."""
+    return 5
+
+
 def hostile_config() -> Config:
-    config = make_config(rate=600)
-    text = "\n".join(
-        (
-            "targets:",
-            "  - name: shop",
-            "    region: us-east-1",
-            "    rate_limit_per_minute: 600",
-            "    queries:",
-            "      - name: senders",
-            f"        account_name: [news@example.com, {', '.join(map(_quoted, HOSTILE))}]",
-        )
+    """Return a config with names that want to be more than text, and everything else that the page can show."""
+    senders = f"[news@example.com, {', '.join(map(_quoted, HOSTILE))}]"
+    return config_of(
+        f"  - name: senders\n    account_name: {senders}\n    statistics: [engagement, delivery]",
+        "  - name: providers\n    account_name: news@example.com\n    esp: [gmail.com, others]",
+        f"  - name: ips\n{SENDER}\n    dedicated_ip: [192.0.2.1, 192.0.2.2]",
     )
-    config_or_none, problems = loader.parse(text)
-    assert config_or_none is not None, problems
-    return config_or_none or config
 
 
 def _quoted(text: str) -> str:
@@ -111,9 +163,9 @@ class TestWhatItSays:
             "allowed now 60",
             f"used in the last minute {world.limiter.used_last_minute} planned",
             f"poll interval 5m cells due and not yet read {world.collector.backlog()}",
-            "2 fresh 0 held 0 dropped 0 never",
+            "2 fresh 0 held 0 dropped 0 never 0 unsupported",
             "Next calls 2026-04-",
-            "senders 2 0 0 0",
+            "senders 2 0 0 0 0",
         ):
             assert part in text
 
@@ -125,7 +177,7 @@ class TestWhatItSays:
         assert "Last error 2026-04-22 10:15:" in text
         assert "account_name=s1@example.com no such sender (Code Invalid.Sender), RequestId R-17" in text
         assert "Check the sender." in text
-        assert "1 fresh 0 held 0 dropped 1 never" in text
+        assert "1 fresh 0 held 0 dropped 1 never 0 unsupported" in text
 
     async def test_counts_of_today_and_a_line_for_the_days_before(self) -> None:
         world = World(make_config(rate=600), ScriptedClock(), counts=lambda filters, day, now: 1000 + day.day)
@@ -134,13 +186,13 @@ class TestWhatItSays:
             html = (await get(url))[1]
         text = text_of(html)
         assert "4 088" in text  # 4 x 1022 mails on the 22nd
-        assert "Opens and clicks of 30 days, at most 2 062 opens a day" in text_of(html.replace("aria-label=", ">"))
-        assert html.count('<polyline class="opens"') == html.count('<polyline class="clicks"') == 2
+        assert "Opens and clicks of 30 days, at most 2 062 a day" in text_of(html.replace("aria-label=", ">"))
+        assert html.count('<polyline class="first"') == html.count('<polyline class="second"') == 2
 
     async def test_a_refused_config_is_told(self) -> None:
         world = World(make_config(), ScriptedClock())
         about = About("1.2.3", "config.yaml", "abc123", 0.0, ("targets: is missing",))
-        async with page_of(world, about) as url:
+        async with page_of(world, about=about) as url:
             assert "the config from before is in force. targets: is missing" in text_of((await get(url))[1])
 
     @pytest.mark.parametrize(
@@ -151,7 +203,7 @@ class TestWhatItSays:
             pytest.param(4000, "dropped", id="failing-for-long"),
         ],
     )
-    async def test_a_combination_has_one_of_four_states(self, then: float, state: str) -> None:
+    async def test_a_combination_that_is_supported_has_one_of_four_states(self, then: float, state: str) -> None:
         failing: list[str] = []
         world = World(
             make_config(rate=600),
@@ -177,6 +229,131 @@ class TestWhatItSays:
         async with page_of(world) as url:
             text = text_of((await get(f"{url}?state=dropped"))[1])
         assert "1 found" in text
+
+
+class TestFilters:
+    """What is shown of filters that the account may not be able to use."""
+
+    async def test_those_that_it_cannot_use_are_a_state_of_their_own(self) -> None:
+        said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-17", advice="")
+        world = World(
+            config_of(f"  - name: sender\n{SENDER}", f"  - name: providers\n{SENDER}\n    esp: [gmail.com, others]"),
+            ScriptedClock(),
+            fails=lambda filters, day: said if filters.esp else None,
+        )
+        await polled(world, 60)
+        async with page_of(world) as url:
+            everything, html = (await get(url))[1], (await get(f"{url}?state=unsupported"))[1]
+        for part in (
+            "1 fresh 0 held 0 dropped 0 never 2 unsupported",
+            f"providers 0 0 0 0 2 {NONE}",
+            "unsupported the account cannot use a filter",
+        ):
+            assert part in text_of(everything)
+        assert "2 found" in text_of(html)
+        assert f"esp=gmail.com unsupported {NONES}" in text_of(html)
+        assert '<span class="badge unsupported">' in html
+        assert "<option selected>unsupported</option>" in html
+        assert "no dedicated IP" not in everything + html
+
+    async def test_what_comes_for_them_after_all_is_not_shown(self) -> None:
+        """A request may be under way when they are found to be of no use."""
+        world = World(config_of(f"  - name: providers\n{SENDER}\n    esp: gmail.com"), ScriptedClock(), counts=five)
+        await polled(world, 60)
+        (combination,) = world.combinations
+        world.store.judged(combination.key, is_supported=False, is_withheld=True)
+        async with page_of(world) as url:
+            text = text_of((await get(url))[1])
+        assert f"providers 0 0 0 0 1 {NONE}" in text
+        assert f"esp=gmail.com unsupported {NONES}" in text
+        assert "withheld: " not in text
+
+    @pytest.mark.parametrize(
+        ("counts", "shown"),
+        [
+            pytest.param(
+                {"192.0.2.1": 5, "192.0.2.2": 5},
+                f"withheld: may be the numbers of all mail fresh 5s {NONES[:7]}",
+                id="same",
+            ),
+            pytest.param({"192.0.2.1": 5, "192.0.2.2": 7}, "fresh 5s 20 10 2", id="proved-to-be-its-own"),
+        ],
+    )
+    async def test_numbers_that_may_be_those_of_all_mail_are_not_shown(
+        self, counts: Mapping[str, int], shown: str
+    ) -> None:
+        world = World(
+            config_of(f"  - name: ips\n{SENDER}\n    dedicated_ip: [192.0.2.1, 192.0.2.2]"),
+            ScriptedClock(),
+            counts=lambda filters, day, now: counts[filters.dedicated_ip],
+        )
+        await polled(world, 30)
+        async with page_of(world) as url:
+            html = (await get(url))[1]
+        text = re.sub(r"\b\d+s\b", "5s", text_of(html))
+        assert f"dedicated_ip=192.0.2.1 {shown}" in text
+        assert ("<polyline" in html) == ("withheld" not in shown)
+        assert "2 fresh 0 held 0 dropped 0 never 0 unsupported" in text
+
+
+class TestTwoStatistics:
+    @asynccontextmanager
+    async def page(self) -> AsyncIterator[str]:
+        """Yield the address of a page: of two senders the opens, of one of them the delivery."""
+        config = config_of(
+            "  - name: senders\n    account_name: s1@example.com",
+            f"  - name: both\n{SENDER}\n    statistics: [engagement, delivery]",
+        )
+        world = World(config, ScriptedClock(), counts=five, fails=refusing("s1@example.com"))
+        delivery = delivery_of(world)
+        await polled(world, 30, delivery)
+        async with page_of(world, delivery) as url:
+            yield url
+
+    async def test_each_has_its_budget_and_its_states(self) -> None:
+        async with self.page() as url:
+            text = text_of((await get(url))[1])
+        assert text.count("calls a minute configured 600") == 2
+        for part in (
+            "Engagement, by GetTrackList",
+            "Delivery, by SenderStatisticsByTagNameAndBatchID",
+            "1 fresh 0 held 0 dropped 1 never 0 unsupported",
+            "1 fresh 0 held 0 dropped 0 never 0 unsupported",
+            "both, engagement 1 0 0 0 0",
+            "both, delivery 1 0 0 0 0",
+            "delivery: account_name=s0@example.com",
+            "GetTrackList's documentation SenderStatisticsByTagNameAndBatchID's documentation",
+        ):
+            assert part in text
+
+    @pytest.mark.parametrize(
+        ("address", "parts"),
+        [
+            pytest.param(
+                "", ("2 found", "lines are opens and clicks a day", "Emails Opens Clicks", "20 10 2"), id="first"
+            ),
+            pytest.param("?statistic=nothing", ("2 found", "Emails Opens Clicks"), id="unknown"),
+            pytest.param(
+                "?statistic=delivery",
+                ("1 found", "lines are requested and delivered a day", "Requested Delivered", "1 500 1 490"),
+                id="second",
+            ),
+        ],
+    )
+    async def test_one_is_shown_with_its_own_counts(self, address: str, parts: tuple[str, ...]) -> None:
+        async with self.page() as url:
+            html = (await get(url + address))[1]
+        for part in parts:
+            assert part in text_of(html)
+        assert ("Requested and delivered of 30 days, at most 1\u202f500 a day" in html) == ("delivery" in address)
+
+    async def test_a_count_of_a_state_leads_to_as_many_combinations(self) -> None:
+        async with self.page() as url:
+            html = (await get(url))[1]
+            links = re.findall(r'<a class="badge [a-z]+" href="(.*?)">(\d+) ', html)
+            found = [text_of((await get(urljoin(url, unescape(link))))[1]) for link, _ in links]
+        assert len(links) == 10
+        assert [f"{number} found" in text for (_, number), text in zip(links, found, strict=True)] == [True] * 10
 
 
 class TestManyCombinations:
@@ -255,7 +432,7 @@ class TestBehindAProxy:
 
     async def test_a_path_of_the_metrics_that_looks_like_a_scheme_is_a_path(self) -> None:
         world = World(make_config(), ScriptedClock())
-        page = StatusPage(lambda: ABOUT, lambda: {"shop": world.collector}, world.store, world.clock, "/a:b/metrics")
+        page = StatusPage(lambda: ABOUT, lambda: targets_of(world), world.store, world.clock, "/a:b/metrics")
         async with serve_page(page) as url:
             assert 'href="./a:b/metrics"' in (await get(url))[1]
 
@@ -282,7 +459,7 @@ async def test_what_the_api_says_is_text_too() -> None:
 
 async def test_a_target_that_a_reload_takes_away_meanwhile_is_no_bug() -> None:
     world = World(make_config(senders=2000, rate=100_000), ScriptedClock())
-    asked: list[Mapping[str, TargetState]] = [{}, {"shop": world.collector}]
+    asked: list[Mapping[str, TargetState]] = [{}, targets_of(world)]
     page = StatusPage(lambda: ABOUT, lambda: asked.pop() if asked else {}, world.store, world.clock, "/metrics")
     async with serve_page(page) as url:
         status, html = await get(url)
@@ -312,9 +489,17 @@ class TestInChromium:
 
     @asynccontextmanager
     async def visit(self, browser: Browser, *, width: int = 1280, scheme: str = "light") -> AsyncIterator[Page]:
-        world = World(hostile_config(), ScriptedClock(), fails=refusing(*HOSTILE[:2]))
-        await polled(world, 60)
-        async with page_of(world) as url:
+        said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-18", advice="")
+        refuse = refusing(*HOSTILE[:2])
+        world = World(
+            hostile_config(),
+            ScriptedClock(),
+            counts=five,
+            fails=lambda filters, day: said if filters.esp else refuse(filters, day),
+        )
+        delivery = delivery_of(world)
+        await polled(world, 60, delivery)
+        async with page_of(world, delivery) as url:
             page = await browser.new_page(
                 viewport={"width": width, "height": 800},
                 color_scheme=scheme,  # type: ignore[arg-type]
@@ -326,11 +511,22 @@ class TestInChromium:
             yield page
             assert dialogs == []
 
-    @pytest.mark.parametrize("width", [360, 1280])
+    @pytest.mark.parametrize("width", [360, 900, 1280])
     async def test_nothing_is_wider_than_the_window(self, browser: Browser, width: int) -> None:
         async with self.visit(browser, width=width) as page:
             assert await page.evaluate("document.documentElement.scrollWidth") <= width
             assert await page.locator("td[data-label=Combination]").first.is_visible()
+
+    @pytest.mark.parametrize("width", [360, 900, 1280])
+    async def test_no_state_is_wider_than_its_cell(self, browser: Browser, width: int) -> None:
+        async with self.visit(browser, width=width) as page:
+            states = await page.evaluate(
+                "[...document.querySelectorAll('td .badge')].map(badge => {"
+                " const own = badge.getBoundingClientRect(), cell = badge.parentElement.getBoundingClientRect();"
+                " return [badge.textContent, own.left >= cell.left && own.right <= cell.right] })"
+            )
+        assert {state for state, _ in states} == {"fresh", "never", "unsupported"}
+        assert [state for state, fits in states if not fits] == []
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [360, 1280])

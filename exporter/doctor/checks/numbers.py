@@ -1,6 +1,5 @@
 """Checks of counts and rates: whether they can be true together."""
 
-from exporter.directmail.answers import RATES, Row
 from exporter.directmail.rates import FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, Answer, Finding
@@ -8,17 +7,18 @@ from exporter.doctor.findings import NOTE, OK, Answer, Finding
 
 def rates(known: Evidence) -> Finding | None:
     """Return the unit of the API's own rates: percent or fraction of TotalNumber."""
-    if known.whole is not None and not known.has_mail:
+    statistic = known.statistic
+    if not statistic.rates or (known.whole is not None and not known.has_mail):
         return None
     votes, odd = dict.fromkeys(UNITS, 0), dict[str, Answer]()
     for each in known.answers:
         for row in each.page.rows:
-            for place, name in enumerate(RATES):
-                units = fitting(row, place)
+            for place, rate in enumerate(statistic.rates.values()):
+                units = fitting(statistic, row, place)
                 if units is not None and len(units) == 1:
                     votes[units[0]] += 1
                 elif units == ():
-                    odd.setdefault(name, each)
+                    odd.setdefault(rate.field, each)
     unit = unit_of(votes[PERCENT], votes[FRACTION])
     mend = (
         "Use the ratios, which are made of the counts; directmail_exporter_reported_rate_mismatches_total tells more."
@@ -36,17 +36,14 @@ def rates(known: Evidence) -> Finding | None:
 
 
 def counts(known: Evidence) -> Finding | None:
-    """Return where there is more of something unique than of all, None for nowhere."""
+    """Return where there is more of a count than of the one that it is a part of, None for nowhere."""
+    statistic = known.statistic
     for each in known.answers:
         for row in each.page.rows:
-            for is_odd, (name, unique, total) in zip(implausible(row.counts), _uniques(row), strict=True):
-                if is_odd:
-                    text = f"The API counts {unique} unique {name} of {total} {name}, asked for {each.question.days}."
-                    mend = "Show the RequestId to Alibaba Cloud's support. The exporter passes the numbers on."
-                    return Finding("counts", NOTE, text, mend, each.request_id)
+            for pair in implausible(statistic, row.counts):
+                part, whole = (row.counts[statistic.names.index(name)] for name in pair)
+                names = [name.replace("_", " ") for name in pair]
+                text = f"The API counts {part} {names[0]} of {whole} {names[1]}, asked for {each.question.days}."
+                mend = "Show the RequestId to Alibaba Cloud's support. The exporter passes the numbers on."
+                return Finding("counts", NOTE, text, mend, each.request_id)
     return None
-
-
-def _uniques(row: Row) -> tuple[tuple[str, int, int], ...]:
-    _, opens, unique_opens, clicks, unique_clicks = row.counts
-    return ("opens", unique_opens, opens), ("clicks", unique_clicks, clicks)

@@ -9,7 +9,7 @@ _REPORT = "Numbers of more than one page cannot be read: please report this, wit
 
 def page_size(known: Evidence) -> Finding | None:
     """Return whether the server gives pages as large as those asked for, and how many a day takes."""
-    if not known.days:
+    if not known.days or not known.statistic.is_paged:
         return None
     day, asked = known.days[-1], known.target.page_size
     page = day.page
@@ -30,7 +30,7 @@ def page_size(known: Evidence) -> Finding | None:
 def pages(known: Evidence) -> Finding | None:
     """Return whether pages fit together: their numbers, and the week's second page with its first."""
     first, second = known.whole, known.second_page
-    if first is None:
+    if first is None or not known.statistic.is_paged:
         return None
     for each in (*known.answers, *((second,) if second else ())):
         page = each.page

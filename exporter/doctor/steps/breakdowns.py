@@ -41,11 +41,11 @@ async def _ask(calls: Calls, known: Evidence, filters: Filters, spare: int) -> N
     if alone != Filters() and alone in parts and parts[alone] is None:
         parts[filters] = None  # the sender alone brought no answer, and what was wrong is told
         return
-    part = parts[filters] = await calls.ask(Question(*known.span, filters))
+    part = parts[filters] = await calls.ask(Question(known.statistic, *known.span, filters))
     if part is None:
         return
     if filters != alone and alone not in parts and calls.left > spare:
-        beside = parts[alone] = await calls.ask(Question(*known.span, alone))
+        beside = parts[alone] = await calls.ask(Question(known.statistic, *known.span, alone))
         if beside is not None:
             calls.findings.append(compared(beside, parts.get(Filters())))
     whole = parts.get(alone) if filters != alone else None
@@ -69,7 +69,8 @@ def _has_mail(known: Evidence, sender: str) -> bool:
 
 def _senders(known: Evidence) -> list[Filters]:
     """Return the senders that the config names and that were not asked for yet."""
-    named = {each.filters.account_name: None for each in configured(known.target) if each.filters.account_name}
+    combinations = configured(known.target, known.statistic.name)
+    named = {each.filters.account_name: None for each in combinations if each.filters.account_name}
     asked = {filters.account_name for filters in known.parts}
     return [Filters(account_name=sender) for sender in named if sender not in asked]
 

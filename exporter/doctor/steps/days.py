@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.model import Filters
-from exporter.directmail.ram_policy import TRACK
 from exporter.doctor.calls import Calls, Enough
 from exporter.doctor.checks.days import newest_closed_day
 from exporter.doctor.evidence import WEEK, Evidence
@@ -16,7 +15,7 @@ from exporter.plan.pacing import OLDEST_AGE
 
 async def today(calls: Calls, known: Evidence) -> None:
     """Ask for today: the request that shows whether anything works. Raise Enough where nothing does."""
-    question = Question(known.today, known.today)
+    question = Question(known.statistic, known.today, known.today)
     answer = await calls.attempt(question)
     if isinstance(answer, InvalidRequest):
         if not _is_of_dates(answer):
@@ -26,7 +25,7 @@ async def today(calls: Calls, known: Evidence) -> None:
         mend = "Set timezone to where Direct Mail's day begins, or this machine's clock."
         calls.find("timezone", PROBLEM, text, mend, answer.request_id)
     if answer is not None:
-        calls.find("access", OK, f"The key is accepted and may call {TRACK}.{_end_of_key(calls)}")
+        calls.find("access", OK, f"The key is accepted and may call {known.statistic.action}.{_end_of_key(calls)}")
     if isinstance(answer, Answer):
         known.days.append(answer)
 
@@ -34,7 +33,7 @@ async def today(calls: Calls, known: Evidence) -> None:
 async def week(calls: Calls, known: Evidence) -> None:
     """Ask for a week, and continue with yesterday where the API takes no week."""
     start, end = known.span
-    answer = await calls.attempt(Question(start, end))
+    answer = await calls.attempt(Question(known.statistic, start, end))
     if isinstance(answer, InvalidRequest):
         text = f"The API takes no question from {start} to {end} ({answer.code})."
         calls.find("span", NOTE, text, "Nothing to do: the exporter asks day by day.", answer.request_id)
@@ -50,7 +49,7 @@ async def closed_day(calls: Calls, known: Evidence) -> None:
     day = known.today - timedelta(days=1)
     if known.whole is not None:
         day = newest_closed_day(known.whole, known.today, known.target.timezone)
-    answer = await calls.ask(Question(day, day))
+    answer = await calls.ask(Question(known.statistic, day, day))
     if answer is not None:
         known.days.append(answer)
 
@@ -58,7 +57,7 @@ async def closed_day(calls: Calls, known: Evidence) -> None:
 async def tomorrow(calls: Calls, known: Evidence) -> None:
     """Ask for tomorrow, which has no mail where the target's zone is right."""
     day = known.today + timedelta(days=1)
-    answer = await calls.attempt(Question(day, day))
+    answer = await calls.attempt(Question(known.statistic, day, day))
     known.tomorrow = answer if isinstance(answer, Answer) else None
 
 
@@ -67,7 +66,7 @@ async def edge(calls: Calls, known: Evidence) -> None:
     if OLDEST_AGE not in known.plan.ages:
         return
     day = known.today - timedelta(days=OLDEST_AGE)
-    answer = await calls.attempt(Question(day, day))
+    answer = await calls.attempt(Question(known.statistic, day, day))
     if isinstance(answer, InvalidRequest):
         text = f"The API does not take {day}, {OLDEST_AGE} days ago ({answer.code})."
         mend = f"Nothing to do: after a first start the window {OLDEST_AGE}d is complete a day later."

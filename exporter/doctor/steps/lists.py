@@ -19,4 +19,5 @@ async def discovered(calls: Calls, known: Evidence) -> None:
             count = len(found.names) if found.total is None else found.total
             calls.find("discovery", OK, f"{OPERATIONS[key].action} answers: {count} values for {key}.")
             listed[key] = {name: known.began_at for name in found.names if is_usable(name)}
-    (known.plan,) = selection.plans(known.settings, {known.target.name: selection.Found(listed)})
+    plans = selection.plans(known.settings, {known.target.name: selection.Found(listed)})
+    known.plan = next(each for each in plans if each.statistic == known.statistic.name)

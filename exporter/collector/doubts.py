@@ -1,0 +1,55 @@
+"""Tells when an answer does not fit: not to itself, or not to what the day had before."""
+
+from datetime import date
+
+from structlog.typing import FilteringBoundLogger
+
+from exporter.directmail.client import Answer
+from exporter.directmail.crosscheck import Crosscheck
+from exporter.directmail.statistics.statistic import Statistic
+from exporter.plan.combinations import Combination, named
+from exporter.plan.schedule import Slot
+from exporter.store.memory import Store
+
+
+class Doubts:
+    """The doubts about one statistic of a target."""
+
+    def __init__(self, statistic: Statistic, store: Store, log: FilteringBoundLogger) -> None:
+        self._store = store
+        self._log = log
+        self.crosscheck = Crosscheck(statistic)
+        """Whether what is read agrees with itself."""
+        self._emptied: dict[Slot, bool] = {}
+        """Days with mail that suddenly had none, and whether that is still to be confirmed."""
+
+    def is_to_be_confirmed(self, slot: Slot, answer: Answer) -> bool:
+        """Whether a day that had mail has none, for the first time in a row: it is believed when it is said again."""
+        before = self._store.get(slot.combination.key).cells.get(slot.day)
+        is_emptied = before is not None and any(before.totals) and not any(answer.totals)
+        is_new = is_emptied and not self._emptied.get(slot, False)
+        where = {**named(slot.combination), "day": slot.day.isoformat(), "request_id": answer.request_id}
+        if is_new and slot not in self._emptied:
+            self._log.warning("a day with mail has none now; requesting it once more before that is shown", **where)
+        elif is_emptied and not is_new:
+            self._log.warning("a day with mail has none, as the API confirms", **where)
+        if is_new or slot in self._emptied:
+            self._emptied[slot] = is_new
+        return is_new
+
+    def compare(self, combination: Combination, day: date, answer: Answer) -> None:
+        """Hold the answer against itself; the first time that something does not fit is reported."""
+        for doubt in self.crosscheck.look(combination.filters, day, answer.rows):
+            self._log.warning(
+                "an answer does not agree with itself",
+                **named(combination),
+                day=day.isoformat(),
+                **doubt._asdict(),
+                request_id=answer.request_id,
+                advice="Trust the counts and the ratios made of them; show the RequestId to Alibaba Cloud's support.",
+            )
+
+    def forget(self, oldest: date) -> None:
+        """Forget the days before one."""
+        self._emptied = {slot: waits for slot, waits in self._emptied.items() if slot.day >= oldest}
+        self.crosscheck.forget(oldest)

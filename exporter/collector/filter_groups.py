@@ -1,0 +1,140 @@
+"""Whether the account can use a filter, judged from the answers, since no documentation says how it is told.
+
+An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then refuses the
+filter, answers with nothing, or answers with everything. In none of these cases an answer is a number to show.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import pairwise
+from typing import NamedTuple
+
+from exporter.config.queries import ESPS
+from exporter.directmail.errors import InvalidRequest
+from exporter.directmail.statistics.statistic import Totals
+from exporter.plan.combinations import Combination
+
+DOUBTFUL = ("domain", "esp", "dedicated_ip", "dedicated_ip_pool_id")
+"""The filters that an account may not be able to use."""
+MAY_BE_ALL = ("domain", "dedicated_ip", "dedicated_ip_pool_id")
+"""Filters of which one value may well have all of the mail."""
+ENOUGH = 100
+"""Mails without the filter from which nothing, or the same again, is no chance."""
+NEAR = 0.1
+"""How much two reads of a day that is still growing may differ and be the same number."""
+OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName", "InvalidDate", "InvalidStartTime", "InvalidBetweenTime")
+"""Refusals that speak of something else than the filter, by the beginning of their Code."""
+
+
+class Finding(Enum):
+    """How it was seen that a filter cannot be used."""
+
+    REFUSED = "the API rejects the filter"
+    EMPTY = "there is no mail for any value, although there is without the filter"
+    WHOLE = "the API ignores the filter: every value has all of the mail"
+
+
+class Reading(NamedTuple):
+    """A cell as far as it is judged."""
+
+    totals: Totals
+    read_at: float
+
+
+@dataclass(slots=True)
+class Group:
+    """The combinations that differ in one filter only, and the one without it."""
+
+    key: str
+    members: tuple[Combination, ...]
+    whole: Combination | None
+    """None where the config does not ask for it."""
+    finding: Finding | None = None
+    """Why the filter cannot be used, None while nothing speaks against it."""
+    is_proven: bool = False
+    """Whether an answer has shown that it can be used."""
+    refused: set[Combination] = field(default_factory=set)
+    """Members whose filter the API rejected when they were tried last."""
+    has_answered: bool = False
+    """Whether the API has ever answered a member's request."""
+    unjudged: int = 0
+    """Answers since the group was last judged."""
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether there is anything to compare a member with."""
+        return len(self.members) > 1 or (self.whole is not None and self.key not in MAY_BE_ALL)
+
+    def withholds(self, totals: Totals) -> bool:
+        """Return whether a member's number is not shown: it may be that of all the mail."""
+        return self.finding is not None or (self.can_be_told and not self.is_proven and any(totals))
+
+    def judge(self, readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> None:
+        """Take in what is known of one day: the members' readings, and the one without the filter."""
+        if is_narrower(readings, whole, is_closed=is_closed):
+            self.finding, self.is_proven = None, True
+        elif self._is_complete(readings) and is_empty(readings, whole, is_closed=is_closed):
+            self.finding = Finding.EMPTY
+        elif len(readings) >= min(2, len(self.members)) and is_whole(
+            readings, whole, may_be_all=self.key in MAY_BE_ALL, is_closed=is_closed
+        ):
+            self.finding = Finding.WHOLE
+        elif readings and self.finding is Finding.REFUSED:
+            self.finding = None
+
+    def refuse(self, combination: Combination, error: InvalidRequest) -> bool:
+        """Take in a refusal of a member; return whether it says, or may turn out to say, that the filter is useless."""
+        if error.code.startswith(OTHER_CAUSES) or self.is_proven:
+            return False
+        self.refused.add(combination)
+        if len(self.refused) == len(self.members):
+            self.finding = Finding.REFUSED
+        return self.finding is not None or not self.has_answered
+
+    def _is_complete(self, readings: Sequence[Reading]) -> bool:
+        """Whether the readings are of all values that may have mail.
+
+        Of a filter that is proven to work only all mailbox providers have to have some.
+        """
+        every = ESPS if self.is_proven and self.key == "esp" else () if self.is_proven else self.members
+        return len(readings) == len(self.members) == len(every)
+
+
+def groups(combinations: Iterable[Combination]) -> list[Group]:
+    """Return the groups of one plan, each of combinations that differ in one doubtful filter only."""
+    known = {combination.filters: combination for combination in combinations}
+    members: dict[tuple[str, str, object], list[Combination]] = {}
+    for filters, combination in known.items():
+        for key in DOUBTFUL:
+            if getattr(filters, key):
+                members.setdefault((combination.query, key, filters._replace(**{key: ""})), []).append(combination)
+    return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]  # type: ignore[call-overload]
+
+
+def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:
+    """Return whether the readings cannot all be of the same mail: one is less than another that is not newer.
+
+    The mail of a day that is over does not grow: there any difference will do.
+    """
+    seen = sorted((*readings, *([whole] if whole else [])), key=lambda each: each.read_at)
+    mails = [each.totals[0] for each in seen]
+    if not any(each.totals[0] for each in readings):
+        return False
+    return len(set(mails)) > 1 if is_closed else any(later < earlier for earlier, later in pairwise(mails))
+
+
+def is_empty(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:
+    """Return whether there is no mail at all for any value, although there was enough without the filter."""
+    if whole is None or whole.totals[0] < ENOUGH or any(each.totals[0] for each in readings):
+        return False
+    return is_closed or all(each.read_at >= whole.read_at for each in readings)
+
+
+def is_whole(readings: Sequence[Reading], whole: Reading | None, *, may_be_all: bool, is_closed: bool) -> bool:
+    """Return whether every reading has all of the mail."""
+    seen = [each.totals[0] for each in (*readings, *([whole] if whole else []))]
+    alone = len(readings) < 2 and (may_be_all or whole is None or not is_closed)
+    if not readings or alone or min(seen) < ENOUGH or not (is_closed or whole):
+        return False
+    return max(seen) == min(seen) if is_closed else max(seen) <= min(seen) * (1 + NEAR)

@@ -1,0 +1,144 @@
+"""Applies to the store what the answers tell of the filters that an account may not be able to use.
+
+Numbers that may repeat all of the mail are withheld until an answer proves that they do not. Combinations of a filter
+that turns out to be useless lose what is known of them: none of it was theirs.
+"""
+
+from datetime import date
+
+from structlog.typing import FilteringBoundLogger
+
+from exporter.collector.filter_groups import Finding, Group, Reading, groups
+from exporter.directmail.errors import InvalidRequest
+from exporter.plan.calendar import day_end
+from exporter.plan.combinations import Combination
+from exporter.plan.target_plan import TargetPlan
+from exporter.store.memory import Store
+
+JUDGEMENTS = 8
+"""How often a group is judged while all of its values are read once; a small one at every answer."""
+ADVICE = (
+    "The account may lack what the filter needs, such as dedicated IPs. Its combinations have no data and are tried "
+    "once a day; remove them from the query to save that."
+)
+
+_Filter = tuple[str, str]
+"""(query, filter key): what is reported once, however many groups it has."""
+
+
+class FilterSupport:
+    """The doubtful filters of one statistic of a target."""
+
+    def __init__(self, plan: TargetPlan, store: Store, log: FilteringBoundLogger) -> None:
+        self._store = store
+        self._log = log
+        self._groups: dict[tuple[Combination, ...], Group] = {}
+        self._probed: dict[Combination, date] = {}
+        """The day that an unsupported combination was last asked for."""
+        self._reported: set[_Filter] = set()
+        self.follow(plan)
+
+    def follow(self, plan: TargetPlan) -> None:
+        """Judge the combinations of this plan from now on; what is known of groups that stay is kept."""
+        self._zone = plan.target.timezone
+        made = {(*group.members, *([group.whole] if group.whole else [])): group for group in groups(plan.combinations)}
+        self._groups = {key: self._groups.get(key, group) for key, group in made.items()}
+        self._of: dict[Combination, list[Group]] = {}
+        for key, group in self._groups.items():
+            group.is_proven = group.is_proven or any(map(self._was_shown, group.members))
+            for combination in key:
+                self._of.setdefault(combination, []).append(group)
+
+    def is_supported(self, combination: Combination) -> bool:
+        """Return whether nothing speaks against the combination's filters."""
+        return not any(group.finding for group in self._groups_of(combination))
+
+    def is_wanted(self, combination: Combination, day: date, today: date) -> bool:
+        """Return whether a cell is to be read: of an unsupported combination only the day that ended last, once."""
+        if self.is_supported(combination):
+            return True
+        is_probe = (today - day).days == 1 and self._probed.get(combination) != day
+        if is_probe:
+            self._probed[combination] = day
+        return is_probe
+
+    def answered(self, combination: Combination, day: date) -> list[Combination]:
+        """Take in an answer that the store has; return the combinations that are shown differently now."""
+        changed: list[Combination] = []
+        for group in self._of.get(combination, ()):
+            if combination != group.whole:
+                group.has_answered = True
+                group.refused.discard(combination)
+            group.unjudged += 1
+            if group.unjudged * JUDGEMENTS >= len(group.members):
+                group.unjudged = 0
+                changed += self._judge(group, day)
+        return changed
+
+    def refused(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
+        """Take in a refusal; return whether it concerns the filter, and the combinations that are shown differently."""
+        concerns, changed = False, list[Combination]()
+        for group in self._groups_of(combination):
+            before = group.finding
+            concerns = group.refuse(combination, error) or concerns
+            changed += self._settle(group, before, error)
+        return concerns, changed
+
+    def _groups_of(self, combination: Combination) -> list[Group]:
+        """Return the groups of which the combination is a member, not the one without the filter."""
+        return [group for group in self._of.get(combination, ()) if group.whole != combination]
+
+    def _judge(self, group: Group, day: date) -> list[Combination]:
+        readings = [reading for member in group.members if (reading := self._reading(member, day))]
+        whole = self._reading(group.whole, day) if group.whole else None
+        end = day_end(day, self._zone)
+        is_closed = all(reading.read_at >= end for reading in (*readings, *([whole] if whole else [])))
+        before, was_proven = group.finding, group.is_proven
+        group.judge(readings, whole, is_closed=is_closed)
+        if group.finding is None and was_proven and before is None:
+            return []
+        return self._settle(group, before)
+
+    def _settle(self, group: Group, before: Finding | None, error: InvalidRequest | None = None) -> list[Combination]:
+        """Have the store follow what is found; return the combinations that are shown differently now."""
+        if (group.finding is None) != (before is None):
+            for member in group.members:
+                self._store.discard(member.key)
+        changed = [member for member in group.members if self._mark(member)]
+        self._report(group, error)
+        return changed
+
+    def _mark(self, member: Combination) -> bool:
+        record = self._store.find(member.key)
+        is_supported = self.is_supported(member)
+        is_withheld = not is_supported or (
+            record is not None
+            and any(group.withholds(cell.totals) for group in self._groups_of(member) for cell in record.cells.values())
+        )
+        return self._store.judged(member.key, is_supported=is_supported, is_withheld=is_withheld)
+
+    def _report(self, group: Group, error: InvalidRequest | None) -> None:
+        name: _Filter = (group.members[0].query, group.key)
+        if group.finding is not None and name not in self._reported:
+            self._reported.add(name)
+            self._log.warning(
+                "filter not supported",
+                query=name[0],
+                filter=name[1],
+                reason=group.finding.value,
+                **({"code": error.code, "request_id": error.request_id} if error else {}),
+                advice=ADVICE,
+            )
+        elif name in self._reported and not any(
+            each.finding for each in self._groups.values() if (each.members[0].query, each.key) == name
+        ):
+            self._reported.discard(name)
+            self._log.info("filter supported", query=name[0], filter=name[1])
+
+    def _reading(self, combination: Combination, day: date) -> Reading | None:
+        cell = self._store.get(combination.key).cells.get(day)
+        return None if cell is None else Reading(cell.totals, cell.read_at)
+
+    def _was_shown(self, member: Combination) -> bool:
+        record = self._store.find(member.key)
+        return record is not None and not record.is_withheld and any(any(cell.totals) for cell in record.cells.values())

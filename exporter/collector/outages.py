@@ -1,0 +1,173 @@
+"""Tells what is wrong with one request from what is wrong with an operation or a whole target.
+
+One refused key fails every query combination. That is one fact: it is logged once when it begins and once when it
+ends, and meanwhile one request a back-off probes whether it is over, instead of the whole budget.
+"""
+
+import math
+import random
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from structlog.typing import FilteringBoundLogger
+
+from exporter.clock import Clock
+from exporter.config.durations import format_duration
+from exporter.directmail.errors import DirectMailError, InvalidRequest, PermissionDenied
+
+ENOUGH = 3
+"""Subjects that fail in a row, without a success in between, from which the failure is that of all."""
+LONGEST_HOLD = 60.0
+"""Seconds for which the line about one subject waits for what the next ones say."""
+FIRST_PROBE, LONGEST_PROBE = 15.0, 60.0
+"""Seconds between two probes, doubled from the first to the longest."""
+
+_WHOLE_TARGET = ""
+"""The scope of an outage of everything; that of one operation is its name."""
+
+
+class _Failure(NamedTuple):
+    """A subject that has begun to fail."""
+
+    error: DirectMailError
+    at: float
+    report: Callable[[], None]
+    is_typical: bool
+
+
+@dataclass(slots=True)
+class _Outage:
+    error: DirectMailError
+    began_at: float
+    probe_at: float
+    """When the next request may be made; while one is under way, when it is given up."""
+    probed_at: float = math.inf
+    probes: int = 0
+
+
+class Outages:
+    """The outages of one target. All times are monotonic seconds."""
+
+    def __init__(
+        self, clock: Clock, log: FilteringBoundLogger, subjects: Callable[[], int], rng: random.Random | None = None
+    ) -> None:
+        """`subjects` returns how many things the target requests at all: combinations and lists."""
+        self._clock = clock
+        self._log = log
+        self._subjects = subjects
+        self._random = rng or random.Random()
+        self._failing: dict[tuple[str, Hashable], _Failure] = {}
+        """What failed since its operation last succeeded, and is not reported yet."""
+        self._suspected: set[str] = set()
+        """Operations of which enough fails, but nothing typical."""
+        self._succeeded_at = -math.inf
+        self._ongoing: dict[str, _Outage] = {}
+
+    def of(self, action: str) -> DirectMailError | None:
+        """Return the failure that keeps the operation from being called, None where nothing does."""
+        return next((outage.error for outage in self._of(action)), None)
+
+    def pause(self, action: str) -> float:
+        """Return the seconds until the operation may be called, 0 for now."""
+        return max((outage.probe_at - self._clock.monotonic() for outage in self._of(action)), default=0.0)
+
+    def asking(self, action: str) -> float:
+        """Note a request that is made now and return the time; during an outage it is the probe."""
+        now = self._clock.monotonic()
+        for outage in self._of(action):
+            outage.probed_at, outage.probe_at = now, now + LONGEST_PROBE
+        return now
+
+    def is_suspected(self, action: str) -> bool:
+        """Return whether only a typical request can tell if the operation works at all."""
+        return action in self._suspected
+
+    def succeeded(self, action: str, asked_at: float) -> None:
+        """Note that a request of that time succeeded."""
+        self._suspected.discard(action)
+        self._succeeded_at = self._clock.monotonic()
+        for scope in (_WHOLE_TARGET, action):
+            outage = self._ongoing.get(scope)
+            if outage is not None and asked_at >= outage.began_at:
+                del self._ongoing[scope]
+                self._say(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
+        self._report([key for key in self._failing if key[0] == action])
+
+    def failed(
+        self,
+        action: str,
+        subject: Hashable,
+        error: DirectMailError,
+        asked_at: float,
+        *,
+        of: int,
+        report: Callable[[], None] | None,
+        is_typical: bool = True,
+    ) -> None:
+        """Note that a request of that time failed.
+
+        `report` logs that the subject has begun to fail, None where that was logged before; it is called unless the
+        failure turns out to be that of all. `of` is the number of the operation's subjects. A request that is not
+        typical, such as that of an old day, may fail for reasons of its own.
+        """
+        outages = self._of(action)
+        for outage in outages:
+            if asked_at >= outage.probed_at:
+                outage.probes += 1
+                outage.probe_at = self._clock.monotonic() + self._back_off(outage.probes)
+        if outages or report is None:
+            return
+        self._failing[action, subject] = _Failure(error, self._clock.monotonic(), report, is_typical)
+        if isinstance(error, InvalidRequest):
+            self._report([(action, subject)])
+        elif (scope := self._scope(action, of)) is not None:
+            if any(failure.is_typical for failure in self._failing.values()):
+                self._begin(scope, error)
+            else:
+                self._suspected.add(action)
+
+    def look(self) -> None:
+        """Report what has failed alone for long enough."""
+        now = self._clock.monotonic()
+        self._report([key for key, failure in self._failing.items() if now - failure.at >= LONGEST_HOLD])
+
+    def _of(self, action: str) -> list[_Outage]:
+        return [outage for scope in (_WHOLE_TARGET, action) if (outage := self._ongoing.get(scope))]
+
+    def _scope(self, action: str, of: int) -> str | None:
+        """Return what is failing altogether by what has failed so far, None for nothing yet."""
+        anywhere = [
+            failure
+            for failure in self._failing.values()
+            if failure.at > self._succeeded_at and not isinstance(failure.error, PermissionDenied)
+        ]
+        if len(anywhere) >= min(ENOUGH, self._subjects()):
+            return _WHOLE_TARGET
+        here = sum(key[0] == action for key in self._failing)
+        return action if of > 1 and here >= min(ENOUGH, of) else None
+
+    def _begin(self, scope: str, error: DirectMailError) -> None:
+        now = self._clock.monotonic()
+        self._suspected.clear()
+        for key in [key for key in self._failing if scope in (_WHOLE_TARGET, key[0])]:
+            del self._failing[key]
+        self._ongoing[scope] = _Outage(error, now, now + self._back_off(0))
+        self._say(self._log.warning, scope, "failing", **error.facts())
+
+    def _say(self, log: Callable[..., None], scope: str, what: str, **facts: str) -> None:
+        """Log that the outage of a scope has begun or ended."""
+        if scope == _WHOLE_TARGET:
+            log(f"target {what}", **facts)
+        else:
+            log(f"operation {what}", action=scope, **facts)
+
+    def _report(self, keys: list[tuple[str, Hashable]]) -> None:
+        for key in keys:
+            self._failing.pop(key).report()
+
+    def _back_off(self, probes: int) -> float:
+        return min(LONGEST_PROBE, FIRST_PROBE * 2.0 ** min(probes, 16)) * self._random.uniform(0.8, 1.2)
+
+    def _lasted(self, outage: _Outage) -> float:
+        return self._clock.monotonic() - outage.began_at

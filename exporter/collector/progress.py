@@ -1,0 +1,51 @@
+"""Logs of each window, once, that it is complete: every query combination has all of its days."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import date
+
+from structlog.typing import FilteringBoundLogger
+
+from exporter.config.durations import format_duration
+from exporter.plan.calendar import day_end, window_days
+from exporter.plan.combinations import Combination
+from exporter.plan.schedule import STEP
+from exporter.plan.target_plan import TargetPlan
+from exporter.store.memory import Store
+
+
+class Progress:
+    """The windows of one statistic of a target."""
+
+    def __init__(self, store: Store, log: FilteringBoundLogger, now: float) -> None:
+        self._store = store
+        self._log = log
+        self._began_at = now
+        self._complete: set[str] = set()
+        self.reads = 0
+        """Reads since the windows were last looked at."""
+
+    async def look(self, plan: TargetPlan, today: date, now: float) -> None:
+        """Report the windows that are complete now and were not before."""
+        self.reads = 0
+        for window in plan.windows:
+            if window in self._complete:
+                continue
+            days = window_days(window, today)
+            closed_at = {day: day_end(day, plan.target.timezone) if day < today else 0.0 for day in days}
+            if await self._is_complete(plan.combinations, closed_at):
+                self._complete.add(window)
+                after = format_duration(now - self._began_at)
+                self._log.info("window complete", window=window, combinations=len(plan.combinations), after=after)
+
+    async def _is_complete(self, combinations: tuple[Combination, ...], closed_at: Mapping[date, float]) -> bool:
+        """Whether each has all of the days, read when they were over."""
+        for number, combination in enumerate(combinations, 1):
+            record = self._store.get(combination.key)
+            if record.is_supported and not all(
+                (cell := record.cells.get(day)) and cell.read_at >= over_at for day, over_at in closed_at.items()
+            ):
+                return False
+            if number % STEP == 0:
+                await asyncio.sleep(0)
+        return bool(combinations)

@@ -1,0 +1,98 @@
+"""What the account says of itself: quota, reputation and state, each sender's mail of the day, each domain's DNS.
+
+Of DescAccountSummary, QueryMailAddressByParam, QueryDomainByParam and DescDomain (the official SDK's models of
+2015-11-23). What an answer does not say is None: it is absent, never 0.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from exporter.directmail.answers import number
+from exporter.directmail.errors import ParseError
+
+SUMMARY = "DescAccountSummary"
+DOMAIN = "DescDomain"
+CALLS_PER_MINUTE = 10
+"""What the documentation allows of DescAccountSummary; DescDomain is called no more often."""
+STATES: Mapping[str, int] = {"frozen": 1, "overdue": 2, "restricted": 4, "deleted": 8}
+"""States of an account and their numbers in UserStatus. Codes or bits is not documented: each number is one bit."""
+LISTED_CHECKS: Mapping[str, str] = {
+    "ownership": "ConfirmStatus",
+    "spf": "SpfAuthStatus",
+    "mx": "MxAuthStatus",
+    "cname": "CnameAuthStatus",
+}
+"""The checks of a domain that the list of domains has, and their fields: 0 is verified, 1 is not."""
+DESCRIBED_CHECKS: Mapping[str, str] = {"dkim": "DkimAuthStatus", "dmarc": "DmarcAuthStatus"}
+"""Those that DescDomain has."""
+DOMAIN_ID = "DomainId"
+
+
+class Summary(NamedTuple):
+    """DescAccountSummary, in mails."""
+
+    daily_quota: int | None
+    """The most mails a day, not what is left of it."""
+    monthly_quota: int | None
+    free_emails: int | None
+    """What is left of the free mails."""
+    reputation: int | None
+    """QuotaLevel, which the documentation calls the reputation level."""
+    highest_reputation: int | None
+    states: frozenset[str] | None
+    """Those of STATES that hold."""
+
+
+class Usage(NamedTuple):
+    """The mails that a sender was asked to send.
+
+    Those of DailyReqCount and MonthReqCount: DailyCount and MonthCount are limits by the documentation's words and
+    examples (10000 beside a DailyReqCount of 100, and -1).
+    """
+
+    today: int | None
+    month: int | None
+
+
+_QUOTAS = {
+    "DailyQuota": "daily_quota",
+    "MonthQuota": "monthly_quota",
+    "RemainFreeQuota": "free_emails",
+    "QuotaLevel": "reputation",
+    "MaxQuotaLevel": "highest_reputation",
+}
+_STATUS = "UserStatus"
+USAGE = ("DailyReqCount", "MonthReqCount")
+
+
+def summary(document: Mapping[str, Any]) -> Summary:
+    """Return what DescAccountSummary says. Raise ParseError for a value that is no number, and where there is none."""
+    values = {name: _whole(document, name) for name in (*_QUOTAS, _STATUS)}
+    if all(value is None for value in values.values()):
+        text = f"the answer has none of {', '.join(values)}"
+        raise ParseError(text, request_id=str(document.get("RequestId", "")))
+    status = values.pop(_STATUS)
+    states = None if status is None else frozenset(name for name, bit in STATES.items() if status & bit)
+    return Summary(**{_QUOTAS[name]: value for name, value in values.items()}, states=states)
+
+
+def usage(facts: Mapping[str, Any]) -> Usage:
+    """Return what an item of QueryMailAddressByParam says of its sender's mail."""
+    return Usage(*(number(facts.get(name)) for name in USAGE))
+
+
+def verified(facts: Mapping[str, Any], checks: Mapping[str, str]) -> dict[str, bool]:
+    """Return which checks of a domain are verified, those that the answer tells."""
+    values = {check: number(facts.get(name)) for check, name in checks.items()}
+    return {check: value == 0 for check, value in values.items() if value in (0, 1)}
+
+
+def _whole(document: Mapping[str, Any], name: str) -> int | None:
+    """Return a number, None where there is none; -1 is what the API writes where nothing is limited."""
+    value = document.get(name)
+    if value in (None, "", -1, "-1"):
+        return None
+    found = number(value)
+    if found is None:
+        raise ParseError(f"{name} is not a number from 0 up", request_id=str(document.get("RequestId", "")))
+    return found

@@ -1,0 +1,10 @@
+"""The list of statistics. A new one is a module beside this one, a table in `metrics/`, and a line here."""
+
+from exporter.directmail.statistics.delivery import DELIVERY
+from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.statistics.statistic import Statistic
+
+STATISTICS: dict[str, Statistic] = {each.name: each for each in (ENGAGEMENT, DELIVERY)}
+"""By name, in the order in which they are shown."""
+DEFAULT = (ENGAGEMENT.name,)
+"""The statistics of a query that names none."""

@@ -1,0 +1,87 @@
+"""What a statistic is: its operation, its filters, its counts, and where an answer has them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+Totals = tuple[int, ...]
+"""A statistic's counts in its own order, each a sum over rows; an instance of `Statistic.counts`."""
+RateSums = tuple[float | None, ...]
+"""A statistic's reported rates, each summed over rows as rate x base count, in the API's own unit.
+
+None where a row's rate could not be read: a rate is right or absent. Divided by the base count it is the mean.
+"""
+
+
+class Ratio(NamedTuple):
+    """A ratio that is computed from two counts."""
+
+    part: str
+    whole: str
+
+
+class Rate(NamedTuple):
+    """A rate that the API reports itself."""
+
+    field: str
+    """Where a row has it."""
+    of: str
+    """The count that it is the rate of, by the base count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One statistic of Direct Mail. Names of counts and ratios are those of the metrics, without their prefix."""
+
+    name: str
+    """The value of the config's `statistics` and of the label `statistic`."""
+    action: str
+    """The operation that answers, as it is sent and as RAM policies name it."""
+    parameters: Mapping[str, str]
+    """The filters that it knows, by the config's keys, and the request's parameters for them."""
+    counts: Any
+    """A NamedTuple of whole numbers. The first is the base: rates are weighed by it."""
+    fields: tuple[str, ...]
+    """Where a row of `data.stat` has the counts, in their order."""
+    ratios: Mapping[str, Ratio]
+    drawn: tuple[str, str]
+    """The two counts that stand for all of them where there is room for two."""
+    rates: Mapping[str, Rate] = field(default_factory=dict)
+    at_most: tuple[Ratio, ...] = ()
+    """Counts that a whole answer never has more of than of another."""
+    is_paged: bool = False
+    """Whether it takes PageNumber and PageSize."""
+    total: str = "TotalCount"
+    """Where an answer says how many rows there are in all."""
+    counts_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
+    """Returns a row's counts as they were sent; raises KeyError for one that is not there."""
+    rate_of: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """The place in the counts that each of `rates` is of."""
+    limits: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+    """The places of `at_most`: part and whole."""
+
+    def __post_init__(self) -> None:
+        place = self.names.index
+        made = {
+            "counts_of": itemgetter(*self.fields) if len(self.fields) > 1 else self._only,
+            "rate_of": tuple(place(rate.of) for rate in self.rates.values()),
+            "limits": tuple((place(part), place(whole)) for part, whole in self.at_most),
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+
+    def _only(self, row: Mapping[str, Any]) -> tuple[Any]:
+        return (row[self.fields[0]],)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The counts' names, in their order."""
+        names: tuple[str, ...] = self.counts._fields
+        return names
+
+    @property
+    def nothing(self) -> Totals:
+        """The totals of no mail at all."""
+        totals: Totals = self.counts._make((0,) * len(self.fields))
+        return totals

@@ -1,0 +1,73 @@
+"""What is known of each account itself: the last answers about quota, senders and domains, and whether more came."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from exporter.clock import Clock
+from exporter.directmail.account import Summary, Usage
+
+Value = TypeVar("Value")
+Checks = Mapping[str, bool]
+"""Whether each check of a domain is verified."""
+
+
+@dataclass(slots=True)
+class Fact(Generic[Value]):
+    """The last answer to one request."""
+
+    value: Value | None = None
+    """None until the first answer."""
+    read_at: float | None = None
+    """When it was requested, seconds since the epoch."""
+    last_attempt_ok: bool | None = None
+    """None until the first try."""
+    _fresh_since: float = -math.inf
+
+    def succeeded(self, value: Value, asked_at: float, clock: Clock) -> None:
+        """Take in an answer to a request of that time, seconds since the epoch."""
+        self.value, self.read_at, self.last_attempt_ok = value, asked_at, True
+        self._fresh_since = clock.monotonic()
+
+    def failed(self) -> None:
+        """Note that no answer came; the last one stays."""
+        self.last_attempt_ok = False
+
+    def age(self, clock: Clock) -> float:
+        """Return the seconds since the answer was requested, infinite where there was none.
+
+        It is the longer time of two clocks: the wall clock may be set back, and the other stands still while the
+        machine sleeps.
+        """
+        if self.read_at is None:
+            return math.inf
+        return max(clock.time() - self.read_at, clock.monotonic() - self._fresh_since)
+
+
+@dataclass(slots=True)
+class Facts:
+    """Those of one target."""
+
+    summary: Fact[Summary] = field(default_factory=Fact)
+    senders: Fact[Mapping[str, Usage]] = field(default_factory=Fact)
+    domains: Fact[Mapping[str, Checks]] = field(default_factory=Fact)
+    """The checks that the list of domains has."""
+    described: dict[str, Fact[Checks]] = field(default_factory=dict)
+    """The others, by domain."""
+
+
+class AccountFacts:
+    """Those of all targets."""
+
+    def __init__(self) -> None:
+        self._known: defaultdict[str, Facts] = defaultdict(Facts)
+
+    def of(self, target: str) -> Facts:
+        """Return what is known of a target's account."""
+        return self._known[target]
+
+    def forget(self, target: str) -> None:
+        """Forget a target: it is gone, or another account."""
+        self._known.pop(target, None)

@@ -1,0 +1,176 @@
+"""One fact, one line: what concerns a whole target is logged once each way, and one call a back-off probes it."""
+
+import itertools
+from datetime import date
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.directmail.errors import (
+    AuthError,
+    DirectMailError,
+    InvalidRequest,
+    NetworkError,
+    PermissionDenied,
+    ServerError,
+)
+from exporter.directmail.model import Filters
+from tests.support.clock import ScriptedClock
+from tests.support.tasks import running
+from tests.support.worlds import World, make_config
+
+MINUTE, HOUR = 60.0, 3600.0
+SENDERS = 40
+
+
+class Weather:
+    """A world of forty senders whose API fails from one moment to another."""
+
+    def __init__(self, error: DirectMailError, *, senders: int = SENDERS, **options: Any) -> None:
+        self.error = error
+        self.clock = ScriptedClock()
+        self.is_failing = False
+        self.world = World(make_config(senders=senders, rate=60, **options), self.clock, fails=self._fails)
+
+    def _fails(self, filters: Filters, day: date) -> DirectMailError | None:
+        return self.error if self.is_failing else None
+
+    def calls(self) -> int:
+        return len(self.world.api.asked)
+
+    def failing(self) -> int:
+        """How many combinations are shown as failing."""
+        records = [self.world.store.get(each.key) for each in self.world.combinations]
+        return sum(record.last_attempt_ok is False for record in records)
+
+
+def events(lines: list[Any]) -> list[str]:
+    return [line["event"] for line in lines if line["event"] != "window complete"]
+
+
+@pytest.mark.parametrize(
+    ("error", "begins", "ends"),
+    [
+        pytest.param(AuthError("refused"), "target failing", "target recovered", id="the-key"),
+        pytest.param(NetworkError("connection refused"), "target failing", "target recovered", id="the-network"),
+        pytest.param(ServerError("the API failed"), "target failing", "target recovered", id="the-api"),
+        pytest.param(PermissionDenied("no"), "operation failing", "operation recovered", id="a-permission"),
+    ],
+)
+async def test_what_concerns_everything_is_one_line_when_it_begins_and_one_when_it_ends(
+    error: DirectMailError, begins: str, ends: str
+) -> None:
+    weather = Weather(error, head="windows: [today, 7d]\npoll_interval: 5m")
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            await weather.clock.advance(10 * MINUTE)
+            weather.is_failing = True
+            await weather.clock.advance(HOUR)
+            assert weather.failing() == SENDERS
+            weather.is_failing = False
+            await weather.clock.advance(10 * MINUTE)
+            assert weather.failing() == 0
+    assert events(lines) == [begins, ends]
+    failing, _ = (line for line in lines if line["event"] in (begins, ends))
+    assert (failing["reason"], failing["error"]) == (error.reason, error.text)
+
+
+async def test_meanwhile_one_call_a_back_off_probes_instead_of_the_whole_budget() -> None:
+    weather = Weather(AuthError("refused"), head="windows: [today, 7d]\npoll_interval: 5m")
+    async with running(weather.world.collector.run()):
+        await weather.clock.advance(5 * MINUTE)
+        weather.is_failing = True
+        before = weather.calls()
+        await weather.clock.advance(HOUR)
+    probes = [at for at, _, _ in weather.world.api.asked[before:]]
+    assert len(probes) <= 3 + 80
+    gaps = [after - before for before, after in itertools.pairwise(probes[2:])]
+    assert gaps[0] >= 12
+    assert min(gaps[3:]) >= 0.8 * MINUTE
+    assert max(gaps) <= 1.2 * MINUTE + 1
+
+
+async def test_a_key_that_is_replaced_within_40_seconds_is_two_lines_and_six_calls() -> None:
+    weather = Weather(AuthError("refused"), head="windows: [today]\npoll_interval: 1m")
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            await weather.clock.advance(3 * MINUTE)
+            before = weather.calls()
+            weather.is_failing = True
+            await weather.clock.advance(40)
+            assert weather.calls() - before <= 6
+            weather.is_failing = False
+            await weather.clock.advance(2 * MINUTE)
+    assert events(lines) == ["target failing", "target recovered"]
+    assert weather.failing() == 0
+
+
+async def test_an_account_that_never_worked_is_one_line_and_every_combination_counts_as_tried() -> None:
+    weather = Weather(AuthError("no credentials"))
+    weather.is_failing = True
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            await weather.clock.advance(MINUTE)
+            assert weather.world.collector.untried() == 0
+            await weather.clock.advance(HOUR)
+    assert events(lines) == ["target failing"]
+
+
+async def test_three_combinations_that_fail_beside_others_that_work_are_three_lines_each_way() -> None:
+    weather = Weather(ServerError("the API failed"), senders=10, head="windows: [today]\npoll_interval: 5m")
+    bad = {f"s{number}@example.com" for number in (2, 3, 7)}
+    weather.world.api.fails = lambda filters, day: weather._fails(filters, day) if filters.account_name in bad else None
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            await weather.clock.advance(10 * MINUTE)
+            weather.is_failing = True
+            await weather.clock.advance(HOUR)
+            assert weather.failing() == 3
+            weather.is_failing = False
+            await weather.clock.advance(HOUR)
+    assert events(lines) == ["query combination failing"] * 3 + ["query combination recovered"] * 3
+
+
+async def test_a_request_that_is_rejected_for_what_it_asks_says_nothing_of_the_target() -> None:
+    weather = Weather(InvalidRequest("no such sender", code="InvalidMailAddress.NotFound"), senders=5)
+    weather.is_failing = True
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            await weather.clock.advance(10 * MINUTE)
+    assert events(lines) == ["query combination failing"] * 5
+
+
+async def test_a_day_that_fails_for_every_combination_is_no_outage() -> None:
+    """Whether all fails is asked of today's numbers then."""
+    weather = Weather(ServerError("the API failed"), senders=10, head="windows: [today, 7d]\npoll_interval: 5m")
+    weather.world.api.fails = lambda filters, day: weather.error if day == date(2026, 4, 20) else None
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            await weather.clock.advance(HOUR)
+            assert weather.failing() == 0
+    assert events(lines) == ["day failing"] * 10
+
+
+async def test_an_outage_while_old_days_are_read_is_found_before_todays_numbers_are_due() -> None:
+    weather = Weather(AuthError("refused"), senders=10, head="windows: [today, 30d]\npoll_interval: 10m")
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            await weather.clock.advance(MINUTE)
+            weather.is_failing = True
+            before = weather.calls()
+            await weather.clock.advance(MINUTE)
+            assert weather.calls() - before <= 8
+    assert events(lines) == ["target failing"]
+
+
+async def test_the_line_about_one_combination_waits_at_most_two_minutes_for_the_others() -> None:
+    weather = Weather(ServerError("the API failed"), senders=3, head="windows: [today]\npoll_interval: 1h")
+    weather.world.api.fails = lambda filters, day: (
+        weather._fails(filters, day) if filters.account_name == "s2@example.com" else None
+    )
+    with capture_logs() as lines:
+        async with running(weather.world.collector.run()):
+            weather.is_failing = True
+            await weather.clock.advance(10 + 2 * MINUTE)
+    assert events(lines) == ["query combination failing"]
