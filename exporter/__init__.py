@@ -7,6 +7,7 @@ The rooms, in the direction the data flows; imports point down only (`python -m 
     commands   the command line          app        opens everything, owns the tasks
     reload     the config, loaded again  polling    the targets that are polled, and the plans they follow
     web        server and status page    doctor     a few real calls, explained
+    polled_target  all that one target is polled with
     metrics    what Prometheus reads     collector  due cells -> client -> store
     plan       what is due, and its cost
     store      what is known             config     YAML -> frozen values

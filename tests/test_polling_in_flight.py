@@ -12,11 +12,14 @@ from exporter.config.model import Config
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.metrics.account import FAMILIES
+from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import families
 from exporter.metrics.telemetry import Telemetry
-from exporter.polling import Polling
+from exporter.polling import Accounts, Polling
+from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 from tests.support.clock import ScriptedClock, settle
@@ -61,10 +64,11 @@ class Office:
     def __init__(self) -> None:
         self.clock, self.line, self.store = ScriptedClock(), Line(), Store()
         registry = CollectorRegistry()
-        catalogue, exposition = Catalogue(), Exposition(families(), registry)
+        catalogue, exposition, facts = Catalogue(), Exposition((*families(), *FAMILIES), registry), AccountFacts()
         publisher = Publisher(self.store, exposition, self.clock)
+        accounts = Accounts(facts, AccountPublisher(facts, exposition, self.clock))
         telemetry = Telemetry(registry, {}, catalogue=catalogue)
-        self.polling = Polling(self.store, catalogue, publisher, telemetry, self.clock, KEYS)
+        self.polling = Polling(self.store, catalogue, publisher, accounts, telemetry, self.clock, KEYS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Polling]:

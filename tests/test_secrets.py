@@ -116,7 +116,7 @@ async def test_a_key_that_the_api_refuses_is_not_repeated(tmp_path: Path) -> Non
         path = write_config(tmp_path / "config.yaml", url)
         flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0", "--log.level", "debug")
         async with program(*flags, environment=KEYS) as exporter:
-            await exporter.line_with("query combination failing")
+            await exporter.line_with("target failing")
             await exporter.end()
     assert_clean(*exporter.lines)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 
 from exporter.config.queries import FILTER_KEYS
-from exporter.metrics import tables, telemetry
+from exporter.metrics import account, tables, telemetry
 from exporter.metrics.table import POLLED
 
 FILE = Path(__file__).parents[1] / "docs" / "metrics.md"
@@ -15,7 +15,7 @@ QUERY_LABELS = ("target", "query", *FILTER_KEYS)
 
 HEAD = """# Metrics
 
-<!-- Written by `make docs` from exporter/metrics/tables.py and exporter/metrics/telemetry.py. Edit those. -->
+<!-- Written by `make docs` from the tables in exporter/metrics/. Edit those. -->
 
 Every metric, with what its HELP text says. What the numbers mean, and what they do not: [semantics.md](semantics.md).
 
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     labels: tuple[str, ...]
     help: str
     source: str = ""
-    """What of GetTrackList's answer it is made of."""
+    """The fields of the API's answers that it is made of."""
 
 
 def text() -> str:
@@ -79,6 +79,11 @@ def _sections() -> Iterator[str]:
     bounds = [Entry(row.name, "gauge", ("target", "window"), row.help) for row in tables.BOUNDS]
     yield from _section("Health of combinations", "There for every combination, whether it has data or not.", health)
     yield from _section("Bounds of windows", "Where the windows begin and end.", bounds)
+    yield from _section(
+        "The account and its domains",
+        "With `account_interval` and `domains_interval` only. Held between two reads; absent when they fail for long.",
+        [Entry(row.name, "gauge", ("target", *row.labels), row.help, row.source) for row in account.ROWS],
+    )
     yield from _section(
         "The exporter",
         "Its calls, its budget, its config. With the usual `process_*` and `python_*`, unless "

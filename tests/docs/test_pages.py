@@ -10,13 +10,11 @@ import promql_parser
 import pytest
 import yaml
 
-from exporter.commands import history_export
 from exporter.commands.main import SUBCOMMANDS, cli
 from exporter.config import loader
-from exporter.metrics import tables
 from exporter.plan import validation
 from tests.support.command_line import subcommand
-from tests.support.own_metrics import own_metrics
+from tests.support.own_metrics import all_metrics
 
 ROOT = Path(__file__).parents[2]
 PREFIXES = {"directmail_track", "directmail_query", "directmail_exporter"}
@@ -59,9 +57,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def known_metrics() -> set[str]:
-    names = (
-        own_metrics() | {family.name for family in tables.families()} | {row.name for row in history_export.DAY_ROWS}
-    )
+    names = all_metrics()
     return names | {f"{name}_{suffix}" for name in names for suffix in ("bucket", "sum", "count")}
 
 

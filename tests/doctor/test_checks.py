@@ -10,7 +10,6 @@ import pytest
 from exporter.config import loader
 from exporter.directmail.answers import Page, Row
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.checks import breakdowns, clock, days, numbers, pages

@@ -13,7 +13,6 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from exporter.directmail.model import Filters
-from exporter.metrics import tables
 from tests.support.boardlint import RULES, findings, idle_exceptions
 from tests.support.boards import (
     FILES,
@@ -27,7 +26,7 @@ from tests.support.boards import (
     selectors,
     variables,
 )
-from tests.support.own_metrics import own_metrics
+from tests.support.own_metrics import all_metrics, own_metrics
 from tools.boards import build
 from tools.boards.frame import INPUT
 from tools.boards.panels import PROVIDERS
@@ -157,7 +156,7 @@ def test_the_schema_finds_a_key_that_grafana_does_not_know() -> None:
 @BOARDS
 def test_every_metric_exists(board: Json) -> None:
     histograms = {f"{name}_bucket" for name in own_metrics() if name.endswith("_duration_seconds")}
-    known = own_metrics() | histograms | {family.name for family in tables.families()} | recorded()
+    known = all_metrics() | histograms | recorded()
     expressions = [
         *(query.expr for query in queries(board)),
         *(asked_values(each)[0] for each in variables(board).values() if each["type"] == "query"),

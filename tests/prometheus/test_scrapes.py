@@ -61,7 +61,7 @@ targets:
         async with asyncio.timeout(PATIENCE):
             while (await get(f"{base}/metrics"))[1].count('_emails{account_name="",') < 3:
                 await asyncio.sleep(0.1)
-            while 'backlog_cells{target="shop"} 0.0' not in (await get(f"{base}/metrics"))[1]:
+            while 'backlog_cells{action="GetTrackList",target="shop"} 0.0' not in (await get(f"{base}/metrics"))[1]:
                 await asyncio.sleep(0.1)
         yield base
         app.stop()

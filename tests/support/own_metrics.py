@@ -1,35 +1,14 @@
-"""The names of the exporter's own metrics."""
+"""The names of all metrics that the exporter may show."""
 
-from prometheus_client import CollectorRegistry
-
-from exporter.metrics import telemetry
-
-NOT_YET_EXPORTED = {
-    "directmail_account_daily_quota_emails",
-    "directmail_account_monthly_quota_emails",
-    "directmail_account_reputation_level",
-    "directmail_account_reputation_level_max",
-    "directmail_account_state",
-    "directmail_delivery_observed_delivered_emails_total",
-    "directmail_delivery_observed_failed_emails_total",
-    "directmail_delivery_observed_invalid_emails_total",
-    "directmail_delivery_observed_requested_emails_total",
-    "directmail_delivery_delivered_emails",
-    "directmail_delivery_failed_emails",
-    "directmail_delivery_invalid_emails",
-    "directmail_delivery_requested_emails",
-    "directmail_domain_verified",
-    "directmail_query_supported",
-    "directmail_sender_emails",
-}
-"""Delivery, account and domains: to be deleted, with its use below, once the exporter has them."""
+from exporter.metrics import account, tables
+from tools.references import own
 
 
 def own_metrics() -> set[str]:
-    registry = CollectorRegistry()
-    telemetry.Telemetry(registry, {})
-    names = set(NOT_YET_EXPORTED)
-    for family in registry.collect():
-        if family.name.startswith("directmail"):
-            names.add(family.name + ("_total" if family.type == "counter" else ""))
-    return names
+    """Return the names of the exporter's own metrics."""
+    return {entry.name for entry in own()}
+
+
+def all_metrics() -> set[str]:
+    """Return the names of all metrics: of combinations, windows, accounts and the exporter itself."""
+    return own_metrics() | {family.name for family in (*tables.families(), *account.FAMILIES)}
