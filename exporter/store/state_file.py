@@ -221,6 +221,9 @@ class StateFile:
         store.accounts.update(contents.accounts)
         store.decreases.update(contents.decreases)
         self._unwritten.decreases = contents.decreases
+        if contents.records:
+            days = sum(len(record.cells) for record in contents.records.values())
+            self._log.info("state file read", combinations=len(contents.records), days=days)
 
     # What follows runs in the file's own thread.
 

@@ -223,6 +223,18 @@ class TestADamagedFile:
         assert [line["event"] for line in lines] == ["state file is damaged; setting it aside, nothing in it is used"]
 
 
+async def test_a_start_logs_how_much_the_file_knew(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with capture_logs() as first:
+        await saved(path, store := known())
+    with capture_logs() as second:
+        await (await opened(path)).close()
+    assert first == [], "a new file knows nothing"
+    (line,) = second
+    days = sum(len(store.get(key).cells) for key in store.keys())
+    assert (line["event"], line["combinations"], line["days"]) == ("state file read", len(list(store.keys())), days)
+
+
 async def test_a_newer_schema_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     await saved(path, known())
