@@ -101,7 +101,7 @@ async def test_it_is_polled_exposed_stored_and_restored(api: Simulator, tmp_path
         second.stop()
         await task
     assert f'target="shop",{shown}{given}.0' in text
-    assert f'directmail_replies_ratio{{{LABELS},tag_name="",target="shop",window="yesterday"}} 0.22' in text
+    assert f'directmail_replies_ratio{{{LABELS},tag_name="",target="shop",window="yesterday"}} 0.21' in text
     assert "directmail_replies_observed_given_total{" in text
     assert "replies" in page
     assert calls.keys() == {"ListReplies"}
