@@ -90,7 +90,8 @@ async def test_it_is_polled_exposed_stored_and_restored(api: Simulator, tmp_path
         settings = config(tmp_path, url)
         first = app(settings, api.clock)
         task, base = await started(first)
-        text = await until(f"{base}/metrics", f'directmail_replies_given{{{LABELS},tag_name="",target="shop",{shown}')
+        for part in (f'target="shop",{shown}', "directmail_replies_observed_given_total{"):
+            text = await until(f"{base}/metrics", part)
         page = (await get(f"{base}/"))[1]
         first.stop()
         await task
