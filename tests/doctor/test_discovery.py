@@ -13,7 +13,7 @@ LISTED = QUERIES + "".join(
 LISTED += "      - {name: tags, account_name: {discover: true}, tag_name: {discover: true}}\n"
 
 
-ORDER = ("account_name", "config_set_id", "dedicated_ip", "dedicated_ip_pool_id", "tag_name")
+ORDER = ("account_name", "domain", "config_set_id", "dedicated_ip", "dedicated_ip_pool_id", "tag_name")
 """In which the config above comes to need them."""
 
 
