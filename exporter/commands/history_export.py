@@ -15,13 +15,11 @@ import aiohttp
 import structlog
 
 from exporter.clock import Clock
-from exporter.collector.discovery import Discovery
-from exporter.collector.outages import Outages
 from exporter.collector.target_client import connect
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError, InvalidRequest
-from exporter.directmail.listing import Listed
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.metrics import tables
@@ -131,15 +129,21 @@ class Backfill:
                 plans.create_task(self._read_plan(each, cells, clients[each.target.name], progress))
 
     async def _discover(self, target: Target, client: Client) -> None:
-        """List the target's discovered values once; where that fails, those that the state file knows stand in."""
-
-        async def listed(key: str, found: Listed, asked_at: float) -> None:
-            """Wait for the other lists: there is one plan, for all of them."""
-
-        outages = Outages(self._clock, self._log.bind(target=target.name), lambda: len(target.discovered))
-        discovery = Discovery(target.name, client, self._catalogue, self._clock, outages, listed=listed)
-        discovery.follow(dict.fromkeys(target.discovered, self._settings.discovery_interval))
-        await discovery.look()
+        """List the target's discovered values once; where that fails, those that the state file knows are used."""
+        for key in target.discovered:
+            operation, asked_at = OPERATIONS[key], self._clock.time()
+            try:
+                found = await client.list_values(operation)
+            except DirectMailError as error:
+                self._log.warning(
+                    "list failed; using the values of the state file",
+                    target=target.name,
+                    filter=key,
+                    action=operation.action,
+                    **error.facts(),
+                )
+            else:
+                self._catalogue.succeeded(target.name, key, found, asked_at)
 
     def _make_plans(self) -> list[TargetPlan]:
         """Return the plan of every target, of one query where it is named."""

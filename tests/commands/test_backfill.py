@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from exporter.clock import SystemClock
-from exporter.commands.history_export import DAY_ROWS, Backfill, Progress
+from exporter.commands.history_export import Backfill, Progress
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
@@ -44,7 +44,7 @@ def samples(output: Path) -> dict[tuple[str, str, str], dict[float, float]]:
     return found
 
 
-async def test_each_day_has_its_windows_and_its_own_counts(tmp_path: Path) -> None:
+async def test_each_day_has_its_windows(tmp_path: Path) -> None:
     api, output = simulator(), tmp_path / "history.om"
     async with api.listen() as url:
         config = write_config(tmp_path / "config.yaml", url)
@@ -58,17 +58,12 @@ async def test_each_day_has_its_windows_and_its_own_counts(tmp_path: Path) -> No
     assert not any(window == "today" for _, _, window in found)
     ends = [api.traffic.day_start(day + timedelta(days=1)) for day in days]
     for sender in SENDERS[:2]:
-        own = found["directmail_track_day_emails", sender, ""]
+        own = found["directmail_track_emails", sender, "yesterday"]
         assert list(own) == ends
         assert list(own.values()) == [api.traffic.counts(day, now, sender=sender).emails for day in days]
-        assert found["directmail_track_emails", sender, "yesterday"] == own
         week = found["directmail_track_emails", sender, "7d"]
         assert list(week) == ends[6:], "a window that reaches back further than is known is absent"
         assert week[ends[-1]] == sum(list(own.values())[-7:])
-
-
-def test_the_days_own_metrics_are_the_five_counts() -> None:
-    assert [row.name for row in DAY_ROWS] == [f"directmail_track_day_{field}" for field in Engagement._fields]
 
 
 async def test_what_is_in_the_state_file_is_not_asked_again(tmp_path: Path) -> None:
@@ -101,7 +96,7 @@ async def test_a_day_that_cannot_be_read_is_told_and_left_out(tmp_path: Path) ->
             progress = await backfilled(config, tmp_path / "history.om", days=3)
     assert (progress.read, progress.failed) == (5, 1)
     assert [line["day"] for line in lines] == [day.isoformat()]
-    own = samples(tmp_path / "history.om")["directmail_track_day_emails", SENDERS[0], ""]
+    own = samples(tmp_path / "history.om")["directmail_track_emails", SENDERS[0], "yesterday"]
     assert len(own) == 2
 
 
@@ -122,7 +117,7 @@ async def test_a_day_that_was_not_read_after_its_end_is_left_out(tmp_path: Path)
         api.faults.append(Fault("forbidden", where={"StartTime": yesterday.isoformat()}))
         with capture_logs():
             await backfilled(config, tmp_path / "history.om", days=3)
-    own = samples(tmp_path / "history.om")["directmail_track_day_emails", SENDERS[0], ""]
+    own = samples(tmp_path / "history.om")["directmail_track_emails", SENDERS[0], "yesterday"]
     assert list(own) == [api.traffic.day_start(yesterday - timedelta(days=age)) for age in (1, 0)]
 
 
@@ -185,7 +180,7 @@ async def test_a_real_prometheus_has_the_thirty_days(tool: Callable[[str], Path]
     today = api.traffic.today(now)
     async with prometheus(tool, tmp_path, "127.0.0.1:9") as server:
         for sender in SENDERS[:2]:
-            expression = f'directmail_track_day_emails{{account_name="{sender}"}}[32d]'
+            expression = f'directmail_track_emails{{account_name="{sender}",window="yesterday"}}[32d]'
             (series,) = await server.query(expression, now)
             expected = [
                 api.traffic.counts(today - timedelta(days=age), now, sender=sender).emails for age in range(30, 0, -1)
