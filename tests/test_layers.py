@@ -15,6 +15,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "assets",
         "backfill",
         "history_export",
+        "backfill_file",
         "doctor",
         "check",
         "healthcheck",
