@@ -1,59 +1,90 @@
-"""History for promtool: past days read within the budget and written as OpenMetrics with timestamps.
+"""Reads past days within the call budget, and writes what is known of them for promtool.
 
-For the end of each day: the gauges of the windows that end with it. They are as the API counts them now, late
-opens included. `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
+Days that are in the state file, read after their end, are not requested again.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import structlog
 
 from exporter.clock import Clock
-from exporter.collector.discovery import Discovery
-from exporter.collector.outages import Outages
+from exporter.collector.filter_support import FilterSupport
 from exporter.collector.target_client import connect
+from exporter.commands.backfill_file import Interrupted, Past
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
-from exporter.directmail.errors import DirectMailError, InvalidRequest
-from exporter.directmail.listing import Listed
+from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, PermissionDenied
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.transport import open_session
-from exporter.metrics import tables
-from exporter.metrics.exposition import Family
-from exporter.metrics.history import History
-from exporter.metrics.table import Row
 from exporter.plan import calendar, selection, target_plan
-from exporter.plan.combinations import Combination, describe
-from exporter.plan.pacing import OLDEST_AGE
+from exporter.plan.combinations import Combination, named
+from exporter.plan.pacing import MINUTE, OLDEST_AGE
 from exporter.plan.selection import Found
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 
-_Question = tuple[Combination, date]
+STEP = 300
+"""Seconds between two samples: as far as Prometheus looks back unless it is told otherwise."""
+
+
+class Forecast(NamedTuple):
+    """What a run takes and makes."""
+
+    calls: int
+    known: int
+    """Days of combinations that the state file has."""
+    seconds: float
+    """How long reading takes within the budget, about."""
+    series: int
+    size: int
+    """Bytes of the file, about."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How far one operation of a target is."""
+
+    limiter: Limiter
+    left: int
 
 
 @dataclass
 class Progress:
-    """How far it is; `told` hears of every step."""
+    """How far a run is, in days of combinations."""
 
-    total: int
-    told: Callable[["Progress"], None]
+    known: int = 0
+    total: int = 0
     read: int = 0
     failed: int = 0
+    missing: int = 0
+    """Days that are not known in the end, but should be."""
+    written: int | None = None
+    """Bytes of the file so far, None before it is written."""
+    is_complete: bool = False
+    """Whether the file is there."""
+    operations: list[_Reading] = field(default_factory=list)
 
-    def step(self, *, ok: bool) -> None:
-        """Note that a day of a combination was read, or could not be."""
-        self.read += ok
-        self.failed += not ok
-        self.told(self)
+    @property
+    def left(self) -> int:
+        """Days that were not tried."""
+        return self.total - self.read - self.failed
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that reading takes within what the limiters allow now, about."""
+        return max((each.left * MINUTE / each.limiter.allowed_per_minute for each in self.operations), default=0.0)
 
 
 class Backfill:
@@ -65,10 +96,15 @@ class Backfill:
         clock: Clock,
         *,
         days: int = OLDEST_AGE,
+        step: int = STEP,
         query: str | None = None,
+        labels: Mapping[str, str] | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        """`days` closed days are read, of one query where it is named."""
+        """`days` closed days are read, of one query where it is named; a sample is written every `step` seconds.
+
+        `labels` are what a Prometheus adds to what it scrapes.
+        """
         self._settings = settings
         self._clock = clock
         self._environment = environment
@@ -79,20 +115,37 @@ class Backfill:
             StateFile(settings.state_file, self.store, clock, self._catalogue) if settings.state_file else None
         )
         self._query = query
+        self._labels = labels or {}
+        self._step = step
         self._plans: list[TargetPlan] = []
         self._ages = range(1, days + 1)
+        self._refused: set[str] = set()
+        """Targets whose key the API rejected."""
+        self._supports: dict[tuple[str, str], FilterSupport] = {}
+        """By target and statistic."""
+        self._beyond: set[tuple[Combination, date]] = set()
+        """Days that are too old for the API, though not for its documentation."""
+        self._now = clock.time()
+        """Which days are closed."""
+        self.progress = Progress()
 
-    async def run(self, output: Path, told: Callable[[Progress], None], stopped: asyncio.Event) -> Progress:
-        """Read what is not known yet, until stopped, and write everything that is known. Raise StateError."""
-        if self._state is not None:
-            await self._state.open()
-        try:
+    async def run(
+        self, output: Path, stopped: asyncio.Event, started: Callable[[Forecast], None] = lambda forecast: None
+    ) -> Progress:
+        """Read what is not known yet, until stopped, and write everything that is known.
+
+        `started` is told what it takes before the first day is requested. Where nothing is known in the end, there is
+        no file. Stopped again while it is written, there is none either. Raise StateError and OSError.
+        """
+        async with AsyncExitStack() as stack:
+            if self._state is not None:
+                await self._state.open()
+                stack.push_async_callback(self._state.close)
             for target in self._settings.targets:
                 if self.store.claim(target.name, target.account):
                     self._catalogue.forget(target.name)
-            progress = Progress(0, told)
             async with open_session() as session, asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read_all(session, progress))
+                reading = group.create_task(self._read_all(session, started))
                 others: list[asyncio.Task[object]] = [group.create_task(stopped.wait())]
                 if self._state is not None:
                     others.append(group.create_task(self._state.run()))
@@ -100,23 +153,42 @@ class Backfill:
                 for task in (reading, *others):
                     task.cancel()
             self._plans = self._plans or self._make_plans()  # stopped while it was listing
-        finally:
-            if self._state is not None:
-                await self._state.close()
-        self.history().write(output)
+        stopped.clear()
+        progress = self.progress
+        progress.missing = sum(self._is_wanted(each, *cell) for each in self._plans for cell in self._missing(each))
+        if progress.known or progress.read or not progress.total:
+            progress.written = 0
+            try:
+                await self.past().write(output, stopped, self._wrote)
+            except Interrupted:
+                return progress
+            progress.is_complete = True
         return progress
 
-    def _missing(self, each: TargetPlan) -> Iterator[_Question]:
+    def past(self) -> Past:
+        """Return the past as it is known now."""
+        now, days = self._clock.time(), len(self._ages)
+        return Past(self._plans, self.store, now, self._step, days, self._labels)
+
+    def _wrote(self, size: int) -> None:
+        self.progress.written = size
+
+    def _missing(self, each: TargetPlan) -> Iterator[tuple[Combination, date]]:
         """Yield the cells that were not read since their day ended, newest days first."""
         zone = each.target.timezone
-        today = calendar.today(self._clock.time(), zone)
+        today = calendar.today(self._now, zone)
         for day in (today - timedelta(days=age) for age in self._ages):
             for combination in each.combinations:
                 cell = self.store.get(combination.key).cells.get(day)
                 if cell is None or cell.read_at < calendar.day_end(day, zone):
                     yield combination, day
 
-    async def _read_all(self, session: aiohttp.ClientSession, progress: Progress) -> None:
+    def _is_wanted(self, each: TargetPlan, combination: Combination, day: date) -> bool:
+        """Whether a cell is one that the API should have."""
+        support = self._supports.get((each.target.name, each.statistic))
+        return (combination, day) not in self._beyond and (support is None or support.is_supported(combination))
+
+    async def _read_all(self, session: aiohttp.ClientSession, started: Callable[[Forecast], None]) -> None:
         clients = {
             target.name: connect(target, session, self._clock, self._environment) for target in self._settings.targets
         }
@@ -124,22 +196,36 @@ class Backfill:
             for target in self._settings.targets:
                 lists.create_task(self._discover(target, clients[target.name]))
         self._plans = self._make_plans()
-        missing = [(each, list(self._missing(each))) for each in self._plans]
-        progress.total = sum(len(cells) for _, cells in missing)
-        async with asyncio.TaskGroup() as plans:
-            for each, cells in missing:
-                plans.create_task(self._read_plan(each, cells, clients[each.target.name], progress))
+        progress = self.progress
+        readings = []
+        for each in self._plans:
+            reading = _Reading(clients[each.target.name].limiters.of(each.action), sum(1 for _ in self._missing(each)))
+            progress.total += reading.left
+            progress.known += len(each.combinations) * len(self._ages) - reading.left
+            readings.append((each, reading))
+        progress.operations = [reading for _, reading in readings]
+        sizes = self.past().sizes()
+        started(Forecast(progress.total, progress.known, progress.seconds_left, sizes.series, sizes.size))
+        async with asyncio.TaskGroup() as targets:
+            for target in self._settings.targets:
+                if target.name not in self._refused:
+                    its = [(each, reading) for each, reading in readings if each.target.name == target.name]
+                    targets.create_task(self._read_target(target, its, clients[target.name]))
 
     async def _discover(self, target: Target, client: Client) -> None:
-        """List the target's discovered values once; where that fails, those that the state file knows stand in."""
-
-        async def listed(key: str, found: Listed, asked_at: float) -> None:
-            """Wait for the other lists: there is one plan, for all of them."""
-
-        outages = Outages(self._clock, self._log.bind(target=target.name), lambda: len(target.discovered))
-        discovery = Discovery(target.name, client, self._catalogue, self._clock, outages, listed=listed)
-        discovery.follow(dict.fromkeys(target.discovered, self._settings.discovery_interval))
-        await discovery.look()
+        """List the target's discovered values once; where that fails, those that the state file knows are used."""
+        for key in target.discovered:
+            operation, asked_at = OPERATIONS[key], self._clock.time()
+            try:
+                found = await client.list_values(operation)
+            except AuthError as error:
+                self._refuse(target, error)
+                return
+            except DirectMailError as error:
+                log = self._log.bind(target=target.name, filter=key, action=operation.action)
+                log.warning("list failed; using the values of the state file", **error.facts())
+            else:
+                self._catalogue.succeeded(target.name, key, found, asked_at)
 
     def _make_plans(self) -> list[TargetPlan]:
         """Return the plan of every target, of one query where it is named."""
@@ -160,62 +246,83 @@ class Backfill:
             for each, kept in zip(plans, wanted, strict=True)
         ]
 
-    async def _read_plan(
-        self, each: TargetPlan, missing: Iterable[_Question], client: Client, progress: Progress
+    async def _read_target(self, target: Target, plans: list[tuple[TargetPlan, _Reading]], client: Client) -> None:
+        """Read all days of a target; a key that is rejected ends it at once."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each, reading in plans:
+                    group.create_task(self._read_plan(each, reading, client))
+        except* AuthError as errors:
+            self._refuse(target, _first(errors))
+
+    def _refuse(self, target: Target, error: DirectMailError) -> None:
+        self._refused.add(target.name)
+        self._log.error("target failing; the rest of its days is not requested", target=target.name, **error.facts())
+
+    def _deny(self, each: TargetPlan, error: DirectMailError) -> None:
+        log = self._log.bind(target=each.target.name, action=each.action)
+        log.error("operation failing; the rest of its days is not requested", **error.facts())
+
+    async def _read_plan(self, each: TargetPlan, reading: _Reading, client: Client) -> None:
+        """Read the missing days of an operation; a permission that is missing ends it at once."""
+        support = FilterSupport(each, self.store, self._log.bind(target=each.target.name))
+        self._supports[each.target.name, each.statistic] = support
+        try:
+            async with asyncio.TaskGroup() as reads:
+                for combination, day in self._missing(each):
+                    if not support.is_supported(combination):
+                        reading.left -= 1
+                        self.progress.total -= 1
+                        continue
+                    await reading.limiter.turn()
+                    reads.create_task(self._read(each, combination, day, client, support, reading))
+                    await asyncio.sleep(0)
+        except* PermissionDenied as errors:
+            self._deny(each, _first(errors))
+
+    async def _read(
+        self,
+        each: TargetPlan,
+        combination: Combination,
+        day: date,
+        client: Client,
+        support: FilterSupport,
+        reading: _Reading,
     ) -> None:
-        limiter, statistic = client.limiters.of(each.action), STATISTICS[each.statistic]
-        today = calendar.today(self._clock.time(), each.target.timezone)
+        """Read one day of a combination. Raise AuthError and PermissionDenied."""
+        asked_at = self._clock.time()
+        try:
+            answer = await client.read(STATISTICS[each.statistic], combination.filters, day)
+        except DirectMailError as error:
+            if isinstance(error, AuthError | PermissionDenied) and not error.retry:
+                raise
+            reading.left -= 1
+            self.progress.failed += 1
+            today = calendar.today(self._now, each.target.timezone)
+            if isinstance(error, InvalidRequest) and (today - day).days >= OLDEST_AGE:
+                self._beyond.add((combination, day))
+            elif not (isinstance(error, InvalidRequest) and support.refused(combination, error)[0]):
+                self._log.warning(
+                    "day could not be read",
+                    target=each.target.name,
+                    statistic=each.statistic,
+                    day=day.isoformat(),
+                    **named(combination),
+                    **error.facts(),
+                )
+            return
+        reading.left -= 1
+        rates = answer.rates if each.reported_rates else None
+        day_start = calendar.day_start(day, each.target.timezone)
+        self.store.put(combination.key, day, Cell(answer.totals, rates, asked_at), day_start=day_start)
+        support.answered(combination, day)
+        self.progress.read += 1
 
-        async def read(combination: Combination, day: date) -> None:
-            asked_at = self._clock.time()
-            try:
-                answer = await client.read(statistic, combination.filters, day)
-            except DirectMailError as error:
-                at_the_edge = isinstance(error, InvalidRequest) and (today - day).days >= OLDEST_AGE
-                if not at_the_edge:
-                    text = describe(combination.filters)
-                    self._log.warning("day could not be read", combination=text, day=day.isoformat(), error=str(error))
-                progress.step(ok=False)
-                return
-            rates = answer.rates if each.reported_rates else None
-            day_start = calendar.day_start(day, each.target.timezone)
-            self.store.put(combination.key, day, Cell(answer.totals, rates, asked_at), day_start=day_start)
-            progress.step(ok=True)
 
-        async with asyncio.TaskGroup() as reads:
-            for combination, day in missing:
-                await limiter.turn()
-                reads.create_task(read(combination, day))
-                await asyncio.sleep(0)
-
-    def history(self) -> History:
-        """Return the past as it is known, each series from the oldest day to the newest."""
-        polled = {each.statistic for each in self._plans}
-        rows = [
-            (statistic, row)
-            for statistic, table in tables.TABLES.items()
-            for row in table.rows
-            if statistic in polled and (self._settings.reported_rates or not row.reported)
-        ]
-        past = History([Family(row.name, row.help, "gauge") for _, row in rows])
-        for statistic, row in rows:
-            for each in (each for each in self._plans if each.statistic == statistic):
-                for combination in each.combinations:
-                    self._add(past, each, combination, row)
-        return past
-
-    def _add(self, past: History, each: TargetPlan, combination: Combination, row: Row) -> None:
-        target = each.target
-        record = self.store.get(combination.key)
-        today = calendar.today(self._clock.time(), target.timezone)
-        labels = tables.labels_of(combination, target.labels)
-        ends = {day: calendar.day_end(day, target.timezone) for day in record.cells}
-        closed = {day for day, cell in record.cells.items() if cell.read_at >= ends[day]}
-        for window in (window for window in each.windows if window != "today"):
-            series = past.series(row.name, {**labels, "window": window})
-            for day in (today - timedelta(days=age) for age in reversed(self._ages)):
-                days = calendar.window_days(window, day + timedelta(days=1))
-                total = tables.add_up(record, days) if closed.issuperset(days) else None
-                value = None if total is None else row.value(total)
-                if value is not None:
-                    series.add(ends[day], value)
+def _first(errors: BaseExceptionGroup[DirectMailError]) -> DirectMailError:
+    """Return one of the errors of a group."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, DirectMailError)
+    return error

@@ -107,7 +107,7 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
 @click.option(
     "--clock-text",
     type=click.Choice(CHOICES["clock_text"]),
-    default="utc",
+    default="china",
     show_default=True,
     help='Time before the "Z" of CreateTime.',
 )

@@ -26,6 +26,8 @@ LISTED_CHECKS: Mapping[str, str] = {
 DESCRIBED_CHECKS: Mapping[str, str] = {"dkim": "DkimAuthStatus", "dmarc": "DmarcAuthStatus"}
 """Those that DescDomain has."""
 DOMAIN_ID = "DomainId"
+CREATED, CREATED_SECONDS = "CreateTime", "UtcCreateTime"
+"""When a domain was made: as text, and in seconds since the epoch. They tell in which time zone the texts are."""
 
 
 class Summary(NamedTuple):

@@ -51,7 +51,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "account_name": _numbered("QueryMailAddressByParam", "mailAddress", "AccountName", account.USAGE),
     "tag_name": _numbered("QueryTagByParam", "tag", "TagName"),
     "domain": _numbered(
-        "QueryDomainByParam", "domain", "DomainName", (account.DOMAIN_ID, *account.LISTED_CHECKS.values())
+        "QueryDomainByParam",
+        "domain",
+        "DomainName",
+        (account.DOMAIN_ID, *account.LISTED_CHECKS.values(), account.CREATED, account.CREATED_SECONDS),
     ),
     "config_set_id": _indexed("ConfigSetList", "ConfigSets", "Id"),
     "dedicated_ip": _indexed("DedicatedIpList", "Ips", "Ip"),

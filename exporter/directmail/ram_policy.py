@@ -6,10 +6,16 @@ Direct Mail authorises by operation, so `*` is the narrowest resource (its RAM d
 import json
 from collections.abc import Iterable
 
+from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS
 
 DISCOVERY = {key: operation.action for key, operation in OPERATIONS.items()}
 """The operation that lists the values of a filter."""
+ACCOUNT = {
+    "account_interval": (account.SUMMARY, DISCOVERY["account_name"]),
+    "domains_interval": (DISCOVERY["domain"], account.DOMAIN),
+}
+"""The operations that a setting about the account needs."""
 
 
 def allowing(operations: Iterable[str]) -> str:

@@ -1,17 +1,32 @@
-"""Requests to one target, no more than MOST_CALLS for each statistic; what fails becomes a finding."""
+"""Requests to one target, no more than `most`; what fails becomes a finding."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from exporter.config.model import Target
 from exporter.directmail import answers, listing
 from exporter.directmail.client import Client, most_rows
-from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, Refused, ServerError
+from exporter.directmail.errors import (
+    DirectMailError,
+    InvalidRequest,
+    ParseError,
+    PermissionDenied,
+    Refused,
+    ServerError,
+    Throttled,
+)
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
-from exporter.doctor.failures import explain, no_list
+from exporter.doctor.failures import explain, not_looked_at, too_fast, unread
 from exporter.doctor.findings import Answer, Finding, Question
 from exporter.doctor.http_trace import Wire
 
 MOST_CALLS = 10
+"""Requests for each statistic."""
 MOST_FAILURES = 2
 """Answers that fail or make no sense; after them the rest would hardly tell more."""
+
+
+Made = TypeVar("Made")
 
 
 class Enough(Exception):
@@ -21,10 +36,15 @@ class Enough(Exception):
 class Calls:
     """The requests to one target, and what was found so far."""
 
-    def __init__(self, target: Target, client: Client, wire: Wire) -> None:
+    def __init__(self, target: Target, client: Client, wire: Wire, needed: Sequence[str]) -> None:
+        """`needed` are the operations that the config cannot do without."""
         self.findings: list[Finding] = []
         self.most = MOST_CALLS
         """How many requests may be made in all."""
+        self.needed = needed
+        self.denied: list[str] = []
+        """Operations that the key may not call, and that the config does not need."""
+        self._lists: dict[str, listing.Page | None] = {}
         self._target = target
         self._client = client
         self._wire = wire
@@ -84,16 +104,40 @@ class Calls:
             return None
 
     async def values_of(self, key: str) -> listing.Page | None:
-        """Return the first page of a filter's values; a failure is a finding and None.
+        """Return the first page of a filter's values, which is requested once; a failure is a finding and None.
 
         Raise Enough for a failure that every further call would meet too.
         """
-        operation = OPERATIONS[key]
+        if key not in self._lists:
+            operation = OPERATIONS[key]
+            self._lists[key] = await self.read(
+                operation.action,
+                Listing(operation, LARGEST_PAGE).parameters,
+                lambda document: listing.page(operation, document, str(document["RequestId"])),
+            )
+        return self._lists[key]
+
+    async def read(
+        self, action: str, parameters: Mapping[str, str], make: Callable[[dict[str, Any]], Made]
+    ) -> Made | None:
+        """Return what is made of an operation's answer; a failure is a finding, or is noted in `denied`, and None.
+
+        Raise Enough for a failure that every further call would meet too.
+        """
+        if self.left <= 0:
+            return None
+        is_needed = action in self.needed
         try:
-            document = await self._client.call(operation.action, Listing(operation, LARGEST_PAGE).parameters)
-            return listing.page(operation, document, str(document["RequestId"]))
+            return make(await self._client.call(action, parameters))
         except DirectMailError as error:
-            self.findings.append(no_list(error, self._target, operation.action))
+            if isinstance(error, Throttled):
+                self.findings.append(too_fast(error))
+            elif is_needed:
+                self.findings.append(unread(error, action, self.needed, self._target))
+            elif isinstance(error, PermissionDenied):
+                self.denied.append(action)
+            else:
+                self.findings.append(not_looked_at(error, action))
             if not isinstance(error, Refused | ServerError | ParseError):
                 raise Enough from None
             return None

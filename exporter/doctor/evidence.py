@@ -1,17 +1,56 @@
 """What is known of one statistic of a target: its config, and what the API has answered so far."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from exporter.config.model import Config, Target
+from exporter.directmail.account import Summary
+from exporter.directmail.listing import Page
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.statistic import Statistic
+from exporter.doctor.created import clocks
 from exporter.doctor.findings import Answer
 from exporter.plan.target_plan import TargetPlan
 
 WEEK = 7
 """Days of the longest question, today included (GetTrackList's documentation: at most 7)."""
+
+
+def domain_of(sender: str) -> str:
+    """Return the domain of a sender's address, in lower case."""
+    return sender.rpartition("@")[2].lower()
+
+
+@dataclass
+class Account:
+    """What the account says of itself; None is what was not read."""
+
+    asked_at: float | None = None
+    """When, seconds since the epoch; None where it was not asked."""
+    summary: Summary | None = None
+    senders: Page | None = None
+    domains: Page | None = None
+    described: dict[str, Mapping[str, bool]] = field(default_factory=dict)
+    """The checks that only DescDomain has, by domain."""
+    denied: tuple[str, ...] = ()
+    """Operations that the key may not call, and that the config does not need."""
+
+    @property
+    def clocks(self) -> set[float]:
+        """How many seconds the texts of CreateTime are ahead of UTC: one number where it can be told."""
+        return clocks(item.facts for item in self.domains.items) if self.domains else set()
+
+    @property
+    def clock_ahead(self) -> float | None:
+        """The same, None where it cannot be told."""
+        found = self.clocks
+        return found.pop() if len(found) == 1 else None
+
+    @property
+    def domains_in_use(self) -> set[str] | None:
+        """The domains of the senders; None where those were not listed."""
+        return None if self.senders is None else {domain_of(name) for name in self.senders.names}
 
 
 @dataclass
@@ -28,6 +67,8 @@ class Evidence:
     began_at: float
     today: date
     """In the target's zone, when it began."""
+    account: Account = field(default_factory=Account)
+    """The same for every statistic."""
     ended_at: float = 0.0
     span: tuple[date, date] = field(init=False)
     """The days that filters are asked for: a week, or yesterday where the API takes no week."""
@@ -35,6 +76,8 @@ class Evidence:
     """Answers about single days of the whole account."""
     parts: dict[Filters, Answer | None] = field(default_factory=dict)
     """Answers about the span; None for filters that brought no answer. No filters are the whole account."""
+    rejected: set[Filters] = field(default_factory=set)
+    """Those of them that the API rejected."""
     whole: Answer | None = None
     """The answer about a week of the whole account."""
     second_page: Answer | None = None

@@ -12,14 +12,17 @@ from exporter.config.model import Config, Target
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.doctor.calls import MOST_CALLS, Calls, Enough
+from exporter.doctor.checks import account as account_checks
 from exporter.doctor.checks import clock as clock_checks
 from exporter.doctor.checks import days as day_checks
 from exporter.doctor.checks import numbers, pages
-from exporter.doctor.evidence import Evidence
+from exporter.doctor.checks.settings import lines
+from exporter.doctor.evidence import Account, Evidence
+from exporter.doctor.failures import needed
 from exporter.doctor.findings import NOTE, Finding
 from exporter.doctor.http_trace import Wire
 from exporter.doctor.report import Report
-from exporter.doctor.steps import breakdowns, days, lists
+from exporter.doctor.steps import account, breakdowns, days, domain_filter, lists
 from exporter.plan import calendar, target_plan
 from exporter.plan.pacing import MINUTE
 
@@ -29,16 +32,21 @@ Check = Callable[[Evidence], Finding | None]
 STEPS: tuple[Step, ...] = (
     days.today,
     days.week,
+    account.domains,
+    account.summary,
+    account.senders,
+    account.descriptions,
     days.closed_day,
     lists.discovered,
     breakdowns.shapes,
+    domain_filter.compare,
     days.tomorrow,
     days.edge,
     days.second_page,
     breakdowns.senders,
 )
 """In this order: those that tell most come first, the last one uses up what calls are left."""
-STEPS_OF_ANOTHER: tuple[Step, ...] = (days.today, days.week, breakdowns.shapes)
+STEPS_OF_ANOTHER: tuple[Step, ...] = (days.today, days.week, breakdowns.shapes, domain_filter.compare)
 """For a target's second statistic and each further one: what the API makes of days is known by then."""
 CHECKS: tuple[Check, ...] = (
     day_checks.one_day,
@@ -51,6 +59,15 @@ CHECKS: tuple[Check, ...] = (
 )
 """Of the answers, when every step was made."""
 CHECKS_OF_ANOTHER: tuple[Check, ...] = (numbers.rates, numbers.counts)
+ACCOUNT_CHECKS: tuple[Check, ...] = (
+    account_checks.state,
+    account_checks.quota,
+    account_checks.reputation,
+    account_checks.domains,
+    clock_checks.clock_text,
+    account_checks.unread,
+)
+"""Of what the account said of itself, whatever came after it."""
 
 
 def longest(settings: Config) -> str:
@@ -58,7 +75,7 @@ def longest(settings: Config) -> str:
     if not settings.targets:
         return "No target of the config falls to this shard: there is nothing to ask."
     slowest = min(target.rate_limit_per_minute for target in settings.targets)
-    most = max(map(_most_calls, settings.targets))
+    most = max(map(most_calls, settings.targets))
     takes = format_duration(most * MINUTE / slowest)
     return f"At most {most} calls a target; at {slowest:g} a minute they take about {takes}."
 
@@ -70,35 +87,47 @@ async def examine(settings: Config, clock: Clock, environment: Mapping[str, str]
     return [task.result() for task in tasks]
 
 
+def most_calls(target: Target, statistics: int | None = None) -> int:
+    """Return how many requests are made to a target at most, for all or its first statistics."""
+    count = len(target.statistics) if statistics is None else statistics
+    return account.MOST_CALLS + (MOST_CALLS + domain_filter.most_calls(target)) * count
+
+
 async def _examine(settings: Config, target: Target, clock: Clock, environment: Mapping[str, str]) -> Report:
     wire = Wire(clock)
     async with open_session([wire.listener]) as session:
-        calls = Calls(target, connect(target, session, clock, environment, attempts=1), wire)
-        found = []
+        client = connect(target, session, clock, environment, attempts=1)
+        calls = Calls(target, client, wire, needed(settings, target))
+        found = list[Evidence]()
+        of_account = Account()
         for place, name in enumerate(target.statistics):
-            calls.most = MOST_CALLS * (place + 1)
+            calls.most = most_calls(target, place + 1)
             parts = (STEPS_OF_ANOTHER, CHECKS_OF_ANOTHER) if place else (STEPS, CHECKS)
-            found.append(await _examine_statistic(settings, target, name, clock, calls, *parts))
+            known = _evidence(settings, target, name, clock.time(), of_account)
+            found.append(known)
+            await _examined(known, clock, calls, *parts)
     known = found[0]
+    of_account.denied = tuple(calls.denied)
+    calls.findings += filter(None, (check(known) for check in ACCOUNT_CHECKS))
     if wire.answers:
         known.ahead, known.slowest = wire.ahead, wire.slowest
         calls.findings = [clock_checks.clock(known), *calls.findings, clock_checks.speed(known)]
+    if known.ended_at:
+        calls.findings.append(lines(found))
     return Report(target.name, target.endpoint, wire.requests, tuple(calls.findings))
 
 
-async def _examine_statistic(
-    settings: Config,
-    target: Target,
-    name: str,
-    clock: Clock,
-    calls: Calls,
-    steps: Sequence[Step],
-    checks: Sequence[Check],
-) -> Evidence:
-    now = clock.time()
+def _evidence(settings: Config, target: Target, name: str, now: float, of_account: Account) -> Evidence:
     plan = target_plan.make(settings, target, name)
     own = replace(settings, targets=(target,))
-    known = Evidence(own, target, STATISTICS[name], plan, now, calendar.today(now, target.timezone))
+    today = calendar.today(now, target.timezone)
+    return Evidence(own, target, STATISTICS[name], plan, now, today, of_account)
+
+
+async def _examined(
+    known: Evidence, clock: Clock, calls: Calls, steps: Sequence[Step], checks: Sequence[Check]
+) -> None:
+    """Make the steps of a statistic, then its checks."""
     try:
         for step in steps:
             await step(calls, known)
@@ -106,8 +135,3 @@ async def _examine_statistic(
         calls.findings += filter(None, (check(known) for check in checks))
     except Enough:
         calls.find("coverage", NOTE, "The rest was not tried.", "Fix the problem and run the doctor again.")
-    return known
-
-
-def _most_calls(target: Target) -> int:
-    return MOST_CALLS * len(target.statistics)

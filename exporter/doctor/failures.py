@@ -1,9 +1,11 @@
 """What a failed call means, in plain words, and what mends it."""
 
+from collections.abc import Sequence
+
 from yarl import URL
 
 from exporter.config.durations import format_duration
-from exporter.config.model import Target
+from exporter.config.model import Config, Target
 from exporter.directmail.classification import is_about_page_size
 from exporter.directmail.errors import (
     AuthError,
@@ -18,9 +20,9 @@ from exporter.directmail.errors import (
 )
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
-from exporter.directmail.ram_policy import allowing, assuming
+from exporter.directmail.ram_policy import ACCOUNT, DISCOVERY, allowing, assuming
 from exporter.directmail.statistics.known import STATISTICS
-from exporter.doctor.findings import PROBLEM, Finding, Question
+from exporter.doctor.findings import NOTE, PROBLEM, Finding, Question
 from exporter.plan.combinations import describe
 
 _KEYS = {
@@ -46,9 +48,7 @@ def explain(error: DirectMailError, target: Target, question: Question) -> Findi
         mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([question.statistic.action])}"
         return _finding("access", f"{text}{_said(error)}.", mend, error)
     if isinstance(error, Throttled):
-        wait = f", and to wait {format_duration(error.retry_after)}" if error.retry_after else ""
-        text = f"The API asks to go slower{wait}{_said(error)}."
-        return _finding("throttling", text, f"{error.advice} Then run the doctor again.", error)
+        return too_fast(error)
     if isinstance(error, RequestTimeout):
         text = f"{URL(target.endpoint).host} gave no complete answer within {target.timeout:g} s."
         return _finding("connection", text, error.advice, error)
@@ -62,6 +62,13 @@ def explain(error: DirectMailError, target: Target, question: Question) -> Findi
     return _finding("api", text, _again(error), error)
 
 
+def too_fast(error: Throttled) -> Finding:
+    """Return what it means that the API throttles."""
+    wait = f", and to wait {format_duration(error.retry_after)}" if error.retry_after else ""
+    text = f"The API asks to go slower{wait}{_said(error)}."
+    return _finding("throttling", text, f"{error.advice} Then run the doctor again.", error)
+
+
 def _again(error: DirectMailError) -> str:
     if error.request_id:
         return "Run the doctor again; if it stays, show the RequestId to Alibaba Cloud's support."
@@ -70,14 +77,29 @@ def _again(error: DirectMailError) -> str:
     )
 
 
-def no_list(error: DirectMailError, target: Target, action: str) -> Finding:
-    """Return what it means that an operation of discovery failed."""
+def unread(error: DirectMailError, action: str, needed: Sequence[str], target: Target) -> Finding:
+    """Return what it means that an operation failed which the config needs, beside those of statistics."""
+    check = "discovery" if action in [OPERATIONS[key].action for key in target.discovered] else "account"
     if isinstance(error, PermissionDenied):
-        polled = (STATISTICS[name].action for name in target.statistics)
-        needed = allowing([*polled, *(OPERATIONS[key].action for key in target.discovered)])
         text = f"The key is accepted, but its RAM user or role may not call {action}{_said(error)}."
-        return _finding("discovery", text, f"Attach this policy to it (docs/ram-policy.md):\n{needed}", error)
-    return _finding("discovery", f"{action} brings no list: {error.text}{_said(error)}.", error.advice, error)
+        return _finding(check, text, f"Attach this policy to it (docs/ram-policy.md):\n{allowing(needed)}", error)
+    what = "list" if action in [operation.action for operation in OPERATIONS.values()] else "answer"
+    return _finding(check, f"{action} brings no {what}: {error.text}{_said(error)}.", error.advice, error)
+
+
+def not_looked_at(error: DirectMailError, action: str) -> Finding:
+    """Return what it means that an operation failed which the config does not need."""
+    text = f"{action} brings no answer: {error.text}{_said(error)}. The config does not need it."
+    return Finding("account", NOTE, text, "Run the doctor again to see what it would say.", error.request_id)
+
+
+def needed(settings: Config, target: Target) -> list[str]:
+    """Return the operations that a target's config needs, each once."""
+    polled = (STATISTICS[name].action for name in target.statistics)
+    discovered = (DISCOVERY[key] for key in target.discovered)
+    intervals = {"account_interval": settings.account_interval, "domains_interval": settings.domains_interval}
+    read = (action for name, interval in intervals.items() if interval is not None for action in ACCOUNT[name])
+    return list(dict.fromkeys((*polled, *discovered, *read)))
 
 
 def _key(error: AuthError, target: Target) -> Finding:
@@ -118,8 +140,17 @@ def _question(error: InvalidRequest, target: Target, filters: Filters) -> Findin
         text = f"The API misses a parameter beside {describe(filters)}{said}. {error.text}."
         mend = "TagName needs AccountName: name account_name in every query that has tag_name."
         return _finding("filters", text, mend, error)
-    text = f"The API does not take {describe(filters)}{said}. {error.text}."
-    return _finding("filters", text, error.advice, error)
+    text = f"The API does not take {describe(filters)}{said}. {error.text[:1].upper()}{error.text[1:].rstrip('.')}."
+    return _finding("filters", text, of_dedicated_ips(filters) or error.advice, error)
+
+
+def of_dedicated_ips(filters: Filters) -> str:
+    """Return what to do about filters that only users of dedicated IPs may have, "" where there are none."""
+    names = [key for key in ("esp", "dedicated_ip", "dedicated_ip_pool_id") if getattr(filters, key)]
+    if not names:
+        return ""
+    mend = f"{' and '.join(names)} is documented for users of dedicated IPs. Without them drop the query: it "
+    return mend + "would show nothing. With them compare the value with the console."
 
 
 def _connection(error: NetworkError, target: Target) -> Finding:

@@ -1,6 +1,7 @@
 """Numbers, times and offsets as findings write them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from exporter.config.durations import format_duration
 
@@ -25,3 +26,8 @@ def offset(hours: float) -> str:
     """Return hours from UTC as `UTC+05:30`."""
     minutes = round(abs(hours) * 60)
     return f"UTC{'-' if hours < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def zone_offset(zone: ZoneInfo, at: float) -> float:
+    """Return how many hours a zone is from UTC at a moment."""
+    return (datetime.fromtimestamp(at, zone).utcoffset() or timedelta()).total_seconds() / 3600

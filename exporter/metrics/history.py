@@ -5,10 +5,14 @@
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from exporter.metrics.exposition import Family, head, label_text, number
 from exporter.metrics.negotiation import OPENMETRICS
+
+END = "# EOF\n"
 
 
 class Series:
@@ -59,11 +63,22 @@ class History:
                 yield head(self._families[name], OPENMETRICS).decode()
                 for each in several:
                     yield from each.lines()
-        yield "# EOF\n"
+        yield END
 
     def write(self, output: Path) -> None:
         """Write the text, the file whole or not at all. Raise OSError."""
-        half = output.with_name(f"{output.name}.part")
-        with half.open("w", encoding="utf-8") as file:
+        with whole_file(output) as file:
             file.writelines(self.lines())
+
+
+@contextmanager
+def whole_file(output: Path) -> Iterator[TextIO]:
+    """Yield a file to write that is put in its place when the block is done, and not at all if it raises."""
+    half = output.with_name(f"{output.name}.part")
+    try:
+        with half.open("w", encoding="utf-8") as file:
+            yield file
         half.replace(output)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise

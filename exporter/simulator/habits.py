@@ -40,7 +40,7 @@ class Habits:
     """Empty: the account has dedicated IPs. Otherwise what a request gets that filters by Esp, DedicatedIp or
     DedicatedIpPoolId: an `error` (400 InvalidParameter, a made-up choice), an `empty` list, or the `whole`, because the
     filter is ignored."""
-    clock_text: str = "utc"
+    clock_text: str = "china"
     """What the text of a CreateTime shows before its "Z": the time in `utc`, or that of `china`, as the documented
     examples do."""
     user_status: str = "codes"

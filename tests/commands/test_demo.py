@@ -57,7 +57,7 @@ async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:
         address = await running.address()
         text = await until(
             f"http://{address}/metrics",
-            f'{opens}dedicated_ip_pool_id="",esp="",query="by_sender",tag_name="",target="demo",window="7d"',
+            f'{opens}dedicated_ip_pool_id="",domain="",esp="",query="by_sender",tag_name="",target="demo",window="7d"',
         )
         await running.line_with("where the account's day begins (Asia/Tokyo)")
         await running.end()
@@ -73,5 +73,5 @@ async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_pa
         await running.line_with(f"promtool tsdb create-blocks-from openmetrics {history} {tmp_path / 'history'}")
         assert await running.end() == 0
     text = history.read_text()
-    assert text.count('directmail_track_day_emails{query="account",') == 30
+    assert text.count('directmail_track_emails{query="account",target="demo",window="yesterday"') == 30
     assert text.endswith("# EOF\n")

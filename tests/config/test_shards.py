@@ -218,7 +218,8 @@ def test_backfill_and_doctor_take_the_part_of_their_shard(tmp_path: Path) -> Non
     path.write_text(targets("shop", "billing"))
     history = tmp_path / "history.om"
     flags = ["--config.file", str(path), "--shard=0/3"]
-    filled = CliRunner().invoke(cli, ["backfill", *flags, "--output", str(history)])
+    labels = ["--label", "job=directmail", "--label", "instance=localhost:10058"]
+    filled = CliRunner().invoke(cli, ["backfill", *flags, *labels, "--output", str(history)])
     assert filled.exit_code == 0
     assert history.read_text().endswith("# EOF\n")
     asked = CliRunner().invoke(cli, ["doctor", *flags])

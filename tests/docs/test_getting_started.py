@@ -12,7 +12,8 @@ import yaml
 
 from exporter.commands.main import SUBCOMMANDS, cli
 from exporter.config import loader
-from exporter.directmail.ram_policy import TRACK, allowing
+from exporter.directmail.ram_policy import allowing
+from exporter.directmail.statistics.known import DEFAULT, STATISTICS
 from exporter.doctor.findings import LEVELS
 from exporter.metrics import tables
 from exporter.plan import validation
@@ -47,7 +48,7 @@ def test_the_smallest_config_loads_with_its_secret_files(tmp_path: Path, monkeyp
 
 
 def test_the_policy_is_the_least_one() -> None:
-    assert block("json") == allowing([TRACK])
+    assert block("json") == allowing(STATISTICS[name].action for name in DEFAULT)
 
 
 @pytest.mark.parametrize("line", OURS)

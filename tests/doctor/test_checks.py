@@ -1,19 +1,21 @@
 """What the doctor makes of good answers: oddities that no simulator has, and what cannot be told."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from exporter.config import loader
+from exporter.directmail import listing
 from exporter.directmail.answers import Page, Row
+from exporter.directmail.listing import Item
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
-from exporter.doctor.evidence import Evidence
+from exporter.doctor.evidence import Account, Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
 from exporter.plan import target_plan
 from tests.support.doctor import config_text
@@ -24,6 +26,8 @@ TODAY, YESTERDAY, MONDAY = date(2026, 4, 22), date(2026, 4, 21), date(2026, 4, 2
 COUNTS = (1000, 300, 200, 50, 40)
 PERCENT, FRACTION = (30.0, 20.0, 5.0, 4.0), (0.3, 0.2, 0.05, 0.04)
 NO_FILTER = Filters()
+MADE = 1_569_734_892
+"""When the documentation's example of a domain was made."""
 WEEK_AGO = TODAY - timedelta(days=6)
 
 
@@ -52,15 +56,28 @@ def week(*rows: Row, **page: int | None) -> Answer:
     return answer(*rows, start=WEEK_AGO, end=TODAY, **page)  # type: ignore[arg-type]
 
 
+def account(*ahead: float) -> Account:
+    """Return what is known of an account with a domain for each clock: the texts are so many hours ahead of UTC."""
+    items = [
+        Item(f"{hours}.example.com", {"CreateTime": shown(MADE + hours * 3600), "UtcCreateTime": MADE})
+        for hours in ahead
+    ]
+    return Account(NOW, domains=listing.Page(items, 1, 100, len(items), None))
+
+
+def shown(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
 def evidence(
     *of_days: Answer, zone: str = "Asia/Shanghai", statistic: Statistic = ENGAGEMENT, **known: Any
 ) -> Evidence:
-    """Return what is known of a target whose days were answered like this."""
+    """Return what is known of a target whose days were answered like this, and whose texts are UTC."""
     sound, _ = loader.parse(config_text("https://dm.example.com", zone=zone))
     assert sound is not None
     (target,) = sound.targets
     plan = target_plan.make(sound, target, statistic.name)
-    made = Evidence(sound, target, statistic, plan, NOW, TODAY, ended_at=NOW, days=list(of_days))
+    made = Evidence(sound, target, statistic, plan, NOW, TODAY, account(0), ended_at=NOW, days=list(of_days))
     for name, value in known.items():
         setattr(made, name, value)
     return made
@@ -114,7 +131,7 @@ def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
         pytest.param("1776852000", OK, "16m ago", id="seconds"),
         pytest.param("1776852000000", OK, "16m ago", id="milliseconds"),
         pytest.param("2026-04-18T10:00Z", NOTE, "compare", id="days-old"),
-        pytest.param("2026-04-22T18:00Z", NOTE, "not UTC", id="local-time-with-a-stray-Z"),
+        pytest.param("2026-04-22T18:00Z", NOTE, "another clock", id="from-the-future"),
         pytest.param("2026-04-22 10:00", NOTE, "Cannot tell", id="no-zone"),
         pytest.param("yesterday", NOTE, "Cannot tell", id="no-time"),
         pytest.param(None, NOTE, "Cannot tell", id="none"),
@@ -130,6 +147,24 @@ def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> 
     empty = row("2026-04-22T10:14Z", counts=(0, 0, 0, 0, 0))
     found = days.freshness(evidence(answer(row("2026-04-22T10:00Z"), empty), answer(row("2026-04-21T10:00Z"))))
     assert "16m ago" in found.text
+
+
+@pytest.mark.parametrize(
+    ("ahead", "created", "level", "says"),
+    [
+        pytest.param((8,), "2026-04-22T18:00Z", OK, "2026-04-22 10:00 UTC, 16m ago", id="china-with-a-z"),
+        pytest.param((8,), "2026-04-22T10:00Z", OK, "2026-04-22 02:00 UTC, 8h16m ago", id="china-hours-ago"),
+        pytest.param((), "2026-04-22T18:00Z", NOTE, "says 2026-04-22T18:00Z, and it is not known", id="not-measured"),
+        pytest.param((8, 9), "2026-04-22T18:00Z", NOTE, "it is not known which clock", id="two-clocks"),
+        pytest.param((), "2026-04-22T18:00:00+08:00", OK, "16m ago", id="an-offset-needs-no-measure"),
+        pytest.param((), "1776852000", OK, "16m ago", id="seconds-need-no-measure"),
+    ],
+)
+def test_the_age_of_a_record_goes_by_the_clock_that_was_measured(
+    ahead: tuple[float, ...], created: str, level: str, says: str
+) -> None:
+    found = days.freshness(evidence(answer(row(created)), account=account(*ahead)))
+    assert (found.level, says in found.text) == (level, True)
 
 
 def test_a_days_only_record_does_not_tell_its_age() -> None:
@@ -171,7 +206,26 @@ def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
     ],
 )
 def test_the_day_that_is_asked_alone_is_the_newest_closed_one_with_mail(rows: list[str | None], day: date) -> None:
-    assert days.newest_closed_day(week(*map(row, rows)), TODAY, SHANGHAI) == day
+    assert days.newest_closed_day(week(*map(row, rows)), TODAY, SHANGHAI, 0.0) == day
+
+
+@pytest.mark.parametrize(
+    ("ahead", "day"),
+    [
+        pytest.param(8 * 3600.0, MONDAY, id="china-with-a-z"),
+        pytest.param(0.0, YESTERDAY, id="utc"),
+        pytest.param(None, YESTERDAY, id="not-known"),
+    ],
+)
+def test_the_newest_closed_day_goes_by_the_clock_that_was_measured(ahead: float | None, day: date) -> None:
+    """5 pm on Monday in China, or 1 am on Tuesday if it were UTC."""
+    rows = [row("2026-04-19T00:00Z"), row("2026-04-20T17:00Z"), row("2026-04-22T00:00Z")]
+    assert days.newest_closed_day(week(*rows), TODAY, SHANGHAI, ahead) == day
+
+
+def test_a_date_is_a_day_whatever_the_clock() -> None:
+    rows = [row("2026-04-19"), row("2026-04-20"), row("2026-04-22")]
+    assert days.newest_closed_day(week(*rows), TODAY, SHANGHAI, None) == MONDAY
 
 
 @pytest.mark.parametrize(
@@ -193,6 +247,43 @@ def test_where_the_day_begins(created: list[str | None], level: str, says: str) 
     )
     assert found.level == level
     assert says in found.text
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level", "says"),
+    [
+        pytest.param((8,), OK, "begins at UTC+08:00", id="china-with-a-z"),
+        pytest.param((0,), NOTE, "fit UTC+00:00, not", id="utc"),
+        pytest.param((), NOTE, "Cannot tell", id="not-measured"),
+    ],
+)
+def test_where_the_day_begins_goes_by_the_clock_that_was_measured(
+    ahead: tuple[float, ...], level: str, says: str
+) -> None:
+    hours = [row("2026-04-21T00:00Z"), row("2026-04-21T23:00Z")]
+    found = found_by(days.timezone, evidence(answer(*hours), account=account(*ahead)))
+    assert (found.level, says in found.text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("known", "level", "says"),
+    [
+        pytest.param(account(8), OK, 'UTC+08:00, although they end in "Z"', id="china"),
+        pytest.param(account(8, 8), OK, "UTC+08:00", id="two-domains-that-agree"),
+        pytest.param(account(0), OK, 'UTC, as their "Z" says', id="utc"),
+        pytest.param(account(-7), OK, "UTC-07:00", id="america"),
+        pytest.param(account(8, 9), NOTE, "UTC+08:00 and UTC+09:00", id="two-clocks"),
+        pytest.param(account(), NOTE, "no domain", id="no-domain"),
+        pytest.param(Account(NOW), NOTE, "were not listed", id="not-listed"),
+    ],
+)
+def test_what_clock_the_texts_show(known: Account, level: str, says: str) -> None:
+    found = found_by(clock.clock_text, evidence(account=known))
+    assert (found.level, says in found.text) == (level, True)
+
+
+def test_of_an_account_that_was_not_asked_nothing_is_said() -> None:
+    assert clock.clock_text(evidence(account=Account())) is None
 
 
 def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:

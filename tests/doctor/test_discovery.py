@@ -13,7 +13,7 @@ LISTED = QUERIES + "".join(
 LISTED += "      - {name: tags, account_name: {discover: true}, tag_name: {discover: true}}\n"
 
 
-ORDER = ("account_name", "config_set_id", "dedicated_ip", "dedicated_ip_pool_id", "tag_name")
+ORDER = ("account_name", "domain", "config_set_id", "dedicated_ip", "dedicated_ip_pool_id", "tag_name")
 """In which the config above comes to need them."""
 
 
@@ -27,9 +27,10 @@ async def test_each_operation_is_asked_once_and_all_is_well() -> None:
     assert seen.is_well
 
 
-async def test_a_config_without_discovery_asks_for_no_list() -> None:
+async def test_a_config_without_discovery_lists_only_what_the_account_is_known_by() -> None:
     seen = await visit(simulator())
-    assert {each.action for each in seen.api.requests} == {"GetTrackList"}
+    lists = {each.action for each in seen.api.requests} & set(DISCOVERY.values())
+    assert lists == {"QueryMailAddressByParam", "QueryDomainByParam"}
     assert seen.of("discovery") == []
 
 

@@ -186,7 +186,7 @@ async def test_pages_are_as_long_as_allowed_and_together_they_are_the_day() -> N
     assert {(each["PageSize"], each["Total"], each["TotalPages"]) for each in documents} == {(7, 24, 4)}
     rows = [row for each in documents for row in each["data"]["stat"]]
     assert all(row.keys() == FIELDS for row in rows)
-    assert rows[0]["CreateTime"] == "2026-04-20T16:00Z"
+    assert rows[0]["CreateTime"] == "2026-04-21T00:00Z"
     truth = simulator.traffic.counts(date(2026, 4, 21), NOW)
     for name, count in (("TotalNumber", truth.emails), ("RcptUniqueClickCount", truth.unique_clicks)):
         assert sum(int(row[name]) for row in rows) == count

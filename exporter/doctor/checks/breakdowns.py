@@ -1,5 +1,6 @@
 """The check of a filter: an answer beside one with fewer filters."""
 
+from exporter.doctor.failures import of_dedicated_ips
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
 from exporter.doctor.wording import mails
 from exporter.plan.combinations import describe
@@ -25,10 +26,7 @@ def compared(part: Answer, whole: Answer | None) -> Finding:
         return Finding(check, NOTE, text, "Run the doctor again when mail was sent.", part.request_id)
     beside = describe(whole.question.filters) if any(whole.question.filters) else "the account"
     text = f"{name}: nothing, while {beside} has {mails(whole.emails)}."
-    dedicated = [key for key in ("esp", "dedicated_ip", "dedicated_ip_pool_id") if getattr(filters, key)]
-    if dedicated:
-        mend = f"{' and '.join(dedicated)} is documented for users of dedicated IPs. Without them drop the query: it "
-        mend += "would show 0. With them compare the value with the console."
+    if mend := of_dedicated_ips(filters):
         return Finding(check, PROBLEM if whole.emails >= ENOUGH_MAIL else NOTE, text, mend, part.request_id)
     mend = "Nothing to do if nothing was sent; else check the spelling in the console."
     return Finding(check, NOTE, text, mend, part.request_id)

@@ -1,8 +1,9 @@
-"""Checks of time on the way: this machine's clock, and how long answers take."""
+"""Checks of clocks: this machine's, the one that the API writes its texts in, and how long answers take."""
 
+from exporter.directmail.listing import OPERATIONS
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
-from exporter.doctor.wording import span
+from exporter.doctor.wording import offset, span
 
 CLOCK_NOTE, CLOCK_PROBLEM = 60.0, 900.0
 """Seconds. The API refuses requests that are more than 15 minutes off."""
@@ -19,6 +20,28 @@ def clock(known: Evidence) -> Finding:
     text = f"This machine's clock is {span(off)} {'ahead of' if off > 0 else 'behind'} the API's."
     mend = "Set the clock, for instance with NTP; the API refuses requests that are more than 15 minutes off."
     return Finding("clock", PROBLEM if abs(off) > CLOCK_PROBLEM else NOTE, text, mend)
+
+
+def clock_text(known: Evidence) -> Finding | None:
+    """Return what clock the texts of CreateTime show, by the domains' CreateTime beside their UtcCreateTime."""
+    listed, clocks = known.account.domains, sorted(known.account.clocks)
+    if known.account.asked_at is None:
+        return None
+    if listed is None:
+        text = "Cannot tell what clock the texts of CreateTime show: the domains, which have it beside Unix seconds, "
+        mend = f"Allow dm:{OPERATIONS['domain'].action} (docs/ram-policy.md) and run the doctor again."
+        return Finding("clock_text", NOTE, f"{text}were not listed.", mend)
+    if not clocks:
+        text = "Cannot tell what clock the texts of CreateTime show: no domain has it beside UtcCreateTime."
+        return Finding("clock_text", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
+    if len(clocks) > 1:
+        shown = " and ".join(offset(each / 3600) for each in clocks)
+        text = f"The texts of CreateTime are in {shown}, it depends on the domain."
+        return Finding("clock_text", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
+    text = 'The texts of CreateTime are in UTC, as their "Z" says.'
+    if clocks[0]:
+        text = f'The texts of CreateTime are in {offset(clocks[0] / 3600)}, although they end in "Z".'
+    return Finding("clock_text", OK, text)
 
 
 def speed(known: Evidence) -> Finding:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from exporter.directmail.answers import Row
+from exporter.directmail.answers import Row, printable
 from exporter.doctor.checks.clock import CLOCK_NOTE
+from exporter.doctor.created import day_of, moment
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
-from exporter.doctor.wording import mails, offset, span, utc
+from exporter.doctor.wording import mails, offset, span, utc, zone_offset
 
 _WESTMOST, _EASTMOST = -12.0, 14.25
 """Hours from UTC between which the zones are, the last exclusive."""
@@ -16,7 +17,7 @@ _WESTMOST, _EASTMOST = -12.0, 14.25
 
 def one_day(known: Evidence) -> Finding | None:
     """Return whether a question about one day (StartTime = EndTime) answers, beside one about the week."""
-    whole, days, zone = known.whole, known.days, known.target.timezone
+    whole, days, zone, ahead = known.whole, known.days, known.target.timezone, known.account.clock_ahead
     if whole is None or not days:
         return None
     seen = [each for each in days if each.has_mail]
@@ -27,7 +28,8 @@ def one_day(known: Evidence) -> Finding | None:
     if not whole.has_mail:
         return Finding("one_day", NOTE, "Cannot tell: there was no mail to ask for.")
     asked = [each.question.start for each in days]
-    missed = [day for day in asked if any(_day_of(row, zone) == day for row in whole.page.rows if any(row.counts))]
+    seen_days = {day_of(row.created, zone, ahead) for row in whole.page.rows if any(row.counts)}
+    missed = [day for day in asked if day in seen_days]
     text = f"Asked for {' and '.join(map(str, asked))} alone the API has nothing, asked for the week it has "
     text += mails(whole.emails)
     if len(whole.page.rows) == 1 or not missed:
@@ -38,19 +40,20 @@ def one_day(known: Evidence) -> Finding | None:
 
 def freshness(known: Evidence) -> Finding:
     """Return how old the newest record with mail is, as far as its CreateTime tells."""
-    answers, now = known.answers, known.ended_at
+    answers, now, ahead = known.answers, known.ended_at, known.account.clock_ahead
     if known.whole is not None and not known.has_mail:
         return _no_mail(known.whole)
     rows = [row for each in answers for row in each.page.rows if any(row.counts)]
-    times = [at for row in rows if (at := moment(row.created)) is not None]
+    times = [at for row in rows if (at := moment(row.created, ahead)) is not None]
     if not times:
-        return Finding("freshness", NOTE, "Cannot tell: no record has a CreateTime that can be read.")
+        return _no_moment(rows)
     newest = max(times)
     if newest > now + CLOCK_NOTE:
-        text = f"The newest record is of {utc(newest)}, which is {span(newest - now)} from now: not UTC, it seems."
+        text = f"The newest record is of {utc(newest)}, which is {span(newest - now)} from now: "
+        text += "the records have another clock than the list of domains."
         return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
     text = f"The newest record is of {utc(newest)}, {span(now - newest)} ago."
-    if any(len(rows) == 1 and moment(rows[0].created) == newest for rows in _rows_of_days(answers)):
+    if any(len(rows) == 1 and moment(rows[0].created, ahead) == newest for rows in _rows_of_days(answers)):
         text += " It is its day's only one, so its CreateTime may be the day's beginning and not its age."
     if now - newest < 2 * 86_400:
         return Finding("freshness", OK, text)
@@ -62,7 +65,7 @@ def timezone(known: Evidence) -> Finding | None:
     zone, now, days, tomorrow = known.target.timezone, known.began_at, known.days, known.tomorrow
     if datetime.fromtimestamp(known.ended_at, zone).date() != known.today:
         return None  # past midnight tomorrow has mail by right
-    ours = _hours(datetime.fromtimestamp(now, zone).utcoffset())
+    ours = zone_offset(zone, now)
     if tomorrow is not None and tomorrow.has_mail:
         local = datetime.fromtimestamp(now, zone)
         least = ours + 24 - (local.hour + local.minute / 60)
@@ -70,11 +73,11 @@ def timezone(known: Evidence) -> Finding | None:
         mend = f"Set timezone to one that is {offset(least)} or further east"
         mend += "; Asia/Shanghai is the first to try." if least <= 8 else "."
         return Finding("timezone", PROBLEM, text, mend, tomorrow.request_id)
-    span = _offsets(days, now)
-    if span is None:
+    seen = offsets(known)
+    if seen is None:
         text = f"Cannot tell where the API's day ends; nothing that it answers speaks against {zone}."
         return Finding("timezone", NOTE, text, "Compare a day's numbers with the Direct Mail console.")
-    least, most = span
+    least, most = seen
     fitting = _stretch(least, most)
     if least <= ours < most:
         text = f"{zone} ({offset(ours)}) fits the CreateTimes of a day's records; so does {fitting}."
@@ -82,28 +85,35 @@ def timezone(known: Evidence) -> Finding | None:
             text = f"{zone} fits the CreateTimes of a day's records: the day begins at {fitting}."
         return Finding("timezone", OK, text)
     text = f"The CreateTimes of a day's records fit {fitting}, not {zone} ({offset(ours)})."
-    mend = "Compare a day's numbers with the console and set timezone; or CreateTime is not UTC, and all is well."
+    mend = "Compare a day's numbers with the console and set timezone. If they agree all is well: "
+    mend += "the records have another clock than the list of domains."
     return Finding("timezone", NOTE, text, mend, days[-1].request_id)
 
 
-def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo) -> date:
-    """Return the last day before today that has mail by its CreateTime; yesterday where nothing tells."""
-    days = [_day_of(row, zone) for row in whole.page.rows if any(row.counts)]
+def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float | None) -> date:
+    """Return the last day before today that has mail by its CreateTime; yesterday where nothing tells.
+
+    `ahead` is how many seconds the texts are ahead of UTC, None where that is not known.
+    """
+    days = [day_of(row.created, zone, ahead) for row in whole.page.rows if any(row.counts)]
     closed = [day for day in days if day is not None and whole.question.start <= day < today]
     return max(closed) if len(days) > 1 and closed else today - timedelta(days=1)
 
 
-def moment(created: str | None) -> float | None:
-    """Return a CreateTime as seconds since the epoch: ISO 8601 with its zone, or seconds or milliseconds."""
-    if created is None:
-        return None
-    if created.isdecimal() and created.isascii() and len(created) in (10, 13):
-        return int(created) / (1000 if len(created) == 13 else 1)
-    try:
-        at = datetime.fromisoformat(created.strip())
-    except ValueError:
-        return None
-    return at.timestamp() if at.tzinfo is not None else None
+def offsets(known: Evidence) -> tuple[float, float] | None:
+    """Return the hours from UTC, the last exclusive, at which every record is of the day that was asked for.
+
+    None where no record tells, or where they contradict each other.
+    """
+    least, most, seen = _WESTMOST, _EASTMOST, False
+    for each in known.days:
+        begin = datetime.combine(each.question.start, datetime.min.time(), UTC).timestamp()
+        times = [moment(row.created, known.account.clock_ahead) for row in each.page.rows if any(row.counts)]
+        for at in times:
+            if at is None or at > known.began_at + CLOCK_NOTE:
+                return None  # its clock is not known, or another one than was measured
+            least, most, seen = max(least, (begin - at) / 3600), min(most, (begin + 86_400 - at) / 3600), True
+    return (least, most) if seen and least < most else None
 
 
 def _no_mail(whole: Answer) -> Finding:
@@ -113,22 +123,13 @@ def _no_mail(whole: Answer) -> Finding:
     return Finding("freshness", NOTE, f"The account has no mail from {start} to {end}.", mend, whole.request_id)
 
 
-def _day_of(row: Row, zone: ZoneInfo) -> date | None:
-    at = moment(row.created)
-    return None if at is None else datetime.fromtimestamp(at, zone).date()
-
-
-def _offsets(days: Sequence[Answer], now: float) -> tuple[float, float] | None:
-    """Return the hours from UTC, the last exclusive, at which every record is of the day that was asked for."""
-    least, most, seen = _WESTMOST, _EASTMOST, False
-    for each in days:
-        begin = datetime.combine(each.question.start, datetime.min.time(), UTC).timestamp()
-        times = [moment(row.created) for row in each.page.rows if any(row.counts)]
-        for at in times:
-            if at is None or at > now + CLOCK_NOTE:
-                return None  # what is ahead of now is not UTC
-            least, most, seen = max(least, (begin - at) / 3600), min(most, (begin + 86_400 - at) / 3600), True
-    return (least, most) if seen and least < most else None
+def _no_moment(rows: Sequence[Row]) -> Finding:
+    """Return why the age of records with mail cannot be told."""
+    written = max((row.created for row in rows if row.created), default="")
+    if not written or moment(written, 0.0) is None:
+        return Finding("freshness", NOTE, "Cannot tell: no record has a CreateTime that can be read.")
+    text = f"Cannot tell: the newest record says {printable(written, 40)}, and it is not known which clock that is."
+    return Finding("freshness", NOTE, text, "See clock_text.")
 
 
 def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
@@ -140,10 +141,6 @@ def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
 
 def _small(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def _hours(offset: timedelta | None) -> float:
-    return (offset or timedelta()).total_seconds() / 3600
 
 
 def _stretch(least: float, most: float) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.model import Filters
-from exporter.doctor.calls import MOST_CALLS, Calls
+from exporter.doctor.calls import Calls
 from exporter.doctor.checks.breakdowns import compared
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.findings import NOTE, Question
+from exporter.doctor.failures import explain
+from exporter.doctor.findings import NOTE, Answer, Question
 from exporter.plan.combinations import configured, describe
 
 LATER = 3
@@ -28,7 +30,7 @@ async def senders(calls: Calls, known: Evidence) -> None:
     for names, what in ((left, "sender"), (kinds, "breakdown")):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            text = f"{MOST_CALLS} calls were too few for {what} {names[0]}{more}."
+            text = f"{calls.most} calls were too few for {what} {names[0]}{more}."
             calls.find("coverage", NOTE, text, "The exporter's log and directmail_query_success tell of them.")
 
 
@@ -41,15 +43,27 @@ async def _ask(calls: Calls, known: Evidence, filters: Filters, spare: int) -> N
     if alone != Filters() and alone in parts and parts[alone] is None:
         parts[filters] = None  # the sender alone brought no answer, and what was wrong is told
         return
-    part = parts[filters] = await calls.ask(Question(known.statistic, *known.span, filters))
+    part = await part_of(calls, known, filters)
     if part is None:
         return
     if filters != alone and alone not in parts and calls.left > spare:
-        beside = parts[alone] = await calls.ask(Question(known.statistic, *known.span, alone))
+        beside = await part_of(calls, known, alone)
         if beside is not None:
             calls.findings.append(compared(beside, parts.get(Filters())))
     whole = parts.get(alone) if filters != alone else None
     calls.findings.append(compared(part, whole or parts.get(Filters())))
+
+
+async def part_of(calls: Calls, known: Evidence, filters: Filters) -> Answer | None:
+    """Ask for filters, and keep what comes of it."""
+    question = Question(known.statistic, *known.span, filters)
+    answer = await calls.attempt(question)
+    if isinstance(answer, InvalidRequest):
+        known.rejected.add(filters)
+        calls.findings.append(explain(answer, known.target, question))
+        answer = None
+    known.parts[filters] = answer
+    return answer
 
 
 def _shapes(known: Evidence) -> Iterator[Filters]:

@@ -48,7 +48,7 @@ async def closed_day(calls: Calls, known: Evidence) -> None:
     """Ask for the newest day before today that has mail, as far as the week tells."""
     day = known.today - timedelta(days=1)
     if known.whole is not None:
-        day = newest_closed_day(known.whole, known.today, known.target.timezone)
+        day = newest_closed_day(known.whole, known.today, known.target.timezone, known.account.clock_ahead)
     answer = await calls.ask(Question(known.statistic, day, day))
     if answer is not None:
         known.days.append(answer)

@@ -1,0 +1,171 @@
+"""Checks of the account itself: its state, quota and reputation, and the DNS records of its domains."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from exporter.directmail import account
+from exporter.directmail.listing import Page
+from exporter.directmail.ram_policy import allowing
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
+from exporter.plan.calendar import day_end, day_start
+
+USED_NOTE, USED_PROBLEM = 0.7, 0.95
+"""Shares of a quota that DirectMailQuotaNearlyUsed looks at, too."""
+LOW = 0.5
+"""The share of the highest reputation level below which a level is worth a note."""
+_STATES = {
+    "frozen": "Stop campaigns; the console and the messages to the account's owner say why. Then open a ticket.",
+    "overdue": "Pay the bill in the console.",
+    "restricted": "Stop campaigns and clean the lists; the console's overview says why. Then open a ticket.",
+    "deleted": "Direct Mail was closed for this account: check that the key belongs to the right one.",
+}
+_CHECKS = {
+    "ownership": "Restore the TXT record of the ownership: without it Direct Mail may reject the domain's mail.",
+    "spf": "Restore the SPF record: without it providers reject the mail or take it for spam.",
+    "cname": "Restore the CNAME of the tracking domain: without it tracked links lead nowhere, and no open or click is "
+    "counted.",
+    "dkim": "Restore the DKIM record: without it the mail's signature does not verify, and providers trust it less.",
+    "dmarc": "Restore the DMARC record: large providers want one from everybody who sends much.",
+    "mx": "Restore the MX record: without it bounces are not received.",
+}
+"""What to do about a check that fails, in the order of harm."""
+_LIGHT = ("mx", "dmarc")
+"""Checks without which mail is delivered and tracked."""
+
+
+def state(known: Evidence) -> Finding | None:
+    """Return whether the account is frozen, overdue, restricted or deleted."""
+    summary = known.account.summary
+    if summary is None:
+        return None
+    if summary.states is None:
+        return Finding("account", NOTE, "Cannot tell the account's state: the answer has no UserStatus.")
+    found = [name for name in account.STATES if name in summary.states]
+    if not found:
+        *states, last = account.STATES
+        return Finding("account", OK, f"The account is neither {', '.join(states)} nor {last}.")
+    mend = " ".join(_STATES[name] for name in found)
+    return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail, or less.", mend)
+
+
+def reputation(known: Evidence) -> Finding | None:
+    """Return the account's reputation level."""
+    summary = known.account.summary
+    if summary is None or summary.reputation is None:
+        return None
+    level, highest = summary.reputation, summary.highest_reputation
+    text = f"The account's reputation level is {level}" + (f" of {highest}." if highest is not None else ".")
+    if highest is None or level >= LOW * highest:
+        return Finding("reputation", OK, text)
+    mend = "New accounts begin low. If it fell, look for invalid addresses and complaints; the quota may follow it."
+    return Finding("reputation", NOTE, text, mend)
+
+
+def quota(known: Evidence) -> Finding | None:
+    """Return how much of the daily and monthly quota is used, and whether it is nearly all."""
+    summary, senders = known.account.summary, known.account.senders
+    if summary is None:
+        return None
+    limits = {"daily": summary.daily_quota, "monthly": summary.monthly_quota}
+    texts, level = [], OK
+    for place, (name, limit) in enumerate(limits.items()):
+        if limit is None:
+            texts.append(f"The answer names no {name} quota.")
+            continue
+        used, is_whole = _used(senders, place)
+        if used is None:
+            texts.append(f"The {name} quota is {limit} mails; how many of them are used is not known.")
+            continue
+        share, pace = (used / limit if limit else 1.0), used / max(_elapsed(known, place), 0.01)
+        least = "" if is_whole else "at least "
+        texts.append(f"{least}{share:.0%} of the {name} quota is used: {used} of {limit} mails.".capitalize())
+        if share >= USED_PROBLEM:
+            level = PROBLEM
+        elif share >= USED_NOTE and pace > limit:
+            texts.append(f"At this pace it is used up before the {('day', 'month')[place]} ends.")
+            level = NOTE if level == OK else level
+    mend = "Mail beyond the quota is rejected: stop or move campaigns, or have the quota raised."
+    return Finding("quota", level, " ".join(texts), mend if level != OK else "")
+
+
+def domains(known: Evidence) -> Finding | None:
+    """Return which checks of the sender domains fail; a domain that no sender uses is only a note."""
+    listed = known.account.domains
+    if listed is None:
+        return None
+    if not listed.items:
+        return Finding(
+            "domains", NOTE, "The account has no sender domain.", "Check the region: accounts are per region."
+        )
+    used = known.account.domains_in_use
+    texts, failing, level = [], set[str](), OK
+    for item in listed.items:
+        checks = {**account.verified(item.facts, account.LISTED_CHECKS), **known.account.described.get(item.name, {})}
+        lost = [name for name in _CHECKS if checks.get(name) is False]
+        if not lost:
+            continue
+        failing.update(lost)
+        is_used = used is None or item.name.lower() in used
+        texts.append(f"{item.name}{'' if is_used else ', which no sender uses'}: {', '.join(lost)} not verified.")
+        is_heavy = is_used and not set(lost) <= set(_LIGHT)
+        level = PROBLEM if is_heavy or level == PROBLEM else NOTE
+    if not texts:
+        return Finding("domains", OK, f"{_named(listed)}: all checks are passed{_not_described(known)}.")
+    mend = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
+    return Finding("domains", level, " ".join(texts), f"{mend} The console shows the records.")
+
+
+def unread(known: Evidence) -> Finding | None:
+    """Return what the key may not read of the account, where the config does not need it."""
+    denied = list(known.account.denied)
+    if not denied:
+        return None
+    wanted = denied + [account.DOMAIN] * (account.DOMAIN not in denied and known.account.domains is None)
+    text = f"The key may not call {', '.join(denied)}. Not looked at: {', '.join(_unknown(known))}."
+    mend = f"Nothing to do if that is meant; else allow this too (docs/ram-policy.md):\n{allowing(wanted)}"
+    return Finding("account", NOTE, text, mend)
+
+
+def _unknown(known: Evidence) -> Iterator[str]:
+    """Yield what is not known of the account."""
+    seen = known.account
+    if seen.summary is None:
+        yield "quota, reputation, state"
+    if seen.senders is None:
+        yield "the senders' mail"
+    if seen.domains is None:
+        yield "the domains"
+    elif not seen.described:
+        yield "DKIM and DMARC"
+
+
+def _used(senders: Page | None, place: int) -> tuple[int | None, bool]:
+    """Return the mails requested of all senders today (0) or this month (1), and whether no sender is missing."""
+    if senders is None:
+        return None, False
+    counts = [account.usage(item.facts)[place] for item in senders.items]
+    known = [count for count in counts if count is not None]
+    is_whole = len(known) == len(counts) and senders.total in (None, len(counts))
+    return (sum(known) if known or not counts else None), is_whole
+
+
+def _elapsed(known: Evidence, place: int) -> float:
+    """Return the part of the day (0) or of the month (1) that is over, in the target's zone."""
+    zone, now = known.target.timezone, known.account.asked_at or known.began_at
+    first = known.today if place == 0 else known.today.replace(day=1)
+    last = known.today if place == 0 else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    begin, end = day_start(first, zone), day_end(last, zone)
+    return (min(max(now, begin), end) - begin) / (end - begin)
+
+
+def _named(listed: Page) -> str:
+    names = listed.names
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _not_described(known: Evidence) -> str:
+    """Return for how many domains DKIM and DMARC were not looked at, in words; "" for none."""
+    listed = known.account.domains.names if known.account.domains else []
+    left = [name for name in listed if name not in known.account.described]
+    return f"; DKIM and DMARC of {len(left)} were not looked at" if left else ""

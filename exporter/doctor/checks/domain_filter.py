@@ -1,0 +1,67 @@
+"""The check of the filter `domain`: a domain's mail beside that of its senders."""
+
+from collections.abc import Iterable, Sequence
+
+from exporter.directmail.model import Filters
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.wording import mails
+
+GROWTH = 0.02
+"""How much two sums may differ that are read one after the other, while mail is sent."""
+
+
+def compared(known: Evidence, domain: str, senders: Sequence[str]) -> Finding | None:
+    """Return whether a domain's mail is that of its senders, None where the API rejected the filter, as is told."""
+    filters = Filters(domain=domain)
+    if filters in known.rejected:
+        return None
+    part, whole = known.parts.get(filters), known.whole
+    found = [known.parts.get(Filters(account_name=sender)) for sender in senders]
+    answered = [each for each in found if each is not None]
+    if part is None or len(answered) < len(found) or not _is_whole([part, *answered, *([whole] if whole else [])]):
+        text = f"Cannot tell whether the filter works: not all of {domain} and its senders could be read."
+        return Finding("domain_filter", NOTE, text, "Run the doctor again; compare with the console.")
+    of_senders, of_all = sum(each.emails for each in answered), whole.emails if whole else None
+    is_complete = known.account.senders is not None and known.account.senders.total in (
+        None,
+        len(known.account.senders.items),
+    )
+    return _verdict(domain, part, of_senders, of_all, is_complete=is_complete)
+
+
+def _verdict(domain: str, part: Answer, of_senders: int, of_all: int | None, *, is_complete: bool) -> Finding:
+    sums = f"{domain} has {mails(part.emails)}, its senders have {of_senders}"
+    sums += "." if of_all is None else f", the account has {of_all}."
+    agree, is_all = _near(part.emails, of_senders), of_all is not None and _near(part.emails, of_all)
+    if not part.emails and not of_senders:
+        return Finding("domain_filter", NOTE, f"Cannot tell whether the filter works: {domain} has no mail.", _AGAIN)
+    if agree and is_all:
+        text = f"Cannot tell whether the filter works: all mail is of {domain}. {sums}"
+        return Finding("domain_filter", NOTE, text, "Nothing to do while the account has one domain.")
+    if agree:
+        return Finding("domain_filter", OK, f"The filter works. {sums}")
+    if is_all:
+        text = f"The API ignores the filter. {sums}"
+        return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
+    if part.emails < of_senders:
+        text = f"The filter lets too little through. {sums}"
+        return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
+    if not is_complete:
+        text = f"Cannot tell whether the filter works: not all senders are known. {sums}"
+        return Finding("domain_filter", NOTE, text, "Allow dm:QueryMailAddressByParam and run the doctor again.")
+    text = f"The filter lets more through than the domain's senders, such as its subdomains. {sums}"
+    return Finding("domain_filter", NOTE, text, "Do not add up domains of which one is below another.", part.request_id)
+
+
+_AGAIN = "Run the doctor again when mail was sent."
+_DROP = "Drop the filter domain from the config, and filter by account_name: its numbers would be wrong."
+
+
+def _near(one: int, other: int) -> bool:
+    return abs(one - other) <= GROWTH * max(one, other)
+
+
+def _is_whole(answers: Iterable[Answer]) -> bool:
+    """Return whether each answer is all on its first page."""
+    return all(each.page.total in (None, len(each.page.rows)) for each in answers)

@@ -1,0 +1,86 @@
+"""The config lines that fit what was seen: time zone, page size, and filters that the account can use or not."""
+
+from collections.abc import Iterator, Sequence
+
+from exporter.directmail.model import Filters
+from exporter.doctor.checks.breakdowns import ENOUGH_MAIL
+from exporter.doctor.checks.days import offsets
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.findings import NOTE, OK, Finding
+from exporter.doctor.wording import zone_offset
+
+CHINA = "Asia/Shanghai"
+_DOUBTFUL = ("esp", "dedicated_ip", "dedicated_ip_pool_id")
+"""Filters that an account may not be able to use; `domain` has a check of its own."""
+
+
+def lines(found: Sequence[Evidence]) -> Finding:
+    """Return the lines of the target that fit what its statistics answered, each with why where it is not as set."""
+    first, target = found[0], found[0].target
+    zone, why_zone = _zone(first)
+    size, why_size = _page_size(first)
+    shown = [f"timezone: {zone}{why_zone}", f"page_size: {size}{why_size}"]
+    useless = False
+    for key, queries, verdict in _filters(found):
+        useless = useless or verdict != WORKS
+        what = f"works in {queries}" if verdict == WORKS else f"{verdict}: remove it from {queries}"
+        shown.append(f"# {key}: {what}")
+    block = "\n".join(shown)
+    if useless or (zone, size) != (target.timezone.key, target.page_size):
+        text = "Lines of the target's config that fit what was seen differ from what is set."
+        return Finding("settings", NOTE, text, f"Set what differs:\n{block}")
+    return Finding("settings", OK, "The config fits what was seen.", f"As it is set:\n{block}")
+
+
+WORKS = "works"
+
+
+def _zone(known: Evidence) -> tuple[str, str]:
+    """Return the time zone that fits, and a comment."""
+    zone, seen = known.target.timezone, offsets(known)
+    if known.tomorrow is not None and known.tomorrow.has_mail:
+        return CHINA, f"  # the API's days begin earlier than in {zone.key}; compare with the console"
+    if seen is None:
+        return zone.key, "  # cannot be told; compare a day with the console"
+    least, most = seen
+    ours, china = zone_offset(zone, known.began_at), 8.0
+    if least <= ours < most:
+        return zone.key, "" if most - least <= 1 else "  # fits, as others do"
+    if least <= china < most:
+        return CHINA, f"  # {zone.key} does not fit"
+    return zone.key, "  # does not fit; compare a day with the console"
+
+
+def _page_size(known: Evidence) -> tuple[int, str]:
+    """Return the page size that fits, and a comment."""
+    asked = known.target.page_size
+    given = known.days[-1].page.size if known.days and known.statistic.is_paged else None
+    if given is not None and 0 < given < asked:
+        return given, f"  # the server gives no more, whatever {asked} says"
+    return asked, "" if given is not None else "  # cannot be told"
+
+
+def _filters(found: Sequence[Evidence]) -> Iterator[tuple[str, str, str]]:
+    """Yield each doubtful filter that was asked for, the queries that have it, and a verdict."""
+    for key in _DOUBTFUL:
+        verdicts = [verdict for known in found for filters in known.parts if (verdict := _verdict(known, filters, key))]
+        if verdicts:
+            combinations = [each for known in found for each in known.plan.combinations]
+            queries = dict.fromkeys(each.query for each in combinations if getattr(each.filters, key))
+            yield key, ", ".join(queries), WORKS if WORKS in verdicts else verdicts[0]
+
+
+def _verdict(known: Evidence, filters: Filters, key: str) -> str:
+    """Return what an answer says about a filter of its request, "" for nothing."""
+    if not getattr(filters, key):
+        return ""
+    part, rest = known.parts[filters], known.parts.get(filters._replace(**{key: ""}))
+    if filters in known.rejected:
+        return "rejected"
+    if part is None or rest is None or rest.emails < ENOUGH_MAIL:
+        return ""
+    if not part.has_mail:
+        return "brings nothing"
+    if [row.counts for row in part.page.rows] == [row.counts for row in rest.page.rows]:
+        return "is ignored" if key == "esp" else ""
+    return WORKS

@@ -1,0 +1,44 @@
+"""Requests about the account itself: its domains, its quota and state, its senders' mail of the day."""
+
+from exporter.directmail import account
+from exporter.doctor.calls import Calls
+from exporter.doctor.evidence import Evidence
+
+MOST_DESCRIBED = 3
+"""Domains whose DKIM and DMARC are looked at: each takes a call."""
+MOST_CALLS = 3 + MOST_DESCRIBED
+"""Requests of all steps here."""
+
+
+async def domains(calls: Calls, known: Evidence) -> None:
+    """List the sender domains, which also tell what clock the texts of CreateTime show."""
+    known.account.asked_at = known.began_at
+    known.account.domains = await calls.values_of("domain")
+
+
+async def summary(calls: Calls, known: Evidence) -> None:
+    """Ask for quota, reputation and state."""
+    known.account.summary = await calls.read(account.SUMMARY, {}, account.summary)
+
+
+async def senders(calls: Calls, known: Evidence) -> None:
+    """List the senders, with the mails that each was asked to send."""
+    known.account.senders = await calls.values_of("account_name")
+
+
+async def descriptions(calls: Calls, known: Evidence) -> None:
+    """Ask for what the list of domains lacks: DKIM and DMARC, of domains with senders first."""
+    listed = known.account.domains.items if known.account.domains else []
+    sending = known.account.domains_in_use
+    by_use = sorted(listed, key=lambda item: sending is not None and item.name not in sending)
+    for item in by_use[:MOST_DESCRIBED]:
+        number = item.facts.get(account.DOMAIN_ID)
+        if not isinstance(number, int | str) or account.DOMAIN in calls.denied:
+            continue
+        checks = await calls.read(
+            account.DOMAIN,
+            {account.DOMAIN_ID: str(number)},
+            lambda document: account.verified(document, account.DESCRIBED_CHECKS),
+        )
+        if checks is not None:
+            known.account.described[item.name] = checks

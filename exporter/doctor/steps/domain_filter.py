@@ -1,0 +1,44 @@
+"""Requests that show whether the filter `domain` works: one domain, and each of its senders.
+
+GetTrackList's documentation does not have the filter, only the official SDK does.
+"""
+
+from exporter.config.model import Target
+from exporter.directmail.model import Filters
+from exporter.doctor.calls import Calls
+from exporter.doctor.checks.domain_filter import compared
+from exporter.doctor.evidence import Evidence, domain_of
+from exporter.doctor.steps.breakdowns import part_of
+from exporter.plan.combinations import configured
+
+MOST_SENDERS = 5
+"""Senders of a domain; of more they cannot all be asked for."""
+
+
+def most_calls(target: Target) -> int:
+    """Return how many requests this takes at most, 0 for a target without the filter."""
+    is_used = any("domain" in query.keys for query in target.queries)
+    return 1 + MOST_SENDERS if is_used else 0
+
+
+async def compare(calls: Calls, known: Evidence) -> None:
+    """Ask for a domain of the config and for its senders, and say whether their sums agree."""
+    domain, senders = _choose(known)
+    if not domain:
+        return
+    wanted = [Filters(domain=domain), *(Filters(account_name=sender) for sender in senders)]
+    for filters in wanted[: 1 + MOST_SENDERS]:
+        if filters not in known.parts and calls.left > 0:
+            await part_of(calls, known, filters)
+    calls.findings += filter(None, [compared(known, domain, senders)])
+
+
+def _choose(known: Evidence) -> tuple[str, list[str]]:
+    """Return the domain with the fewest senders, and those; "" where the config asks for no domain."""
+    wanted = dict.fromkeys(each.filters.domain for each in known.plan.combinations if each.filters.domain)
+    listed = known.account.senders.names if known.account.senders else []
+    named = [each.filters.account_name for each in configured(known.target, known.statistic.name)]
+    senders = dict.fromkeys(filter(None, (*listed, *named)))
+    by_domain = {domain: [each for each in senders if domain_of(each) == domain.lower()] for domain in wanted}
+    choice = min(by_domain, key=lambda domain: len(by_domain[domain]) or MOST_SENDERS + 1, default="")
+    return choice, by_domain.get(choice, [])
