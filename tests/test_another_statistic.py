@@ -114,6 +114,6 @@ async def test_its_past_is_written_for_prometheus(api: Simulator, tmp_path: Path
     output = tmp_path / "history.om"
     async with api.listen() as url:
         await Backfill(config(tmp_path, url), api.clock, days=3, query=None, environment=KEYS).run(
-            output, lambda progress: None, asyncio.Event()
+            output, asyncio.Event()
         )
     assert "directmail_replies_given{" in output.read_text()

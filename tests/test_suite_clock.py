@@ -28,7 +28,6 @@ MACHINE = {
     "tests/simulator/test_official_sdk.py": "the SDK dates its requests by it, while the mail stands still",
     "tests/support/certificates.py": OF_OPENSSL,
     "tests/test_suite_clock.py": "the suite's clock is set against it",
-    "tools/boards/preview.py": "it asks a real Prometheus for its last days",
     "tools/stack/demo.py": OF_PROMETHEUS,
     "tools/stack/live.py": OF_PROMETHEUS,
 }

@@ -152,6 +152,6 @@ async def run(
         made = settings(url, speed, simulator.traffic.choices.zone)
         if history is not None:
             past = Backfill(made, simulator.clock, environment=environment)
-            await past.run(history, lambda progress: None, asyncio.Event())
+            await past.run(history, asyncio.Event())
         exporter = App(made, options, clock=simulator.clock, environment=environment)
         await exporter.run(started)

@@ -1,9 +1,8 @@
 """Every query of the dashboards, asked of a real Prometheus."""
 
-import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest_asyncio
 
 from tests.support.boards import FILES, Asked, Json, asked_values, expanded, load, queries, variables
 from tests.support.observatory import observatory
-from tools.boards import drawing, preview
 from tools.stack.prometheus import Prometheus
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -81,20 +79,6 @@ async def test_every_variable_has_values_and_offers_its_first_choice(
             assert found, variable["name"]
             assert variable["multi"] or variable["current"]["value"] in found
     tell(capsys, told)
-
-
-@BOARDS
-async def test_a_board_can_be_drawn_and_no_panel_is_empty(
-    server: Prometheus, path: Path, tmp_path: Path, tool: Callable[[str], Path]
-) -> None:
-    tool("chromium")
-    board, now, picture = load(path), time.time(), tmp_path / "board.png"
-    span = (now - SPANS[board["time"]["from"]], now)
-    page, height = await asyncio.to_thread(preview.Preview(board, preview.Prometheus(server.url), span).page)
-    assert page.count('class="panel') >= sum(panel["type"] != "row" for panel in board["panels"])
-    assert drawing.NOTHING not in page
-    await asyncio.to_thread(preview.screenshot, page, height, picture)
-    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def tell(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:

@@ -1,7 +1,10 @@
 """Direct Mail / Exporter: what its owner asks. Are the numbers current, is the quota enough, are the keys valid?"""
 
+from exporter.directmail.statistics.known import STATISTICS
+from tools.boards.alerts import firing, listed
 from tools.boards.frame import board, scope
 from tools.boards.panels import (
+    AGE,
     BLUE,
     GREEN,
     RED,
@@ -10,7 +13,6 @@ from tools.boards.panels import (
     Line,
     Query,
     Row,
-    alerts,
     dashed,
     fixed,
     heatmap,
@@ -19,14 +21,18 @@ from tools.boards.panels import (
     states,
     timeline,
 )
-from tools.boards.selectors import FIRING, JI, SCOPE
+from tools.boards.selectors import JI, SCOPE
 
 UID, TITLE = "directmail-exporter", "Direct Mail / Exporter"
+FOLLOWED = ("job", "instance", "target")
+"""The variables that alerts follow."""
 
 REQUESTS = f"directmail_exporter_api_requests_total{{{SCOPE}}}"
 ERRORS = f"directmail_exporter_api_request_errors_total{{{SCOPE}}}"
 THROTTLED = f'directmail_exporter_api_request_errors_total{{{SCOPE}, reason="throttled"}}'
 DURATIONS = f"directmail_exporter_api_request_duration_seconds_bucket{{{SCOPE}}}"
+POLLED = f'{SCOPE}, action=~"{"|".join(statistic.action for statistic in STATISTICS.values())}"'
+"""The operations that combinations (sets of filter values) are polled by; others are called a few times an hour."""
 PLANNED = f"directmail_exporter_planned_requests_per_minute{{{SCOPE}}}"
 ALLOWED = f"directmail_exporter_rate_limit_requests_per_minute{{{SCOPE}}}"
 INTERVAL = f"directmail_exporter_poll_interval_seconds{{{SCOPE}}}"
@@ -35,13 +41,13 @@ LAST_SUCCESS = f"directmail_query_last_success_timestamp_seconds{{{SCOPE}}}"
 RESULTS = {
     "ok": "#73BF69",
     "throttled": "#FF9830",
-    "auth": "#C4162A",
-    "permission": "#F2495C",
+    "auth": "#F2495C",
+    "permission": "#9C5A2C",
     "invalid_request": "#B877D9",
-    "server": "#CCA300",
+    "server": "#F2CC0C",
     "network": "#5794F2",
     "timeout": "#2CB5AD",
-    "parse": "#8F8F8F",
+    "parse": "#C7D0D9",
 }
 
 
@@ -57,15 +63,14 @@ def hour(series: str) -> str:
 
 UP = stat(
     "Exporter up",
-    "UP: Prometheus can scrape the exporter.",
+    "UP: Prometheus can scrape every chosen exporter.",
     "none",
     [Query(f"min(up{{{JI}}})", "up")],
     ((None, RED), (1, GREEN)),
-    sparkline=False,
     mappings=states({"0": ("DOWN", RED), "1": ("UP", GREEN)}),
 )
 TARGETS = stat(
-    "Targets polled well",
+    "Targets polled",
     "Targets of which any combination was read within its interval / all targets.",
     "percentunit",
     [Query(f"sum(directmail_up{{{SCOPE}}}) / count(directmail_up{{{SCOPE}}})", "polled well")],
@@ -76,10 +81,10 @@ DATA_AGE = stat(
     "Time since the combination that waits longest was last read, over all chosen targets.",
     "s",
     [Query(f"time() - min({LAST_SUCCESS})", "age")],
-    ((None, GREEN), (900, YELLOW), (3600, RED)),
+    AGE,
 )
 SUCCEEDED = stat(
-    "Good requests (1h)",
+    "Success (1h)",
     "Requests to the API that brought a usable answer / all requests, throttled ones included.",
     "percentunit",
     [Query(f"1 - {hour(ERRORS)} / {hour(REQUESTS)}", "usable answers")],
@@ -89,9 +94,8 @@ THROTTLED_HOUR = stat(
     "Throttled (1h)",
     "Requests refused by Alibaba Cloud's flow control.",
     "short",
-    [Query(hour(THROTTLED), "throttled")],
+    [Query(f"round({hour(THROTTLED)})", "throttled")],
     ((None, GREEN), (1, YELLOW), (50, RED)),
-    decimals=0,
 )
 BUDGET_USED = stat(
     "Budget planned",
@@ -103,26 +107,25 @@ BUDGET_USED = stat(
 )
 COMBINATIONS = stat(
     "Combinations",
-    "How many combinations of filters are polled. Each has its own series of every metric and window.",
+    "How many combinations (sets of filter values) are polled. Each has its own series of every metric and window.",
     "short",
     [Query(f"count(directmail_query_success{{{SCOPE}}})", "combinations")],
     ((None, BLUE),),
-    decimals=0,
 )
 STALE = stat(
-    "Stale combinations",
-    "Combinations whose series were dropped, because their numbers are older than stale_after.",
+    "Stale",
+    "Combinations whose series were dropped for being older than stale_after, or that were never read.",
     "short",
     [Query(f"sum(directmail_query_stale{{{SCOPE}}})", "stale")],
     ((None, GREEN), (1, YELLOW), (10, RED)),
-    decimals=0,
 )
-FIRING_ALERTS = stat(
-    "Firing alerts",
-    "Alerts of the Direct Mail rules that fire, of every exporter.",
+UNSUPPORTED = stat(
+    "Not supported",
+    "Combinations whose filters the account cannot use, such as mailbox providers without dedicated IPs: no data, no "
+    "error.",
     "short",
-    [Query(FIRING, "firing")],
-    ((None, GREEN), (1, RED)),
+    [Query(f"sum(1 - directmail_query_supported{{{SCOPE}}})", "not supported")],
+    ((None, GREEN), (1, YELLOW)),
 )
 CONFIG = stat(
     "Config",
@@ -130,7 +133,6 @@ CONFIG = stat(
     "none",
     [Query(f"min(directmail_exporter_config_last_reload_successful{{{JI}}})", "loaded")],
     ((None, RED), (1, GREEN)),
-    sparkline=False,
     mappings=states({"0": ("REFUSED", RED), "1": ("LOADED", GREEN)}),
 )
 VERSION = stat(
@@ -138,8 +140,17 @@ VERSION = stat(
     "Version of the running exporter.",
     "none",
     [Query(f"max by (version) (directmail_exporter_build_info{{{JI}}})", "{{version}}")],
-    sparkline=False,
     text="name",
+)
+
+ACCOUNT = stat(
+    "Account read",
+    "Whether the last attempts to read the account and its domains worked.",
+    "none",
+    [Query(f"min(directmail_account_read_success{{{SCOPE}}})", "read")],
+    ((None, RED), (1, GREEN)),
+    mappings=states({"0": ("FAILING", RED), "1": ("OK", GREEN)}),
+    nothing="off",
 )
 
 BY_RESULT = lines(
@@ -156,7 +167,7 @@ FAILING = lines(
     "Failing requests",
     "Share of the requests that fail, by target. Dashed: a quarter.",
     "percentunit",
-    [Query(f"{rate(ERRORS)} / {rate(REQUESTS)}", "{{target}}")],
+    [Query(f"{rate(ERRORS)} / ({rate(REQUESTS)} > 0)", "{{target}}")],
     steps=((None, GREEN), (0.25, RED)),
 )
 THROTTLED_REQUESTS = lines(
@@ -184,23 +195,28 @@ LATENCY_BUCKETS = heatmap(
 BUDGET = lines(
     "Calls a minute: planned, allowed, used",
     "What the plan asks for in the steady state, what the limiter allows now (less than configured while the API "
-    "throttles), and what was called. Used above planned: retries, pages, or a backlog that is worked off.",
+    "throttles), and what was called, of the operations that combinations are polled by; the chosen targets together. "
+    "Used above planned: retries, pages, or a backlog that is worked off.",
     "short",
     [
-        Query(f"max by (target) ({PLANNED})", "{{target}} planned"),
-        Query(f"max by (target) ({ALLOWED})", "{{target}} allowed"),
-        Query(f"{rate(REQUESTS)} * 60", "{{target}} used"),
+        Query(f"sum by (action) (directmail_exporter_planned_requests_per_minute{{{POLLED}}})", "{{action}} planned"),
+        Query(
+            f"sum by (action) (directmail_exporter_rate_limit_requests_per_minute{{{POLLED}}})", "{{action}} allowed"
+        ),
+        Query(
+            f"sum by (action) (rate(directmail_exporter_api_requests_total{{{POLLED}}}[$__rate_interval])) * 60",
+            "{{action}} used",
+        ),
     ],
     decimals=1,
     overrides=[dashed("B")],
 )
 BACKLOG = lines(
     "Backlog",
-    "Days of combinations that are due and not yet read, by target. It grows at midnight and after a restart, and goes "
-    "back to 0; one that stays says that the budget is too small.",
+    "Cells (days of combinations) that are due and not yet read, by target. It grows at midnight and after a restart, "
+    "and falls back to 0; one that stays says that the budget is too small.",
     "short",
-    [Query(f"max by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})", "{{target}}")],
-    decimals=0,
+    [Query(f"sum by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})", "{{target}}")],
 )
 
 TARGET_AGE = lines(
@@ -214,38 +230,38 @@ TARGET_AGE = lines(
     ],
     overrides=[dashed("B")],
 )
+COMBINATION_COLOURS = {"failing": "#F2495C", "stale": "#FF9830", "dropped": "#B877D9", "not supported": "#C7D0D9"}
 FAILING_COMBINATIONS = lines(
-    "Failing, stale and dropped combinations",
-    "Combinations whose last read failed, those whose series were dropped for their age, and those of discovered "
-    "values that do not fit into the limits or the budget.",
+    "Combinations that show nothing",
+    "Combinations whose last read failed, those whose series were dropped for their age, those of discovered values "
+    "that do not fit into the limits or the budget, and those whose filters the account cannot use.",
     "short",
     [
-        Query(f"sum by (target) (1 - directmail_query_success{{{SCOPE}}})", "{{target}} failing"),
-        Query(f"sum by (target) (directmail_query_stale{{{SCOPE}}})", "{{target}} stale"),
-        Query(f"max by (target) (directmail_exporter_combinations_dropped{{{SCOPE}}})", "{{target}} dropped"),
+        Query(f"sum(1 - directmail_query_success{{{SCOPE}}})", "failing"),
+        Query(f"sum(directmail_query_stale{{{SCOPE}}})", "stale"),
+        Query(f"sum(directmail_exporter_combinations_dropped{{{SCOPE}}})", "dropped"),
+        Query(f"sum(1 - directmail_query_supported{{{SCOPE}}})", "not supported"),
     ],
-    decimals=0,
+    overrides=fixed(COMBINATION_COLOURS),
 )
+DOUBT_COLOURS = {"fell": "#5794F2", "rates": "#F2CC0C", "implausible": "#B877D9"}
 DOUBTS = lines(
     "Doubtful answers (1h)",
     "Counts that the API gave lower than before: a few are restatements, many mean that its days begin at another hour "
     "than `timezone` says. Rates that are not count / emails, and more unique events than events.",
     "short",
     [
-        Query(f"sum by (target) (increase(directmail_exporter_{name}_total{{{SCOPE}}}[1h]))", f"{{{{target}}}} {what}")
-        for name, what in (
-            ("count_decreases", "fell"),
-            ("reported_rate_mismatches", "rates"),
-            ("implausible_counts", "implausible"),
+        Query(f"sum(increase(directmail_exporter_{name}_total{{{SCOPE}}}[1h]))", what)
+        for name, what in zip(
+            ("count_decreases", "reported_rate_mismatches", "implausible_counts"), DOUBT_COLOURS, strict=True
         )
     ],
-    decimals=0,
+    overrides=fixed(DOUBT_COLOURS),
 )
 TARGET_STATE = timeline(
     "Target state",
     "ok: a combination of the target was read within its interval.",
     [Query(f"max by (target) (directmail_up{{{SCOPE}}})", "{{target}}")],
-    ((None, RED), (1, GREEN)),
     states({"0": ("failing", RED), "1": ("ok", GREEN)}),
 )
 
@@ -264,7 +280,6 @@ FILES = lines(
         Query(f"process_open_fds{{{JI}}}", "{{instance}} open"),
         Query(f"process_max_fds{{{JI}}}", "{{instance}} limit"),
     ],
-    decimals=0,
     overrides=[dashed("B")],
 )
 SCRAPE_TIME = lines(
@@ -278,15 +293,15 @@ SCRAPE_SIZE = lines(
     "Size of the exposition.",
     "short",
     [Query(f"scrape_samples_scraped{{{JI}}}", "{{instance}}")],
-    decimals=0,
 )
 
 ROWS = (
     Row(
         "State",
         [
-            Line(4, [FIRING_ALERTS, UP, TARGETS, DATA_AGE, SUCCEEDED, BUDGET_USED]),
-            Line(4, [THROTTLED_HOUR, STALE, COMBINATIONS, CONFIG, VERSION, alerts()], [3, 3, 3, 3, 3, 9]),
+            Line(6, [firing(FOLLOWED), listed(FOLLOWED)], [4, 20]),
+            Line(4, [UP, TARGETS, DATA_AGE, SUCCEEDED, BUDGET_USED, THROTTLED_HOUR]),
+            Line(4, [STALE, UNSUPPORTED, COMBINATIONS, CONFIG, VERSION, ACCOUNT]),
         ],
     ),
     Row("Budget", [Line(9, [BUDGET, BACKLOG], [14, 10])]),
@@ -298,7 +313,6 @@ ROWS = (
     Row(
         "Process",
         [Line(7, [CPU, MEMORY, FILES]), Line(7, [SCRAPE_TIME, SCRAPE_SIZE])],
-        collapsed=True,
     ),
 )
 
@@ -310,6 +324,7 @@ def make() -> Json:
         span="now-6h",
         refresh="1m",
         variables=scope(),
+        followed=FOLLOWED,
         other=("directmail-engagement", "Direct Mail / Engagement"),
         rows=ROWS,
     )

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 from tools.boards.panels import DATASOURCE, Json, Row, grid
-from tools.boards.selectors import JI
+from tools.boards.selectors import JI, alerts
 
 INPUT = "DS_PROMETHEUS"
 """What an import by hand asks for. It is only the first choice of the variable `datasource`: provisioned files keep
 the placeholder, and Grafana then takes its default Prometheus."""
 KINDS = {
-    "alertlist": "Alert list",
+    "bargauge": "Bar gauge",
     "heatmap": "Heatmap",
     "stat": "Stat",
     "state-timeline": "State timeline",
@@ -73,20 +73,25 @@ def scope() -> list[Json]:
     ]
 
 
-def annotations() -> list[Json]:
-    """Return what is marked in every graph: alerts while they fire, and restarts of the exporter."""
+def annotations(variables: Sequence[str]) -> list[Json]:
+    """Return what is marked in every graph: when alerts began to hold, and when the exporter was started.
 
-    def mark(name: str, color: str, expr: str, title: str, text: str, tags: str) -> Json:
+    Grafana asks for 100 points at most and marks each of them. Both series have as their value the moment that is
+    meant, which is marked instead of the points: one mark each, at every range. `variables` are followed by alerts.
+    """
+
+    def mark(name: str, color: str, series: str, title: str, text: str, tags: str) -> Json:
         return {
             "name": name,
             "datasource": DATASOURCE,
             "enable": True,
-            "expr": expr,
+            "expr": f"max_over_time({series}[$__interval] offset -$__interval) * 1000",
             "iconColor": color,
             "step": "60s",
             "tagKeys": tags,
             "textFormat": text,
             "titleFormat": title,
+            "useValueForTime": "on",
         }
 
     return [
@@ -100,11 +105,11 @@ def annotations() -> list[Json]:
             "type": "dashboard",
         },
         mark(
-            *("Firing alerts", "red", 'ALERTS{alertname=~"DirectMail.*", alertstate="firing"}'),
+            *("Firing alerts", "red", f"ALERTS_FOR_STATE{{{alerts(variables)}}}"),
             *("{{alertname}}", "{{account_name}} {{tag_name}} {{esp}}", "severity,target"),
         ),
         mark(
-            *("Exporter restarts", "blue", f"changes(process_start_time_seconds{{{JI}}}[5m]) > 0"),
+            *("Exporter restarts", "blue", f"process_start_time_seconds{{{JI}}}"),
             *("Exporter restarted", "{{instance}}", "job"),
         ),
     ]
@@ -118,10 +123,15 @@ def board(
     span: str,
     refresh: str,
     variables: Sequence[Json],
+    followed: Sequence[str],
     other: tuple[str, str],
     rows: Iterable[Row],
 ) -> Json:
-    """Return a dashboard. `span` is the range that it opens with, `other` uid and title of the board it links to."""
+    """Return a dashboard.
+
+    `span` is the range that it opens with, `followed` are the variables that its alerts follow, `other` is uid and
+    title of the board it links to.
+    """
     panels = grid(rows)
     every: list[Json] = [inner for panel in panels for inner in (panel, *panel.get("panels", ()))]
     kinds = sorted({panel["type"] for panel in every} - {"row"})
@@ -141,7 +151,7 @@ def board(
             {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
             *({"type": "panel", "id": kind, "name": KINDS[kind], "version": ""} for kind in kinds),
         ],
-        "annotations": {"list": annotations()},
+        "annotations": {"list": annotations(followed)},
         "description": description,
         "editable": False,
         "fiscalYearStartMonth": 0,

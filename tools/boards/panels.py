@@ -5,7 +5,7 @@ Keys are those of Grafana's dashboard JSON, in the form that 9.4 to 12 read. A p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Json = dict[str, Any]
@@ -16,15 +16,20 @@ WIDTH = 24
 
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "text"
 PROVIDERS = {
-    "gmail.com": "#F2495C",
+    "gmail.com": "#73BF69",
     "yahoo.com": "#B877D9",
     "outlook.com": "#5794F2",
     "icloud.com": "#2CB5AD",
-    "others": "#CCA300",
+    "others": "#F2CC0C",
 }
-"""The same colour for the same provider in every panel."""
+"""The same colour for the same provider in every panel. Red and orange are for what is wrong."""
+NOTHING = "no data yet"
+"""What a panel shows that has no series."""
+SOFT_HIGH = {"percentunit": 0.3}
+"""What an axis shows at least, by unit; of counts 1. Without it a panel of zeros has an axis to 10000 %."""
 Steps = Sequence[tuple[float | None, str]]
 """Thresholds from the lowest: the value at which a colour begins, None for everything below the others."""
+AGE: Steps = ((None, GREEN), (900, YELLOW), (3600, RED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,11 @@ class Query:
     legend: str = ""
     instant: bool = False
     format: str = "time_series"
+
+    @property
+    def least_step(self) -> dict[str, str]:
+        """The least step that a rate is asked with: `$__rate_interval` is four of it, whatever the data source says."""
+        return {"interval": "1m"} if "$__rate_interval" in self.expr else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +59,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the board. Without a title it stands above the first one."""
+    """A row of the board, above the first one without a title. One that needs something is collapsed and says so."""
 
     title: str
     lines: Sequence[Line]
-    collapsed: bool = False
+    needs: str = ""
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title}, needs {self.needs}" if self.needs else self.title
 
 
 def targets(queries: Iterable[Query]) -> list[Json]:
@@ -68,6 +82,7 @@ def targets(queries: Iterable[Query]) -> list[Json]:
             "legendFormat": query.legend,
             "range": not query.instant,
             "refId": chr(ord("A") + index),
+            **query.least_step,
         }
         for index, query in enumerate(queries)
     ]
@@ -80,6 +95,11 @@ def thresholds(steps: Steps) -> Json:
 def override(name: str, **properties: Any) -> Json:
     """Return what is special about the field or series with that name; `__` stands for the dot of a key."""
     return _override("byName", name, properties)
+
+
+def unset(text: str) -> Json:
+    """Return what a field shows for a value that is absent; a panel without any field shows its own `noValue`."""
+    return _override("byRegexp", "/.*/", {"noValue": text})
 
 
 def fixed(colors: Mapping[str, str]) -> list[Json]:
@@ -99,7 +119,8 @@ def _override(matcher: str, what: str, properties: Mapping[str, Any]) -> Json:
     }
 
 
-def _panel(kind: str, title: str, description: str, queries: Iterable[Query], **more: Any) -> Json:
+def panel(kind: str, title: str, description: str, queries: Iterable[Query], **more: Any) -> Json:
+    """Return a panel of a kind that asks; `more` is what only its kind has."""
     return {
         "type": kind,
         "title": title,
@@ -117,27 +138,24 @@ def stat(
     queries: Sequence[Query],
     steps: Steps = ((None, BLUE),),
     *,
-    decimals: int | None = None,
-    sparkline: bool = True,
     mappings: Sequence[Json] = (),
     overrides: Sequence[Json] = (),
     text: str = "auto",
+    nothing: str = NOTHING,
 ) -> Json:
-    """Return a panel of large numbers, each with the line of its past behind it."""
+    """Return a panel of large numbers, as they are at the end of the range: a range query's are up to a step older."""
     defaults: Json = {"unit": unit, "thresholds": thresholds(steps), "color": {"mode": "thresholds"}}
-    if decimals is not None:
-        defaults["decimals"] = decimals
     if mappings:
         defaults["mappings"] = list(mappings)
-    return _panel(
-        *("stat", title, description, queries),
-        fieldConfig={"defaults": defaults, "overrides": list(overrides)},
+    return panel(
+        *("stat", title, description, [replace(query, instant=True) for query in queries]),
+        fieldConfig={"defaults": {**defaults, "noValue": nothing}, "overrides": list(overrides)},
         options={
             "colorMode": "value",
-            "graphMode": "area" if sparkline else "none",
+            "graphMode": "none",
             "justifyMode": "auto",
             "orientation": "vertical",
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "reduceOptions": {"calcs": ["last"], "fields": "", "values": False},
             "textMode": text,
         },
     )
@@ -152,18 +170,24 @@ def lines(
     steps: Steps = (),
     bars: bool = False,
     low: float | None = 0,
+    high: float | None = None,
+    soft_low: float | None = None,
+    soft_high: float | None = None,
     decimals: int | None = None,
     step: str = "",
-    worst_first: bool = False,
-    below: bool = False,
     overrides: Sequence[Json] = (),
     repeat: str = "",
+    nothing: str = NOTHING,
 ) -> Json:
-    """Return a panel of lines without fill; thresholds are dashed lines; the legend is sorted by the last value.
+    """Return a panel of lines without fill; thresholds are dashed lines; the legend below shows the last value.
 
-    `bars` stacks hours instead. `step` is the least time between two points. `below` is where a short legend stands in
-    one line. `repeat` makes one panel for each value of a variable.
+    `bars` stacks bars instead. `step` is the least time between two points. An axis has ends that always hold (`low`,
+    `high`) or that it may exceed. `repeat` makes one panel for each value of a variable. What is absent at the end of
+    the range has no last value: `lastNotNull` would show one of last week.
     """
+    if high is None and soft_high is None:
+        soft_high = SOFT_HIGH.get(unit, 1)
+    soft = {"axisSoftMin": soft_low, "axisSoftMax": soft_high}
     custom: Json = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 80 if bars else 0,
@@ -173,65 +197,31 @@ def lines(
         "spanNulls": False,
         "stacking": {"group": "A", "mode": "normal" if bars else "none"},
         "thresholdsStyle": {"mode": "dashed" if steps else "off"},
+        **{key: value for key, value in soft.items() if value is not None},
     }
-    defaults: Json = {"unit": unit, "custom": custom, "color": {"mode": "palette-classic"}}
+    defaults: Json = {"unit": unit, "custom": custom, "color": {"mode": "palette-classic"}, "noValue": nothing}
     defaults["thresholds"] = thresholds(steps or ((None, GREEN),))
-    if low is not None:
-        defaults["min"] = low
-    if decimals is not None:
-        defaults["decimals"] = decimals
+    ends = {"min": low, "max": high, "decimals": decimals}
+    defaults |= {key: value for key, value in ends.items() if value is not None}
     more: Json = {"interval": step} if step else {}
     if repeat:
         more |= {"repeat": repeat, "repeatDirection": "h", "maxPerRow": 3}
-    return _panel(
+    return panel(
         *("timeseries", title, description, queries),
-        fieldConfig={"defaults": defaults, "overrides": list(overrides)},
+        fieldConfig={"defaults": defaults, "overrides": [unset("-"), *overrides]},
         options={
-            "legend": {
-                "calcs": ["lastNotNull"],
-                "displayMode": "list" if below else "table",
-                "placement": "bottom" if below else "right",
-                "showLegend": True,
-                "sortBy": "Last *",
-                "sortDesc": not worst_first,
-            },
-            "tooltip": {"mode": "multi", "sort": "asc" if worst_first else "desc"},
+            "legend": {"calcs": ["last"], "displayMode": "list", "placement": "bottom", "showLegend": True},
+            "tooltip": {"mode": "multi", "sort": "desc"},
         },
         **more,
     )
 
 
-def table(title: str, description: str, columns: Mapping[str, str], overrides: Sequence[Json]) -> Json:
-    """Return a table: one line for each value of the expressions' label, one column for each expression."""
-    names = {f"Value #{chr(ord('A') + index)}": name for index, name in enumerate(columns)}
-    return _panel(
-        *("table", title, description, [Query(expr, instant=True, format="table") for expr in columns.values()]),
-        fieldConfig={
-            "defaults": {
-                "unit": "short",
-                "custom": {"align": "auto", "minWidth": 130},
-                "thresholds": thresholds(((None, GREY),)),
-            },
-            "overrides": list(overrides),
-        },
-        options={
-            "cellHeight": "sm",
-            "footer": {"show": False},
-            "showHeader": True,
-            "sortBy": [{"displayName": next(iter(columns)), "desc": True}],
-        },
-        transformations=[
-            {"id": "merge", "options": {}},
-            {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": names}},
-        ],
-    )
-
-
 def heatmap(title: str, description: str, unit: str, query: Query) -> Json:
     """Return the buckets of a histogram over time, the smallest at the bottom."""
-    return _panel(
+    return panel(
         *("heatmap", title, description, [query]),
-        fieldConfig={"defaults": {}, "overrides": []},
+        fieldConfig={"defaults": {"noValue": NOTHING}, "overrides": []},
         options={
             "calculate": False,
             "cellGap": 1,
@@ -246,9 +236,11 @@ def heatmap(title: str, description: str, unit: str, query: Query) -> Json:
     )
 
 
-def timeline(title: str, description: str, queries: Sequence[Query], steps: Steps, mappings: Sequence[Json]) -> Json:
-    """Return bands of states over time."""
-    return _panel(
+def timeline(
+    title: str, description: str, queries: Sequence[Query], mappings: Sequence[Json], nothing: str = NOTHING
+) -> Json:
+    """Return bands of states over time. One threshold step, or the legend shows steps instead of the states' names."""
+    return panel(
         *("state-timeline", title, description, queries),
         fieldConfig={
             "defaults": {
@@ -256,7 +248,8 @@ def timeline(title: str, description: str, queries: Sequence[Query], steps: Step
                 "color": {"mode": "thresholds"},
                 "custom": {"fillOpacity": 80, "lineWidth": 0},
                 "mappings": list(mappings),
-                "thresholds": thresholds(steps),
+                "noValue": nothing,
+                "thresholds": thresholds(((None, GREEN),)),
             },
             "overrides": [],
         },
@@ -289,46 +282,26 @@ def note(text: str, title: str = "") -> Json:
     }
 
 
-def alerts() -> Json:
-    """Return the list of our alerts that fire or are about to."""
-    return {
-        "type": "alertlist",
-        "title": "Firing and pending alerts",
-        "description": "Alerts of the Direct Mail rules, of every exporter that the data sources know.",
-        "options": {
-            "alertInstanceLabelFilter": "",
-            "alertName": "DirectMail",
-            "dashboardAlerts": False,
-            "groupBy": [],
-            "groupMode": "default",
-            "maxItems": 20,
-            "sortOrder": 3,
-            "stateFilter": {"error": True, "firing": True, "noData": False, "normal": False, "pending": True},
-            "viewMode": "list",
-        },
-    }
-
-
 def grid(rows: Iterable[Row]) -> list[Json]:
     """Return the panels of a board with their ids and places; those of a collapsed row stand inside it."""
     placed: list[Json] = []
     number = y = 0
     for row in rows:
         if row.title:
-            head: Json = {"type": "row", "title": row.title, "collapsed": row.collapsed, "panels": []}
+            head: Json = {"type": "row", "title": row.heading, "collapsed": bool(row.needs), "panels": []}
             number += 1
             placed.append({"id": number, **head, "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1}})
             y += 1
-        inside = placed[-1]["panels"] if row.collapsed else placed
+        inside = placed[-1]["panels"] if row.needs else placed
         below = y
         for line in row.lines:
             x = 0
             widths = line.widths or [WIDTH // len(line.panels)] * len(line.panels)
-            for width, panel in zip(widths, line.panels, strict=True):
+            for width, each in zip(widths, line.panels, strict=True):
                 number += 1
-                inside.append({"id": number, **panel, "gridPos": {"x": x, "y": below, "w": width, "h": line.height}})
+                inside.append({"id": number, **each, "gridPos": {"x": x, "y": below, "w": width, "h": line.height}})
                 x += width
             below += line.height
-        if not row.collapsed:
+        if inside is placed:
             y = below
     return placed

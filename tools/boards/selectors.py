@@ -1,15 +1,18 @@
 """The expressions of the boards: which series are asked, and sums and ratios of them.
 
-Series of different queries overlap. Every selector of data says of all six filters what they are; a combination occurs
-once in a target, so nothing counts twice.
+Series of different queries overlap. Every selector of data says of all seven filters what they are; a combination
+occurs once in a target, so nothing counts twice. A metric is named without `directmail_`, and a counter like the
+gauge beside it: `track_opens` is `directmail_track_opens` or `directmail_track_observed_opens_total`.
 """
+
+from collections.abc import Iterable
 
 JI = 'job=~"$job", instance=~"$instance"'
 SCOPE = f'{JI}, target=~"$target"'
 """The first variables of both boards."""
 DATA = f'{SCOPE}, query=~"$query"'
 
-ROUTE = ("dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
+ROUTE = ("domain", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
 UNROUTED = ", ".join(f'{label}=""' for label in ROUTE)
 _NAMED = 'account_name=~"$account_name", account_name!=""'
 _OF_PROVIDER = f'{_NAMED}, tag_name="", esp=~"$esp", esp!="", {UNROUTED}'
@@ -18,37 +21,59 @@ TAG = f'{DATA}, {_NAMED}, tag_name=~"$tag_name", tag_name!="", esp="", {UNROUTED
 PROVIDER = f"{DATA}, {_OF_PROVIDER}"
 EVERY_PROVIDER = PROVIDER.replace('esp=~"$esp", ', "")
 WITHOUT_ICLOUD = PROVIDER.replace('esp!=""', 'esp!="", esp!="icloud.com"')
-RECORDED_PROVIDER = f'job=~"$job", target=~"$target", {_OF_PROVIDER}'
+RECORDED_TARGET = 'job=~"$job", target=~"$target"'
+RECORDED_PROVIDER = f"{RECORDED_TARGET}, {_OF_PROVIDER}"
 """What recording rules made has neither `instance` nor `query`."""
-FIRING = 'count(ALERTS{alertname=~"DirectMail.*", alertstate="firing"}) or vector(0)'
-"""Many alerts have no `instance`, and one that says that there is no exporter has no `job`."""
 
 
 def routed(label: str) -> str:
-    """Return the matchers for whatever was sent through one of ROUTE, whoever the sender."""
+    """Return the matchers for whatever was sent through one of ROUTE, regardless of the sender."""
     pinned = ", ".join(f'{other}{"!=" if other == label else "="}""' for other in ROUTE)
-    return f'{DATA}, account_name="", tag_name="", esp="", {pinned}'
+    chosen = f'{label}=~"${label}", ' if label == "domain" else ""
+    return f'{DATA}, account_name="", tag_name="", esp="", {chosen}{pinned}'
 
 
-def counts(field: str, level: str, by: str = "", window: str = "$window", ago: str = "") -> str:
+def alerts(variables: Iterable[str]) -> str:
+    """Return the matchers for our alerts that follow variables: an alert without the label concerns every value."""
+    followed = "".join(f', {name}=~"${name}|"' for name in variables)
+    return f'alertname=~"DirectMail.*"{followed}'
+
+
+def counts(metric: str, level: str, by: str = "", window: str = "$window", ago: str = "") -> str:
     """Return the sum of a count in a window, by a label, as it was some time `ago`."""
     offset = f" offset {ago}" if ago else ""
-    return f'{_sum(by)}(directmail_track_{field}{{{level}, window="{window}"}}{offset})'
+    return f'{_sum(by)}(directmail_{metric}{{{level}, window="{window}"}}{offset})'
 
 
 def ratio(over: str, under: str, level: str, by: str = "", window: str = "$window", ago: str = "") -> str:
-    """Return a sum divided by a sum: never an average of ratios."""
-    return f"{counts(over, level, by, window, ago)} / {counts(under, level, by, window, ago)}"
+    """Return a sum divided by a sum, never an average of ratios; no value where there is nothing to divide by."""
+    return f"{counts(over, level, by, window, ago)} / ({counts(under, level, by, window, ago)} > 0)"
 
 
-def grown(field: str, level: str, by: str = "", span: str = "1h") -> str:
-    """Return what the exporter saw to be added within `span`."""
-    return f"{_sum(by)}(increase(directmail_track_observed_{field}_total{{{level}}}[{span}]))"
+def grown(metric: str, level: str, by: str = "", span: str = "1h") -> str:
+    """Return the growth that the exporter saw within `span`."""
+    return f"{_sum(by)}(increase({_counter(metric)}{{{level}}}[{span}]))"
+
+
+def grown_ratio(over: str, under: str, level: str, by: str = "", span: str = "24h") -> str:
+    """Return a growth divided by a growth; no value where there is nothing to divide by."""
+    return f"{grown(over, level, by, span)} / ({grown(under, level, by, span)} > 0)"
+
+
+def hourly(metric: str, level: str) -> str:
+    """Return the growth in an hour, as the mean of three; no value before the first of them was seen."""
+    counter = f"{_counter(metric)}{{{level}}}"
+    return f"sum(increase({counter}[3h]) and increase({counter}[1h] offset 2h)) / 3"
 
 
 def change(now: str, before: str) -> str:
     """Return by which part a value has changed."""
-    return f"({now}) / ({before}) - 1"
+    return f"({now}) / (({before}) > 0) - 1"
+
+
+def _counter(metric: str) -> str:
+    statistic, _, field = metric.partition("_")
+    return f"directmail_{statistic}_observed_{field}_total"
 
 
 def _sum(by: str) -> str:

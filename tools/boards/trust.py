@@ -3,14 +3,18 @@
 from tools.boards.panels import PROVIDERS, Line, Query, Row, fixed, lines, note
 from tools.boards.selectors import PROVIDER, SENDER, WITHOUT_ICLOUD, counts, grown, ratio
 
+BY_PROVIDER = "no data yet: needs queries by esp"
 READING = note(
     """\
+- **An open is an image that was loaded, not a person who read:** Apple Mail loads it unasked, others block it. \
+Compare with the same sender's past or with other providers, never with a fixed rate; link scanners click too.
 - **Falling opens, steady click-to-open rate:** placement. **Falling click-to-open rate, steady opens:** content.
 - **Rising click-to-open rate at one provider only:** a link scanner.
 - **Apple Mail Privacy Protection** loads images whoever reads. It follows the mail program, so it also inflates Gmail \
 and Yahoo addresses read in Apple Mail, most of all iCloud. Clicks are not touched by it.
 - **Emails** are delivered mails with tracking on. A provider that *rejects* mail shows as missing deliveries, one \
-that *folders* it as missing opens, and a release that loses the tag looks as if sending had stopped.
+that *folders* it as missing opens, and a release that loses the tag looks as if sending had stopped; the row Delivery \
+tells these apart.
 - **Late opens:** about a quarter come after the first day, some after a week. `7d` and `30d` are closed days.
 """,
     "Reading these panels",
@@ -19,10 +23,12 @@ OPENS_PER_OPENER = lines(
     "Opens per opener by provider",
     "Opens / unique opens. Rises with image re-fetching by proxies and with machine opens.",
     "none",
-    [Query(ratio("opens", "unique_opens", PROVIDER, "esp"), "{{esp}}")],
+    [Query(ratio("track_opens", "track_unique_opens", PROVIDER, "esp"), "{{esp}}")],
     low=1,
+    soft_high=2,
     decimals=2,
     overrides=fixed(PROVIDERS),
+    nothing=BY_PROVIDER,
 )
 CLICKERS_PER_OPENER = lines(
     "Clickers per opener by provider (24h)",
@@ -31,13 +37,14 @@ CLICKERS_PER_OPENER = lines(
     "percentunit",
     [
         Query(
-            f"{grown('unique_clicks', PROVIDER, 'esp', '24h')} / "
-            f"({grown('unique_opens', PROVIDER, 'esp', '24h')} >= 200)",
+            f"{grown('track_unique_clicks', PROVIDER, 'esp', '24h')} / "
+            f"({grown('track_unique_opens', PROVIDER, 'esp', '24h')} >= 200)",
             "{{esp}}",
         )
     ],
     step="10m",
     overrides=fixed(PROVIDERS),
+    nothing=BY_PROVIDER,
 )
 WITH_AND_WITHOUT_ICLOUD = lines(
     "Unique open rate with and without iCloud ($window)",
@@ -45,35 +52,36 @@ WITH_AND_WITHOUT_ICLOUD = lines(
     "inflation.",
     "percentunit",
     [
-        Query(ratio("unique_opens", "emails", PROVIDER), "all providers"),
-        Query(ratio("unique_opens", "emails", WITHOUT_ICLOUD), "without iCloud"),
+        Query(ratio("track_unique_opens", "track_emails", PROVIDER), "all providers"),
+        Query(ratio("track_unique_opens", "track_emails", WITHOUT_ICLOUD), "without iCloud"),
     ],
-    low=None,
     decimals=1,
+    overrides=fixed({"all providers": "#5794F2", "without iCloud": "#F2CC0C"}),
+    nothing=BY_PROVIDER,
 )
 YESTERDAY_GROWING = lines(
     "Unique opens of yesterday's mail, growing",
     "The figure of a finished day still grows with late opens: read recent windows with that in mind. Flat: the API "
     "counts by day of the event.",
     "short",
-    [Query(counts("unique_opens", SENDER, "account_name", "yesterday"), "{{account_name}}")],
-    decimals=0,
+    [Query(counts("track_unique_opens", SENDER, "account_name", "yesterday"), "{{account_name}}")],
     step="10m",
 )
 API_RATE = lines(
-    "API rate over computed ratio ($window)",
+    "API rate over computed ($window)",
     "Unique open rate as the API reports it / unique opens per mail. 1: the API speaks of parts; 100: of percent. "
     "Anything else, or a line that moves: the rate means something else. Needs `reported_rates: true`.",
     "none",
     [
         Query(
             f'avg by (account_name) (directmail_track_reported_unique_open_rate{{{SENDER}, window="$window"}})'
-            f" / ({ratio('unique_opens', 'emails', SENDER, 'account_name')})",
+            f" / ({ratio('track_unique_opens', 'track_emails', SENDER, 'account_name')})",
             "{{account_name}}",
         )
     ],
-    low=None,
+    high=110,
     decimals=2,
+    nothing="no data yet: needs reported_rates: true",
 )
 
 TRUST = Row(
@@ -83,5 +91,5 @@ TRUST = Row(
         Line(8, [CLICKERS_PER_OPENER, WITH_AND_WITHOUT_ICLOUD]),
         Line(8, [YESTERDAY_GROWING, API_RATE]),
     ],
-    collapsed=True,
+    needs="queries by esp, reported_rates: true",
 )

@@ -1,0 +1,138 @@
+"""The row of the engagement board on the account: quota, reputation, state, and the checks of its domains."""
+
+from tools.boards.panels import (
+    GREEN,
+    RED,
+    YELLOW,
+    Line,
+    Query,
+    Row,
+    Steps,
+    dashed,
+    lines,
+    override,
+    stat,
+    states,
+    timeline,
+)
+from tools.boards.selectors import RECORDED_TARGET, SCOPE
+from tools.boards.tables import COLOURED, first_column, table
+
+NEEDS = "account_interval and domains_interval"
+NOTHING = "no data yet: needs account_interval"
+CHECKS = ("ownership", "spf", "mx", "cname", "dkim", "dmarc")
+USED: Steps = ((None, GREEN), (0.7, YELLOW), (0.95, RED))
+"""Where the alert DirectMailQuotaNearlyUsed looks."""
+DAILY = f"target:directmail_account_daily_quota_used:ratio{{{RECORDED_TARGET}}}"
+PREDICTED = f"target:directmail_account_daily_quota_used:predicted_ratio{{{RECORDED_TARGET}}}"
+MONTHLY = f"target:directmail_account_monthly_quota_used:ratio{{{RECORDED_TARGET}}}"
+LEVEL = f"max by (target) (directmail_account_reputation_level{{{SCOPE}}})"
+HIGHEST = f"max by (target) (directmail_account_reputation_level_max{{{SCOPE}}})"
+
+TODAY_USED = stat(
+    "Quota used today",
+    "Mails requested today / daily quota, of each target. From the recording rules.",
+    "percentunit",
+    [Query(DAILY, "{{target}}")],
+    USED,
+    nothing=NOTHING,
+)
+BY_MIDNIGHT = stat(
+    "By midnight",
+    "Part of the daily quota that is used at midnight in the account's zone if the rest of the day is like the part so "
+    "far. From the recording rules.",
+    "percentunit",
+    [Query(PREDICTED, "{{target}}")],
+    ((None, GREEN), (0.95, YELLOW), (1, RED)),
+    nothing=NOTHING,
+)
+MONTH_USED = stat(
+    "Used this month",
+    "Mails requested this month / monthly quota, of each target. From the recording rules.",
+    "percentunit",
+    [Query(MONTHLY, "{{target}}")],
+    USED,
+    nothing=NOTHING,
+)
+FREE = stat(
+    "Free mails left",
+    "Mails without charge that the account has left.",
+    "short",
+    [Query(f"max by (target) (directmail_account_free_emails_remaining{{{SCOPE}}})", "{{target}}")],
+    nothing=NOTHING,
+)
+REPUTATION = stat(
+    "Reputation level",
+    "The account's reputation level; a higher one has a higher quota.",
+    "none",
+    [Query(LEVEL, "{{target}}")],
+    nothing=NOTHING,
+)
+LAST_READ = stat(
+    "Account read",
+    "Time since what waits longest of the account and its domains was last read.",
+    "s",
+    [Query(f"time() - min(directmail_account_read_last_success_timestamp_seconds{{{SCOPE}}})", "age")],
+    ((None, GREEN), (7200, YELLOW), (21_600, RED)),
+    nothing=NOTHING,
+)
+QUOTA = lines(
+    "Daily quota",
+    "Part of the daily quota that is used, by target. Dashed: used at midnight by the pace so far.",
+    "percentunit",
+    [Query(DAILY, "{{target}} used"), Query(PREDICTED, "{{target}} by midnight")],
+    soft_high=1,
+    step="10m",
+    overrides=[dashed("B")],
+    nothing=NOTHING,
+)
+LEVELS = lines(
+    "Reputation",
+    "The account's reputation level, by target. Dashed: the highest that there is.",
+    "none",
+    [Query(LEVEL, "{{target}}"), Query(HIGHEST, "{{target}} highest")],
+    step="10m",
+    overrides=[dashed("B")],
+    nothing=NOTHING,
+)
+STATE = timeline(
+    "Account state",
+    "Whether Direct Mail has restricted the account. A frozen account sends nothing.",
+    [Query(f"max by (target, state) (directmail_account_state{{{SCOPE}}})", "{{target}} {{state}}")],
+    states({"0": ("no", GREEN), "1": ("yes", RED)}),
+    nothing=NOTHING,
+)
+SENDERS = table(
+    "Mails by sender address",
+    "Mails requested of each sender today and this month, in the account's time zone.",
+    {
+        name: "sum by (account_name) (directmail_sender_emails"
+        f'{{{SCOPE}, account_name=~"$account_name", window="{window}"}})'
+        for name, window in (("This month", "month"), ("Today", "today"))
+    },
+    [first_column("account_name", "Sender")],
+    nothing=NOTHING,
+)
+DOMAINS = table(
+    "Domains by check",
+    "Checks of each sender domain. Without SPF or DKIM mail is rejected, without CNAME tracked links are dead.",
+    {
+        check: f'min by (domain) (directmail_domain_verified{{{SCOPE}, domain=~"$domain", check="{check}"}})'
+        for check in CHECKS
+    },
+    [
+        first_column("domain", "Domain", links=False),
+        *(override(check, mappings=states({"0": ("lost", RED), "1": ("ok", GREEN)}), **COLOURED) for check in CHECKS),
+    ],
+    nothing="no data yet: needs domains_interval",
+)
+
+ACCOUNT = Row(
+    "Account and domains",
+    [
+        Line(4, [TODAY_USED, BY_MIDNIGHT, MONTH_USED, FREE, REPUTATION, LAST_READ]),
+        Line(8, [QUOTA, LEVELS, STATE]),
+        Line(7, [SENDERS, DOMAINS], [9, 15]),
+    ],
+    needs=NEEDS,
+)
