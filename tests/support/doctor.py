@@ -37,8 +37,10 @@ QUERIES = f"""
 """
 
 
-def config_text(endpoint: str, *, zone: str = "Asia/Shanghai", queries: str = QUERIES, settings: str = "") -> str:
-    return f"""
+def config_text(
+    endpoint: str, *, zone: str = "Asia/Shanghai", queries: str = QUERIES, settings: str = "", top: str = ""
+) -> str:
+    return f"""{top}
 poll_interval: 2h
 windows: [today, 30d]
 targets:
@@ -93,12 +95,18 @@ async def examined(text: str, clock: Clock, environment: Mapping[str, str] = KEY
 
 
 async def visit(
-    api: Simulator, *, zone: str = "Asia/Shanghai", queries: str = QUERIES, settings: str = "", ahead: float = 0.0
+    api: Simulator,
+    *,
+    zone: str = "Asia/Shanghai",
+    queries: str = QUERIES,
+    settings: str = "",
+    top: str = "",
+    ahead: float = 0.0,
 ) -> Visit:
     """Let the doctor look at a simulator; its own clock may be ahead of the API's by some seconds."""
     clock = api.clock if not ahead else ScriptedClock(api.clock.time() + ahead, skip_sleeps=True)
     async with api.listen() as url:
-        found = await examined(config_text(url, zone=zone, queries=queries, settings=settings), clock)
+        found = await examined(config_text(url, zone=zone, queries=queries, settings=settings, top=top), clock)
     assert found.requests == len(api.requests)
     return Visit(found, api)
 

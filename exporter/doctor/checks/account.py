@@ -107,13 +107,14 @@ def domains(known: Evidence) -> Finding | None:
             continue
         failing.update(lost)
         is_used = used is None or item.name.lower() in used
-        texts.append(f"{item.name}{'' if is_used else ', which no sender uses'}: {', '.join(lost)} not verified.")
+        texts.append(f"{item.name}{'' if is_used else ', which no sender uses'}: {', '.join(lost)} not verified")
         is_heavy = is_used and not set(lost) <= set(_LIGHT)
         level = PROBLEM if is_heavy or level == PROBLEM else NOTE
     if not texts:
         return Finding("domains", OK, f"{_named(listed)}: all checks are passed{_not_described(known)}.")
     mend = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
-    return Finding("domains", level, " ".join(texts), f"{mend} The console shows the records.")
+    text = f"{'. '.join(texts)}{_not_described(known)}."
+    return Finding("domains", level, text, f"{mend} The console shows the records.")
 
 
 def unread(known: Evidence) -> Finding | None:
