@@ -233,7 +233,7 @@ def test_what_the_reputation_is(summary: Summary, level: str, says: str) -> None
 @pytest.mark.parametrize(
     ("listed", "level", "says"),
     [
-        pytest.param(domains(MAIL, CnameAuthStatus="1"), PROBLEM, f"{MAIL}: cname not verified.", id="in-use"),
+        pytest.param(domains(MAIL, CnameAuthStatus="1"), PROBLEM, f"{MAIL}: cname not verified", id="in-use"),
         pytest.param(domains(NOTICES, SpfAuthStatus="1"), NOTE, f"{NOTICES}, which no sender uses: spf", id="not-used"),
         pytest.param(domains(MAIL, CnameAuthStatus="maybe"), OK, "all checks are passed", id="a-status-that-is-none"),
         pytest.param(domains(*(f"{each}.example.com" for each in range(5))), OK, "and 2 more", id="many"),

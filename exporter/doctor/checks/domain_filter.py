@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
-from exporter.doctor.evidence import Evidence
+from exporter.doctor.evidence import Account, Evidence, domain_of
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
 from exporter.doctor.wording import mails
 
@@ -23,37 +24,38 @@ def compared(known: Evidence, domain: str, senders: Sequence[str]) -> Finding | 
         text = f"Cannot tell whether the filter works: not all of {domain} and its senders could be read."
         return Finding("domain_filter", NOTE, text, "Run the doctor again; compare with the console.")
     of_senders, of_all = sum(each.emails for each in answered), whole.emails if whole else None
-    is_complete = known.account.senders is not None and known.account.senders.total in (
-        None,
-        len(known.account.senders.items),
-    )
-    return _verdict(domain, part, of_senders, of_all, is_complete=is_complete)
+    return _verdict(domain, part, of_senders, of_all, known.account)
 
 
-def _verdict(domain: str, part: Answer, of_senders: int, of_all: int | None, *, is_complete: bool) -> Finding:
+def _verdict(domain: str, part: Answer, of_senders: int, of_all: int | None, account: Account) -> Finding:
     sums = f"{domain} has {mails(part.emails)}, its senders have {of_senders}"
     sums += "." if of_all is None else f", the account has {of_all}."
-    agree, is_all = _near(part.emails, of_senders), of_all is not None and _near(part.emails, of_all)
+    is_all = of_all is not None and _near(part.emails, of_all)
+    listed = account.senders
     if not part.emails and not of_senders:
         return Finding("domain_filter", NOTE, f"Cannot tell whether the filter works: {domain} has no mail.", _AGAIN)
-    if agree and is_all:
+    if _near(part.emails, of_senders):
+        if not is_all:
+            return Finding("domain_filter", OK, f"The filter works. {sums}")
         text = f"Cannot tell whether the filter works: all mail is of {domain}. {sums}"
         return Finding("domain_filter", NOTE, text, "Nothing to do while the account has one domain.")
-    if agree:
-        return Finding("domain_filter", OK, f"The filter works. {sums}")
-    if is_all:
-        text = f"The API ignores the filter. {sums}"
-        return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
     if part.emails < of_senders:
         text = f"The filter lets too little through. {sums}"
         return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
-    if not is_complete:
+    if listed is None or listed.total not in (None, len(listed.items)):
         text = f"Cannot tell whether the filter works: not all senders are known. {sums}"
-        return Finding("domain_filter", NOTE, text, "Allow dm:QueryMailAddressByParam and run the doctor again.")
-    text = f"The filter lets more through than the domain's senders, such as its subdomains. {sums}"
-    return Finding("domain_filter", NOTE, text, "Do not add up domains of which one is below another.", part.request_id)
+        return Finding("domain_filter", NOTE, text, f"Allow dm:{OPERATIONS['account_name'].action}, or compare all.")
+    if any(domain_of(name).endswith(f".{domain.lower()}") for name in listed.names):
+        text = f"The filter lets more through than the domain's senders: most likely its subdomains. {sums}"
+        return Finding("domain_filter", NOTE, text, _DO_NOT_ADD, part.request_id)
+    if is_all:
+        text = f"The API ignores the filter. {sums}"
+        return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
+    text = f"The filter lets too much through. {sums}"
+    return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
 
 
+_DO_NOT_ADD = "Do not add up domains of which one is below another."
 _AGAIN = "Run the doctor again when mail was sent."
 _DROP = "Drop the filter domain from the config, and filter by account_name: its numbers would be wrong."
 

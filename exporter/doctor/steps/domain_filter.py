@@ -24,7 +24,7 @@ def most_calls(target: Target) -> int:
 async def compare(calls: Calls, known: Evidence) -> None:
     """Ask for a domain of the config and for its senders, and say whether their sums agree."""
     domain, senders = _choose(known)
-    if not domain:
+    if not domain or any(filters.domain for filters in known.rejected):
         return
     wanted = [Filters(domain=domain), *(Filters(account_name=sender) for sender in senders)]
     for filters in wanted[: 1 + MOST_SENDERS]:

@@ -1,0 +1,157 @@
+"""Whether the filter `domain` works: the doctor holds a domain's mail against that of its senders."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+
+from exporter.directmail.listing import Item, Page
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.doctor.checks.domain_filter import compared
+from exporter.doctor.evidence import Account, Evidence
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer
+from exporter.doctor.steps.domain_filter import MOST_SENDERS
+from exporter.simulator.error_answers import Refusal
+from exporter.simulator.faults import Fault
+from exporter.simulator.server import Simulator
+from tests.doctor.test_checks import NOW, evidence, row, week
+from tests.support.clock import ScriptedClock
+from tests.support.doctor import ID, NEWS, NOTIFY, PRODUCT, SECRET, TOKEN, assert_readable, simulator, visit
+from tests.support.doctor import NOW as DAYTIME
+
+MAIL, NOTICES = "mail.example.com", "notify.example.com"
+SENDERS = (NEWS, PRODUCT, NOTIFY)
+
+
+def queries(statistics: str = "engagement", domains: str = f"{MAIL}, {NOTICES}") -> str:
+    return f"\n      - name: by_domain\n        domain: [{domains}]\n        statistics: [{statistics}]\n"
+
+
+def known_of(sums: dict[str, int], of_all: int | None, senders: Page | None, **page: int) -> Evidence:
+    """Return what is known of a domain's mail (""), its senders' and the account's."""
+
+    def answered(mails: int) -> Answer:
+        return week(row(counts=(mails, 0, 0, 0, 0)), **page)
+
+    parts = {Filters(account_name=name) if name else Filters(domain=MAIL): answered(sums[name]) for name in sums}
+    whole = None if of_all is None else answered(of_all)
+    return evidence(account=Account(NOW, senders=senders), parts=parts, whole=whole)
+
+
+def listed(*names: str, total: int | None = None) -> Page:
+    return Page([Item(name, {}) for name in names], 1, 100, total or len(names), None)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+async def test_a_filter_that_works_is_said_to_work_for_each_statistic(statistic: str) -> None:
+    seen = await visit(simulator(), queries=queries(statistic))
+    assert seen.one("domain_filter").level == OK
+    assert seen.one("domain_filter").text.startswith("The filter works. notify.example.com has ")
+    assert seen.is_well
+
+
+async def test_a_filter_of_two_statistics_is_looked_at_in_both() -> None:
+    seen = await visit(simulator(), queries=queries(", ".join(STATISTICS)))
+    assert [each.level for each in seen.of("domain_filter")] == [OK, OK]
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+async def test_a_filter_that_is_ignored_is_a_problem(statistic: str) -> None:
+    seen = await visit(simulator(domain_filter="ignored"), queries=queries(statistic))
+    assert seen.one("domain_filter").level == PROBLEM
+    assert seen.one("domain_filter").text.startswith("The API ignores the filter. ")
+    assert "filter by account_name" in seen.one("domain_filter").mend
+    assert_readable(seen.report)
+
+
+async def test_a_filter_that_takes_subdomains_too_is_a_note() -> None:
+    seen = await visit(simulator(domain_filter="subdomains"), queries=queries(domains="example.com"))
+    assert seen.one("domain_filter").level == NOTE
+    assert "most likely its subdomains" in seen.one("domain_filter").text
+    assert seen.is_well
+
+
+async def test_a_filter_that_brings_nothing_is_a_problem() -> None:
+    seen = await visit(simulator(Fault("empty", where={"Domain": NOTICES})), queries=queries())
+    assert seen.one("domain_filter").level == PROBLEM
+    assert seen.one("domain_filter").text.startswith("The filter lets too little through. ")
+
+
+async def test_a_filter_that_the_api_rejects_is_told_once() -> None:
+    class Rejecting(Simulator):
+        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+            if "Domain" in parameters:
+                raise Refusal(400, "InvalidParameter", "The parameter Domain is not supported.")
+            return super()._answer(action, parameters, fault)
+
+    clock = ScriptedClock(DAYTIME, skip_sleeps=True)
+    seen = await visit(Rejecting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock), queries=queries())
+    assert seen.of("domain_filter") == []
+    assert seen.one("filters").level == PROBLEM
+    assert f"does not take domain={MAIL} (InvalidParameter)" in seen.one("filters").text
+
+
+async def test_senders_that_are_not_listed_are_those_of_the_config() -> None:
+    struck = Fault("forbidden", action="QueryMailAddressByParam")
+    named = f"\n      - {{name: senders, account_name: [{NEWS}, {PRODUCT}]}}"
+    seen = await visit(simulator(struck), queries=named + queries(domains=MAIL))
+    assert seen.one("domain_filter").level == OK
+
+
+@pytest.mark.parametrize(
+    ("sums", "of_all", "senders", "level", "says"),
+    [
+        pytest.param({"": 500, NEWS: 500}, 900, listed(NEWS), OK, "The filter works", id="equal"),
+        pytest.param({"": 505, NEWS: 500}, 900, listed(NEWS), OK, "The filter works", id="grown-meanwhile"),
+        pytest.param({"": 500, NEWS: 300, PRODUCT: 200}, 900, listed(NEWS, PRODUCT), OK, "works", id="two-senders"),
+        pytest.param({"": 500, NEWS: 500}, None, listed(NEWS), OK, "works", id="nothing-of-the-account"),
+        pytest.param({"": 500, NEWS: 500}, 500, listed(NEWS), NOTE, "all mail is of", id="one-domain"),
+        pytest.param({"": 0, NEWS: 0}, 900, listed(NEWS), NOTE, "has no mail", id="no-mail"),
+        pytest.param({"": 900, NEWS: 500}, 900, listed(NEWS, NOTIFY), PROBLEM, "ignores the filter", id="ignored"),
+        pytest.param({"": 700, NEWS: 500}, 900, listed(NEWS, NOTIFY), PROBLEM, "too much", id="too-much"),
+        pytest.param({"": 0, NEWS: 500}, 900, listed(NEWS), PROBLEM, "too little", id="nothing"),
+        pytest.param({"": 900, NEWS: 500}, 900, None, NOTE, "not all senders are known", id="senders-not-listed"),
+        pytest.param({"": 900, NEWS: 500}, 900, listed(NEWS, total=200), NOTE, "not all senders", id="many-senders"),
+    ],
+)
+def test_what_the_sums_say(
+    sums: dict[str, int], of_all: int | None, senders: Page | None, level: str, says: str
+) -> None:
+    found = compared(known_of(sums, of_all, senders), MAIL, [name for name in sums if name])
+    assert found is not None
+    assert (found.level, says in found.text) == (level, True)
+    assert found.mend or level == OK
+
+
+def test_sums_of_more_than_a_page_are_not_compared() -> None:
+    found = compared(known_of({"": 500, NEWS: 500}, 900, listed(NEWS), total=200), MAIL, [NEWS])
+    assert found is not None
+    assert found.text.startswith("Cannot tell whether the filter works: not all of")
+
+
+def test_a_domain_with_more_senders_than_calls_is_not_compared() -> None:
+    names = [f"{number}@{MAIL}" for number in range(MOST_SENDERS + 1)]
+    known = known_of({"": 500, **dict.fromkeys(names[:-1], 100)}, 900, listed(*names))
+    found = compared(known, MAIL, names)
+    assert found is not None
+    assert found.level == NOTE
+
+
+async def test_a_config_without_the_filter_takes_no_call_for_it() -> None:
+    seen = await visit(simulator())
+    assert not any("Domain" in each.parameters for each in seen.api.requests)
+    assert seen.of("domain_filter") == []
+
+
+async def test_nothing_is_asked_twice_for_it() -> None:
+    text = f"\n      - {{name: senders, account_name: [{', '.join(SENDERS)}]}}" + queries()
+    seen = await visit(simulator(), queries=text)
+    asked = Counter((each.action, tuple(each.parameters.items())) for each in seen.api.requests)
+    assert set(asked.values()) == {1}
+    assert seen.one("domain_filter").level == OK
+
+
+async def test_discovered_domains_are_looked_at_too() -> None:
+    seen = await visit(simulator(), queries="\n      - {name: by_domain, domain: {discover: true}}\n")
+    assert seen.one("domain_filter").level == OK
