@@ -43,6 +43,10 @@ def explain(error: DirectMailError, target: Target, question: Question) -> Findi
     """Return what a failed request for a statistic means."""
     if isinstance(error, AuthError):
         return _key(error, target)
+    if isinstance(error, PermissionDenied) and error.code.startswith("User."):
+        text = f"The API rejects the account itself, whatever its key may do{_said(error)}."
+        mend = "The console and the messages to the account's owner say why. Then open a ticket."
+        return _finding("account", text, mend, error)
     if isinstance(error, PermissionDenied):
         text = f"The key is accepted, but its RAM user or role may not call {question.statistic.action}"
         mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([question.statistic.action])}"

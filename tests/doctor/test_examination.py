@@ -22,7 +22,14 @@ from exporter.clock import SystemClock, VirtualClock
 from exporter.commands.main import cli
 from exporter.config import loader
 from exporter.config.model import Target
-from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, NetworkError, Throttled
+from exporter.directmail.errors import (
+    AuthError,
+    DirectMailError,
+    InvalidRequest,
+    NetworkError,
+    PermissionDenied,
+    Throttled,
+)
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import allowing, assuming
 from exporter.directmail.statistics.engagement import ENGAGEMENT
@@ -498,6 +505,13 @@ def target(**options: str) -> Target:
     [
         pytest.param(
             NetworkError("name not found: x", advice="Look."), "connection", "Name not found: x.", "Look.", id="name"
+        ),
+        pytest.param(
+            PermissionDenied("x", code="User.Blacklisted", status=403),
+            "account",
+            "the account itself",
+            "ticket",
+            id="the-account",
         ),
         pytest.param(
             Throttled("x", code="Throttling.User", status=400, advice="Slower."),
