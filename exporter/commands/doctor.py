@@ -26,7 +26,7 @@ from exporter.plan import validation
     help="json: for tickets.",
 )
 def command(config_file: Path, shard: Shard, style: str) -> None:
-    """Ask each target at most ten real questions, and tell what is wrong and what mends it."""
+    """Make a few real calls to each target; say what is wrong and how to fix it, and which settings fit."""
     try:
         settings = validation.load(config_file, shard).of(shard)
     except ConfigError as error:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from exporter.config.queries import FILTER_KEYS
-from exporter.directmail.ram_policy import DISCOVERY, allowing, assuming
+from exporter.directmail.ram_policy import ACCOUNT, DISCOVERY, allowing, assuming
 from exporter.directmail.statistics.known import DEFAULT, STATISTICS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ram-policy.md").read_text()
@@ -17,7 +17,9 @@ def test_the_document_shows_each_policy_as_it_is_printed() -> None:
     blocks = re.findall(r"```json\n(.*?)\n```", DOCUMENT, re.DOTALL)
     assert blocks[:3] == [
         allowing(ACTIONS[name] for name in DEFAULT),
-        allowing([*ACTIONS.values(), *DISCOVERY.values()]),
+        allowing(
+            dict.fromkeys([*ACTIONS.values(), *DISCOVERY.values(), *(each for two in ACCOUNT.values() for each in two)])
+        ),
         assuming(ROLE),
     ]
     for trust, principal in zip(blocks[3:], ("Federated", "Service"), strict=True):
@@ -40,6 +42,11 @@ def test_the_document_names_the_operation_of_each_filter() -> None:
 
 def test_the_document_names_the_operation_of_each_statistic() -> None:
     assert dict(re.findall(r"\| `statistics: \[(\w+)\]`.* \| `dm:(\w+)` \|", DOCUMENT)) == ACTIONS
+
+
+def test_the_document_names_the_operations_of_each_setting_about_the_account() -> None:
+    table = re.findall(r"\| `(\w+_interval): 1h` \| `dm:(\w+)`, `dm:(\w+)` \|", DOCUMENT)
+    assert {setting: tuple(operations) for setting, *operations in table} == ACCOUNT
 
 
 def test_every_filter_that_can_be_discovered_is_one_of_the_config() -> None:
