@@ -1,4 +1,5 @@
-# make demo, make test: each sets itself up on a fresh machine. Needs python3 (3.11 or newer) with venv.
+# make demo, make test: each sets itself up on a fresh machine, with no more than it needs. Needs python3 (3.11 or newer)
+# with venv.
 
 export ALIBABA_CLOUD_ECS_METADATA_DISABLED = true
 # Tests and the programs they start are compiled once, not by every process anew.
@@ -7,7 +8,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 ENGINE ?= docker
 BIN := .venv/bin
+# RUNS: the exporter can run from this folder. READY: what tests and linters need is there too.
+RUNS := .venv/runs
 READY := .venv/ready
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 WHEELS := .cache/wheels/ready
 HELM := .cache/helm/ready
 SBOM := .cache/sbom/ready
@@ -18,16 +22,17 @@ PATIENCE := -o faulthandler_timeout=900
 
 .PHONY: demo demo-history demo-stack coverage test clock-test image image-test stack-test package-test chart-test release sign docs dashboards manifests check lint types format bench clean
 
-demo: $(READY)
-	$(BIN)/directmail-exporter demo $(ARGS)
+# Another address: make demo ARGS="--listen 127.0.0.1:10059"
+demo: $(RUNS)
+	$(BIN)/python -m exporter demo $(ARGS)
 
 # The same with the last 30 days written first; prints how Prometheus takes them in.
-demo-history: $(READY)
+demo-history: $(RUNS)
 	mkdir -p .cache
-	$(BIN)/directmail-exporter demo --history .cache/history.om $(ARGS)
+	$(BIN)/python -m exporter demo --history .cache/history.om $(ARGS)
 
 # The demo within Debian's Prometheus and Alertmanager: rules loaded, 30 days of history, alerts shown as they come.
-demo-stack: $(READY)
+demo-stack: $(RUNS)
 	$(BIN)/python -m tools.stack.demo $(ARGS)
 
 # Every test but those that need minutes, root or the network: see stack-test, image-test and package-test.
@@ -114,11 +119,17 @@ bench: $(READY)
 clean:
 	rm -rf .venv build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(READY): pyproject.toml requirements-dev.txt
+$(RUNS): requirements.txt
+	@echo "Setting up .venv with what the exporter needs (requirements.txt); this happens once."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
+	$(INSTALL) --requirement requirements.txt
+	@touch $@
+
+$(READY): pyproject.toml requirements-dev.txt | $(RUNS)
+	@echo "Adding what tests and linters need (requirements-dev.txt); this happens once and takes a minute or two."
+	$(INSTALL) --requirement requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	@touch $@
 
 $(WHEELS): requirements.txt | $(READY)
 	rm -rf $(@D)

@@ -1,9 +1,11 @@
 """`demo`: exporter and simulator on loopback, no account, no file."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,8 +13,7 @@ import click
 
 from exporter.app import App, Options
 from exporter.commands import exit_status
-from exporter.commands.demo_past import moments, replay
-from exporter.commands.history_export import Backfill
+from exporter.commands.demo_past import keep, moments, replay
 from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, made_simulator, read_zone, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
@@ -21,33 +22,47 @@ from exporter.plan import validation
 from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
 from exporter.simulator.server import Habits, Simulator
 from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
+from exporter.store.memory import Store
+from exporter.web.sockets import BindError
 
 CALLS_PER_MINUTE = 15_000
 """In real time: some 900 cells are there within 5 seconds."""
 POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
 """In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
 ADDRESS = "127.0.0.1:10058"
+ACCOUNT_POLLS = 12
+"""Polls between two looks at the account and its domains: a minute in real time."""
+BOTH = "[engagement, delivery]"
 JOB, TARGET = "directmail", "demo"
-DAY = 86_400.0
-MORNING = 10
+DAYS = 30
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+MORNING = 11
 """The hour of the day at which the demo starts: by then enough mail was read for alerts to notice what is wrong."""
+STEP, FINE, FINE_STEP = 900.0, 3 * HOUR, MINUTE
+"""The past has a sample every STEP seconds, and in its last FINE seconds every FINE_STEP, as a Prometheus does."""
+LOOKBACK = "--query.lookback-delta=16m"
+"""What a Prometheus needs to draw a line through samples that are STEP apart."""
 
 
 @click.command()
-@click.option("--listen", default=ADDRESS, show_default=True, help="Address of the exporter.")
+@click.option("--listen", default=ADDRESS, show_default=True, help="Address of the exporter; port 0 is a free one.")
 @speed_flag(1000)
 @click.option(
     "--timezone",
     callback=read_zone,
-    help="Where the account's day begins.  [default: where it is between 10 and 11 in the morning]",
+    help="Where the account's day begins.  [default: where it is between 11 and 12 in the morning]",
 )
 @incidents_flag
 @faults_flag
 @click.option(
     "--history",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the last 30 days to this file first, for promtool.",
+    help="Write the days before to this file first, for promtool; the exporter's counters continue from there.",
 )
+@click.option(
+    "--days", type=click.IntRange(1, 30), default=DAYS, show_default=True, help="How many days --history has."
+)
+@click.option("--state-file", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
 def command(
     listen: str,
     speed: float,
@@ -55,6 +70,8 @@ def command(
     incidents: tuple[str, ...],
     faults: tuple[str, ...],
     history: Path | None,
+    days: int,
+    state_file: Path | None,
 ) -> None:
     """Run exporter and simulator together; no account needed."""
     clock = made_clock(speed)
@@ -70,19 +87,26 @@ def command(
         exit_status.say("All windows are filled within ten seconds. Ctrl-C ends the demo.")
         if history is not None:
             data = history.with_suffix("")
-            exit_status.say("A Prometheus that has the last 30 days and scrapes this demo:")
+            exit_status.say("A Prometheus that has the days before and scrapes this demo:")
             exit_status.say(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
             exit_status.say(
                 "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
-                f"--storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
+                f"{LOOKBACK} --storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
             )
 
-    options = Options(listen_addresses=(listen,))
-    exit_status.run(run(simulator, options, speed, started, history))
+    with tempfile.TemporaryDirectory(prefix="directmail-demo-") as folder:
+        if history is not None:
+            exit_status.say(f"Writing {days} days to {history}; 30 take about a minute.")
+            state_file = Path(folder) / "state.db"
+            try:
+                write_past(history, state_file, simulator.traffic, clock.time(), listen, days)
+            except OSError as error:
+                exit_status.fail(f"{history}: {error.strerror}")
+        exit_status.run(_run(simulator, Options(listen_addresses=(listen,)), speed, started, state_file))
 
 
 def morning_zone(now: float) -> ZoneInfo:
-    """Return a zone in which it is between 10 and 11 in the morning at that time."""
+    """Return a zone in which it is between 11 and 12 in the morning at that time."""
     ahead = (MORNING - datetime.fromtimestamp(now, UTC).hour + 12) % 24 - 12
     return ZoneInfo(f"Etc/GMT{-ahead:+d}")  # POSIX' sign: Etc/GMT-8 is 8 hours ahead of UTC
 
@@ -92,10 +116,13 @@ def settings(endpoint: str, speed: float = 1.0, zone: ZoneInfo = SHANGHAI) -> Co
     senders = sorted({stream.sender for stream in STREAMS})
     tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
     routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in Infrastructure._fields}
+    domains = sorted({stream.domain for stream in STREAMS})
     poll = min(POLL_SECONDS * speed, max(USUAL_POLL, SHORTEST_POLL * speed))
     text = f"""
 poll_interval: {poll:.0f}s
 windows: [today, yesterday, 7d, 30d]
+account_interval: {ACCOUNT_POLLS * poll:.0f}s
+domains_interval: {ACCOUNT_POLLS * poll:.0f}s
 reported_rates: true
 targets:
   - name: {TARGET}
@@ -104,11 +131,17 @@ targets:
     rate_limit_per_minute: {CALLS_PER_MINUTE / speed:g}
     queries:
       - name: account
+        statistics: {BOTH}
       - name: by_sender
         account_name: {senders}
+        statistics: {BOTH}
       - name: by_esp
         account_name: {senders}
         esp: {list(PROVIDERS)}
+        statistics: {BOTH}
+      - name: by_domain
+        domain: {domains}
+        statistics: {BOTH}
 """
     text += "".join(
         f"      - name: by_tag\n        account_name: {sender}\n        tag_name: {tags[sender]}\n"
@@ -118,40 +151,49 @@ targets:
     return validation.checked("the demo's config", *loader.parse(text))
 
 
-def past(traffic: Traffic, until: float, instance: str, days: float = 30.0, step: float = 900.0) -> History:
+def past(
+    traffic: Traffic, until: float, instance: str, days: float = DAYS, step: float = STEP, store: Store | None = None
+) -> History:
     """Return what a Prometheus would hold that scraped an exporter of this traffic at `instance` every `step` seconds.
 
     The exporter polled every 5 minutes, but not for the window of 30 days, which alone would be half of the work.
-    Read it with `--query.lookback-delta` a little longer than the step.
+    Read it with `--query.lookback-delta` a little longer than the step. The `store` has what it knew in the end.
     """
     polled = replace(
         settings("http://127.0.0.1:1", USUAL_POLL / POLL_SECONDS, traffic.choices.zone),
         windows=("today", "yesterday", "7d"),
-        refresh=Refresh(recent=3 * 3600, older=DAY),
+        refresh=Refresh(recent=3 * HOUR, older=DAY),
     )
-    times = moments(until - days * DAY, until, step)
-    return replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance})
+    turn = until - FINE
+    times = chain(moments(until - days * DAY, turn, step), moments(turn, until, FINE_STEP))
+    return replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance}, store=store)
 
 
-async def run(
+def write_past(
+    history: Path, state_file: Path, traffic: Traffic, until: float, instance: str, days: float = DAYS
+) -> None:
+    """Write the days before for promtool, and what the exporter knew in the end. Raise OSError and StateError."""
+    store = Store()
+    past(traffic, until, instance, days, store=store).write(history)
+    asyncio.run(keep(store, state_file))
+
+
+async def _run(
     simulator: Simulator,
     options: Options,
     speed: float,
     started: Callable[[list[str]], None],
-    history: Path | None = None,
+    state_file: Path | None = None,
 ) -> None:
-    """Run the exporter against the simulator until stopped, the past written to `history` first.
-
-    Raise BindError as App.run does.
-    """
+    """Run the exporter against the simulator until stopped. Raise BindError with another address, and StateError."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": simulator.key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": simulator.secret,
     }
     async with simulator.listen() as url:
-        made = settings(url, speed, simulator.traffic.choices.zone)
-        if history is not None:
-            past = Backfill(made, simulator.clock, environment=environment)
-            await past.run(history, asyncio.Event())
-        exporter = App(made, options, clock=simulator.clock, environment=environment)
-        await exporter.run(started)
+        made = replace(settings(url, speed, simulator.traffic.choices.zone), state_file=state_file)
+        try:
+            await App(made, options, clock=simulator.clock, environment=environment).run(started)
+        except BindError as error:
+            other = "--listen 127.0.0.1:0"
+            raise BindError(f'{error}; {other} takes a free port, as in: make demo ARGS="{other}"') from None

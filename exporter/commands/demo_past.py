@@ -6,6 +6,7 @@ come straight from the simulator's traffic. Weeks for dashboards, rules and the 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry
@@ -39,6 +40,7 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.random_numbers import uniforms
 from exporter.simulator.traffic import Traffic
 from exporter.store.memory import Cell, Store
+from exporter.store.state_file import StateFile
 
 UP = Family("up", "Whether the scrape worked, 1 or 0; Prometheus makes it.", "gauge")
 FILTERS = {"account_name": "sender", "tag_name": "tag"}
@@ -71,13 +73,15 @@ def replay(
     wanted: Wanted = lambda name, labels: True,
     chosen: Callable[[Combination], bool] = lambda combination: True,
     faults: Mapping[str, Fault] = MappingProxyType({}),
+    store: Store | None = None,
 ) -> History:
     """Return what a Prometheus would have got of the config's targets, had it scraped at these times.
 
     `traffic` is each target's, `faults` are what goes wrong in its API, and `labels` what a Prometheus adds itself
-    (job, instance). `wanted` says of a series, `chosen` of a combination, whether it is there.
+    (job, instance). `wanted` says of a series, `chosen` of a combination, whether it is there. In the end the `store`
+    has what the exporter knew.
     """
-    store, registry = Store(), CollectorRegistry()
+    store, registry = store or Store(), CollectorRegistry()
     telemetry = Telemetry(registry, store.decreases)
     own = OwnSeries(registry, labels, wanted)
     history = History([*tables.families(), *own.families, UP])
@@ -104,6 +108,13 @@ def replay(
         for series in up:
             series.add(now, 1.0)
     return history
+
+
+async def keep(store: Store, file: Path) -> None:
+    """Write what is known to a new state file, for an exporter that continues from there. Raise StateError."""
+    state = StateFile(file, store, SystemClock())
+    await state.open()
+    await state.close()
 
 
 class _Answers:

@@ -1,24 +1,37 @@
 """The demo: everything is shown within seconds, at whatever hour it is started."""
 
+import asyncio
+import re
+import subprocess
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.app import App, Options
+from exporter.clock import SystemClock
 from exporter.commands import demo
-from tests.support.processes import program, until
+from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.traffic import Choices, Traffic
+from tests.support.processes import program, started, until
+from tests.support.programs import KEYS
 
 MIDNIGHT = datetime.fromisoformat("2028-02-28T23:30:00+00:00")
 """Half an hour before a leap day."""
 
 
 @pytest.mark.parametrize("hours", range(48))
-def test_it_is_morning_where_the_demos_account_lives_whatever_the_hour_here(hours: int) -> None:
+def test_it_is_late_morning_where_the_demos_account_lives_whatever_the_hour_here(hours: int) -> None:
     now = (MIDNIGHT + timedelta(hours=hours)).timestamp()
     zone = demo.morning_zone(now)
     there = datetime.fromtimestamp(now, zone)
-    assert (there.hour, there.minute) == (10, 30)
+    assert (there.hour, there.minute) == (11, 30)
     made = demo.settings("http://127.0.0.1:1", zone=zone)
     assert made.targets[0].timezone == zone, "both sides know the zone"
 
@@ -26,15 +39,17 @@ def test_it_is_morning_where_the_demos_account_lives_whatever_the_hour_here(hour
 async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an_account() -> None:
     async with program("demo", "--listen", "127.0.0.1:0") as running:
         address = await running.address()
-        assert "It is 10:" in await running.line_with("where the account's day begins (Etc/GMT")
+        assert "It is 11:" in await running.line_with("where the account's day begins (Etc/GMT")
         text = await until(
             f"http://{address}/metrics", 'esp="others",query="by_esp",tag_name="",target="demo",window="30d"'
         )
         assert await running.end() == 0
     for window in ("today", "yesterday", "7d", "30d"):
         assert f'window="{window}"' in text
-    for query in ("account", "by_sender", "by_esp", "by_tag", "by_dedicated_ip", "by_config_set_id"):
+    for query in ("account", "by_sender", "by_esp", "by_domain", "by_tag", "by_dedicated_ip", "by_config_set_id"):
         assert f'query="{query}"' in text
+    for metric in ("directmail_delivery_requested_emails", "directmail_account_daily_quota_emails"):
+        assert f"{metric}{{" in text
     assert "directmail_track_reported_unique_open_rate{" in text
     assert 'directmail_up{target="demo"} 1.0' in text
 
@@ -69,9 +84,77 @@ async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:
 
 async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_path: Path) -> None:
     history = tmp_path / "history.om"
-    async with program("demo", "--listen", "127.0.0.1:0", "--history", str(history)) as running:
+    flags = ("--history", str(history), "--days", "1")
+    async with program("demo", "--listen", "127.0.0.1:0", *flags) as running:
         await running.line_with(f"promtool tsdb create-blocks-from openmetrics {history} {tmp_path / 'history'}")
+        await running.line_with("--query.lookback-delta=16m")
         assert await running.end() == 0
     text = history.read_text()
-    assert text.count('directmail_track_emails{query="account",target="demo",window="yesterday"') == 30
+    assert 'directmail_track_emails{instance="127.0.0.1:0",job="directmail",query="account",target="demo"' in text
     assert text.endswith("# EOF\n")
+
+
+def observed(families: Iterable[Metric]) -> dict[frozenset[tuple[str, str]], float]:
+    """Return the newest unique opens counted, by labels, those that Prometheus adds left out."""
+    return {
+        frozenset(
+            (name, value) for name, value in sample.labels.items() if value and name not in ("job", "instance")
+        ): value
+        for family in families
+        for sample in family.samples
+        if sample.name == "directmail_track_observed_unique_opens_total"
+        for value in [sample.value]
+    }
+
+
+async def test_its_counters_continue_from_its_history(tmp_path: Path) -> None:
+    """So that `increase()` over both is right from its first value on."""
+    clock = SystemClock()
+    now = clock.time()
+    traffic = Traffic(choices=Choices(demo.morning_zone(now)))
+    until_then, history, state = now - 600, tmp_path / "history.om", tmp_path / "state.db"
+    await asyncio.to_thread(demo.write_past, history, state, traffic, until_then, "127.0.0.1:10058", days=1)
+    past = observed(openmetrics.text_string_to_metric_families(history.read_text()))
+    async with Simulator(traffic, habits=Habits(calls_per_minute=100_000)).listen() as url:
+        made = replace(demo.settings(url, zone=traffic.choices.zone), state_file=state)
+        app = App(made, Options(("127.0.0.1:0",)), environment=KEYS)
+        running, address = await started(app)
+        await until(f"{address}/-/ready", "OK")
+        text = await until(f"{address}/metrics", "directmail_up")
+        app.stop()
+        await running
+    live = observed(text_string_to_metric_families(text))
+    assert live.keys() == past.keys()
+    assert all(live[labels] >= past[labels] for labels in past)
+    account = frozenset({("target", "demo"), ("query", "account")})
+    days = [traffic.today(now) - timedelta(days=age) for age in range(8)]
+    before, after = (sum(traffic.counts(day, at).unique_opens for day in days) for at in (until_then, clock.time()))
+    assert 0 < live[account] - past[account] <= after - before
+
+
+async def test_where_the_port_is_in_use_it_says_how_to_take_another() -> None:
+    async with program("demo", "--listen", "127.0.0.1:0") as running:
+        address = await running.address()
+        async with program("demo", "--listen", address) as second:
+            line = await second.line_with("address already in use")
+            assert await second.process.wait() == 1
+        assert 'make demo ARGS="--listen 127.0.0.1:0"' in line
+        await running.end()
+
+
+@pytest.mark.parametrize(
+    ("target", "installs", "says"),
+    [
+        ("demo", ["requirements.txt"], ["Setting up .venv with what the exporter needs"]),
+        (
+            "test",
+            ["requirements.txt", "requirements-dev.txt"],
+            ["Setting up .venv with what the exporter needs", "Adding what tests and linters need"],
+        ),
+    ],
+)
+def test_make_installs_what_it_needs_and_no_more_and_says_so(target: str, installs: list[str], says: list[str]) -> None:
+    command = ["make", "--dry-run", "--always-make", target]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]).stdout
+    assert re.findall(r"--requirement (\S+)", made) == installs
+    assert all(words in made for words in says)

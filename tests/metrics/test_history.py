@@ -116,7 +116,7 @@ def test_only_what_is_wanted_is_written() -> None:
         times,
         labels=SCRAPED,
         chosen=of_notify,
-        wanted=lambda name, labels: name.endswith("emails_total"),
+        wanted=lambda name, labels: name == "directmail_track_observed_emails_total",
     )
     assert {name for name, *_ in samples(history)} == {"directmail_track_observed_emails_total"}
 

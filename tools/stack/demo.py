@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,20 +21,18 @@ import aiohttp
 import click
 import yaml
 
-from exporter.commands.demo import JOB, morning_zone
+from exporter.commands.demo import DAYS, FINE, FINE_STEP, JOB, LOOKBACK, STEP, morning_zone
 from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
 from exporter.simulator import incidents as known
 from tools.stack import programs, prometheus, rules
 from tools.stack.prometheus import Stretch
 from tools.stack.receiver import Receiver, receiver
+from tools.stack.verdicts import episodes
 
 STORY = ("esp_spam:start=-20h,for=3d", "tracking_down:start=-6h,for=14h")
-DAYS, STEP = 30, 900.0
-HELD = 12 * 3600.0
-"""Seconds that are looked back for alerts that hold already."""
-LOOKBACK = "--query.lookback-delta=16m"
-"""The past has a sample every quarter of an hour."""
+AT_ONCE = "--rules.alert.for-grace-period=1m"
+"""Alerts that hold already fire a minute after the start of Prometheus, which waits ten unless it is told."""
 ADDRESSES = {"exporter": "127.0.0.1:10058", "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
 
 
@@ -54,24 +52,27 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
     Raise Missing and Broken.
     """
     now = time.time()
-    until = now // STEP * STEP
-    past = folder / "history.om"
+    until = now // FINE_STEP * FINE_STEP
+    past, state = folder / "history.om", folder / "state.db"
     story, zone = [dated(text, until) for text in incidents], str(morning_zone(now))
-    await programs.run(sys.executable, "-m", "tools.stack.past", past, f"{until:.0f}", zone, where.exporter, *story)
+    await programs.run(
+        sys.executable, "-m", "tools.stack.past", past, state, f"{until:.0f}", zone, where.exporter, *story
+    )
     await prometheus.load(folder, past)
     past.unlink()
-    month = Stretch(until - DAYS * 86_400, until, STEP)
-    await prometheus.record(folder, rules.passes(folder), [month], LOOKBACK)
-    await _remember(folder, until)
+    await prometheus.record(folder, rules.passes(folder), stretches(until), LOOKBACK)
+    await remember(folder, until)
     async with AsyncExitStack() as stack:
         options = [option for text in story for option in ("--incident", text)]
         exporter = (sys.executable, "-m", "exporter", "demo", "--listen", where.exporter, "--timezone", zone, *options)
+        exporter = (*exporter, "--state-file", str(state))
         ready = f"http://{where.exporter}/-/healthy"
         await stack.enter_async_context(programs.running(*exporter, log=folder / "exporter.log", ready=ready))
         routes = rules.routes(receiver)
         await stack.enter_async_context(prometheus.alertmanager(folder, routes, where.alertmanager))
         config = scraping(where)
-        await stack.enter_async_context(prometheus.prometheus(folder, config, LOOKBACK, address=where.prometheus))
+        flags = (LOOKBACK, AT_ONCE)
+        await stack.enter_async_context(prometheus.prometheus(folder, config, *flags, address=where.prometheus))
         yield
 
 
@@ -84,25 +85,58 @@ def dated(text: str, now: float) -> str:
     return f"{text}{',' if ':' in text else ':'}start={start.isoformat()}"
 
 
-async def _remember(folder: Path, until: float) -> None:
-    """Add since when alerts hold, as a Prometheus does that ran all the time: the next one goes on from there."""
-    state = History([Family("ALERTS_FOR_STATE", "Since when an alert holds, in seconds since the epoch.", "gauge")])
-    last = until - STEP
+def stretches(until: float, days: float = DAYS) -> list[Stretch]:
+    """Return how often rules are evaluated in the past: wherever it has samples."""
+    turn = until - FINE
+    return [Stretch(until - days * 86_400, turn - 1, STEP), Stretch(turn, until, FINE_STEP)]
+
+
+async def remember(folder: Path, until: float, days: float = DAYS) -> None:
+    """Add which alerts were pending and firing, as a Prometheus does that ran all the time. Raise Missing and Broken.
+
+    With the time since when each of them holds, the next Prometheus continues from there.
+    """
+    past = History(
+        [
+            Family("ALERTS", "Alerts that are pending or firing, always 1.", "gauge"),
+            Family("ALERTS_FOR_STATE", "Since when an alert holds, in seconds since the epoch.", "gauge"),
+        ]
+    )
+    last = (until - 1) // STEP * STEP
     async with prometheus.prometheus(folder, "{}", LOOKBACK) as server:
         for alert in rules.alerts():
-            for series in await server.query_range(alert.expression, until - HELD, last, STEP):
-                moments = {float(at) for at, _ in series["values"]}
-                since = last
-                while since - STEP in moments:
-                    since -= STEP
-                if last in moments:
-                    labels = {**series["metric"], "__name__": "", "alertname": alert.name, "severity": alert.severity}
-                    state.series("ALERTS_FOR_STATE", labels).add(last, since)
-    if len(state):
-        file = folder / "state.om"
-        await asyncio.to_thread(state.write, file)
+            for series in await server.query_range(alert.expression, last - days * 86_400 // STEP * STEP, last, STEP):
+                labels = {**series["metric"], "__name__": "", "alertname": alert.name, "severity": alert.severity}
+                _add(past, alert, labels, [float(at) for at, _ in series["values"]], last)
+    if len(past):
+        file = folder / "alerts.om"
+        await asyncio.to_thread(past.write, file)
         await prometheus.load(folder, file)
         file.unlink()
+
+
+def _add(past: History, alert: rules.Alert, labels: dict[str, str], moments: Sequence[float], last: float) -> None:
+    """Add the series of an alert whose expression has a value at these moments, up to the `last` one."""
+    firing = episodes(moments, STEP, alert.waits, alert.keeps)
+    fires = [at for since, until in firing for at in _steps(since, min(until, last + STEP))]
+    pending = sorted(set(moments) - set(fires))
+    for state, times in (("firing", fires), ("pending", pending)):
+        series = past.series("ALERTS", {**labels, "alertstate": state})
+        for at in times:
+            series.add(at, 1.0)
+    held = past.series("ALERTS_FOR_STATE", labels)
+    before = since = float("-inf")
+    for at in moments:
+        since = since if at - before <= STEP else at
+        before = at
+        held.add(at, since)
+
+
+def _steps(since: float, until: float) -> Iterator[float]:
+    at = since
+    while at < until:
+        yield at
+        at += STEP
 
 
 def scraping(where: Stack) -> str:
@@ -120,7 +154,7 @@ async def run(incidents: Sequence[str]) -> None:
     where = Stack(**{name: programs.free_address(wished) for name, wished in ADDRESSES.items()})
     with tempfile.TemporaryDirectory(prefix="directmail-stack-") as made:
         async with receiver() as told:
-            click.echo(f"Writing {DAYS} days of history and evaluating the rules over them: about a minute.")
+            click.echo(f"Writing {DAYS} days of history and evaluating the rules over them: about two minutes.")
             async with running(Path(made), incidents, told.address, where):
                 click.echo(f"Exporter:      http://{where.exporter}/")
                 click.echo(f"Prometheus:    {await alerts_page(f'http://{where.prometheus}')}")

@@ -13,6 +13,7 @@ from exporter import logs
 from exporter.app import App, Options
 from exporter.clock import VirtualClock
 from exporter.commands import demo
+from exporter.directmail.statistics.known import DEFAULT
 from exporter.simulator import incidents
 from exporter.simulator.incidents import PRODUCT
 from exporter.simulator.server import Habits, Simulator
@@ -40,11 +41,17 @@ async def run(address: str, speed: float, written: list[str]) -> None:
         made = demo.settings(url, speed)
         target = made.targets[0]
         queries = tuple(
-            replace(each, filters={**each.filters, "account_name": (PRODUCT,)})
+            replace(each, filters={**each.filters, "account_name": (PRODUCT,)}, statistics=DEFAULT)
             for each in target.queries
             if PRODUCT in each.filters.get("account_name", ())
         )
-        small = replace(made, windows=WINDOWS, targets=(replace(target, queries=queries),))
+        small = replace(
+            made,
+            windows=WINDOWS,
+            account_interval=None,
+            domains_interval=None,
+            targets=(replace(target, queries=queries),),
+        )
         await App(small, Options((address,)), clock=clock, environment=environment).run()
 
 

@@ -1,4 +1,7 @@
-"""Writes the demo's last weeks, as a process: `python -m tools.stack.past FILE UNTIL TIMEZONE INSTANCE INCIDENT...`."""
+"""Writes the demo's last weeks and what it knew in the end, as a process of its own.
+
+`python -m tools.stack.past FILE STATE_FILE UNTIL TIMEZONE INSTANCE INCIDENT...`
+"""
 
 import sys
 from pathlib import Path
@@ -9,7 +12,7 @@ from exporter.simulator import incidents
 from exporter.simulator.traffic import Choices, Traffic
 
 if __name__ == "__main__":
-    file, until, zone, instance, *written = sys.argv[1:]
+    file, state_file, until, zone, instance, *written = sys.argv[1:]
     now = float(until)
     traffic = Traffic(choices=Choices(ZoneInfo(zone)), incidents=[incidents.parse(text, now) for text in written])
-    demo.past(traffic, now, instance).write(Path(file))
+    demo.write_past(Path(file), Path(state_file), traffic, now, instance)

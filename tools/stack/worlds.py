@@ -7,6 +7,7 @@ from datetime import date, datetime
 from exporter.commands import demo
 from exporter.commands.demo_past import moments, replay
 from exporter.config.model import Config, Refresh
+from exporter.directmail.statistics.known import DEFAULT
 from exporter.metrics.history import History
 from exporter.plan.combinations import Combination
 from exporter.simulator import incidents
@@ -129,10 +130,16 @@ def settings(worlds: Sequence[World]) -> Config:
     """Return a config with the worlds as its targets, each polled every 5 minutes as the demo's is, but not by IP."""
     made = demo.settings("http://127.0.0.1:1", speed=demo.USUAL_POLL / demo.POLL_SECONDS)
     target = made.targets[0]
-    queries = tuple(each for each in target.queries if each.filters.keys() <= {"account_name", "tag_name", "esp"})
+    queries = tuple(
+        replace(each, statistics=DEFAULT)
+        for each in target.queries
+        if each.filters.keys() <= {"account_name", "tag_name", "esp"}
+    )
     return replace(
         made,
         windows=("today", "yesterday"),
         refresh=Refresh(recent=HOUR, older=DAY / 2),
+        account_interval=None,
+        domains_interval=None,
         targets=tuple(replace(target, name=world.name, queries=queries) for world in worlds),
     )
