@@ -53,7 +53,7 @@ def cases() -> Iterator[Case]:
     for path in UNIT_TESTS:
         for test in load(path)["tests"]:
             for check in test["promql_expr_test"]:
-                if name := re.search(r'alertname="(\w+)"', check["expr"]):
+                if name := re.search(r'alertstate="firing",alertname="(\w+)"', check["expr"]):
                     yield Case(name[1], f"{path.stem}: {test['name']}: {check['expr']}", bool(check["exp_samples"]))
 
 
