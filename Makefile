@@ -98,7 +98,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# docs/metrics.md from the tables of metrics, docs/rooms.svg from the imports.
+# docs/metrics.md and docs/metrics.json from the tables of metrics, docs/rooms.svg from the imports.
 docs: $(READY)
 	$(BIN)/python -m tools.references
 	$(BIN)/python -m tools.rooms --write

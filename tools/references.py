@@ -1,6 +1,10 @@
-"""`python -m tools.references` writes docs/metrics.md from the tables of metrics; `make docs` runs it."""
+"""`python -m tools.references` writes docs/metrics.md and docs/metrics.json from the tables of metrics.
 
-from collections.abc import Iterable, Iterator
+`make docs` runs it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +14,35 @@ from exporter.config.queries import FILTER_KEYS
 from exporter.metrics import account, tables, telemetry
 from exporter.metrics.table import POLLED
 
-FILE = Path(__file__).parents[1] / "docs" / "metrics.md"
+FOLDER = Path(__file__).parents[1] / "docs"
+PAGE, CATALOGUE = FOLDER / "metrics.md", FOLDER / "metrics.json"
 QUERY_LABELS = ("target", "query", *FILTER_KEYS)
+STABLE, EXPERIMENTAL = "stable", "experimental"
+EXPERIMENTS = ("directmail_track_reported_", "directmail_exporter_reported_rate_", "directmail_exporter_implausible_")
+"""How the names of experimental metrics begin: they follow what the API's documentation leaves open."""
+OWN = "exporter"
+"""The source of what no field of the API has."""
+UNITS = {
+    "_per_minute": "requests per minute",
+    "_ratio": "ratio",
+    "_seconds": "seconds",
+    "_emails": "emails",
+    "_emails_remaining": "emails",
+    "_opens": "opens",
+    "_clicks": "clicks",
+    "_level": "levels",
+    "_level_max": "levels",
+    "_requests": "requests",
+    "_errors": "requests",
+    "_cells": "cells",
+    "_combinations_dropped": "combinations",
+    "_decreases": "decreases",
+    "_counts": "cells",
+    "_mismatches": "cells",
+    "_lines_dropped": "lines",
+    "_values": "values",
+}
+"""By the end of a name, `_total` left out. What has none of them is 1 or 0, or in a unit that is not documented."""
 
 HEAD = """# Metrics
 
@@ -23,6 +54,9 @@ All values are polled: today's every `directmail_exporter_poll_interval_seconds`
 A scrape reads what is held and never calls the API.
 A filter label is `""` where the query does not filter by it. The constant `labels` of a target come on top.
 Series of different queries overlap: sum within one `query` only.
+
+For programs: [metrics.json](metrics.json) has name, type, unit, labels, source, stability and HELP text of each.
+Every metric is stable unless it is marked here; what that promises: [stability.md](stability.md).
 """
 
 
@@ -34,12 +68,49 @@ class Entry(NamedTuple):
     labels: tuple[str, ...]
     help: str
     source: str = ""
-    """The fields of the API's answers that it is made of."""
+    """The fields of the API's answers that it is made of, as Markdown."""
+
+    @property
+    def unit(self) -> str:
+        """The unit, "" where there is none or it is not documented."""
+        name = self.name.removesuffix("_total")
+        return next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
+
+    @property
+    def stability(self) -> str:
+        """What docs/stability.md promises of it."""
+        return EXPERIMENTAL if self.name.startswith(EXPERIMENTS) else STABLE
+
+
+class Section(NamedTuple):
+    """Metrics that belong together."""
+
+    title: str
+    what: str
+    entries: Sequence[Entry]
 
 
 def text() -> str:
     """Return the whole of docs/metrics.md."""
-    return "\n".join([HEAD, *_sections()]) + "\n"
+    return "\n".join([HEAD, *(line for section in _sections() for line in _lines(section))]) + "\n"
+
+
+def catalogue() -> str:
+    """Return the whole of docs/metrics.json: every metric, for programs."""
+    metrics = [
+        {
+            "name": each.name,
+            "type": each.type,
+            "unit": each.unit,
+            "labels": each.labels,
+            "source": each.source.replace("`", "") or OWN,
+            "stability": each.stability,
+            "help": each.help,
+        }
+        for section in _sections()
+        for each in section.entries
+    ]
+    return json.dumps({"metrics": metrics}, indent=2, ensure_ascii=False) + "\n"
 
 
 def own() -> list[Entry]:
@@ -55,36 +126,42 @@ def own() -> list[Entry]:
     return sorted(each for each in found if each.name.startswith("directmail"))
 
 
-def _sections() -> Iterator[str]:
+def _sections() -> Iterator[Section]:
     window = (*QUERY_LABELS, "window")
     for name, table in tables.TABLES.items():
         of, rows = f"{name.capitalize()}: ", table.rows
-        yield from _section(
+        yield Section(
             f"{of}windows",
             "The sum over a window's days. Absent until every day of the window is known, and when the data is stale.",
             [Entry(row.name, "gauge", window, row.help, row.source) for row in rows if not row.reported],
         )
-        yield from _section(
+        yield Section(
             f"{of}the API's own rates",
             "With `reported_rates: true` only. Their unit is not documented.",
             [Entry(row.name, "gauge", window, row.help, row.source) for row in rows if row.reported],
         )
-        yield from _section(
+        yield Section(
             f"{of}observed growth",
             "Counters for `increase()` and `rate()`. The first read of a day counts only where the day began after the "
             "combination was first read; a count that goes down adds nothing.",
             [Entry(row.name, "counter", QUERY_LABELS, row.help, row.source) for row in table.counters],
         )
-    health = [Entry(row.name, "gauge", (*QUERY_LABELS, "statistic"), row.help) for row in tables.HEALTH]
-    bounds = [Entry(row.name, "gauge", ("target", "window"), row.help) for row in tables.BOUNDS]
-    yield from _section("Health of combinations", "There for every combination, whether it has data or not.", health)
-    yield from _section("Bounds of windows", "Where the windows begin and end.", bounds)
-    yield from _section(
+    yield Section(
+        "Health of combinations",
+        "There for every combination, whether it has data or not.",
+        [Entry(row.name, "gauge", (*QUERY_LABELS, "statistic"), row.help) for row in tables.HEALTH],
+    )
+    yield Section(
+        "Bounds of windows",
+        "Where the windows begin and end.",
+        [Entry(row.name, "gauge", ("target", "window"), row.help) for row in tables.BOUNDS],
+    )
+    yield Section(
         "The account and its domains",
         "With `account_interval` and `domains_interval` only. Held between two reads; absent when they fail for long.",
         [Entry(row.name, "gauge", ("target", *row.labels), row.help, row.source) for row in account.ROWS],
     )
-    yield from _section(
+    yield Section(
         "The exporter",
         "Its calls, its budget, its config. With the usual `process_*` and `python_*`, unless "
         "`--web.disable-exporter-metrics` is set.",
@@ -92,12 +169,12 @@ def _sections() -> Iterator[str]:
     )
 
 
-def _section(title: str, what: str, entries: Iterable[Entry]) -> Iterator[str]:
-    entries = list(entries)
+def _lines(section: Section) -> Iterator[str]:
+    entries = section.entries
     if not entries:
         return
     shared = {each.labels for each in entries}
-    yield f"## {title}\n\n{what}"
+    yield f"## {section.title}\n\n{section.what}"
     if len(shared) == 1:
         yield f"\nLabels: {_labels(entries[0].labels)}."
     columns = {
@@ -105,6 +182,7 @@ def _section(title: str, what: str, entries: Iterable[Entry]) -> Iterator[str]:
         "type": [each.type for each in entries],
         "from": [each.source for each in entries],
         "labels": [_labels(each.labels) if len(shared) > 1 else "" for each in entries],
+        "stability": [each.stability if each.stability != STABLE else "" for each in entries],
         "HELP": [each.help.removesuffix(POLLED).strip() for each in entries],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
@@ -118,4 +196,5 @@ def _labels(labels: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    PAGE.write_text(text(), encoding="utf-8")
+    CATALOGUE.write_text(catalogue(), encoding="utf-8")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.own_metrics import all_metrics
+from tests.support.boards import matchers, selectors
+from tests.support.own_metrics import CATALOGUE, all_metrics
 from tests.support.rule_files import (
     ALERT_NAMES,
     ALERTS,
@@ -52,7 +53,7 @@ def cases() -> Iterator[Case]:
     for path in UNIT_TESTS:
         for test in load(path)["tests"]:
             for check in test["promql_expr_test"]:
-                if name := re.search(r'alertname="(\w+)"', check["expr"]):
+                if name := re.search(r'alertstate="firing",alertname="(\w+)"', check["expr"]):
                     yield Case(name[1], f"{path.stem}: {test['name']}: {check['expr']}", bool(check["exp_samples"]))
 
 
@@ -141,3 +142,16 @@ def test_alerts_that_must_be_acted_on_now_are_the_few_that_the_documentation_say
     rows = re.findall(r"^\| \[(DirectMail\w+)\]\(\S+\) \| ([\w, ]+) \|", ALERTING, re.MULTILINE)
     assert {name for name, _ in rows} == ALERT_NAMES
     assert {name for name, severity in rows if "critical" in severity} == critical
+
+
+def test_rules_select_only_by_labels_that_the_metric_has() -> None:
+    """`job` and `instance` are Prometheus' own."""
+    unknown = {
+        (selector.name, label)
+        for rule in EVERY_RULE
+        for selector, _ in selectors(rule["expr"])
+        if selector.name in CATALOGUE
+        for label in matchers(selector)
+        if label not in {*CATALOGUE[selector.name]["labels"], "job", "instance"}
+    }
+    assert unknown == set()
