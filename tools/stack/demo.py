@@ -31,6 +31,11 @@ from tools.stack.receiver import Receiver, receiver
 from tools.stack.verdicts import episodes
 
 STORY = ("esp_spam:start=-20h,for=3d", "tracking_down:start=-6h,for=14h")
+FAMILIES = (
+    Family("ALERTS", "Alerts that are pending or firing, always 1.", "gauge"),
+    Family("ALERTS_FOR_STATE", "Since when an alert holds, in seconds since the epoch.", "gauge"),
+)
+"""What Prometheus itself writes of alerts."""
 AT_ONCE = "--rules.alert.for-grace-period=1m"
 """Alerts that hold already fire a minute after the start of Prometheus, which waits ten unless it is told."""
 ADDRESSES = {"exporter": "127.0.0.1:10058", "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
@@ -96,18 +101,13 @@ async def remember(folder: Path, until: float, days: float = DAYS) -> None:
 
     With the time since when each of them holds, the next Prometheus continues from there.
     """
-    past = History(
-        [
-            Family("ALERTS", "Alerts that are pending or firing, always 1.", "gauge"),
-            Family("ALERTS_FOR_STATE", "Since when an alert holds, in seconds since the epoch.", "gauge"),
-        ]
-    )
+    past = History(FAMILIES)
     last = (until - 1) // STEP * STEP
     async with prometheus.prometheus(folder, "{}", LOOKBACK) as server:
         for alert in rules.alerts():
             for series in await server.query_range(alert.expression, last - days * 86_400 // STEP * STEP, last, STEP):
                 labels = {**series["metric"], "__name__": "", "alertname": alert.name, "severity": alert.severity}
-                _add(past, alert, labels, [float(at) for at, _ in series["values"]], last)
+                add(past, alert, labels, [float(at) for at, _ in series["values"]], last)
     if len(past):
         file = folder / "alerts.om"
         await asyncio.to_thread(past.write, file)
@@ -115,7 +115,7 @@ async def remember(folder: Path, until: float, days: float = DAYS) -> None:
         file.unlink()
 
 
-def _add(past: History, alert: rules.Alert, labels: dict[str, str], moments: Sequence[float], last: float) -> None:
+def add(past: History, alert: rules.Alert, labels: dict[str, str], moments: Sequence[float], last: float) -> None:
     """Add the series of an alert whose expression has a value at these moments, up to the `last` one."""
     firing = episodes(moments, STEP, alert.waits, alert.keeps)
     fires = [at for since, until in firing for at in _steps(since, min(until, last + STEP))]
