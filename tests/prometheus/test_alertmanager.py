@@ -88,6 +88,8 @@ SPOKEN_FOR = (
     (BLIND, MUCH_LESS),
     (BLIND, REJECTS),
     (BLIND, ("DiscoveryFailing warning", ACCOUNT)),
+    (BLIND, ("AccountReadFailing warning", ACCOUNT)),
+    (("CredentialsFailing critical", ACCOUNT), ("AccountReadFailing warning", ACCOUNT)),
 )
 """A cause, and a consequence of which nobody is told beside it."""
 NOT_SPOKEN_FOR = (
@@ -102,6 +104,7 @@ NOT_SPOKEN_FOR = (
     (REJECTS, MUCH_LESS),
     (INVALID, MUCH_LESS),
     (BLIND, FROZEN),
+    (FROZEN, ("AccountReadFailing warning", ACCOUNT)),
 )
 """Two alerts of which somebody is told: the one is not the other's cause, or is too mild to mute it."""
 Named = tuple[str, dict[str, str]]

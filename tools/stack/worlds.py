@@ -7,23 +7,29 @@ from datetime import date, datetime
 from exporter.commands import demo
 from exporter.commands.demo_past import moments, replay
 from exporter.config.model import Config, Refresh
-from exporter.directmail.statistics.known import DEFAULT
+from exporter.directmail.statistics.known import STATISTICS
 from exporter.metrics.history import History
 from exporter.plan.combinations import Combination
 from exporter.simulator import incidents
+from exporter.simulator.delivery import Delivery
 from exporter.simulator.faults import of_incident
 from exporter.simulator.incidents import Incident
 from exporter.simulator.traffic import SHANGHAI, Counts, Traffic
+from tools.stack import accounts
 
 HOUR, DAY = 3600.0, 86_400.0
 MOMENT = datetime(2026, 3, 17, 10, tzinfo=SHANGHAI).timestamp()
 """From here on the incidents' starts are counted: a Tuesday at ten, when the newsletter goes out."""
+ACCOUNT_BASELINE = 2 * DAY
 SEED = 7
 COUNTS = ("emails", "opens", "unique_opens", "clicks", "unique_clicks")
-OF_A_DAY = frozenset(f"directmail_track_{field}" for field in COUNTS)
+OF_A_DAY = frozenset({*(f"directmail_track_{field}" for field in COUNTS), "directmail_delivery_requested_emails"})
 METRICS = OF_A_DAY | {
     *(f"directmail_track_observed_{field}_total" for field in COUNTS),
+    *(f"directmail_delivery_observed_{field}_emails_total" for field in Delivery._fields),
+    *("directmail_track_window_start_timestamp_seconds", "directmail_track_window_end_timestamp_seconds"),
     *("directmail_query_success", "directmail_query_stale", "directmail_query_last_success_timestamp_seconds"),
+    "directmail_query_supported",
     *("directmail_up", "directmail_exporter_poll_interval_seconds"),
     *("directmail_exporter_planned_requests_per_minute", "directmail_exporter_rate_limit_requests_per_minute"),
     *("directmail_exporter_api_requests_total", "directmail_exporter_api_request_errors_total", "up"),
@@ -33,6 +39,10 @@ METRICS = OF_A_DAY | {
 
 def read_by_rules(name: str, labels: Mapping[str, str]) -> bool:
     """Return whether a series is read: of a day, the rules take the stream where it is there, not its providers."""
+    if name.startswith("directmail_track_window_"):
+        return labels["window"] == "today"
+    if name == "directmail_delivery_requested_emails":
+        return labels["query"] == "account"
     return name in METRICS and not (name in OF_A_DAY and labels["esp"])
 
 
@@ -96,12 +106,18 @@ class _Parting(Traffic):
             return self._quiet.counts(day, now, **filters)
         return super().counts(day, now, **filters)
 
+    def delivery(self, day: date, now: float, **filters: str) -> Delivery:
+        if now < self._parts_at:
+            return self._quiet.delivery(day, now, **filters)
+        return super().delivery(day, now, **filters)
 
-def play(worlds: Sequence[World], span: Span, instance: str) -> History:
-    """Return what a Prometheus would have got of an exporter with the worlds as its targets.
+
+def play(worlds: Sequence[World], span: Span, instance: str) -> tuple[History, History]:
+    """Return what a Prometheus would have got of an exporter with the worlds as its targets: mail, and accounts.
 
     Where an incident is one sender's, only that sender and the account are there: the others' numbers are those of
-    the quiet world with the same seed.
+    the quiet world with the same seed. Accounts are there from two days before MOMENT on, or not at all where the span
+    begins later.
     """
     quiet = {world.seed: Traffic(world.seed) for world in worlds}
     planned = {world.name: world.planned for world in worlds}
@@ -115,23 +131,21 @@ def play(worlds: Sequence[World], span: Span, instance: str) -> History:
         return incident is None or combination.filters.account_name in ("", incident.sender) or not incident.sender
 
     faults = {name: fault for name, incident in planned.items() if incident and (fault := of_incident(incident))}
-    return replay(
-        settings(worlds),
-        traffic,
-        span.times(),
-        labels={"job": demo.JOB, "instance": instance},
-        wanted=read_by_rules,
-        chosen=chosen,
-        faults=faults,
-    )
+    times, labels = span.times(), {"job": demo.JOB, "instance": instance}
+    mail = replay(settings(worlds), traffic, times, labels=labels, wanted=read_by_rules, chosen=chosen, faults=faults)
+    since = MOMENT - ACCOUNT_BASELINE
+    return mail, accounts.replay(traffic, [at for at in times if at >= since > span.start], labels=labels)
 
 
 def settings(worlds: Sequence[World]) -> Config:
-    """Return a config with the worlds as its targets, each polled every 5 minutes as the demo's is, but not by IP."""
+    """Return a config with the worlds as its targets, each polled every 5 minutes as the demo's is, but not by IP.
+
+    Delivery is polled beside opens and clicks.
+    """
     made = demo.settings("http://127.0.0.1:1", speed=demo.USUAL_POLL / demo.POLL_SECONDS)
     target = made.targets[0]
     queries = tuple(
-        replace(each, statistics=DEFAULT)
+        replace(each, statistics=tuple(STATISTICS))
         for each in target.queries
         if each.filters.keys() <= {"account_name", "tag_name", "esp"}
     )
@@ -139,7 +153,5 @@ def settings(worlds: Sequence[World]) -> Config:
         made,
         windows=("today", "yesterday"),
         refresh=Refresh(recent=HOUR, older=DAY / 2),
-        account_interval=None,
-        domains_interval=None,
         targets=tuple(replace(target, name=world.name, queries=queries) for world in worlds),
     )
