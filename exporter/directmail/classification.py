@@ -44,6 +44,7 @@ _FAMILIES: dict[str, type[DirectMailError]] = {
     "IllegalTimestamp": AuthError,
     "Forbidden": PermissionDenied,
     "NoPermission": PermissionDenied,
+    "User": PermissionDenied,
     "ServiceUnavailable": ServerError,
     "InternalError": ServerError,
 }
@@ -64,6 +65,19 @@ _TEXTS: dict[type[DirectMailError], str] = {
 }
 
 
+_OF_ACCOUNT = "the API rejects the account itself"
+_ACCOUNT_ADVICE = (
+    "Read the messages to the account's owner and the Direct Mail console: they say why; then open a ticket. "
+    "No policy helps."
+)
+"""Of Codes such as User.Blacklisted, which are about the account and not about what its key may do."""
+
+
+def is_about_account(code: str) -> bool:
+    """Return whether a Code is about the account itself: it is blacklisted, or may not use Direct Mail."""
+    return _family(code) == "User"
+
+
 def is_failure(document: Mapping[str, Any]) -> bool:
     """Return whether an answer with status 200 says all the same that it is a failure, whatever else it has."""
     code = _code(document)
@@ -80,7 +94,7 @@ def failure(
     """
     code = _code(document)
     kind = _kind(code, status)
-    text = _TEXTS[kind]
+    text = _OF_ACCOUNT if is_about_account(code) else _TEXTS[kind]
     message = "" if issubclass(kind, AuthError) else _one_line(field(document, "Message"), LONGEST_MESSAGE)
     has_wait = kind is Throttled or (kind is ServerError and status == HTTPStatus.SERVICE_UNAVAILABLE)
     return kind(
@@ -129,6 +143,8 @@ def _family(code: str) -> str:
 def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mapping[str, str], now: float) -> str:
     """Return what an operator does, "" where the kind of error says enough; `said` is Code and Message."""
     code, _, _ = said.partition(" ")
+    if is_about_account(code):
+        return _ACCOUNT_ADVICE
     if kind is NonceUsed:
         return "Nothing to do: it is sent again with another nonce."
     if kind is AuthError:

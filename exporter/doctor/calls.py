@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from exporter.config.model import Target
 from exporter.directmail import answers, listing
+from exporter.directmail.classification import is_about_account
 from exporter.directmail.client import Client, most_rows
 from exporter.directmail.errors import (
     DirectMailError,
@@ -16,7 +17,7 @@ from exporter.directmail.errors import (
     Throttled,
 )
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
-from exporter.doctor.failures import explain, not_looked_at, too_fast, unread
+from exporter.doctor.failures import account_rejected, explain, not_looked_at, too_fast, unread
 from exporter.doctor.findings import Answer, Finding, Question
 from exporter.doctor.http_trace import Wire
 
@@ -132,6 +133,9 @@ class Calls:
         except DirectMailError as error:
             if isinstance(error, Throttled):
                 self.findings.append(too_fast(error))
+            elif is_about_account(error.code):
+                self.findings.append(account_rejected(error))
+                raise Enough from None
             elif is_needed:
                 self.findings.append(unread(error, action, self.needed, self._target))
             elif isinstance(error, PermissionDenied):

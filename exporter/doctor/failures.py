@@ -6,7 +6,7 @@ from yarl import URL
 
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
-from exporter.directmail.classification import is_about_page_size
+from exporter.directmail.classification import is_about_account, is_about_page_size
 from exporter.directmail.errors import (
     AuthError,
     DirectMailError,
@@ -43,10 +43,8 @@ def explain(error: DirectMailError, target: Target, question: Question) -> Findi
     """Return what a failed request for a statistic means."""
     if isinstance(error, AuthError):
         return _key(error, target)
-    if isinstance(error, PermissionDenied) and error.code.startswith("User."):
-        text = f"The API rejects the account itself, whatever its key may do{_said(error)}."
-        mend = "The console and the messages to the account's owner say why. Then open a ticket."
-        return _finding("account", text, mend, error)
+    if is_about_account(error.code):
+        return account_rejected(error)
     if isinstance(error, PermissionDenied):
         text = f"The key is accepted, but its RAM user or role may not call {question.statistic.action}"
         mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([question.statistic.action])}"
@@ -64,6 +62,12 @@ def explain(error: DirectMailError, target: Target, question: Question) -> Findi
         return _finding("api", f"The API failed{_said(error)}; asked for {_asked(question)}.", _again(error), error)
     text = f"The answer for {_asked(question)} makes no sense: {error.text}."
     return _finding("api", text, _again(error), error)
+
+
+def account_rejected(error: DirectMailError) -> Finding:
+    """Return what it means that a Code is about the account itself."""
+    text = f"The API rejects the account itself, whatever its key may do{_said(error)}."
+    return _finding("account", text, error.advice, error)
 
 
 def too_fast(error: Throttled) -> Finding:

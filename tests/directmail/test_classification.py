@@ -41,6 +41,7 @@ def classify(
         pytest.param("Forbidden", (400, 403), "permission", id="Forbidden"),
         pytest.param("Forbidden.RAM", (400, 403, 429), "permission", id="Forbidden.RAM"),
         pytest.param("NoPermission", (400, 403), "permission", id="NoPermission"),
+        pytest.param("User.Blacklisted", (200, 400, 403), "permission", id="User.Blacklisted"),
         pytest.param("MissingParameter", (400,), "invalid_request", id="MissingParameter"),
         pytest.param("InvalidDate.Malformed", (400,), "invalid_request", id="InvalidDate.Malformed"),
         pytest.param("InvalidDate.NotFound", (400, 404), "invalid_request", id="InvalidDate.NotFound"),
@@ -92,6 +93,7 @@ def test_the_request_id_may_come_in_a_header() -> None:
     ("code", "status", "words"),
     [
         pytest.param("NoPermission", 403, ("dm:GetTrackList", "docs/ram-policy.md"), id="permission"),
+        pytest.param("User.Blacklisted", 403, ("the account's owner", "ticket"), id="the-account-itself"),
         pytest.param("InvalidMailAddress.NotFound", 404, ("region",), id="unknown sender"),
         pytest.param("InvalidTagName.Malformed", 400, ("tag",), id="tag"),
         pytest.param("InvalidStartTime.Malformed", 400, ("timezone", "clock"), id="day"),

@@ -76,6 +76,14 @@ def test_every_check_of_the_doctor_is_explained_and_no_other() -> None:
     assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", TEXT, re.MULTILINE)) == found
 
 
+def test_every_runbook_that_the_doctor_names_exists() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").rglob("*.py"))
+    named = set(re.findall(r"DirectMail[A-Z]\w+", sources)) - {"DirectMailError"}
+    assert {"DirectMailAccountRestricted", "DirectMailDomainVerificationLost"} <= named
+    runbooks = (ROOT / "docs" / "runbooks.md").read_text()
+    assert named <= set(re.findall(r"^## (\w+)$", runbooks, re.MULTILINE))
+
+
 def test_the_example_of_a_report_has_the_words_of_one() -> None:
     shown = re.findall(r"^      (\w+) +(\w+) ", TEXT, re.MULTILINE)
     assert shown

@@ -1,6 +1,7 @@
 """The doctor and the account itself: its state, quota and reputation, its domains, and what may not be read."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,13 +16,14 @@ from exporter.doctor.examination import Check
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 from exporter.doctor.steps.account import MOST_DESCRIBED
 from exporter.simulator import incidents
+from exporter.simulator.error_answers import Refusal
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from tests.doctor.test_checks import NOW as AT
 from tests.doctor.test_checks import evidence
 from tests.support.clock import ScriptedClock
-from tests.support.doctor import NOW, QUERIES, Visit, assert_readable, simulator, visit
+from tests.support.doctor import ID, NOW, QUERIES, SECRET, TOKEN, Visit, assert_readable, simulator, visit
 
 OPERATIONS = ("DescAccountSummary", "QueryMailAddressByParam", "QueryDomainByParam", "DescDomain")
 NIGHT = "2026-04-22T15:50:00+00:00"
@@ -174,6 +176,22 @@ async def test_a_list_is_made_once_for_discovery_and_the_account() -> None:
     seen = await visit(simulator(), queries=queries)
     assert Counter(each.action for each in seen.api.requests)["QueryMailAddressByParam"] == 1
     assert seen.one("discovery").text == "QueryMailAddressByParam answers: 3 values for account_name."
+
+
+async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy() -> None:
+    class Blacklisting(Simulator):
+        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+            if action == "QueryDomainByParam":
+                raise Refusal(403, "User.Blacklisted", "The user is in the blacklist.")
+            return super()._answer(action, parameters, fault)
+
+    clock = ScriptedClock(NOW, skip_sleeps=True)
+    seen = await visit(Blacklisting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock))
+    assert seen.one("account").level == PROBLEM
+    assert "rejects the account itself" in seen.one("account").text
+    assert "ticket" in seen.one("account").mend
+    assert "Statement" not in seen.one("account").mend
+    assert seen.one("coverage").text == "The rest was not tried."
 
 
 async def test_throttling_of_the_account_ends_the_visit() -> None:

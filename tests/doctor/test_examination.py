@@ -507,7 +507,7 @@ def target(**options: str) -> Target:
             NetworkError("name not found: x", advice="Look."), "connection", "Name not found: x.", "Look.", id="name"
         ),
         pytest.param(
-            PermissionDenied("x", code="User.Blacklisted", status=403),
+            PermissionDenied("x", code="User.Blacklisted", status=403, advice="Open a ticket."),
             "account",
             "the account itself",
             "ticket",

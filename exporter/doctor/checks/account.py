@@ -34,6 +34,11 @@ _LIGHT = ("mx", "dmarc")
 """Checks without which mail is delivered and tracked."""
 
 
+def _see(alert: str) -> str:
+    """Return where more is written of what an alert is about, too."""
+    return f" More: {alert} in docs/runbooks.md."
+
+
 def state(known: Evidence) -> Finding | None:
     """Return whether the account is frozen, overdue, restricted or deleted."""
     summary = known.account.summary
@@ -45,7 +50,7 @@ def state(known: Evidence) -> Finding | None:
     if not found:
         *states, last = account.STATES
         return Finding("account", OK, f"The account is neither {', '.join(states)} nor {last}.")
-    mend = " ".join(_STATES[name] for name in found)
+    mend = " ".join(_STATES[name] for name in found) + _see("DirectMailAccountRestricted")
     return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail, or less.", mend)
 
 
@@ -59,6 +64,7 @@ def reputation(known: Evidence) -> Finding | None:
     if highest is None or level >= LOW * highest:
         return Finding("reputation", OK, text)
     mend = "New accounts begin low. If it fell, look for invalid addresses and complaints; the quota may follow it."
+    mend += _see("DirectMailReputationFell")
     return Finding("reputation", NOTE, text, mend)
 
 
@@ -86,6 +92,7 @@ def quota(known: Evidence) -> Finding | None:
             texts.append(f"At this pace it is used up before the {('day', 'month')[place]} ends.")
             level = NOTE if level == OK else level
     mend = "Mail beyond the quota is rejected: stop or move campaigns, or have the quota raised."
+    mend += _see("DirectMailQuotaNearlyUsed")
     return Finding("quota", level, " ".join(texts), mend if level != OK else "")
 
 
@@ -114,7 +121,9 @@ def domains(known: Evidence) -> Finding | None:
         return Finding("domains", OK, f"{_named(listed)}: all checks are passed{_not_described(known)}.")
     mend = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
     text = f"{'. '.join(texts)}{_not_described(known)}."
-    return Finding("domains", level, text, f"{mend} The console shows the records.")
+    return Finding(
+        "domains", level, text, f"{mend} The console shows the records.{_see('DirectMailDomainVerificationLost')}"
+    )
 
 
 def unread(known: Evidence) -> Finding | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
+from exporter.doctor.checks.breakdowns import ENOUGH_MAIL
 from exporter.doctor.evidence import Account, Evidence, domain_of
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
 from exporter.doctor.wording import mails
@@ -12,8 +13,11 @@ GROWTH = 0.02
 """How much two sums may differ that are read one after the other, while mail is sent."""
 
 
-def compared(known: Evidence, domain: str, senders: Sequence[str]) -> Finding | None:
-    """Return whether a domain's mail is that of its senders, None where the API rejected the filter, as is told."""
+def compared(known: Evidence, domain: str, senders: Sequence[str], again: Answer | None = None) -> Finding | None:
+    """Return whether a domain's mail is that of its senders, None where the API rejected the filter, as is told.
+
+    `again` is the domain's mail as it was read after that of its senders.
+    """
     filters = Filters(domain=domain)
     if filters in known.rejected:
         return None
@@ -24,17 +28,23 @@ def compared(known: Evidence, domain: str, senders: Sequence[str]) -> Finding | 
         text = f"Cannot tell whether the filter works: not all of {domain} and its senders could be read."
         return Finding("domain_filter", NOTE, text, "Run the doctor again; compare with the console.")
     of_senders, of_all = sum(each.emails for each in answered), whole.emails if whole else None
-    return _verdict(domain, part, of_senders, of_all, known.account)
+    is_between = again is not None and part.emails <= of_senders <= again.emails
+    agree = is_between or _near(part.emails, of_senders)
+    return _verdict(domain, part, of_senders, of_all, known.account, agree=agree)
 
 
-def _verdict(domain: str, part: Answer, of_senders: int, of_all: int | None, account: Account) -> Finding:
+def _verdict(
+    domain: str, part: Answer, of_senders: int, of_all: int | None, account: Account, *, agree: bool
+) -> Finding:
     sums = f"{domain} has {mails(part.emails)}, its senders have {of_senders}"
     sums += "." if of_all is None else f", the account has {of_all}."
     is_all = of_all is not None and _near(part.emails, of_all)
     listed = account.senders
-    if not part.emails and not of_senders:
-        return Finding("domain_filter", NOTE, f"Cannot tell whether the filter works: {domain} has no mail.", _AGAIN)
-    if _near(part.emails, of_senders):
+    if max(part.emails, of_senders) < ENOUGH_MAIL:
+        return Finding(
+            "domain_filter", NOTE, f"Cannot tell whether the filter works: there is little mail. {sums}", _AGAIN
+        )
+    if agree:
         if not is_all:
             return Finding("domain_filter", OK, f"The filter works. {sums}")
         text = f"Cannot tell whether the filter works: all mail is of {domain}. {sums}"
