@@ -220,7 +220,7 @@ def test_an_alert_is_listed_by_whom_it_concerns() -> None:
 def test_the_small_lines_of_a_table_are_no_time_series_of_one_provider() -> None:
     """Grafana takes numbers of one moment for a series unless their time is gone."""
     first, second, *_ = panel(load(ENGAGEMENT), "Delivery by provider ($window)")["transformations"]
-    assert (first["options"], first["filter"]["options"]) == ({"excludeByName": {"Time": True}}, "/^(A|B|C|D|E)$/")
+    assert (first["options"], first["filter"]["options"]) == ({"exclude": {"names": ["Time"]}}, "/^(A|B|C|D|E)$/")
     assert (second["id"], list(second["options"])) == ("timeSeriesTable", ["F"])
 
 
