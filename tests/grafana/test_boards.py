@@ -82,7 +82,9 @@ def lost(before: Any, after: Any, place: str = "") -> Iterator[str]:
 
 
 def test_the_files_are_what_the_program_writes() -> None:
-    assert {path: path.read_text() for path in FILES} == build.files(), "run `make dashboards`"
+    made = build.files()
+    assert {path: path.read_text() for path in made} == made, "run `make dashboards`"
+    assert {*FILES, *build.RESOURCES.glob("*")} == set(made)
 
 
 @BOARDS

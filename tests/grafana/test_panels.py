@@ -114,6 +114,9 @@ MISTAKES = [
     ),
     pytest.param("filters-are-followed", _expr("Domains by check", ', domain=~"$domain"', ""), id="deaf-domain"),
     pytest.param("filters-are-followed", _expr("From request to click ($window)", "$window", "7d"), id="deaf-window"),
+    pytest.param(
+        "nothing-is-divided-by-0", _expr("Delivery rate by provider (24h)", " > 0", ""), id="nothing-as-a-divisor"
+    ),
     pytest.param("alerts-follow-too", _expr("Firing alerts", "$esp|", ".*"), id="every-provider's-alerts"),
     pytest.param(
         "alerts-follow-too",
@@ -149,6 +152,12 @@ def test_a_rate_without_a_step_is_found() -> None:
     board = load(EXPORTER)
     del panel(board, "CPU")["targets"][0]["interval"]
     assert [finding.partition(":")[0] for finding in findings(board)] == ["rates-have-a-step"]
+
+
+def test_a_quantile_of_nothing_is_found() -> None:
+    board = load(EXPORTER)
+    _expr("Request latency", " >= 0", "")(board)
+    assert {finding.partition(":")[0] for finding in findings(board)} == {"nothing-is-divided-by-0"}
 
 
 def test_every_rule_has_a_mistake_that_it_finds() -> None:
@@ -220,7 +229,7 @@ def test_an_alert_is_listed_by_whom_it_concerns() -> None:
 def test_the_small_lines_of_a_table_are_no_time_series_of_one_provider() -> None:
     """Grafana takes numbers of one moment for a series unless their time is gone."""
     first, second, *_ = panel(load(ENGAGEMENT), "Delivery by provider ($window)")["transformations"]
-    assert (first["options"], first["filter"]["options"]) == ({"excludeByName": {"Time": True}}, "/^(A|B|C|D|E)$/")
+    assert (first["options"], first["filter"]["options"]) == ({"exclude": {"names": ["Time"]}}, "/^(A|B|C|D|E)$/")
     assert (second["id"], list(second["options"])) == ("timeSeriesTable", ["F"])
 
 

@@ -1,30 +1,51 @@
-"""Every query of the dashboards, asked of a real Prometheus."""
+"""Every query of the dashboards, asked of real Prometheuses: with a past, scraping every minute, and just begun."""
 
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 
-from tests.support.boards import FILES, Asked, Json, asked_values, expanded, load, queries, variables
-from tests.support.observatory import observatory
+from tests.support.boards import FILES, Asked, Json, asked_values, expanded, load, panels, queries, variables
+from tests.support.observatory import BACKFILLED, EVERY_MINUTE, JUST_BEGUN, Observer, observatory
 from tools.stack.prometheus import Prometheus
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 BOARDS = pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES])
+OBSERVERS = {"backfilled": BACKFILLED, "every-minute": EVERY_MINUTE, "just-begun": JUST_BEGUN}
 SPANS = {"now-7d": 7 * 86_400.0, "now-6h": 6 * 3600.0}
-POINTS = 200
+POINTS, MARKS = 200, 100
+"""What Grafana asks for in a panel, about, and at most for annotations."""
+USUAL_STEP = 15.0
+"""Seconds: the scrape interval of a data source where nobody set it. `$__rate_interval` is four on a wide screen."""
 ALL = ".+"
 """What Grafana puts in for a variable at All."""
+INSTEAD = ("$account_name: opens vs usual", "B")
+"""What is drawn only where no provider is polled."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(machine_clock: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
-    async with observatory(tmp_path_factory.mktemp("observatory")) as running:
-        yield running
+class Watched(NamedTuple):
+    """A running Prometheus and what it is."""
+
+    server: Prometheus
+    observer: Observer
+
+    @property
+    def has_a_past(self) -> bool:
+        return self.observer is not JUST_BEGUN
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=OBSERVERS)
+async def watched(
+    machine_clock: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Watched]:
+    observer = OBSERVERS[request.param]
+    async with observatory(tmp_path_factory.mktemp("observatory"), observer) as running:
+        yield Watched(running, observer)
 
 
 def chosen(board: Json) -> dict[str, str]:
@@ -33,52 +54,123 @@ def chosen(board: Json) -> dict[str, str]:
     return {**values, **{name: each["current"]["value"] for name, each in variables(board).items() if name == "window"}}
 
 
-async def answer(server: Prometheus, board: Json, query: Asked, values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the labels of the series that Grafana would get for a query of a panel, those with a number in them."""
+def seconds(span: str) -> float:
+    """Return the seconds of a panel's or a target's least step."""
+    return float(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[span[-1]]
+
+
+async def answer(server: Prometheus, board: Json, query: Asked, values: Mapping[str, str]) -> list[Json]:
+    """Return the series that Grafana would get for a query of a panel, those with a number in them.
+
+    Grafana's last point is up to a step ago. Here it is now, when there is what only the live exporter has.
+    """
     now, span = time.time(), SPANS[board["time"]["from"]]
-    expr = expanded(query.expr, {"__rate_interval": "4m", **values})
+    target = next(each for each in query.panel["targets"] if each["refId"] == query.ref)
+    scrapes = seconds(target["interval"]) if "interval" in target else USUAL_STEP
+    step = max(span / POINTS, scrapes, seconds(query.panel.get("interval", "1s")))
+    expr = expanded(query.expr, {"__rate_interval": f"{4 * scrapes:.0f}s", **values})
     if query.instant:
         found = await server.query(expr, now)
     else:
-        step = max(60.0, span / POINTS)
-        found = await server.query_range(expr, now - span, now, step)
+        found = await server.query_range(expr, now - span // step * step, now, step)
     return [
-        series["metric"]
+        series
         for series in found
         if any(math.isfinite(float(value)) for _, value in series.get("values") or [series["value"]])
     ]
 
 
 @BOARDS
-async def test_every_panel_shows_something_and_every_legend_has_its_label(
-    server: Prometheus, path: Path, capsys: pytest.CaptureFixture[str]
+async def test_every_panel_shows_something_or_says_why_not_and_every_legend_has_its_label(
+    watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
     values, empty, unlabelled, told = chosen(board), [], [], [f"\n\n{board['title']}: series of each query"]
     for query in queries(board):
-        found = await answer(server, board, query, values)
+        found = await answer(watched.server, board, query, values)
         told.append(f"{len(found):4}  {query.panel['title']} {query.ref}: {query.expr}")
-        if not found:
+        must = watched.has_a_past or not query.panel["fieldConfig"]["defaults"]["noValue"]
+        if not found and must and (query.panel["title"], query.ref) != INSTEAD:
             empty.append(told[-1])
-        unlabelled += [(told[-1], label) for label in query.legend_labels if any(label not in each for each in found)]
+        unlabelled += [
+            (told[-1], label) for label in query.legend_labels if any(label not in each["metric"] for each in found)
+        ]
     tell(capsys, told)
     assert (empty, unlabelled) == ([], [])
 
 
 @BOARDS
 async def test_every_variable_has_values_and_offers_its_first_choice(
-    server: Prometheus, path: Path, capsys: pytest.CaptureFixture[str]
+    watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
     values, told = chosen(board), [f"\n\n{board['title']}: values of each variable"]
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             series, label = asked_values(variable)
-            found = {each["metric"].get(label, "") for each in await server.query(expanded(series, values))} - {""}
+            answers = await watched.server.query(expanded(series, values))
+            found = {each["metric"].get(label, "") for each in answers} - {""}
             told.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
             assert found, variable["name"]
             assert variable["multi"] or variable["current"]["value"] in found
     tell(capsys, told)
+
+
+@BOARDS
+async def test_every_alert_and_every_start_is_one_mark(watched: Watched, path: Path) -> None:
+    board, now = load(path), time.time()
+    span = SPANS[board["time"]["from"]]
+    step = max(60.0, span / MARKS)
+    for each in board["annotations"]["list"]:
+        if "expr" in each:
+            expr = expanded(each["expr"], {**chosen(board), "__interval": f"{step:.0f}s"})
+            end = now // step * step
+            found = await watched.server.query_range(expr, end - span, end, step)
+            assert found or each["name"] == "Firing alerts", each["name"]
+            for series in found:
+                marks = {float(value) for _, value in series["values"]}
+                assert len(marks) <= 1 + ("ALERTS" not in each["expr"]), series["metric"]
+                assert max(marks) <= 1000 * (now + 1)
+
+
+async def test_what_a_new_user_sees_first_is_right_or_says_that_there_is_nothing_yet(watched: Watched) -> None:
+    """No share is beyond what it can be, however little the Prometheus has seen, and no comparison rests on nothing."""
+    board = load(FILES[0])
+    for query in queries(board):
+        unit = query.panel["fieldConfig"]["defaults"].get("unit")
+        if unit == "percentunit" and "vs" not in f"{query.panel['title']}{query.legend}":
+            found = await answer(watched.server, board, query, chosen(board))
+            beyond = [value for series in found for value in numbers(series) if not 0 <= value <= 1]
+            assert beyond == [], query.panel["title"]
+    compared = [query for query in queries(board) if query.legend == "vs last week"]
+    assert len(compared) == 5
+    for query in compared:
+        assert bool(await answer(watched.server, board, query, chosen(board))) is watched.has_a_past, query.panel[
+            "title"
+        ]
+
+
+def numbers(series: Json) -> Iterator[float]:
+    """Yield the finite values of a series."""
+    for _, value in series.get("values") or [series["value"]]:
+        if math.isfinite(float(value)):
+            yield float(value)
+
+
+async def test_a_sender_that_is_not_polled_by_provider_is_compared_with_last_week(watched: Watched) -> None:
+    board = load(FILES[0])
+    (instead,) = [query for query in queries(board) if (query.panel["title"], query.ref) == INSTEAD]
+    found = await answer(watched.server, board, instead, {**chosen(board), "esp": "none"})
+    assert bool(found) is watched.has_a_past
+
+
+async def test_the_funnel_narrows(watched: Watched) -> None:
+    board = load(FILES[0])
+    (funnel,) = [each for each in panels(board) if each["type"] == "bargauge"]
+    asked = [query for query in queries(board) if query.panel is funnel]
+    found = [next(numbers(*await answer(watched.server, board, query, chosen(board)))) for query in asked]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] > 0
 
 
 def tell(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:

@@ -1,16 +1,21 @@
-"""What the dashboards are proved on: a Prometheus with 30 days of made-up mail that scrapes a live exporter of it.
+"""What the dashboards are proved on: three Prometheuses that scrape a live exporter of made-up mail.
+
+One has 30 days of history that were written into it, one scrapes every minute with default settings and has done so for
+weeks, one has just begun.
 
 Prometheus' time is the machine's, so the account is moved instead: it is always a Wednesday morning there.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+import aiohttp
 
 from exporter.app import App, Options
 from exporter.commands.demo import morning_zone
@@ -20,6 +25,7 @@ from exporter.config.model import Config, Refresh
 from exporter.plan import validation
 from exporter.simulator import incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
+from exporter.simulator.delivery import Delivery
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.simulator.traffic import Choices, Counts, Traffic
 from tests.support.processes import PATIENCE, started
@@ -29,13 +35,65 @@ from tools.stack.prometheus import Prometheus, Stretch, load, prometheus, record
 
 DAY = 86_400.0
 HISTORY, FINE = 30 * DAY, 8 * DAY
-COARSE_STEP, STEP = 3600.0, 900.0
+COARSE_STEP, STEP, MINUTE = 3600.0, 900.0, 60.0
 """Seconds between two samples of the past, FINE of which is shown. Prometheus looks back a little longer."""
+LATELY = 4 * 3600.0
+"""Seconds that the Prometheus that scrapes every minute has without a gap, now and a week ago."""
 JOB, TARGET = "directmail", "demo"
-READ = "directmail_exporter_backlog_cells == 0 and on (target) rate(directmail_exporter_api_requests_total[2m]) > 0"
-"""True once Prometheus has seen the live exporter call and have everything."""
+ACCOUNT = ("directmail_account_state", "directmail_domain_verified", "directmail_sender_emails")
+SEEN = (
+    "rate(directmail_exporter_api_request_duration_seconds_count[4m]) > 0",
+    "target:directmail_account_daily_quota_used:predicted_ratio",
+    "stream:directmail_track_emails:today",
+)
+"""What answers once Prometheus has seen the live exporter call, and has evaluated the rules over it."""
+WARNED = 'ALERTS{alertname="DirectMailEspOpenRateDrop"}'
 INCIDENTS = ("esp_spam:start=-20h,for=2d", "tracking_down:start=-3d,for=8h")
 WEDNESDAY = date(2026, 4, 22)
+
+
+@dataclass(frozen=True)
+class Observer:
+    """A Prometheus: how often it scrapes, how far it looks back for a sample, and what it has of the past (seconds)."""
+
+    scrapes: str
+    flags: tuple[str, ...] = ()
+    samples: Callable[[float], Iterable[float]] = lambda now: ()
+    """The times of its samples."""
+    evaluations: Callable[[float], Sequence[Stretch]] = lambda now: ()
+    """When it evaluated its rules."""
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The expressions that answer once it has seen everything."""
+        return (*SEEN, WARNED) if self.evaluations(0.0) else SEEN
+
+
+def _minutes(now: float) -> Iterable[float]:
+    """Return the times of samples: every minute where a panel looks for one, else an hour apart.
+
+    That is lately, a week ago, and, where each closed day is one point, half a day off.
+    """
+    looked_for = [(now, LATELY), (now - 7 * DAY, LATELY), (now - 0.5 * DAY, 5 * MINUTE), (now - 1.5 * DAY, 5 * MINUTE)]
+    lately = (at for end, span in looked_for for at in moments(end - span, end + MINUTE, MINUTE) if at < now)
+    return sorted({*moments(now - 16 * DAY, now, COARSE_STEP), *lately})
+
+
+def _around_the_quarters(now: float) -> list[Stretch]:
+    """Return the last hour, and some minutes around the quarters of two days: where the alerts look for the usual."""
+    quarter = 6 * 3600.0
+    quarters = [(now - DAY) // quarter * quarter - number * quarter for number in range(8)]
+    return [*(Stretch(at - 4 * MINUTE, at, MINUTE) for at in quarters), Stretch(now - 3600, now, MINUTE)]
+
+
+BACKFILLED = Observer(
+    "5s",
+    (f"--query.lookback-delta={COARSE_STEP + 60:.0f}s",),
+    lambda now: (*moments(now - HISTORY, now - FINE, COARSE_STEP), *moments(now - FINE, now, STEP)),
+    lambda now: [Stretch(now - HISTORY + DAY, now - FINE, COARSE_STEP), Stretch(now - FINE, now, STEP)],
+)
+EVERY_MINUTE = Observer("1m", (), _minutes, _around_the_quarters)
+JUST_BEGUN = Observer("5s")
 
 
 class Midweek(Traffic):
@@ -50,15 +108,20 @@ class Midweek(Traffic):
     def counts(self, day: date, now: float, **filters: str) -> Counts:
         return super().counts(day + self._away, now + self._away.total_seconds(), **filters)
 
+    def delivery(self, day: date, now: float, **filters: str) -> Delivery:
+        return super().delivery(day + self._away, now + self._away.total_seconds(), **filters)
+
 
 def settings(endpoint: str, zone: ZoneInfo) -> Config:
     """Return a config with every breakdown that a row of the boards asks for."""
     senders = sorted({stream.sender for stream in STREAMS})
     routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in STREAMS[0].through._fields}
+    both = {"statistics": ["engagement", "delivery"]}
     queries: list[dict[str, object]] = [
-        {"name": "account"},
-        {"name": "by_sender", "account_name": senders},
-        {"name": "by_esp", "account_name": senders, "esp": list(PROVIDERS)},
+        {"name": "account", **both},
+        {"name": "by_sender", "account_name": senders, **both},
+        {"name": "by_esp", "account_name": senders, "esp": list(PROVIDERS), **both},
+        {"name": "by_domain", "domain": sorted({stream.domain for stream in STREAMS})},
     ]
     queries += [
         {
@@ -70,7 +133,8 @@ def settings(endpoint: str, zone: ZoneInfo) -> Config:
     ]
     queries += [{"name": f"by_{key}", key: values} for key, values in routes.items()]
     text = (
-        f"poll_interval: 5m\nwindows: [today, yesterday, 7d]\nreported_rates: true\ntargets:\n  - name: {TARGET}\n"
+        "poll_interval: 5m\nwindows: [today, yesterday, 7d]\nreported_rates: true\n"
+        f"account_interval: 1m\ndomains_interval: 1m\ntargets:\n  - name: {TARGET}\n"
         f"    endpoint: {endpoint}\n    timezone: {zone}\n    rate_limit_per_minute: 1200\n    queries: {queries}\n"
     )
     return validation.checked("the observatory's config", *loader.parse(text))
@@ -81,47 +145,57 @@ def wanted(metric: str, labels: Mapping[str, str]) -> bool:
     return not metric.endswith("_ratio") and not metric.startswith("directmail_track_window")
 
 
-def write_past(path: Path, traffic: Traffic, now: float, instance: str) -> None:
-    """Write what a Prometheus would have got in the days before."""
+def write_past(path: Path, traffic: Traffic, times: Iterable[float], instance: str) -> None:
+    """Write what a Prometheus would have got at these times."""
     polled = replace(settings("http://127.0.0.1:1", traffic.choices.zone), refresh=Refresh(recent=3 * 3600, older=DAY))
-    times = (*moments(now - HISTORY, now - FINE, COARSE_STEP), *moments(now - FINE, now, STEP))
     replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance}, wanted=wanted).write(path)
 
 
 @asynccontextmanager
-async def observatory(folder: Path) -> AsyncIterator[Prometheus]:
-    """Run all of it; enter when the live exporter has everything. The days before now have two incidents."""
+async def observatory(folder: Path, observer: Observer) -> AsyncIterator[Prometheus]:
+    """Run all of it; enter when Prometheus has seen everything. The days before now have two incidents."""
     now = time.time()
     traffic = Midweek(now)
     address = free_address()
-    past = folder / "past.om"
-    write_past(past, traffic, now, address)
-    await load(folder, past)
-    lookback = f"--query.lookback-delta={COARSE_STEP + 60:.0f}s"
-    stretches = [Stretch(now - HISTORY + DAY, now - FINE, COARSE_STEP), Stretch(now - FINE, now, STEP)]
-    await record(folder, rules.passes(folder), stretches, lookback)
+    if times := tuple(observer.samples(now)):
+        past = folder / "past.om"
+        write_past(past, traffic, times, address)
+        await load(folder, past)
+        await record(folder, rules.passes(folder), observer.evaluations(now), *observer.flags)
     scrapes = (
-        "global: {scrape_interval: 5s, evaluation_interval: 15s}\n"
+        f"global: {{scrape_interval: {observer.scrapes}, evaluation_interval: 15s}}\n"
         f"rule_files: ['{rules.RECORDING}', '{rules.ALERTS}']\n"
         f"scrape_configs: [{{job_name: {JOB}, static_configs: [{{targets: ['{address}']}}]}}]\n"
     )
     async with (
         Simulator(traffic, habits=Habits(calls_per_minute=100_000)).listen() as url,
-        prometheus(folder, scrapes, lookback) as server,
         exporter(settings(url, traffic.choices.zone), address),
+        prometheus(folder, scrapes, *observer.flags) as server,
     ):
-        async with asyncio.timeout(PATIENCE):
-            while not await server.query(READ):
-                await asyncio.sleep(0.5)
+        async with asyncio.timeout(5 * PATIENCE):
+            for each in observer.seen:
+                while not await server.query(each):
+                    await asyncio.sleep(0.5)
         yield server
 
 
 @asynccontextmanager
 async def exporter(made: Config, address: str) -> AsyncIterator[None]:
-    """Run an exporter of the simulator."""
+    """Run an exporter of the simulator; enter when it has read everything once."""
     environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
     live = App(made, Options((address,)), environment=environment)
     task, _ = await started(live)
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+        while not await _has_everything(session, f"http://{address}/metrics"):
+            await asyncio.sleep(0.5)
     yield
     live.stop()
     await task
+
+
+async def _has_everything(session: aiohttp.ClientSession, url: str) -> bool:
+    async with session.get(url) as answer:
+        samples = [line.partition(" ") for line in (await answer.text()).splitlines()]
+    names = {name.partition("{")[0] for name, _, _ in samples}
+    backlog = [float(value) for name, _, value in samples if name.startswith("directmail_exporter_backlog_cells")]
+    return len(backlog) == 2 and not any(backlog) and names.issuperset(ACCOUNT)

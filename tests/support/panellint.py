@@ -5,10 +5,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
+from typing import Any
 
 import promql_parser
 
-from tests.support.boards import Asked, Json, matchers, panels, parse, queries, selectors, variables
+from tests.support.boards import Asked, Json, matchers, nodes, panels, parse, queries, selectors, variables
 from tests.support.title_width import room, text_width
 
 Rule = Callable[[Json], Iterator[str]]
@@ -151,6 +152,25 @@ def _nothing(board: Json) -> Iterator[str]:
             yield f"{panel['title']} does not say what it means that there is nothing"
 
 
+def _divisors(board: Json) -> Iterator[str]:
+    for query in queries(board):
+        for node, _ in nodes(parse(query.expr)):
+            if isinstance(node, promql_parser.BinaryExpr) and str(node.op) == "/" and not _is_never_0(node.rhs):
+                yield f"{query.panel['title']} {query.ref} shows NaN where there is nothing to divide by"
+        if "histogram_quantile(" in query.expr and not query.expr.endswith(">= 0"):
+            yield f"{query.panel['title']} {query.ref} shows NaN where nothing happened"
+
+
+def _is_never_0(node: Any) -> bool:
+    """Return whether an expression has no value instead of 0: compared, counted, a number, or a past's mean."""
+    while isinstance(node, promql_parser.ParenExpr):
+        node = node.expr
+    if isinstance(node, promql_parser.BinaryExpr):
+        is_mean = isinstance(node.lhs, promql_parser.Call) and node.lhs.func.name == "avg_over_time"
+        return str(node.op) in (">", ">=") or is_mean
+    return isinstance(node, promql_parser.NumberLiteral) or str(node).startswith("count(")
+
+
 def _follows(board: Json) -> Iterator[str]:
     known = set(variables(board)) - {"datasource"}
     for query in queries(board):
@@ -274,6 +294,7 @@ RULES: dict[str, Rule] = {
     "titles-fit": _sizes,
     "absent-is-absent": _last,
     "nothing-is-explained": _nothing,
+    "nothing-is-divided-by-0": _divisors,
     "filters-are-followed": _follows,
     "alerts-follow-too": _alerts_follow,
     "links-keep-what-is-chosen": _links,

@@ -17,7 +17,17 @@ ALERT = {
     "about": "About",
 }
 """The labels of an alert that have a column; the others that say what it is about share one."""
-_ABOUT = ("domain", "check", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id", "state", "instance")
+_ABOUT = (
+    "domain",
+    "check",
+    "dedicated_ip",
+    "dedicated_ip_pool_id",
+    "config_set_id",
+    "state",
+    "action",
+    "threshold",
+    "instance",
+)
 
 
 def firing(variables: Sequence[str]) -> Json:

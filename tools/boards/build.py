@@ -1,17 +1,21 @@
-"""Write the dashboards as JSON: `python -m tools.boards.build`."""
+"""Write the dashboards as JSON, in Grafana's classic and in its newer form: `python -m tools.boards.build`."""
 
 import json
 from pathlib import Path
 
-from tools.boards import engagement_board, exporter_board
+from tools.boards import engagement_board, exporter_board, schema_v2
 
-FOLDER = Path(__file__).parents[2] / "grafana"
+ROOT = Path(__file__).parents[2]
+CLASSIC, RESOURCES = ROOT / "grafana", ROOT / "deploy" / "grafana"
+"""The second is not below the first, which Grafana reads with all of its folders: it would have each board twice."""
 
 
 def files() -> dict[Path, str]:
     """Return every file's text by its path."""
     boards = (engagement_board.make(), exporter_board.make())
-    return {FOLDER / f"{board['uid']}.json": json.dumps(board, indent=2) + "\n" for board in boards}
+    made = {CLASSIC / f"{board['uid']}.json": board for board in boards}
+    made |= {RESOURCES / f"{board['uid']}.json": schema_v2.resource(board) for board in boards}
+    return {path: json.dumps(made_of, indent=2) + "\n" for path, made_of in made.items()}
 
 
 if __name__ == "__main__":

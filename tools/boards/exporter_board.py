@@ -87,8 +87,9 @@ SUCCEEDED = stat(
     "Success (1h)",
     "Requests to the API that brought a usable answer / all requests, throttled ones included.",
     "percentunit",
-    [Query(f"1 - {hour(ERRORS)} / {hour(REQUESTS)}", "usable answers")],
+    [Query(f"1 - {hour(ERRORS)} / ({hour(REQUESTS)} > 0)", "usable answers")],
     ((None, RED), (0.9, YELLOW), (0.98, GREEN)),
+    nothing="no requests",
 )
 THROTTLED_HOUR = stat(
     "Throttled (1h)",
@@ -102,7 +103,7 @@ BUDGET_USED = stat(
     "Calls a minute that the plan asks for / calls a minute that the limiter allows now, of the target that is worst "
     "off. Above 90% there is nothing left for retries; above 100% the poll interval cannot be kept.",
     "percentunit",
-    [Query(f"max({PLANNED} / {ALLOWED})", "planned / allowed")],
+    [Query(f"max({PLANNED} / ({ALLOWED} > 0))", "planned / allowed")],
     ((None, GREEN), (0.7, YELLOW), (0.9, RED)),
 )
 COMBINATIONS = stat(
@@ -181,7 +182,7 @@ LATENCY = lines(
     "Quantiles of the API's response time.",
     "s",
     [
-        Query(f"histogram_quantile({part}, {rate(DURATIONS, 'le')})", name)
+        Query(f"histogram_quantile({part}, {rate(DURATIONS, 'le')}) >= 0", name)
         for part, name in ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
     ],
 )

@@ -55,9 +55,9 @@ def table(
         numbers = "|".join(refs[:-1])
         transformations += [
             {
-                "id": "organize",
+                "id": "filterFieldsByName",
                 "filter": {"id": "byRefId", "options": f"/^({numbers})$/"},
-                "options": {"excludeByName": {"Time": True}},
+                "options": {"exclude": {"names": ["Time"]}},
             },
             {"id": "timeSeriesTable", "options": {refs[-1]: {"stat": "last"}}},
         ]

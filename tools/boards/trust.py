@@ -75,7 +75,7 @@ API_RATE = lines(
     [
         Query(
             f'avg by (account_name) (directmail_track_reported_unique_open_rate{{{SENDER}, window="$window"}})'
-            f" / ({ratio('track_unique_opens', 'track_emails', SENDER, 'account_name')})",
+            f" / ({ratio('track_unique_opens', 'track_emails', SENDER, 'account_name')} > 0)",
             "{{account_name}}",
         )
     ],
