@@ -11,6 +11,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "main",
         "demo",
         "demo_past",
+        "past_account",
         "past_series",
         "simulate",
         "assets",

@@ -163,6 +163,7 @@ def past(
         settings("http://127.0.0.1:1", USUAL_POLL / POLL_SECONDS, traffic.choices.zone),
         windows=("today", "yesterday", "7d"),
         refresh=Refresh(recent=3 * HOUR, older=DAY),
+        account_interval=3 * HOUR,
     )
     turn = until - FINE
     times = chain(moments(until - days * DAY, turn, step), moments(turn, until, FINE_STEP))

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import SystemClock
+from exporter.commands.past_account import AccountSeries
 from exporter.commands.past_series import CombinationSeries, OwnSeries, Shelf, Wanted
 from exporter.config.model import Config, Target
 from exporter.directmail.client import ATTEMPTS, Observer
@@ -28,7 +29,7 @@ from exporter.directmail.errors import (
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.statistics.statistic import Totals
-from exporter.metrics import tables
+from exporter.metrics import account, tables
 from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
 from exporter.metrics.telemetry import Telemetry
@@ -84,7 +85,7 @@ def replay(
     store, registry = store or Store(), CollectorRegistry()
     telemetry = Telemetry(registry, store.decreases)
     own = OwnSeries(registry, labels, wanted)
-    history = History([*tables.families(), *own.families, UP])
+    history = History([*tables.families(), *account.FAMILIES, *own.families, UP])
     shelf = Shelf(history, labels, wanted)
     targets = []
     for target in settings.targets:
@@ -95,7 +96,7 @@ def replay(
             for statistic in target.statistics
             for plan in [_chosen_plan(settings, target, statistic, chosen)]
         ]
-        past = _PastTarget(scenes, shelf)
+        past = _PastTarget(scenes, _accounts(settings, target, traffic[target.name], shelf), shelf)
         telemetry.add(target.name, past)
         targets.append((past, telemetry.observer(target.name)))
     up = shelf.series(UP.name, {})
@@ -152,8 +153,10 @@ class _PastTarget:
 
     credentials_expire_at = None
 
-    def __init__(self, scenes: Sequence["_Scene"], shelf: Shelf) -> None:
+    def __init__(self, scenes: Sequence["_Scene"], accounts: Sequence[AccountSeries], shelf: Shelf) -> None:
+        """`accounts` is the target's own, or nothing where the account is not read."""
         self._scenes = scenes
+        self._accounts = accounts
         self.polls = {scene.plan.action: scene for scene in scenes}
         self.limiters = {
             action: Limiter(scene.plan.target.rate_limit_per_minute, SystemClock())
@@ -179,6 +182,8 @@ class _PastTarget:
             windows = self._windows = Windows(self._plan.windows, today, target.timezone)
         for scene in self._scenes:
             scene.play(now, windows, called)
+        for each in self._accounts:
+            each.add(now)
         bounds = windows.bounds(held=any(scene.is_held for scene in self._scenes))
         for window, index, series in self._bounds:
             series.add(now, bounds[window][index])
@@ -244,6 +249,11 @@ class _Scene:
                 self._store.succeeded(combination.key, now)
             oldest = max(oldest, age)
         return oldest > 0
+
+
+def _accounts(settings: Config, target: Target, traffic: Traffic, shelf: Shelf) -> list[AccountSeries]:
+    interval = settings.account_interval
+    return [] if interval is None else [AccountSeries(target, traffic, interval, shelf)]
 
 
 def _chosen_plan(settings: Config, target: Target, statistic: str, chosen: Callable[[Combination], bool]) -> TargetPlan:

@@ -388,7 +388,7 @@ async def test_a_graph_over_the_seam_has_no_gap_and_last_week_answers(
         settings = load(config)
         settings = replace(settings, targets=(replace(settings.targets[0], timezone=zone),))
         labels = {"job": "directmail", "instance": address}
-        work = Backfill(settings, SystemClock(), days=9, labels=labels, environment=KEYS)
+        work = Backfill(settings, SystemClock(), labels=labels, environment=KEYS)
         await work.run(output, asyncio.Event())
         await stack.load(tmp_path, output)
         live = App(settings, Options((address,)), environment=KEYS)
@@ -399,17 +399,23 @@ async def test_a_graph_over_the_seam_has_no_gap_and_last_week_answers(
             now = SystemClock().time()
             graph = await server.query_range(selected, now - 2 * DAY, now, 60)
             last_week = await server.query(f"{selected} offset 1w", now)
+            noon = traffic.day_start(traffic.today(now)) - 12 * 3600
+            days = await server.query_range(selected, noon - 28 * DAY, noon, DAY)
         live.stop()
         await running
     day = traffic.today(now)
-    assert len(graph) == 2, "past and present are the same series"
+    for series in days:
+        sender = series["metric"]["account_name"]
+        mails = [traffic.counts(day - timedelta(days=age), now, sender=sender).emails for age in range(30, 1, -1)]
+        assert [float(value) for _, value in series["values"]] == mails, "the month has a number for each day"
+    assert len(days) == len(graph) == 2, "past and present are the same series"
     for series in graph:
         times = [float(at) for at, _ in series["values"]]
         assert {round(later - earlier) for earlier, later in pairwise(times)} == {60}
         assert times[-1] - times[0] == pytest.approx(2 * DAY, abs=1)
-    mails = {each["metric"]["account_name"]: float(each["value"][1]) for each in last_week}
+    shown = {each["metric"]["account_name"]: float(each["value"][1]) for each in last_week}
     then = day - timedelta(days=8)
-    assert mails == {sender: traffic.counts(then, now, sender=sender).emails for sender in SENDERS[:2]}
+    assert shown == {sender: traffic.counts(then, now, sender=sender).emails for sender in SENDERS[:2]}
 
 
 class TestDiscovery:

@@ -152,10 +152,17 @@ def test_wrong_flags_are_status_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    [["--config.file", EXAMPLE, "--web.listen-address"], ["demo", "--listen"], ["simulate", "--listen"]],
+    ("command", "advice"),
+    [
+        (["--config.file", EXAMPLE, "--web.listen-address"], ""),
+        (
+            ["demo", "--listen"],
+            '; --listen 127.0.0.1:0 takes a free port, as in: make demo ARGS="--listen 127.0.0.1:0"',
+        ),
+        (["simulate", "--listen"], ""),
+    ],
 )
-def test_a_port_in_use_is_one_line_and_status_1(command: list[str]) -> None:
+def test_a_port_in_use_is_one_line_and_status_1(command: list[str], advice: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -168,7 +175,7 @@ def test_a_port_in_use_is_one_line_and_status_1(command: list[str]) -> None:
             cwd=ROOT,
         )
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith(f"cannot listen on {address}: address already in use")
+    assert ended.stderr.splitlines()[-1] == f"cannot listen on {address}: address already in use{advice}"
     assert "Traceback" not in ended.stderr
 
 

@@ -108,6 +108,29 @@ def test_an_incident_of_the_traffic_is_in_the_past_too() -> None:
     assert counted[START + 15 * HOUR] > counted[START + 12 * HOUR]
 
 
+def test_the_account_is_in_the_past_too_with_its_incidents() -> None:
+    lost = Incident("cname_lost", START + 6 * HOUR, START + 12 * HOUR, domain="mail.example.com")
+    traffic = Traffic(incidents=[lost])
+    history = replay(
+        replace(SETTINGS, account_interval=HOUR),
+        {"demo": traffic},
+        moments(START, START + 24 * HOUR, HOUR),
+        labels=SCRAPED,
+        chosen=of_notify,
+    )
+    cname = 'directmail_domain_verified{check="cname",domain="mail.example.com",'
+    mails = f'directmail_sender_emails{{account_name="{NOTIFY}",'
+    lines = [line for line in "".join(history.lines()).splitlines() if line.startswith((cname, mails))]
+    shown = {
+        name: [float(line.split()[-2]) for line in lines if line.startswith(name) and 'window="month"' not in line]
+        for name in (cname, mails)
+    }
+    assert shown[cname] == [1.0] * 6 + [0.0] * 6 + [1.0] * 12
+    day = traffic.today(START)
+    requested = [traffic.delivery(day, START + hour * HOUR, sender=NOTIFY).requested for hour in range(24)]
+    assert shown[mails] == requested
+
+
 def test_only_what_is_wanted_is_written() -> None:
     times = moments(START, START + 2 * HOUR, HOUR)
     history = replay(
