@@ -19,7 +19,7 @@ from exporter.config.checking import Problem
 from exporter.config.model import Config
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.transport import open_session
-from exporter.metrics import account, tables
+from exporter.metrics import account, tables, target_metrics
 from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
@@ -69,7 +69,8 @@ class App:
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
         self._store = Store()
-        self._exposition = Exposition((*tables.families(), *account.FAMILIES), registry)
+        families = (*tables.families(), *account.FAMILIES, *target_metrics.FAMILIES)
+        self._exposition = Exposition(families, registry)
         facts = AccountFacts()
         self._accounts = Accounts(facts, AccountPublisher(facts, self._exposition, self._clock))
         self._publisher = Publisher(self._store, self._exposition, self._clock)
@@ -91,6 +92,7 @@ class App:
             self._state,
             self._catalogue,
             shard,
+            exposition=self._exposition,
             of_process=not options.disable_exporter_metrics,
         )
         self._web = WebServer(options, self._clock)
@@ -152,7 +154,12 @@ class App:
                 asyncio.TaskGroup() as tasks,
             ):
                 self._polling.open(session, tasks)
-                works = (self._publisher.run(), self._accounts.publisher.run(), self._web.run())
+                works = (
+                    self._publisher.run(),
+                    self._accounts.publisher.run(),
+                    self._telemetry.run(self._clock),
+                    self._web.run(),
+                )
                 own = [tasks.create_task(work) for work in works]
                 if self._state is not None:
                     own.append(tasks.create_task(self._state.run()))
