@@ -138,7 +138,7 @@ def _durations(look: Look) -> Samples:
         yield "_sum", (action,), calls.seconds
 
 
-ROWS: tuple[TargetRow, ...] = (
+CALL_ROWS: tuple[TargetRow, ...] = (
     _of_actions(
         "directmail_exporter_api_requests_total",
         "HTTP requests to the API, pages and retries included.",
@@ -158,6 +158,10 @@ ROWS: tuple[TargetRow, ...] = (
         _durations,
         "histogram",
     ),
+)
+"""What changes with a call only."""
+ROWS: tuple[TargetRow, ...] = (
+    *CALL_ROWS,
     TargetRow(
         "directmail_up",
         "Whether any combination of the target was read within its interval, 1 or 0.",
@@ -240,6 +244,7 @@ class _Shown:
 
     state: TargetState
     calls: dict[str, Calls] = field(default_factory=dict)
+    has_new_calls: bool = True
     values: list[Samples] = field(default_factory=lambda: [()] * len(ROWS))
     """What the lines say, by row."""
     lines: list[bytes] = field(default_factory=lambda: [b""] * len(ROWS))
@@ -269,6 +274,7 @@ class TargetMetrics(Collector):
         shown.state = state
         for action in state.limiters:
             shown.calls.setdefault(action, Calls())
+        shown.has_new_calls = True
 
     def remove(self, target: str) -> None:
         """Forget a target."""
@@ -278,16 +284,19 @@ class TargetMetrics(Collector):
         """Count a request; that of a target that is not there is left out, as when a reload cancelled the call."""
         if (shown := self._targets.get(target)) is not None:
             shown.calls.setdefault(action, Calls()).observe(seconds, reason)
+            shown.has_new_calls = True
 
     def block(self, target: str) -> Block:
         """Return the target's lines; those whose values are as before are the same objects."""
         shown = self._targets[target]
         look = self._look(target)
-        for place, row in enumerate(ROWS):
+        for place in range(0 if shown.has_new_calls else len(CALL_ROWS), len(ROWS)):
+            row = ROWS[place]
             values = tuple(row.samples(look))
             if values != shown.values[place]:
                 shown.values[place] = values
                 shown.lines[place] = "".join(_lines(row, target, values, shown.labels)).encode()
+        shown.has_new_calls = False
         return tuple(shown.lines)
 
     def describe(self) -> Iterator[Metric]:
