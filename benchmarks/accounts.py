@@ -18,7 +18,7 @@ import aiohttp
 from benchmarks.calls import KEYS, api
 from benchmarks.load import ACCEPT
 from benchmarks.measure import Figure
-from exporter.clock import SystemClock
+from exporter.clock import Clock, SystemClock
 from exporter.config import loader
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan import calendar, cardinality, target_plan
@@ -36,8 +36,8 @@ async def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         async with api() as url:
             path = Path(folder) / "config.yaml"
-            path.write_text(_text(url, Path(folder) / "state.db"))
-            series = await _fill(path)
+            path.write_text(text(url, Path(folder) / "state.db"))
+            series = await fill(path, SystemClock())
             async with _started(path) as (pid, base):
                 await asyncio.sleep(SETTLED)
                 alone = await _cores(pid, asyncio.sleep(SECONDS))
@@ -81,7 +81,8 @@ async def figures() -> Iterator[Figure]:
     )
 
 
-def _text(url: str, state: Path) -> str:
+def text(url: str, state: Path) -> str:
+    """Return a config with that state file."""
     senders = ", ".join(f"sender-{number}@mail.example.com" for number in range(COMBINATIONS))
     targets = "".join(
         f"  - name: account_{number}\n    endpoint: {url}\n    rate_limit_per_minute: {CALLS_PER_MINUTE}\n"
@@ -91,12 +92,12 @@ def _text(url: str, state: Path) -> str:
     return f"state_file: {state}\nmax_series: 10000000\nstale_after: 1d\ntargets:\n{targets}"
 
 
-async def _fill(path: Path) -> int:
+async def fill(path: Path, clock: Clock) -> int:
     """Write a state file that knows every day of every combination; return how many series that is."""
     settings, problems = loader.read(path)
     assert settings is not None, problems
     assert settings.state_file is not None
-    clock, store = SystemClock(), Store()
+    store = Store()
     read_at = clock.time() - HOURS_AGO * 3600
     for target in settings.targets:
         today = calendar.today(clock.time(), target.timezone)

@@ -5,6 +5,7 @@ server and ends the process.
 """
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan.validation import checked, load
 from exporter.polling import Accounts, Polling
-from exporter.process import signals, systemd
+from exporter.process import garbage, signals, systemd
 from exporter.reload import Reloader
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue
@@ -146,7 +147,7 @@ class App:
         )
         reloader = self._reloader
         loop = asyncio.get_running_loop()
-        with signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
+        with garbage.kept_short(), signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
             async with (
                 self._kept(),
                 open_session() as session,
@@ -158,6 +159,7 @@ class App:
                     self._publisher.run(),
                     self._accounts.publisher.run(),
                     self._telemetry.run(self._clock),
+                    garbage.run(self._clock),
                     self._web.run(),
                 )
                 own = [tasks.create_task(work) for work in works]
@@ -202,6 +204,7 @@ class App:
         if settings.state_file != self._config.state_file:
             self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
         self._config = settings
+        gc.freeze()
 
     def _loaded(self) -> None:
         self._loaded_at = self._clock.time()
