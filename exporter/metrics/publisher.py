@@ -1,7 +1,8 @@
 """Keeps the exposition in step with the store and the calendar.
 
-A read replaces one block. At midnight in a target's zone the new blocks are built aside, a few at a time, and swapped in together, so that no scrape sees half of it. From then on each combination's closed windows slide with
-its own read of the day that ended, and the bounds with the last of them.
+A read replaces one block. At midnight in a target's zone the new blocks are built aside, a few at a time, and swapped
+in together, so that no scrape sees half of it. From then on each combination's closed windows slide with its own read
+of the day that ended, and the bounds with the last of them.
 """
 
 import asyncio
