@@ -41,7 +41,7 @@ from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.transport import open_session
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.tables import FAMILIES
+from exporter.metrics.tables import families
 from exporter.plan import calendar, target_plan
 from exporter.store.memory import Cell, Store
 
@@ -136,12 +136,12 @@ async def polled(url: str) -> None:
     assert settings is not None
     each = target_plan.make(settings, settings.targets[0], "engagement")
     clock, store = SystemClock(), Store()
-    publisher = Publisher(store, Exposition(FAMILIES, CollectorRegistry()), clock)
+    publisher = Publisher(store, Exposition(families(), CollectorRegistry()), clock)
     await publisher.show([each])
     async with open_session() as session:
         limiters = Limiters(10_000_000, clock)
         client = Client(session, url, Keys(), limiters, clock, timeout=10, page_size=100, observe=lambda *seen: None)
-        today, check = calendar.today(clock.time(), each.target.timezone), Crosscheck()
+        today, check = calendar.today(clock.time(), each.target.timezone), Crosscheck(ENGAGEMENT)
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
             answer = await client.read(ENGAGEMENT, combination.filters, DAY)
             check.look(combination.filters, DAY, answer.rows)

@@ -5,6 +5,7 @@ server and ends the process.
 """
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -19,14 +20,14 @@ from exporter.config.checking import Problem
 from exporter.config.model import Config
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.transport import open_session
-from exporter.metrics import account, tables
+from exporter.metrics import account, tables, target_metrics
 from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan.validation import checked, load
 from exporter.polling import Accounts, Polling
-from exporter.process import signals, systemd
+from exporter.process import garbage, signals, systemd
 from exporter.reload import Reloader
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue
@@ -69,7 +70,8 @@ class App:
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
         self._store = Store()
-        self._exposition = Exposition((*tables.families(), *account.FAMILIES), registry)
+        families = (*tables.families(), *account.FAMILIES, *target_metrics.FAMILIES)
+        self._exposition = Exposition(families, registry)
         facts = AccountFacts()
         self._accounts = Accounts(facts, AccountPublisher(facts, self._exposition, self._clock))
         self._publisher = Publisher(self._store, self._exposition, self._clock)
@@ -91,6 +93,7 @@ class App:
             self._state,
             self._catalogue,
             shard,
+            exposition=self._exposition,
             of_process=not options.disable_exporter_metrics,
         )
         self._web = WebServer(options, self._clock)
@@ -144,7 +147,7 @@ class App:
         )
         reloader = self._reloader
         loop = asyncio.get_running_loop()
-        with signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
+        with garbage.kept_short(), signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
             async with (
                 self._kept(),
                 open_session() as session,
@@ -152,7 +155,13 @@ class App:
                 asyncio.TaskGroup() as tasks,
             ):
                 self._polling.open(session, tasks)
-                works = (self._publisher.run(), self._accounts.publisher.run(), self._web.run())
+                works = (
+                    self._publisher.run(),
+                    self._accounts.publisher.run(),
+                    self._telemetry.run(self._clock),
+                    garbage.run(self._clock),
+                    self._web.run(),
+                )
                 own = [tasks.create_task(work) for work in works]
                 if self._state is not None:
                     own.append(tasks.create_task(self._state.run()))
@@ -195,6 +204,7 @@ class App:
         if settings.state_file != self._config.state_file:
             self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
         self._config = settings
+        gc.freeze()
 
     def _loaded(self) -> None:
         self._loaded_at = self._clock.time()

@@ -17,6 +17,7 @@ from exporter.collector.discovery import Discovery
 from exporter.collector.loop import Collector
 from exporter.collector.outages import Outages
 from exporter.collector.target_client import connect
+from exporter.collector.turns import Turns
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
@@ -35,6 +36,8 @@ from exporter.store.memory import Store
 
 GRACE = 3.0
 """Seconds that calls in flight get when the process is told to end; everything is over within 5."""
+CONNECTED = 10
+"""Targets that are connected before other work has its turn: about a millisecond."""
 
 
 class Accounts(NamedTuple):
@@ -69,6 +72,7 @@ class Polling:
         self._polled: dict[str, PolledTarget] = {}
         self._shown: set[tuple[str, str]] = set()
         """Targets and statistics that the exposition shows."""
+        self._turns = Turns()
         self._following = asyncio.Lock()
         self._is_followed = False
         self._is_draining = False
@@ -102,11 +106,12 @@ class Polling:
             # What a config may make fail comes before the first change.
             plans = await self._plans(settings)
             kept = self._kept(settings)
-            connected = {
-                name: self._connect(target, phase=(index * GOLDEN) % 1)
-                for index, (name, target) in enumerate(targets.items())
-                if name not in kept
-            }
+            connected = {}
+            for index, (name, target) in enumerate(targets.items()):
+                if name not in kept:
+                    connected[name] = self._connect(target, phase=(index * GOLDEN) % 1)
+                if index % CONNECTED == 0:
+                    await asyncio.sleep(0)
             self._settings = settings
             gone = self._polled.keys() - targets.keys()
             await self._end(polled for name, polled in self._polled.items() if name not in kept)
@@ -117,6 +122,7 @@ class Polling:
                     self._log.warning(
                         "target now points at another account; discarding its stored data", target=target.name
                     )
+                    await asyncio.sleep(0)
             places = {(each.target.name, each.statistic) for each in plans}
             await self._publisher.show(plans, self._shown - places)
             self._shown = places
@@ -133,6 +139,7 @@ class Polling:
                 self._telemetry.add(target.name, polled)
                 polled.account.follow(settings.account_interval, settings.domains_interval)
                 polled.discovery.follow(polled.lists(settings.discovery_interval))
+                await asyncio.sleep(0)
             self._is_followed = True
 
     def _kept(self, settings: Config) -> set[str]:
@@ -299,6 +306,7 @@ class Polling:
             polled.outages,
             changed=self._publisher.refresh,
             replan=replan,
+            turns=self._turns,
         )
         return Poll(collector, self._tasks.create_task(collector.run()))
 

@@ -18,13 +18,16 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import families
 from exporter.metrics.telemetry import Telemetry
+from exporter.plan.pacing import OLDEST_AGE
+from exporter.plan.schedule import STEP
 from exporter.polling import Accounts, Polling
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue
-from exporter.store.memory import Store
+from exporter.store.memory import Key, Record, Store
 from tests.support.clock import ScriptedClock, settle
 from tests.support.engagement import COUNTS
 from tests.support.programs import KEYS
+from tests.support.tasks import most_in_a_turn
 
 
 class Line:
@@ -61,8 +64,8 @@ class Line:
 class Office:
     """The targets of one process, on a Line, by a script."""
 
-    def __init__(self) -> None:
-        self.clock, self.line, self.store = ScriptedClock(), Line(), Store()
+    def __init__(self, store: Store | None = None) -> None:
+        self.clock, self.line, self.store = ScriptedClock(), Line(), store or Store()
         registry = CollectorRegistry()
         catalogue, exposition, facts = Catalogue(), Exposition((*families(), *FAMILIES), registry), AccountFacts()
         publisher = Publisher(self.store, exposition, self.clock)
@@ -145,3 +148,42 @@ async def test_nothing_is_started_by_a_reload_that_the_end_overtakes() -> None:
         await office.end()
         await reloading
         assert list(polling.targets) == ["shop"]
+
+
+class Watched(Store):
+    """A store that counts what is looked up in it."""
+
+    looked_up = 0
+
+    def get(self, key: Key) -> Record:
+        self.looked_up += 1
+        return super().get(key)
+
+
+class TestManyTargets:
+    """300 of them, which start at the same moment; what one does at once takes well under 20 ms."""
+
+    NAMES = tuple(f"shop-{number}" for number in range(300))
+    CELLS = 2 * STEP
+    """What is looked up for: a slice of one collector, and what the publisher and the others do in the same turn."""
+
+    async def test_a_start_and_a_reload_work_in_slices(self) -> None:
+        office = Office(Watched())
+        assert isinstance(office.store, Watched)
+        async with office.open() as polling:
+            for region in ("us-east-1", "eu-central-1"):
+                office.store.looked_up = 0
+
+                async def follow(region: str = region) -> None:
+                    await polling.follow(of_region(region, *self.NAMES))
+                    while office.store.looked_up < 300 * OLDEST_AGE:
+                        await asyncio.sleep(0)
+
+                assert await most_in_a_turn(follow(), lambda: office.store.looked_up) < self.CELLS
+            office.line.answer(SMALL)
+
+    async def test_a_few_targets_are_begun_in_a_turn(self) -> None:
+        office = Office()
+        async with office.open() as polling:
+            config = of_region("us-east-1", *self.NAMES)
+            assert await most_in_a_turn(polling.follow(config), lambda: len(polling.targets)) == 1

@@ -18,6 +18,7 @@ from exporter.collector.doubts import Doubts
 from exporter.collector.filter_support import FilterSupport
 from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
+from exporter.collector.turns import Turns
 from exporter.config.durations import format_duration
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.crosscheck import Crosscheck
@@ -28,7 +29,7 @@ from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
 from exporter.plan.combinations import Combination, named
 from exporter.plan.pacing import OLDEST_AGE
-from exporter.plan.schedule import STEP, Schedule, Slot
+from exporter.plan.schedule import Schedule, Slot
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Store
 
@@ -41,6 +42,8 @@ PAGES_WEIGHT = 0.05
 """How much one read moves the mean number of pages."""
 PAGES_DRIFT = 0.1
 """The plan follows when the mean has moved by this part."""
+MARKED = 10
+"""Combinations that are shown anew before other work has its turn: about two milliseconds."""
 
 
 class Collector:
@@ -56,9 +59,13 @@ class Collector:
         *,
         changed: Callable[[Combination], None],
         replan: Callable[[float], TargetPlan],
+        turns: Turns | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """`changed` is told of every combination whose record changed; `replan` makes a plan for a mean of pages."""
+        """`changed` is told of every combination whose record changed; `replan` makes a plan for a mean of pages.
+
+        `turns` are shared with the other collectors of the process.
+        """
         self._client = client
         self._statistic = STATISTICS[plan.statistic]
         self._action = plan.action
@@ -67,6 +74,7 @@ class Collector:
         self._clock = clock
         self._changed = changed
         self._replan = replan
+        self._turns = turns or Turns()
         self._random = rng or random.Random()
         self._log = structlog.get_logger().bind(target=plan.target.name, statistic=plan.statistic)
         self._schedule = Schedule(plan, self._read_at, clock.time())
@@ -126,7 +134,7 @@ class Collector:
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
         self._come_back = []
-        await _in_steps(schedule.fill(now))
+        await self._turns.work(schedule.fill(now))
         schedule.take_over(self._asking, self._come_back)
         self._schedule, self._come_back = schedule, None
         self._support.follow(plan)
@@ -151,7 +159,7 @@ class Collector:
 
     async def run(self) -> None:
         """Poll until stopped or cancelled."""
-        await _in_steps(self._schedule.fill(self._clock.time()))
+        await self._turns.work(self._schedule.fill(self._clock.time()))
         await self._progress.look(self.plan, self._schedule.today, self._clock.time())
         async with asyncio.TaskGroup() as reads:
             while not self._stopping:
@@ -190,12 +198,16 @@ class Collector:
         if outage is self._outage:
             return
         self._outage = outage
-        for number, combination in enumerate(self.plan.combinations if outage else (), 1):
-            if outage and self._support.is_supported(combination):
+        if outage is not None:
+            await self._turns.work(self._marking(outage))
+
+    def _marking(self, outage: DirectMailError) -> Iterator[None]:
+        for number, combination in enumerate(self.plan.combinations, 1):
+            if self._support.is_supported(combination):
                 self._store.failed(combination.key, outage, self._clock.time())
                 self._changed(combination)
-            if number % STEP == 0:
-                await asyncio.sleep(0)
+            if number % MARKED == 0:
+                yield
 
     async def _roll(self, now: float) -> None:
         """Follow the calendar; a new day makes an old one be forgotten."""
@@ -203,10 +215,11 @@ class Collector:
         if now < self._rolled_at - BACKWARDS:
             self._store.set_back(self.plan.target.name, now)
         self._rolled_at = now
-        await _in_steps(self._schedule.roll(now))
+        await self._turns.work(self._schedule.roll(now))
         if self._schedule.today != before:
             polled = {combination.key for combination in self.plan.combinations}
-            self._store.prune(self.plan.target.name, self.plan.statistic, self._schedule.today, polled)
+            target, statistic = self.plan.target.name, self.plan.statistic
+            await self._turns.work(self._store.pruning(target, statistic, self._schedule.today, polled))
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
             self._failures = {slot: count for slot, count in self._failures.items() if slot.day >= oldest}
             self._doubts.forget(oldest)
@@ -324,9 +337,3 @@ class Collector:
         self._pages += PAGES_WEIGHT * (pages - self._pages)
         if abs(self._pages - self.plan.pages_per_cell) > PAGES_DRIFT * self.plan.pages_per_cell:
             self._schedule.plan = self._replan(self._pages)
-
-
-async def _in_steps(work: Iterator[None]) -> None:
-    """Do the work and let others have their turn between its steps."""
-    for _ in work:
-        await asyncio.sleep(0)

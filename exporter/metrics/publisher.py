@@ -1,26 +1,25 @@
 """Keeps the exposition in step with the store and the calendar.
 
-A read replaces one block. At midnight in a target's zone the new blocks are built aside, a few milliseconds at a time,
-and swapped in together, so that no scrape sees half of it. From then on each combination's closed windows slide with
-its own read of the day that ended, and the bounds with the last of them.
+A read replaces one block. At midnight in a target's zone the new blocks are built aside, a few at a time, and swapped
+in together, so that no scrape sees half of it. From then on each combination's closed windows slide with its own read
+of the day that ended, and the bounds with the last of them.
 """
 
 import asyncio
 import math
 from collections.abc import Hashable, Iterable
-from time import perf_counter
 
 from exporter.clock import Clock
 from exporter.metrics import tables
 from exporter.metrics.exposition import Block, Exposition
-from exporter.metrics.windows import Windows
+from exporter.metrics.windows import Windows, windows_on
 from exporter.plan.calendar import today
 from exporter.plan.combinations import Combination, Key
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Record, Store
 
-SLICE = 0.002
-"""Seconds of rendering between two breaths of the event loop."""
+STEP = 10
+"""Combinations that are rendered before other work has its turn: about two milliseconds."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the calendar and at what has gone stale."""
 SHORTEST_NAP = 0.001
@@ -63,12 +62,16 @@ class Publisher:
         """The windows of each target whose bounds are shown, and whether those of the day before are."""
         self._ahead = clock.time() - clock.monotonic()
         """Seconds that the wall clock was ahead of the monotonic one."""
+        self._rendered = 0
+        """Combinations since other work last had its turn: many small views are one large one."""
 
     async def show(self, plans: Iterable[TargetPlan], gone: Iterable[_Place] = ()) -> None:
         """Show statistics of targets by these plans, and those that are gone no more, in one step."""
-        views = [self._begin(plan) for plan in plans]
-        for view in views:
-            await self._put_all(view, view.plan.combinations)
+        gone = tuple(gone)
+        views = []
+        for plan in plans:
+            views.append(self._begin(plan))
+            await self._put_all(views[-1], plan.combinations)
         for view in views:
             if view.pending is not None and self._is_shown(view):
                 self._exposition.swap(view.place, tables.families_of(view.plan.statistic), view.pending)
@@ -76,7 +79,7 @@ class Publisher:
         for place in gone:
             self._views.pop(place, None)
             self._exposition.drop(place)
-        for target in self._bounds.keys() | {view.place[0] for view in views}:
+        for target in {view.place[0] for view in views} | {target for target, _ in gone}:
             self._put_bounds(target)
 
     def replan(self, plan: TargetPlan) -> None:
@@ -119,20 +122,20 @@ class Publisher:
     def _begin(self, plan: TargetPlan) -> _View:
         """Return a new view, which takes in everything that is read from now on."""
         zone = plan.target.timezone
-        windows = Windows(plan.windows, today(self._clock.time(), zone), zone)
+        windows = windows_on(plan.windows, today(self._clock.time(), zone), zone)
         view = _View(plan, windows)
         self._views[view.place] = view
         return view
 
     async def _put_all(self, view: _View, combinations: Iterable[Combination]) -> None:
-        started = perf_counter()
         for combination in combinations:
             if not self._is_shown(view):
                 return
             self._put(view, combination)
-            if perf_counter() - started > SLICE:
+            self._rendered += 1
+            if self._rendered >= STEP:
+                self._rendered = 0
                 await asyncio.sleep(0)
-                started = perf_counter()
 
     def _is_shown(self, view: _View) -> bool:
         """Whether the view is still the one that is shown: another task may have had its turn."""

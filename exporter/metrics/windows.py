@@ -6,6 +6,7 @@ showed until the day that ended was read again, but not for ever. `today` is the
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,10 +34,12 @@ class Windows:
         self.began_at = day_start(day, zone)
         """When the day began, seconds since the epoch."""
         self.ends_at = day_end(day, zone)
-        self._windows = windows
-        self._zone = zone
         self._sliding = _Days(windows, day, day, zone)
         self._held = _Days(windows, day, day - _DAY, zone)
+        self._bounds = [
+            {window: window_bounds(window, day if window == TODAY else closed_on, zone) for window in windows}
+            for closed_on in (day, day - _DAY)
+        ]
 
     def of(self, record: Record, *, may_hold: bool) -> Shown:
         """Return what a record can show, closed windows of the day before only with `may_hold`."""
@@ -49,13 +52,15 @@ class Windows:
             shown = {window: each for window, each in shown.items() if window != TODAY}
         return Shown(shown, is_held=days is self._held and any(window != TODAY for window in shown))
 
-    def bounds(self, *, held: bool) -> dict[str, tuple[float, float]]:
+    def bounds(self, *, held: bool) -> Mapping[str, tuple[float, float]]:
         """Return start and exclusive end of each window, where `held` of the closed ones that still are."""
-        closed_on = self.day - _DAY if held else self.day
-        return {
-            window: window_bounds(window, self.day if window == TODAY else closed_on, self._zone)
-            for window in self._windows
-        }
+        return self._bounds[held]
+
+
+@lru_cache(maxsize=64)
+def windows_on(windows: tuple[str, ...], day: date, zone: ZoneInfo) -> Windows:
+    """Return the windows of all targets of a zone on one day: they are the same."""
+    return Windows(windows, day, zone)
 
 
 class _Days:

@@ -34,6 +34,8 @@ LOOK_EVERY = 15.0
 """Seconds between two looks at whether the file is still in its place."""
 SLICE = 10
 """Combinations that are shown anew before other work has its turn: about a millisecond."""
+RESTORED = 500
+"""Combinations that are taken in before other work has its turn: about two milliseconds."""
 DAY = 86_400.0
 
 _Result = TypeVar("_Result")
@@ -82,12 +84,12 @@ class StateFile:
         self._store.waits_for_disk = True
         try:
             try:
-                self._restore(await self._in_thread(self._read))
+                await self._restore(await self._in_thread(self._read))
             except Damaged as error:
                 await self._replace(error)
             except NoAccess as error:
                 self._cannot_write(error)
-                self._restore(await self._in_thread(self._read_only))
+                await self._restore(await self._in_thread(self._read_only))
             await self.save()
         except BaseException:
             await self._end()
@@ -147,7 +149,10 @@ class StateFile:
             self._rewrites |= await self._in_thread(self._follow_path)
         if self._rewrites:
             await self._write_everything()
-        while batch := self._unwritten.take():
+        for _ in range(self._unwritten.batches()):  # what changes meanwhile is for the next time
+            batch = self._unwritten.take()
+            if not batch:
+                return
             try:
                 await self._in_thread(partial(self._put, batch))
             except BaseException:
@@ -167,11 +172,12 @@ class StateFile:
 
     async def _show(self, batches: list[Batch]) -> None:
         """Let the counters that are on disk now be shown."""
-        grown = [key for batch in batches for key in self._unwritten.written(batch)]
-        for number, key in enumerate(grown, 1):
-            self._written(key)
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
+        for batch in batches:
+            for number, key in enumerate(self._unwritten.written(batch), 1):
+                self._written(key)
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
     async def _replace(self, damage: Damaged) -> None:
         """Set a damaged file aside, so that a new one is written. Where that fails only memory is left."""
@@ -203,11 +209,13 @@ class StateFile:
                 "state file cannot be written; continuing in memory, counters wait until it can", error=str(error)
             )
 
-    def _restore(self, contents: Contents) -> None:
+    async def _restore(self, contents: Contents) -> None:
         """Take in what the file says, but not what is too old to be of use to any target, in the config or not."""
         store, oldest_time = self._store, self._clock.time() - (KEEP_DAYS + 2) * DAY
         oldest = datetime.fromtimestamp(max(oldest_time, 0.0), UTC).date()
-        for key, record in contents.records.items():
+        for number, (key, record) in enumerate(contents.records.items(), 1):
+            if number % RESTORED == 0:
+                await asyncio.sleep(0)
             outdated = [day for day in record.cells if day < oldest]
             for day in outdated:
                 del record.cells[day]

@@ -52,6 +52,10 @@ class Unwritten:
         self.decreases: Mapping[str, int] = {}
         """Counts that went down, as they were last written."""
 
+    def batches(self) -> int:
+        """Return how many batches have all that is to be written now."""
+        return 1 + len(self._store.changed) // BATCH
+
     def take(self) -> Batch:
         """Return the next batch; it is empty when everything is written.
 

@@ -171,13 +171,19 @@ class TestWork:
         before = exposition._packed[1]
         exposition.replace("shop", 3 * GROUP, block({"a": "changed"}, 1))
         await exposition.scrape(gzip=True)
-        made = [
-            number
-            for old, new in zip(before, exposition._packed[1], strict=True)
-            for number, (one, other) in enumerate(zip(old, new, strict=True))
-            if one is not other
-        ]
-        assert made == [3, 3]
+        (old,), (new,) = before.values(), exposition._packed[1].values()
+        groups = [number for number, (one, other) in enumerate(zip(old, new, strict=True)) if one is not other]
+        assert groups == [3]
+        assert all(one is not other for one, other in zip(old[3].pieces, new[3].pieces, strict=True))
+
+    async def test_a_change_deflates_only_its_own_family(self) -> None:
+        exposition = filled([({"a": str(number)}, number) for number in range(3)])
+        await exposition.scrape(gzip=True)
+        (((before,),),) = [exposition._packed[1].values()]
+        exposition.replace("shop", 1, (block({"a": "1"}, 1)[0], b"seen_total 7\n"))
+        await exposition.scrape(gzip=True)
+        (((after,),),) = [exposition._packed[1].values()]
+        assert [one is other for one, other in zip(before.pieces, after.pieces, strict=True)] == [True, False]
 
     async def test_the_same_block_again_is_no_change(self) -> None:
         exposition = filled([({"a": "1"}, 1)])

@@ -18,9 +18,9 @@ from exporter.metrics.tables import HEALTH, families
 from exporter.plan import target_plan
 from exporter.plan.calendar import day_end, day_start
 from exporter.plan.target_plan import TargetPlan
-from exporter.store.memory import Cell, Store
+from exporter.store.memory import Cell, Key, Record, Store
 from tests.support.clock import ScriptedClock
-from tests.support.tasks import running
+from tests.support.tasks import most_in_a_turn, running
 from tests.support.worlds import World, make_config, make_plan
 
 EMAILS, REQUESTED = "directmail_track_emails", "directmail_delivery_requested_emails"
@@ -359,7 +359,7 @@ def two_targets(head: str = WINDOWS, senders: int = 40, statistics: str = "engag
 @pytest.fixture
 def breathless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the loop back after every single block, so that everything that can come between does."""
-    monkeypatch.setattr(publisher, "SLICE", -1.0)
+    monkeypatch.setattr(publisher, "STEP", 1)
 
 
 @dataclass
@@ -596,3 +596,22 @@ class TestTwoStatistics:
                 shop.store.put(combination.key, TODAY, replace(cell, read_at=shop.clock.time()), day_start=0.0)
                 shop.publisher.refresh(combination)
             assert f'{self.BOUND}{{target="first",window="yesterday"}} {number(end)}\n' in await shop.text()
+
+
+class Watched(Store):
+    """A store that counts what is looked up in it."""
+
+    looked_up = 0
+
+    def get(self, key: Key) -> Record:
+        self.looked_up += 1
+        return super().get(key)
+
+
+async def test_a_few_combinations_are_rendered_in_a_turn_however_many_plans_there_are() -> None:
+    store = Watched()
+    shown = Publisher(store, Exposition(families(), CollectorRegistry()), ScriptedClock())
+    (plan, *_) = two_targets(senders=3)
+    plans = [replace(plan, target=replace(plan.target, name=f"shop-{number}")) for number in range(99)]
+    assert await most_in_a_turn(shown.show(plans), lambda: store.looked_up) == publisher.STEP
+    assert store.looked_up == 99 * 3

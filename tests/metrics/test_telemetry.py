@@ -6,7 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import Counter as ClientCounter
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.clock import Clock
 from exporter.config.model import Discover, Query, Target
@@ -17,10 +21,13 @@ from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.known import DEFAULT
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.target_metrics import BUCKETS, FAMILIES
+from exporter.metrics.telemetry import STEP, Telemetry
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue
 from tests.support.clock import ScriptedClock
+from tests.support.tasks import most_in_a_turn, running
 from tests.support.worlds import make_config, make_plan
 
 DESIGN_NAMES = {
@@ -336,3 +343,155 @@ def test_without_a_state_file_nothing_is_said_of_it() -> None:
     registry = CollectorRegistry()
     Telemetry(registry, Counter())
     assert "\ndirectmail_exporter_state_writable " not in text(registry)
+
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+REQUESTS = st.lists(
+    st.tuples(
+        st.sampled_from(["shop", 'a"b\\c']),
+        st.sampled_from([ENGAGEMENT.action, DELIVERY.action]),
+        st.one_of(st.floats(0, 40), st.sampled_from(BUCKETS)),
+        st.sampled_from([None, *REASONS]),
+    ),
+    max_size=12,
+)
+
+
+class TestHeldReady:
+    """What a scrape has of the targets was made before it."""
+
+    def setup_method(self) -> None:
+        self.registry, self.clock = CollectorRegistry(), ScriptedClock()
+        self.exposition = Exposition(FAMILIES, self.registry)
+        self.decreases: Counter[str] = Counter()
+        self.catalogue = Catalogue()
+        self.telemetry = Telemetry(
+            self.registry, self.decreases, None, self.catalogue, exposition=self.exposition, of_process=False
+        )
+
+    async def body(self, accept: str = "") -> str:
+        page = await self.exposition.scrape(accept)
+        return b"".join(page.parts).decode()
+
+    @settings(deadline=None, max_examples=40)
+    @given(REQUESTS, st.floats(0, 1e12), st.integers(0, 2**53))
+    async def test_it_is_what_prometheus_client_prints(
+        self, requests: list[tuple[str, str, float, str | None]], expiry: float, decreases: int
+    ) -> None:
+        self.setup_method()
+        registry, its = CollectorRegistry(), state()
+        its.also, its.credentials_expire_at = [replace(its, plan=replace(its.plan, statistic="delivery"))], expiry
+        theirs = Telemetry(registry, self.decreases, None, self.catalogue, of_process=False)
+        for each in (self.telemetry, theirs):
+            for target in ("shop", 'a"b\\c', "other"):
+                each.add(target, its)
+        self.decreases["shop"] = decreases
+        for target, action, seconds, reason in requests:
+            self.telemetry.observer(target)(action, seconds, reason)
+            theirs.observer(target)(action, seconds, reason)
+        await self.telemetry.refresh()
+        for accept, rendered in (("", generate_latest(registry)), (OPENMETRICS, generate_openmetrics(registry))):
+            assert families(await self.body(accept)) == families(rendered.decode())
+
+    @settings(deadline=None, max_examples=40)
+    @given(REQUESTS)
+    async def test_calls_are_counted_as_prometheus_clients_own_objects_count(
+        self, requests: list[tuple[str, str, float, str | None]]
+    ) -> None:
+        self.setup_method()
+        registry, its = CollectorRegistry(), state()
+        its.also = [replace(its, plan=replace(its.plan, statistic="delivery"))]
+        calls, errors, took = (family for family in FAMILIES[:3])
+        counted = ClientCounter(calls.name, calls.help, ["target", "action"], registry=registry)
+        failed = ClientCounter(errors.name, errors.help, ["target", "action", "reason"], registry=registry)
+        timed = Histogram(took.name, took.help, ["target", "action"], buckets=BUCKETS, registry=registry)
+        for target in ("shop", 'a"b\\c'):
+            self.telemetry.add(target, its)
+            for action in its.limiters:
+                counted.labels(target, action)
+                timed.labels(target, action)
+                for reason in REASONS:
+                    failed.labels(target, action, reason)
+        for target, action, seconds, reason in requests:
+            self.telemetry.observer(target)(action, seconds, reason)
+            counted.labels(target, action).inc()
+            timed.labels(target, action).observe(seconds)
+            if reason is not None:
+                failed.labels(target, action, reason).inc()
+        await self.telemetry.refresh()
+        for accept, rendered in (("", generate_latest(registry)), (OPENMETRICS, generate_openmetrics(registry))):
+            ours = families(await self.body(accept))
+            for name, lines in families(rendered.decode()).items():
+                if not name.endswith("_created"):
+                    assert ours[name] == [line for line in lines if "_created{" not in line]
+
+    async def test_a_target_is_shown_at_once_and_what_changes_within_a_second(self) -> None:
+        async with running(self.telemetry.run(self.clock)):
+            await self.clock.advance(0.5)
+            self.telemetry.add("shop", state())
+            assert 'api_requests_total{action="GetTrackList",target="shop"} 0.0' in await self.body()
+            self.telemetry.observer("shop")("GetTrackList", 0.2, None)
+            await self.clock.advance(0.4)
+            assert 'api_requests_total{action="GetTrackList",target="shop"} 0.0' in await self.body()
+            await self.clock.advance(0.1)
+            assert 'api_requests_total{action="GetTrackList",target="shop"} 1.0' in await self.body()
+            self.telemetry.remove("shop")
+            assert 'target="shop"' not in await self.body()
+
+    async def test_nothing_is_made_anew_while_nothing_changes(self) -> None:
+        self.telemetry.add("shop", state())
+        await self.body()
+        await self.telemetry.refresh()
+        await self.body()
+        assert self.exposition.renders == 1
+
+    async def test_a_change_makes_only_its_own_lines_anew(self) -> None:
+        self.telemetry.add("shop", state())
+        before = self.telemetry._targets.block("shop")
+        self.telemetry.observer("shop")("GetTrackList", 0.2, None)
+        after = self.telemetry._targets.block("shop")
+        changed = {family.name for family, old, new in zip(FAMILIES, before, after, strict=True) if old is not new}
+        assert changed == {
+            "directmail_exporter_api_requests_total",
+            "directmail_exporter_api_request_duration_seconds",
+        }
+
+    async def test_a_scrape_asks_no_target(self) -> None:
+        its = Asked()
+        self.telemetry.add("shop", its)
+        asked = its.asked
+        for accept in ("", OPENMETRICS):
+            assert 'directmail_up{target="shop"} 1.0' in await self.body(accept)
+        assert its.asked == asked
+
+    async def test_many_targets_are_looked_at_a_few_in_a_turn(self) -> None:
+        its = Asked()
+        for number in range(300):
+            self.telemetry.add(f"shop-{number}", its)
+        its.asked = 0
+        assert await most_in_a_turn(self.telemetry.refresh(), lambda: its.asked) == STEP
+        assert its.asked == 300
+
+
+class Asked(State):
+    """A target's state that counts how often it was looked at."""
+
+    def __init__(self) -> None:
+        its = state()
+        super().__init__(its.clock, its.plan, its.limiter)
+        self.asked = 0
+
+    def is_up(self) -> bool:
+        self.asked += 1
+        return True
+
+
+def families(shown: str) -> dict[str, list[str]]:
+    """Return the lines of each family that has samples, of the targets' metrics, the head among them."""
+    found: dict[str, list[str]] = {}
+    for line in shown.splitlines():
+        if line.startswith("# HELP"):
+            lines = found[line.split()[2]] = []
+        if not line.startswith("# EOF"):
+            lines.append(line)
+    return {name: lines for name, lines in found.items() if len(lines) > 2 and "target=" in lines[2]}

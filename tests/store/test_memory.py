@@ -7,7 +7,7 @@ from exporter.directmail.errors import ServerError
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
-from exporter.store.memory import KEEP_DAYS, Cell, Record, Store
+from exporter.store.memory import KEEP_DAYS, PRUNED, Cell, Record, Store
 from tests.support.clock import ScriptedClock
 
 KEY = ("shop", "engagement", Filters(account_name="a@example.com"))
@@ -171,6 +171,21 @@ def test_days_that_nothing_reaches_are_forgotten_and_counters_stay() -> None:
     store.prune("shop", "engagement", after, set())
     assert list(store.keys()) == []
     assert store.forgotten == {KEY}
+
+
+def test_many_records_are_pruned_in_slices() -> None:
+    """Between two slices records may come and go."""
+    store = Store()
+    keys = [("shop", "engagement", Filters(tag_name=str(number))) for number in range(3 * PRUNED)]
+    for key in keys:
+        store.put(key, DAY, cell(1, START), day_start=START)
+    later = date.fromordinal(DAY.toordinal() + KEEP_DAYS + 1)
+    left = []
+    for _ in store.pruning("shop", "engagement", later, ()):
+        left.append(len(list(store.keys())))
+        store.claim("shop", f"account-{len(left)}")  # the second one makes all be forgotten
+    assert left == [2 * PRUNED, PRUNED, 0]
+    assert list(store.keys()) == []
 
 
 def test_asking_for_what_is_not_known_keeps_nothing() -> None:

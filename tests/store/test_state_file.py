@@ -26,8 +26,8 @@ from exporter.plan.validation import load
 from exporter.simulator.server import Habits, Simulator
 from exporter.store.database import SCHEMA, StateError
 from exporter.store.discovered_values import Catalogue
-from exporter.store.memory import Cell, Store
-from exporter.store.state_file import LOOK_EVERY
+from exporter.store.memory import Cell, Key, Store
+from exporter.store.state_file import LOOK_EVERY, RESTORED, StateFile
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE, copy, get, program, started, until
 from tests.support.programs import KEYS, SENDERS, write_config
@@ -46,6 +46,7 @@ from tests.support.states import (
     saved,
     slow,
 )
+from tests.support.tasks import most_in_a_turn
 
 
 def listed(values: str) -> Catalogue:
@@ -99,6 +100,34 @@ async def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
     assert store.changed == set()
     await file.close()
     assert (await reread(tmp_path / "state.db")).get(KEY).last_success_at == 2000.0
+
+
+async def test_a_save_ends_however_much_changes_meanwhile(tmp_path: Path) -> None:
+    """What changes while it is written is for the next time, or nothing else would ever be looked at."""
+    store = known()
+
+    def changes(key: Key) -> None:
+        grow(store, counted(store) + 1000)
+
+    file = await opened(tmp_path / "state.db", store, written=changes)
+    grow(store, 1000)
+    async with asyncio.timeout(PATIENCE):
+        await file.save()
+    assert store.changed == {KEY}
+    await file.close()
+
+
+async def test_what_a_file_knows_is_taken_in_a_few_at_a_time(tmp_path: Path) -> None:
+    store = Store()
+    for number in range(3 * RESTORED):
+        key = ("shop", "engagement", Filters(tag_name=str(number)))
+        store.put(key, DAY, Cell(Engagement(1, 1, 1, 0, 0), None, NOW), day_start=0.0)
+    await saved(tmp_path / "state.db", store)
+    after = Store()
+    file = StateFile(tmp_path / "state.db", after, ScriptedClock())
+    assert await most_in_a_turn(file.open(), lambda: len(list(after.keys()))) <= RESTORED
+    await file.close()
+    assert same(store, after)
 
 
 async def test_forgotten_days_leave_the_file_and_counters_stay(tmp_path: Path) -> None:

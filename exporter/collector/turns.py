@@ -1,0 +1,20 @@
+"""Heavy work of many collectors in slices: one slice at a time, however many collectors have some at once."""
+
+import asyncio
+from collections.abc import Iterator
+
+
+class Turns:
+    """What collectors share who may all have to work at the same moment, as at a midnight."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()  # hands over in the order of asking
+
+    async def work(self, slices: Iterator[None]) -> None:
+        """Do the work. After a slice everything else that waits has its turn, and then the next collector's slice."""
+        done = False
+        while not done:
+            async with self._lock:
+                done = next(slices, self) is self
+                if not done:
+                    await asyncio.sleep(0)

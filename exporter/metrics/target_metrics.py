@@ -1,0 +1,340 @@
+"""What the program says of itself about each target: its calls as they are counted, and its state as it is.
+
+A row has a metric. prometheus_client can collect the rows; a scrape of the program has them as lines that were made
+when a value changed (`block`).
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple, Protocol
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from exporter.config.model import Target
+from exporter.directmail.crosscheck import Crosscheck
+from exporter.directmail.errors import REASONS
+from exporter.directmail.limiter import Limiter
+from exporter.directmail.listing import OPERATIONS
+from exporter.metrics.exposition import Block, Family, label_text, sample
+from exporter.plan.target_plan import TargetPlan
+from exporter.store.discovered_values import Catalogue, Entry
+
+BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds; a call over the open internet takes some tenths, the default timeout is 10."""
+_BOUNDS = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
+
+
+class PollState(Protocol):
+    """What is asked of the polling of one statistic of a target."""
+
+    @property
+    def plan(self) -> TargetPlan: ...
+    @property
+    def crosscheck(self) -> Crosscheck: ...
+    def is_up(self) -> bool: ...
+    def backlog(self) -> int: ...
+
+
+class TargetState(Protocol):
+    """What is asked of a target."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def polls(self) -> Mapping[str, PollState]: ...
+    @property
+    def limiters(self) -> Mapping[str, Limiter]: ...
+    @property
+    def planned_requests(self) -> Mapping[str, float]: ...
+    @property
+    def credentials_expire_at(self) -> float | None: ...
+
+
+@dataclass(slots=True)
+class Calls:
+    """The HTTP requests of one operation."""
+
+    took: list[int] = field(default_factory=lambda: [0] * len(_BOUNDS))
+    """How many took so long, by bucket."""
+    seconds: float = 0.0
+    failed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+
+    def observe(self, seconds: float, reason: str | None) -> None:
+        """Count a request, and why it failed, None where it did not."""
+        self.took[bisect_left(BUCKETS, seconds)] += 1
+        self.seconds += seconds
+        if reason is not None:
+            self.failed[reason] += 1
+
+
+class Look(NamedTuple):
+    """A target at one moment."""
+
+    state: TargetState
+    calls: Mapping[str, Calls]
+    polls: Mapping[str, PollState]
+    limiters: Mapping[str, Limiter]
+    planned_requests: Mapping[str, float]
+    decreases: int
+    discovered: list[tuple[str, Entry]]
+    """By operation."""
+
+
+Samples = Iterable[tuple[str, tuple[str, ...], float | None]]
+"""What follows the metric's name, the values of the labels, and the value, None for no sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """One of the program's own metrics of a target. A counter's name ends with `_total`."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    """Beside `target`; a histogram has `le` as well."""
+    samples: Callable[[Look], Samples]
+    type: str = "gauge"
+
+
+def _of_actions(name: str, text: str, values: Callable[[Look], Mapping[str, float]]) -> TargetRow:
+    def samples(look: Look) -> Samples:
+        return [("", (action,), value) for action, value in values(look).items()]
+
+    return TargetRow(name, text, ("action",), samples, "counter" if name.endswith("_total") else "gauge")
+
+
+def _of_crosscheck(name: str, label: str, text: str, counts: Callable[[Crosscheck], Mapping[str, int]]) -> TargetRow:
+    def samples(look: Look) -> Samples:
+        for poll in look.polls.values():
+            for what, count in counts(poll.crosscheck).items():
+                yield "", (poll.plan.statistic, what), count
+
+    once = "each counts once, however often it is read, and again only after it was right in between."
+    return TargetRow(name, f"{text}; {once}", ("statistic", label), samples, "counter")
+
+
+def _of_discovery(name: str, text: str, value: Callable[[Entry], float | None]) -> TargetRow:
+    def samples(look: Look) -> Samples:
+        return [("", (action,), value(entry)) for action, entry in look.discovered]
+
+    return TargetRow(name, text, ("action",), samples)
+
+
+def _errors(look: Look) -> Samples:
+    for action, calls in look.calls.items():
+        for reason, count in calls.failed.items():
+            yield "", (action, reason), count
+
+
+def _durations(look: Look) -> Samples:
+    for action, calls in look.calls.items():
+        for bound, count in zip(_BOUNDS, accumulate(calls.took), strict=True):
+            yield "_bucket", (action, bound), count
+        yield "_count", (action,), sum(calls.took)
+        yield "_sum", (action,), calls.seconds
+
+
+CALL_ROWS: tuple[TargetRow, ...] = (
+    _of_actions(
+        "directmail_exporter_api_requests_total",
+        "HTTP requests to the API, pages and retries included.",
+        lambda look: {action: sum(calls.took) for action, calls in look.calls.items()},
+    ),
+    TargetRow(
+        "directmail_exporter_api_request_errors_total",
+        "HTTP requests to the API that brought no usable answer.",
+        ("action", "reason"),
+        _errors,
+        "counter",
+    ),
+    TargetRow(
+        "directmail_exporter_api_request_duration_seconds",
+        "Seconds from sending a request to the API to its whole answer or its failure.",
+        ("action",),
+        _durations,
+        "histogram",
+    ),
+)
+"""What changes with a call only."""
+ROWS: tuple[TargetRow, ...] = (
+    *CALL_ROWS,
+    TargetRow(
+        "directmail_up",
+        "Whether any combination of the target was read within its interval, 1 or 0.",
+        (),
+        lambda look: [("", (), any(poll.is_up() for poll in look.polls.values()))],
+    ),
+    TargetRow(
+        "directmail_exporter_credentials_expiry_timestamp_seconds",
+        "When the temporary credentials in use expire, in seconds since the epoch; absent where unknown.",
+        (),
+        lambda look: [("", (), look.state.credentials_expire_at)],
+    ),
+    _of_actions(
+        "directmail_exporter_rate_limit_requests_per_minute",
+        "Calls a minute that the operation's limiter allows now; less than configured while the API throttles.",
+        lambda look: {action: limiter.allowed_per_minute for action, limiter in look.limiters.items()},
+    ),
+    _of_actions(
+        "directmail_exporter_throttled",
+        "Whether the operation's limiter allows less than configured because the API throttles, 1 or 0.",
+        lambda look: {action: limiter.is_throttled for action, limiter in look.limiters.items()},
+    ),
+    _of_actions(
+        "directmail_exporter_planned_requests_per_minute",
+        "Calls of the operation a minute that the plan asks for in the steady state, pages included.",
+        lambda look: look.planned_requests,
+    ),
+    _of_actions(
+        "directmail_exporter_poll_interval_seconds",
+        "Seconds between two reads of today's numbers of a combination.",
+        lambda look: {action: poll.plan.poll_interval for action, poll in look.polls.items()},
+    ),
+    _of_actions(
+        "directmail_exporter_combinations_dropped",
+        "Combinations of discovered values that are not polled, for the filter's limit, max_series or the call budget.",
+        lambda look: {action: poll.plan.left_out for action, poll in look.polls.items()},
+    ),
+    _of_actions(
+        "directmail_exporter_backlog_cells",
+        "Days of combinations that are due and not yet read.",
+        lambda look: {action: poll.backlog() for action, poll in look.polls.items()},
+    ),
+    TargetRow(
+        "directmail_exporter_count_decreases_total",
+        "Counts that the API gave lower than before; they add nothing to the observed counters.",
+        (),
+        lambda look: [("", (), look.decreases)],
+        "counter",
+    ),
+    _of_crosscheck(
+        "directmail_exporter_reported_rate_mismatches_total",
+        "rate",
+        "Days of combinations whose rate, as reported, is not count / emails in the unit of the others",
+        lambda crosscheck: crosscheck.mismatches,
+    ),
+    _of_crosscheck(
+        "directmail_exporter_implausible_counts_total",
+        "count",
+        "Days of combinations with more unique opens than opens, or unique clicks than clicks",
+        lambda crosscheck: crosscheck.implausible,
+    ),
+    _of_discovery(
+        "directmail_exporter_discovery_success",
+        "Whether the last attempt to list the values of a discovered filter worked, 1 or 0; absent before the first.",
+        lambda entry: entry.last_attempt_ok,
+    ),
+    _of_discovery(
+        "directmail_exporter_discovered_values",
+        "Values known of a discovered filter, before include, exclude and limit; absent before the first list.",
+        lambda entry: len(entry.values) if entry.values or entry.last_success_at is not None else None,
+    ),
+)
+FAMILIES = tuple(Family(row.name, row.help, row.type) for row in ROWS)
+"""The families of a target's block, in the order of its entries."""
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A target, and its lines as they were made last."""
+
+    state: TargetState
+    calls: dict[str, Calls] = field(default_factory=dict)
+    has_new_calls: bool = True
+    values: list[Samples] = field(default_factory=lambda: [()] * len(ROWS))
+    """What the lines say, by row."""
+    lines: list[bytes] = field(default_factory=lambda: [b""] * len(ROWS))
+    labels: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """Texts of labels, by row and values: they are the same every time."""
+
+
+class TargetMetrics(Collector):
+    """The own metrics of all targets."""
+
+    def __init__(self, decreases: Mapping[str, int], catalogue: Catalogue) -> None:
+        """`decreases` are the counts that went down, by target; `catalogue` is what discovery has found."""
+        self._decreases = decreases
+        self._catalogue = catalogue
+        self._targets: dict[str, _Shown] = {}
+
+    def __contains__(self, target: str) -> bool:
+        return target in self._targets
+
+    def names(self) -> tuple[str, ...]:
+        """Return the targets."""
+        return tuple(self._targets)
+
+    def add(self, target: str, state: TargetState) -> None:
+        """Take in a target; one that is known keeps its counters, and gets those of operations that are new to it."""
+        shown = self._targets.setdefault(target, _Shown(state))
+        shown.state = state
+        for action in state.limiters:
+            shown.calls.setdefault(action, Calls())
+        shown.has_new_calls = True
+
+    def remove(self, target: str) -> None:
+        """Forget a target."""
+        self._targets.pop(target, None)
+
+    def observe(self, target: str, action: str, seconds: float, reason: str | None) -> None:
+        """Count a request; that of a target that is not there is left out, as when a reload cancelled the call."""
+        if (shown := self._targets.get(target)) is not None:
+            shown.calls.setdefault(action, Calls()).observe(seconds, reason)
+            shown.has_new_calls = True
+
+    def block(self, target: str) -> Block:
+        """Return the target's lines; those whose values are as before are the same objects."""
+        shown = self._targets[target]
+        look = self._look(target)
+        for place in range(0 if shown.has_new_calls else len(CALL_ROWS), len(ROWS)):
+            row = ROWS[place]
+            values = tuple(row.samples(look))
+            if values != shown.values[place]:
+                shown.values[place] = values
+                shown.lines[place] = "".join(_lines(row, target, values, shown.labels)).encode()
+        shown.has_new_calls = False
+        return tuple(shown.lines)
+
+    def describe(self) -> Iterator[Metric]:
+        yield from map(_family, ROWS)
+
+    def collect(self) -> Iterator[Metric]:
+        looks = [(target, self._look(target)) for target in self._targets]
+        for row in ROWS:
+            family = _family(row)
+            for target, look in looks:
+                for suffix, values, value in row.samples(look):
+                    if value is not None:
+                        family.add_sample(row.name + suffix, _named(row, target, values), float(value))
+            yield family
+
+    def _look(self, target: str) -> Look:
+        shown = self._targets[target]
+        state, planned = shown.state, shown.state.planned_requests
+        entries = self._catalogue.entries(target, state.target.discovered)
+        discovered = [(OPERATIONS[key].action, entry) for key, entry in entries]
+        decreases = self._decreases.get(target, 0)
+        return Look(state, shown.calls, state.polls, state.limiters, planned, decreases, discovered)
+
+
+def _family(row: TargetRow) -> Metric:
+    kinds = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily, "histogram": HistogramMetricFamily}
+    family: Metric = kinds[row.type](row.name, row.help, labels=("target", *row.labels))
+    return family
+
+
+def _named(row: TargetRow, target: str, values: tuple[str, ...]) -> dict[str, str]:
+    return dict(zip(("target", *row.labels, "le"), (target, *values), strict=False))
+
+
+def _lines(row: TargetRow, target: str, values: Samples, known: dict[tuple[str, ...], str]) -> Iterator[str]:
+    for suffix, named, value in values:
+        if value is not None:
+            key = (*row.labels, *named)
+            if key not in known:
+                known[key] = label_text(_named(row, target, named))
+            yield sample(row.name + suffix, known[key], value)

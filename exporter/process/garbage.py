@@ -1,0 +1,44 @@
+"""Garbage collection that does not hold the event loop: what lives long is out of the collector's sight.
+
+A full collection looks at every container there is, a quarter of a second at 300,000 series, and nothing else runs
+meanwhile. So none happens by itself. What a start or a reload has brought is frozen at once; every minute what is new
+since is collected, which is little, and what is left of it frozen. Only what becomes garbage in a circle after it was
+frozen stays, until a full collection once a day.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from exporter.clock import Clock
+
+THRESHOLDS = (5_000, 5, 1_000_000)
+"""New containers until the youngest are looked at, a millisecond; how often that, until those that were left are."""
+EVERY = 60.0
+"""Seconds between two collections of what is new."""
+FULL_EVERY = 24 * 60
+"""Collections, one of which is full."""
+
+
+@contextmanager
+def kept_short() -> Iterator[None]:
+    """Have no collection be long while the block runs."""
+    before = gc.get_threshold()
+    gc.set_threshold(*THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+async def run(clock: Clock) -> None:
+    """Collect what is new once a minute, and everything once a day, until cancelled."""
+    number = 0
+    while True:
+        await clock.sleep(EVERY)
+        number += 1
+        if number % FULL_EVERY == 0:
+            gc.unfreeze()
+        gc.collect()
+        gc.freeze()

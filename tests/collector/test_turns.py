@@ -1,0 +1,51 @@
+"""Heavy work of many collectors at once: one slice, then everything else has its turn."""
+
+import asyncio
+from collections.abc import Iterator
+
+from exporter.collector.turns import Turns
+from tests.support.tasks import most_in_a_turn
+
+
+class Works:
+    """Works of so many slices each, and in which order the slices were done."""
+
+    def __init__(self, works: int, slices: int) -> None:
+        self.done: list[int] = []
+        self._works = works
+        self._slices = slices
+        self._turns = Turns()
+
+    async def all(self) -> None:
+        """Do all of them at the same time."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._works):
+                group.create_task(self._turns.work(self._work(number)))
+
+    def _work(self, number: int) -> Iterator[None]:
+        for _ in range(self._slices):
+            self.done.append(number)
+            yield
+
+
+async def test_however_many_have_work_one_slice_is_done_in_a_turn() -> None:
+    works = Works(300, 3)
+    assert await most_in_a_turn(works.all(), lambda: len(works.done)) == 1
+    assert len(works.done) == 900
+
+
+async def test_they_take_turns() -> None:
+    works = Works(3, 2)
+    await works.all()
+    assert works.done == [0, 1, 2, 0, 1, 2]
+
+
+async def test_work_that_fails_holds_up_nobody() -> None:
+    turns = Turns()
+
+    def failing() -> Iterator[None]:
+        yield
+        raise ValueError("a bug")
+
+    results = await asyncio.gather(turns.work(failing()), turns.work(iter([None, None])), return_exceptions=True)
+    assert [type(each) for each in results] == [ValueError, type(None)]
