@@ -1,0 +1,51 @@
+"""Reads what a state file says while an exporter may be writing it: no lock is taken, nothing is changed.
+
+What is read half way through a write does not fit its checksums and its seal, and is read again.
+"""
+
+import asyncio
+from pathlib import Path
+
+from exporter.store.database import JOURNALS, Damaged, Database, NoAccess, StateError
+from exporter.store.encoding import Contents
+
+ATTEMPTS = 20
+PAUSE = 0.1
+"""Seconds between two attempts; a write takes a few milliseconds."""
+
+
+class Unreadable(Exception):
+    """The file says nothing now; the text is why."""
+
+
+async def read(path: Path) -> Contents:
+    """Return what the file says, nothing where there is none. Raise Unreadable."""
+    why = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(PAUSE)
+        try:
+            return await asyncio.to_thread(_read, path)
+        except (Damaged, Unreadable) as error:
+            why = str(error)
+        except (NoAccess, StateError) as error:
+            raise Unreadable(str(error)) from None
+    raise Unreadable(why)
+
+
+def _read(path: Path) -> Contents:
+    if not path.exists():
+        return Contents()
+    if _is_being_written(path):  # to read it now would take a lock
+        raise Unreadable("a write has begun and not ended")
+    database = Database(path, read_only=True)
+    try:
+        return database.load()
+    finally:
+        database.close()
+
+
+def _is_being_written(path: Path) -> bool:
+    """Return whether a journal has a part of what the file says."""
+    journals = (path.with_name(path.name + suffix) for suffix in JOURNALS)
+    return any(journal.exists() and journal.stat().st_size for journal in journals)
