@@ -118,13 +118,12 @@ class _Drafting:
             return
         wanted = self._wanted("tag_name")
         senders = self._most_mail(max(1, self._room // wanted))
-        size = min(wanted, max(1, self._room))
-        values: Values = size if len(tags) > LONG or size < len(tags) else tags
+        values: Values = wanted if len(tags) > LONG else tags
         self._add(
             f"Each tag{self._of_senders(senders)}. A tag belongs to the account: a sender without it shows 0.",
             "by_tag",
             {"account_name": senders, "tag_name": values},
-            size * len(senders),
+            wanted * len(senders),
         )
 
     def of(self, name: str, key: str, what: str) -> None:
@@ -132,8 +131,8 @@ class _Drafting:
         if (why := self._why_not(key)) is not None:
             self.draft.left_out[name] = why
             return
-        values, size = self._values[key], min(self._wanted(key), max(1, self._room))
-        self._add(what, name, {key: size if len(values) > LONG or size < len(values) else values}, size)
+        values, wanted = self._values[key], self._wanted(key)
+        self._add(what, name, {key: wanted if len(values) > LONG else values}, wanted)
 
     def _add(self, what: str, name: str, filters: Mapping[str, Values], size: int) -> None:
         if size > self._room:
@@ -146,9 +145,9 @@ class _Drafting:
         self.draft.queries.append((what, name, filters))
 
     def _wanted(self, key: str) -> int:
-        """Return how many values there may be: those that are there, and some new ones where they are discovered."""
+        """Return how many values are asked for: all of a short list, of a long one as many as fit and some new ones."""
         count = len(self._values[key])
-        return count + count // SPARE if count > LONG else count
+        return count if count <= LONG else min(count + count // SPARE, max(LONG, self._room))
 
     def _most_mail(self, most: int) -> tuple[str, ...]:
         return self._values["account_name"][: min(LONG, most)]
@@ -270,10 +269,11 @@ def _inline(values: Sequence[str]) -> str:
     return dumped.strip()
 
 
-def target_of(region: str, endpoint: str = "") -> tuple[Config, Target]:
+def target_of(region: str, endpoint: str = "", per_minute: float = 30.0) -> tuple[Config, Target]:
     """Return a config for a region or an endpoint that asks for the account, and its target. Raise ValueError."""
     place = {"region": region} if region else {"endpoint": endpoint}
-    document = {"targets": [{"name": region or "directmail", **place, "queries": [{"name": "account"}]}]}
+    settings = {"rate_limit_per_minute": per_minute, "queries": [{"name": "account"}]}
+    document = {"targets": [{"name": region or "directmail", **place, **settings}]}
     config, problems = loader.parse(yaml.safe_dump(document))
     if problems or config is None:
         raise ValueError("; ".join(problem.text for problem in problems))

@@ -44,6 +44,14 @@ class NoConfig(Exception):
 @click.option("--region", type=click.Choice(list(REGIONS)), help="The account's region.  [default: those with senders]")
 @click.option("--endpoint", metavar="URL", help="Where the API is, instead of a region.")
 @click.option(
+    "--rate-limit",
+    "per_minute",
+    type=click.FloatRange(0.1, 100_000),
+    default=30.0,
+    show_default=True,
+    help="Calls of each operation a minute, now and in the config.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     default="config.yaml",
@@ -51,7 +59,7 @@ class NoConfig(Exception):
     help="File to write.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-def command(region: str | None, endpoint: str | None, output: Path, force: bool) -> None:
+def command(region: str | None, endpoint: str | None, per_minute: float, output: Path, force: bool) -> None:
     """Write a config of what the account has: senders, tags, domains, dedicated IPs and pools.
 
     It needs an access key in the environment, and makes some thirty requests.
@@ -63,7 +71,7 @@ def command(region: str | None, endpoint: str | None, output: Path, force: bool)
     if not output.parent.is_dir():
         exit_status.fail(f"nothing written: {output.parent} is not a directory")
     places = [(region or "", endpoint or "")] if region or endpoint else [(each, "") for each in SEARCHED]
-    drafts = exit_status.run(drafted(places, SystemClock(), told=_told), NoConfig)
+    drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, told=_told), NoConfig)
     if drafts is None:
         exit_status.fail("interrupted; nothing written")
     text = first_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
@@ -87,6 +95,7 @@ async def drafted(
     *,
     environment: Mapping[str, str] = os.environ,
     hosts: Mapping[str, str] = MappingProxyType({}),
+    per_minute: float = 30.0,
     told: Callable[[str], None] = lambda text: None,
 ) -> list[Draft]:
     """Return the queries for each account, by region or endpoint; of several regions those that have senders.
@@ -94,7 +103,7 @@ async def drafted(
     `hosts` are other endpoints of regions. Raise NoConfig where nothing can be polled.
     """
     try:
-        made = [target_of(region, endpoint) for region, endpoint in places]
+        made = [target_of(region, endpoint, per_minute) for region, endpoint in places]
     except ValueError as error:
         raise NoConfig(str(error)) from None
     targets = {target.name: replace(target, endpoint=hosts.get(target.region, target.endpoint)) for _, target in made}
