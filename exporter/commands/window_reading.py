@@ -189,8 +189,10 @@ class WindowReader:
     ) -> None:
         name, action = part.plan.target.name, part.plan.action
         limiter = client.limiters.of(action)
+        if missing:  # the first answer shows whether any other is worth its request
+            await self._read_cell(part, *missing[0], client, reading)
         async with asyncio.TaskGroup() as requests:
-            for combination, day in missing:
+            for combination, day in missing[1:]:
                 await limiter.turn()
                 if {(name, ""), (name, action)} & reading.target_failures.keys():
                     return

@@ -301,14 +301,22 @@ def _check_kind(path: Path) -> None:
         raise StateError(f"state_file: {path} is {kind}; name a regular file, or one that does not exist yet")
 
 
+def is_being_written(path: Path) -> bool:
+    """Return whether a journal has a part of what the file says. Raise OSError.
+
+    SQLite leaves the rollback journal in its place while the file is locked, and zeroes its header when a write ends.
+    """
+    journal, *logs = (path.with_name(path.name + suffix) for suffix in JOURNALS)
+    if journal.exists():
+        with journal.open("rb") as file:
+            if file.read(1) not in (b"", b"\0"):
+                return True
+    return any(log.exists() and log.stat().st_size for log in logs)
+
+
 def _read_only_mode(path: Path) -> str:
     """Return SQLite's way to read a file that cannot be locked: as it is, unless a journal has a part of it."""
-    has_journal = any(_size(path.with_name(path.name + suffix)) for suffix in JOURNALS)
-    return "ro" if has_journal else "ro&immutable=1"
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return "ro" if is_being_written(path) else "ro&immutable=1"
 
 
 def _foreign(path: Path) -> str:

@@ -6,7 +6,7 @@ What is read half way through a write does not fit its checksums and its seal, a
 import asyncio
 from pathlib import Path
 
-from exporter.store.database import JOURNALS, Damaged, Database, NoAccess, StateError
+from exporter.store.database import Damaged, Database, NoAccess, StateError, is_being_written
 from exporter.store.encoding import Contents
 
 ATTEMPTS = 20
@@ -28,7 +28,7 @@ async def read(path: Path) -> Contents:
             return await asyncio.to_thread(_read, path)
         except (Damaged, Unreadable) as error:
             why = str(error)
-        except (NoAccess, StateError) as error:
+        except (NoAccess, StateError, OSError) as error:
             raise Unreadable(str(error)) from None
     raise Unreadable(why)
 
@@ -36,16 +36,10 @@ async def read(path: Path) -> Contents:
 def _read(path: Path) -> Contents:
     if not path.exists():
         return Contents()
-    if _is_being_written(path):  # to read it now would take a lock
+    if is_being_written(path):  # to read it now would take a lock
         raise Unreadable("a write has begun and not ended")
     database = Database(path, read_only=True)
     try:
         return database.load()
     finally:
         database.close()
-
-
-def _is_being_written(path: Path) -> bool:
-    """Return whether a journal has a part of what the file says."""
-    journals = (path.with_name(path.name + suffix) for suffix in JOURNALS)
-    return any(journal.exists() and journal.stat().st_size for journal in journals)
