@@ -94,9 +94,12 @@ class Seal(NamedTuple):
 class Database:
     """An open file."""
 
-    def __init__(self, path: Path, connect: Connect = sqlite3.connect, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, connect: Connect = sqlite3.connect, *, read_only: bool = False, locks: bool = True
+    ) -> None:
         """Open the file, or make an empty one; it is locked until closed.
 
+        One that is read without locks may be in the middle of a write, which its seal then shows.
         Raise StateError for a file that another process has, that is another program's, or that is no regular one;
         NoAccess and Damaged.
         """
@@ -107,7 +110,7 @@ class Database:
         """None for a file that was not written in today's schema yet."""
         with _translated(path):
             _check_kind(path)
-            address = f"{path.absolute().as_uri()}?mode={_read_only_mode(path) if read_only else 'rwc'}"
+            address = f"{path.absolute().as_uri()}?mode={_read_only_mode(path, locks=locks) if read_only else 'rwc'}"
             self._connection = connect(address, uri=True, timeout=0, isolation_level=None)
             try:
                 if not read_only:
@@ -314,9 +317,9 @@ def is_being_written(path: Path) -> bool:
     return any(log.exists() and log.stat().st_size for log in logs)
 
 
-def _read_only_mode(path: Path) -> str:
-    """Return SQLite's way to read a file that cannot be locked: as it is, unless a journal has a part of it."""
-    return "ro" if is_being_written(path) else "ro&immutable=1"
+def _read_only_mode(path: Path, *, locks: bool) -> str:
+    """Return SQLite's way to read a file that cannot be written: as it is, unless a journal has a part of it."""
+    return "ro" if locks and is_being_written(path) else "ro&immutable=1"
 
 
 def _foreign(path: Path) -> str:

@@ -36,9 +36,9 @@ async def read(path: Path) -> Contents:
 def _read(path: Path) -> Contents:
     if not path.exists():
         return Contents()
-    if is_being_written(path):  # to read it now would take a lock
+    if is_being_written(path):
         raise Unreadable("a write has begun and not ended")
-    database = Database(path, read_only=True)
+    database = Database(path, read_only=True, locks=False)
     try:
         return database.load()
     finally:
