@@ -42,9 +42,13 @@ def without_credentials(config: Config, environment: Mapping[str, str] = os.envi
         if (why := asyncio.run(_why_no_key(target.credentials, environment))) is not None:
             places.setdefault(why, []).append(f"{target.place}.credentials")
     return tuple(
-        Problem(own[0], f"{why} {len(own) - 1} more targets lack them too." if len(own) > 1 else why)
-        for why, own in places.items()
+        Problem(place, f"{why} {_targets(len(others))} it too." if others else why)
+        for why, (place, *others) in places.items()
     )
+
+
+def _targets(count: int) -> str:
+    return "1 more target lacks" if count == 1 else f"{count} more targets lack"
 
 
 async def _why_no_key(source: Credentials, environment: Mapping[str, str]) -> str | None:
