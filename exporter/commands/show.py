@@ -2,19 +2,21 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
 
 from exporter.clock import SystemClock
 from exporter.commands import exit_status, flags, window_rows
 from exporter.commands.window_formats import FORMATS
-from exporter.commands.window_reading import Reading, WindowReader
+from exporter.commands.window_reading import Progress, Reading, WindowReader
 from exporter.config.checking import ConfigError, Wrong
+from exporter.config.durations import format_duration
 from exporter.config.model import Config
 from exporter.config.schema import window as checked_window
 from exporter.config.shards import Shard
@@ -84,16 +86,21 @@ def _messages(reading: Reading, groups: list[window_rows.Group]) -> Iterator[str
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how many requests are done; anywhere else nothing."""
+def _bar() -> Iterator[Progress]:
+    """Show on a terminal how many requests are done and how long the rest takes; anywhere else nothing."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield lambda done, total, seconds: None
         return
-    columns = (TextColumn("requests"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("requests", total=None)
-        yield lambda done, total: bar.update(task, total=total, completed=done)
+    columns = (TextColumn("requests"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("requests", total=None, left="")
+
+        def progress(done: int, total: int, seconds: float) -> None:
+            left = f"about {format_duration(seconds)} left" if done < total else ""
+            bar.update(task, total=total, completed=done, left=left)
+
+        yield progress
 
 
 def _encodable(text: str) -> str:

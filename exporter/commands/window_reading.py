@@ -44,6 +44,8 @@ _QUIET = structlog.wrap_logger(
     structlog.ReturnLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
 )
 """What a running exporter would log is part of the result here."""
+Progress = Callable[[int, int, float], None]
+"""Told how many days of combinations are done, of how many, and about how many seconds the rest takes."""
 
 
 @dataclass
@@ -84,9 +86,9 @@ class WindowReader:
         query: str | None = None,
         *,
         environment: Mapping[str, str] = os.environ,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Progress = lambda done, total, seconds: None,
     ) -> None:
-        """Only one query is read where it is named; `progress` is given how many days of combinations are done."""
+        """Only one query is read where it is named."""
         self._settings = settings
         self._clock = clock
         self._window = window
@@ -94,7 +96,11 @@ class WindowReader:
         self._environment = environment
         self._progress = progress
         self._catalogue = Catalogue()
-        self._done = self._total = 0
+        self._left: dict[tuple[str, str], int] = {}
+        """Cells that are still to be requested, by target and operation."""
+        self._spacing: dict[tuple[str, str], float] = {}
+        """Seconds between two requests."""
+        self._total = 0
 
     async def read(self) -> Reading:
         """Return what is known of the window after everything that is missing was requested once."""
@@ -107,8 +113,12 @@ class WindowReader:
             reading.parts = self._parts(reading.store)
             missing = [(each, self._missing(each, reading.store)) for each in reading.parts]
             reading.unread = {(combination.key, day) for _, cells in missing for combination, day in cells}
+            for each, cells in missing:
+                place = (each.plan.target.name, each.plan.action)
+                self._left[place] = len(cells)
+                self._spacing[place] = clients[each.plan.target.name].limiters.of(each.plan.action).spacing
             self._total = len(reading.unread)
-            self._progress(0, self._total)
+            self._step()
             async with asyncio.TaskGroup() as group:
                 for each, cells in missing:
                     group.create_task(self._read(each, cells, clients[each.plan.target.name], reading))
@@ -197,7 +207,7 @@ class WindowReader:
                 if {(name, ""), (name, action)} & reading.target_failures.keys():
                     return
                 if combination.key in reading.failures:
-                    self._step()
+                    self._step((name, action))
                     continue
                 requests.create_task(self._read_cell(part, combination, day, client, reading))
                 await asyncio.sleep(0)
@@ -214,7 +224,7 @@ class WindowReader:
             cell = Cell(answer.totals, None, asked_at)
             reading.store.put(combination.key, day, cell, day_start=calendar.day_start(day, target.timezone))
             reading.unread.discard((combination.key, day))
-        self._step()
+        self._step((target.name, part.plan.action))
 
     def _failed(
         self, part: Part, combination: Combination, day: date, error: DirectMailError, reading: Reading
@@ -229,9 +239,12 @@ class WindowReader:
                 part.support.refused(combination, error)
             reading.failures.setdefault(combination.key, (error, day))
 
-    def _step(self) -> None:
-        self._done += 1
-        self._progress(self._done, self._total)
+    def _step(self, place: tuple[str, str] | None = None) -> None:
+        """Report how far it is, after a cell of a target and operation."""
+        if place is not None:
+            self._left[place] -= 1
+        seconds = max((count * self._spacing[each] for each, count in self._left.items()), default=0.0)
+        self._progress(self._total - sum(self._left.values()), self._total, seconds)
 
 
 def _is_of_all(error: DirectMailError) -> bool:

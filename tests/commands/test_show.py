@@ -190,7 +190,7 @@ class TestTheBudget:
         assert not any(row.values for row in one(groups, "by_sender", "delivery").rows)
 
     async def test_progress_is_told_from_nothing_to_all(self, tmp_path: Path) -> None:
-        steps: list[tuple[int, int]] = []
+        steps: list[tuple[int, int, float]] = []
         api = account()
         async with api.listen() as url:
             made = validation.load(config(tmp_path / "config.yaml", url))
@@ -198,7 +198,10 @@ class TestTheBudget:
                 made, api.clock, "7d", "account", environment=KEYS, progress=lambda *step: steps.append(step)
             )
             await reader.read()
-        assert steps == [(done, 14) for done in range(15)]
+        assert [step[:2] for step in steps] == [(done, 14) for done in range(15)]
+        left = [seconds for _, _, seconds in steps]
+        assert left == sorted(left, reverse=True)
+        assert (left[0], left[-1]) == (pytest.approx(7 * 60.25 / 6000), 0.0)
 
 
 class TestFormats:
