@@ -59,7 +59,7 @@ class Survey:
     @property
     def denied(self) -> tuple[str, ...]:
         """The operations that the key lacks a permission for."""
-        return tuple(action for action, error in self.failures.items() if isinstance(error, PermissionDenied))
+        return tuple(action for action, error in self.failures.items() if is_missing_permission(error))
 
     def values(self, key: str) -> tuple[str, ...]:
         """Return a filter's values, senders and domains with most mail this month first, none where unknown."""
@@ -209,3 +209,8 @@ class _Surveyor:
     async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
         asked_at = self._clock.time()
         return Reading((await self._client.read(statistic, filters, day)).totals, asked_at)
+
+
+def is_missing_permission(error: DirectMailError) -> bool:
+    """Return whether a RAM policy would help; a `User.*` Code is about the account itself."""
+    return isinstance(error, PermissionDenied) and not error.code.startswith("User.")

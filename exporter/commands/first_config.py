@@ -7,7 +7,7 @@ from datetime import date
 import yaml
 
 from exporter import __version__
-from exporter.commands.account_survey import Survey
+from exporter.commands.account_survey import Survey, is_missing_permission
 from exporter.config import loader, yamlfile
 from exporter.config.checking import Wrong
 from exporter.config.durations import format_duration
@@ -15,7 +15,6 @@ from exporter.config.model import Config, Target
 from exporter.config.queries import ESPS
 from exporter.config.scalars import text as checked_text
 from exporter.directmail import account
-from exporter.directmail.errors import PermissionDenied
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.plan.pacing import pace
@@ -171,7 +170,7 @@ def failed(survey: Survey, action: str) -> str | None:
     error = survey.failures.get(action)
     if error is None:
         return None
-    if isinstance(error, PermissionDenied):
+    if is_missing_permission(error):
         return f"the key lacks the permission dm:{action} ({error.code or error.status})"
     return f"{action} failed: {error.text} ({error.code or error.reason})"
 

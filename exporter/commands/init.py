@@ -18,7 +18,7 @@ from exporter.commands.first_config import Draft, failed, intervals, target_of
 from exporter.config import loader
 from exporter.config.model import Config
 from exporter.config.regions import REGIONS
-from exporter.directmail.errors import DirectMailError, PermissionDenied
+from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import Listed
 from exporter.directmail.ram_policy import allowing
 from exporter.directmail.statistics.known import STATISTICS
@@ -144,8 +144,8 @@ def _nothing_allowed(found: Survey) -> str:
     name, actions = found.target.name, [each.action for each in STATISTICS.values()]
     whys = [f"{name}: {failed(found, action)}" for action in actions if failed(found, action)]
     lines = ["nothing written: no statistic can be read", *whys]
-    if any(isinstance(found.failures.get(action), PermissionDenied) for action in actions):
-        lines.append(f"attach this policy to the key's RAM user or role (docs/ram-policy.md): {_policy(actions)}")
+    if denied := [action for action in actions if action in found.denied]:
+        lines.append(f"attach this policy to the key's RAM user or role (docs/ram-policy.md): {_policy(denied)}")
     return "\n".join(lines)
 
 
@@ -167,10 +167,11 @@ def summary(settings: Config, drafts: Sequence[Draft], output: Path) -> Iterator
         yield from (f"  {line}" for line in allowing(denied).splitlines())
         yield "With it, run init again with --force."
         yield ""
+    query = next((name for each in drafts for _, name, _ in each.queries if name == "by_sender"), "account")
     named = f"--config.file {shlex.quote(str(output))}"
     yield f"{output} is written. Continue with:"
     yield f"  directmail-exporter doctor {named}"
-    yield f"  directmail-exporter show {named}"
+    yield f"  directmail-exporter show {named} --query {query}"
     yield f"  directmail-exporter {named}"
 
 

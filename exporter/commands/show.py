@@ -43,6 +43,9 @@ def command(config_file: Path, shard: Shard, query: str | None, window: str, sor
         exit_status.fail(str(error))
     except Wrong as error:
         exit_status.fail(f"--window: {error}")
+    if not settings.targets:
+        click.echo("No target of the config falls to this shard: there is nothing to show.", err=True)
+        return
     _check(settings, query, sort)
     with _bar() as progress:
         reading = exit_status.run(

@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from exporter.commands import first_config, init
+from exporter.commands.account_survey import Survey
 from exporter.commands.first_config import Draft
 from exporter.commands.init import NoConfig, drafted, summary
 from exporter.config import loader
 from exporter.config.model import Config, Query
+from exporter.directmail.errors import PermissionDenied
 from exporter.plan import target_plan, validation
 from exporter.simulator.account import STREAMS
 from exporter.simulator.call import Inventory
@@ -106,7 +108,7 @@ class TestEverythingAllowed:
         assert any("calls a minute" in line for line in lines)
         assert [line.strip() for line in lines[-3:]] == [
             "directmail-exporter doctor --config.file 'my config.yaml'",
-            "directmail-exporter show --config.file 'my config.yaml'",
+            "directmail-exporter show --config.file 'my config.yaml' --query by_sender",
             "directmail-exporter --config.file 'my config.yaml'",
         ]
 
@@ -146,6 +148,15 @@ class TestARestrictedKey:
         assert {query.statistics for query in config.targets[0].queries} == {(left,)}
         assert list(queries(config)) == EVERYTHING
         assert f"lacks the permission dm:{action}" in text
+
+    def test_a_restricted_account_is_not_taken_for_a_missing_permission(self) -> None:
+        _, target = first_config.target_of("us-east-1")
+        error = PermissionDenied("the account is on a blacklist", code="User.Blacklisted")
+        found = Survey(target, failures={"GetTrackList": error})
+        assert found.denied == ()
+        assert first_config.failed(found, "GetTrackList") == (
+            "GetTrackList failed: the account is on a blacklist (User.Blacklisted)"
+        )
 
     async def test_without_any_statistic_nothing_is_written_and_the_policy_is_named(self) -> None:
         api = account(denied("GetTrackList"), denied("SenderStatisticsByTagNameAndBatchID"))

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from exporter.plan import calendar, validation
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Habits, Simulator
 from exporter.simulator.traffic import Traffic
+from exporter.store import snapshot
 from tests.support.clock import ScriptedClock
 from tests.support.command_line import run
 from tests.support.processes import PATIENCE, program, until
@@ -147,6 +149,12 @@ class TestNumbers:
             refused = [seen for seen in api.requests if "Esp" in seen.parameters]
             assert 5 <= len(refused) < 35, "a rejected filter is not requested for every day"
 
+    async def test_a_day_that_the_api_gives_no_more_is_named_with_the_longest_window(self, tmp_path: Path) -> None:
+        reading = await read(account(strict_span=True), tmp_path, window="30d", query="account")
+        (row,) = one(window_rows.groups(reading), "account").rows
+        assert row.values == {}
+        assert row.problem == "the API does not give 2026-03-23, 30 days ago, any more: the longest window is 29d"
+
     async def test_discovered_values_are_listed_first(self, tmp_path: Path) -> None:
         queries = (
             f"\n      - {{name: tags, account_name: {SENDERS[0]}, tag_name: {{discover: true, include: 'p.*'}}}}\n"
@@ -252,6 +260,15 @@ class TestFormats:
         lost = [row for row in document["rows"] if row["problem"]]
         assert [(row["account_name"], row["emails"]) for row in lost] == [(SENDERS[1], None)]
 
+    def test_every_field_is_documented(self) -> None:
+        page = (ROOT / "docs" / "show.md").read_text().split("## CSV and JSON")[1]
+        rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+        assert tuple(re.findall(r"`(\w+)`", " ".join(rows))) == (
+            *window_formats.FIELDS,
+            *window_formats.VALUES,
+            "problem",
+        )
+
     async def test_wide_characters_are_two_columns(self, tmp_path: Path) -> None:
         queries = f"\n      - name: by_tag\n        account_name: {SENDERS[0]}\n        tag_name: [promo, 双十一]\n"
         groups = window_rows.groups(await read(account(), tmp_path, queries=queries))
@@ -259,6 +276,16 @@ class TestFormats:
             line for line in FORMATS["table"](groups, "7d", 0.0).splitlines() if "promo" in line or "双" in line
         )
         assert len(promo) == len(wide) + 3
+
+
+async def on_disk(path: Path, *, combinations: int, days: int) -> None:
+    """Return when a running exporter has written so many days of so many combinations."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            records = (await snapshot.read(path)).records.values()
+            if len(records) == combinations and all(len(record.cells) == days for record in records):
+                return
+            await asyncio.sleep(0.05)
 
 
 class TestStateFile:
@@ -270,7 +297,7 @@ class TestStateFile:
             async with program(*flags, "--web.listen-address", "127.0.0.1:0", environment=KEYS) as exporter:
                 address = await exporter.address()
                 await until(f"http://{address}/metrics", 'tag_name="",target="shop",window="yesterday"')
-                await asyncio.sleep(1.5)  # a second until it is on disk
+                await on_disk(tmp_path / "state.db", combinations=2, days=2)
                 requests = len(api.requests)
                 async with program("show", *flags, "--window", "yesterday", environment=KEYS) as show:
                     await show.line_with("sum of 2")
@@ -330,6 +357,12 @@ class TestTheCommand:
         assert result.exit_code == 1
         (line,) = result.output.splitlines()
         assert line.startswith(says)
+
+    def test_a_shard_without_targets_shows_nothing_and_is_well(self, tmp_path: Path) -> None:
+        path = config(tmp_path / "config.yaml", "http://127.0.0.1:1")
+        results = [run("show", "--config.file", str(path), "--shard", f"{shard}/2") for shard in (0, 1)]
+        (empty,) = [result for result in results if result.exit_code == 0]
+        assert empty.output == "No target of the config falls to this shard: there is nothing to show.\n"
 
     @pytest.mark.parametrize(
         ("key", "says"),
