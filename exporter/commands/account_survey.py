@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from exporter.clock import Clock
 from exporter.collector.filter_groups import ENOUGH, Finding, Reading, groups
+from exporter.config.durations import format_duration
 from exporter.config.model import Target
 from exporter.config.queries import ESPS
-from exporter.directmail import account
+from exporter.directmail import account, answers
 from exporter.directmail.client import Client
 from exporter.directmail.errors import (
     AuthError,
@@ -31,6 +32,8 @@ LISTED = ("account_name", "tag_name", "domain", "dedicated_ip", "dedicated_ip_po
 """The filters whose values are listed."""
 DAYS = 7
 """How many days back a day with mail is looked for, to try filters with."""
+MOST_PAIRS = 60
+"""Senders times tags up to which it is looked which of them go together: two minutes at 30 requests a minute."""
 TRIED_DOMAINS = 3
 """Domains that are compared with each other; the API's answer to more would tell no more."""
 
@@ -53,6 +56,8 @@ class Survey:
     """By operation: why it brought nothing."""
     doubts: dict[str, str] = field(default_factory=dict)
     """By filter: why it could not be seen to work."""
+    tags_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By sender: the tags that it had mail with in the last week. Empty where that is unknown."""
     useless: dict[str, str] = field(default_factory=dict)
     """By filter: how it was seen that the account cannot use it."""
 
@@ -98,19 +103,25 @@ async def survey(
     await surveyor.account()
     await surveyor.statistics()
     if found.statistics:
+        statistic = STATISTICS[found.statistics[0]]
         told("trying filters")
-        await surveyor.filters(STATISTICS[found.statistics[0]])
+        await surveyor.filters(statistic)
+        pairs = len(found.values("account_name")) * len(found.values("tag_name"))
+        if 0 < pairs <= MOST_PAIRS:
+            seconds = pairs * client.limiters.of(statistic.action).spacing
+            told(f"looking for mail of each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
+            await surveyor.tags(statistic)
     return found
 
 
 async def senders_of(clients: Mapping[str, Client]) -> dict[str, Listed | DirectMailError]:
     """Return each client's senders, or why they could not be listed. Raise AuthError where a key is refused."""
     operation = OPERATIONS["account_name"]
-    answers = await asyncio.gather(
+    lists = await asyncio.gather(
         *(client.list_values(operation) for client in clients.values()), return_exceptions=True
     )
     found: dict[str, Listed | DirectMailError] = {}
-    for name, answer in zip(clients, answers, strict=True):
+    for name, answer in zip(clients, lists, strict=True):
         if isinstance(answer, AuthError) or not isinstance(answer, Listed | DirectMailError):
             raise answer
         found[name] = answer
@@ -180,6 +191,32 @@ class _Surveyor:
         if len(domains) > 1:
             tried = domains[:TRIED_DOMAINS]
             await self._try_filter(statistic, "domain", tried, is_every=len(tried) == len(domains))
+
+    async def tags(self, statistic: Statistic) -> None:
+        """See which tags each sender had mail with in the last week; nothing where the API does not answer that."""
+        known: dict[str, tuple[str, ...]] = {}
+        for sender in self.found.values("account_name"):
+            try:
+                tags = [tag for tag in self.found.values("tag_name") if await self._has_mail(statistic, sender, tag)]
+            except _OF_ALL:
+                raise
+            except DirectMailError:
+                return
+            known[sender] = tuple(tags)
+        self.found.tags_of = {sender: tags for sender, tags in known.items() if tags}
+
+    async def _has_mail(self, statistic: Statistic, sender: str, tag: str) -> bool:
+        last = calendar.today(self._clock.time(), self.found.target.timezone) - timedelta(days=1)
+        parameters = {
+            "StartTime": (last - timedelta(days=DAYS - 1)).isoformat(),
+            "EndTime": last.isoformat(),
+            statistic.parameters["account_name"]: sender,
+            statistic.parameters["tag_name"]: tag,
+            **({"PageNumber": "1", "PageSize": str(self.found.target.page_size)} if statistic.is_paged else {}),
+        }
+        document = await self._client.call(statistic.action, parameters)
+        rows = answers.page(statistic, document, str(document["RequestId"])).rows
+        return any(any(row.counts) for row in rows)
 
     async def _try_filter(self, statistic: Statistic, key: str, values: Iterable[str], *, is_every: bool) -> None:
         found = self.found

@@ -38,7 +38,7 @@ class Draft:
 
     survey: Survey
     queries: list[tuple[str, str, Mapping[str, Values]]] = field(default_factory=list)
-    """What it is for, name and filters."""
+    """What it is for, "" for a further block of a query; its name; its filters."""
     left_out: dict[str, str] = field(default_factory=dict)
     """By name of the query: why."""
 
@@ -110,10 +110,20 @@ class _Drafting:
             self._add("Mailbox providers.", "by_esp", {"esp": ESPS}, len(ESPS))
 
     def tags(self) -> None:
-        """Ask for each tag of as many senders as fit."""
+        """Ask for the tags that each sender uses where that is known, else for each tag of as many senders as fit."""
         tags, why = self._values["tag_name"], self._why_not("tag_name") or self._why_not("account_name")
         if why is not None:
             self.draft.left_out["by_tag"] = why
+            return
+        pairs = self._pairs(tags)
+        if pairs and sum(map(len, pairs.values())) <= self._room:
+            unused = [tag for tag in tags if not any(tag in own for own in pairs.values())]
+            what = "Tags that each sender had mail with in the last 7 days."
+            if unused:
+                what += f" Tags without any, to be added by hand: {_inline(unused)}"
+            for sender, own in pairs.items():
+                self._add(what, "by_tag", {"account_name": (sender,), "tag_name": own}, len(own))
+                what = ""
             return
         wanted = self._wanted("tag_name")
         senders = self._most_mail(max(1, self._room // wanted))
@@ -124,6 +134,15 @@ class _Drafting:
             {"account_name": senders, "tag_name": values},
             wanted * len(senders),
         )
+
+    def _pairs(self, tags: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return the tags of each sender that can be written, where they are known."""
+        known = self._survey.tags_of
+        own = {
+            sender: tuple(tag for tag in tags if tag in known.get(sender, ()))
+            for sender in self._values["account_name"]
+        }
+        return {sender: found for sender, found in own.items() if found}
 
     def of(self, name: str, key: str, what: str) -> None:
         """Ask for each value of a filter."""
@@ -243,7 +262,8 @@ def _target(each: Draft) -> Iterator[str]:
     yield "    #   access_key_secret_file: /run/secrets/access_key_secret"
     yield "    queries:"
     for what, name, filters in each.queries:
-        yield f"      # {what}"
+        if what:
+            yield f"      # {what}"
         yield f"      - name: {name}"
         for key, values in filters.items():
             yield from _filter(key, values)
@@ -259,13 +279,19 @@ def _filter(key: str, values: Values) -> Iterator[str]:
         yield line
     else:
         yield f"        {key}:"
-        yield from (f"          - {_inline([value])[1:-1]}" for value in values)
+        yield from (f"          - {_scalar(value)}" for value in values)
 
 
 def _inline(values: Sequence[str]) -> str:
-    """Return a list in one line of YAML."""
-    dumped: str = yaml.safe_dump(list(values), default_flow_style=True, allow_unicode=True, width=1_000_000)
-    return dumped.strip()
+    """Return a list in one line of YAML, which may be a comment as well."""
+    return f"[{', '.join(map(_scalar, values))}]"
+
+
+def _scalar(value: str) -> str:
+    """Return a text in one line of YAML; what YAML takes for the end of a line is escaped."""
+    style = '"' if any(each in value for each in "\x85\u2028\u2029") else None
+    dumped = yaml.safe_dump([value], default_flow_style=True, default_style=style, allow_unicode=True, width=1_000_000)
+    return dumped.strip()[1:-1]
 
 
 def target_of(region: str, endpoint: str = "", per_minute: float = 30.0) -> tuple[Config, Target]:

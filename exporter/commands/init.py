@@ -62,7 +62,7 @@ class NoConfig(Exception):
 def command(region: str | None, endpoint: str | None, per_minute: float, output: Path, force: bool) -> None:
     """Write a config of what the account has: senders, tags, domains, dedicated IPs and pools.
 
-    It needs an access key in the environment, and makes some thirty requests.
+    It needs an access key in the environment, and makes at most a hundred requests.
     """
     if region and endpoint:
         raise click.UsageError("set either --region or --endpoint, not both")
