@@ -18,8 +18,9 @@ from exporter.commands.first_config import Draft, failed, intervals, target_of
 from exporter.config import loader
 from exporter.config.model import Config
 from exporter.config.regions import REGIONS
+from exporter.directmail import account
 from exporter.directmail.errors import DirectMailError
-from exporter.directmail.listing import Listed
+from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.ram_policy import allowing
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.transport import open_session
@@ -162,7 +163,10 @@ def summary(settings: Config, drafts: Sequence[Draft], output: Path) -> Iterator
     }
     if left_out:
         yield from ("Left out:", *(f"  {name}: {why}" for name, why in left_out.items()), "")
-    if denied := tuple(dict.fromkeys(action for each in drafts for action in each.survey.denied)):
+    denied = dict.fromkeys(action for each in drafts for action in each.survey.denied)
+    if OPERATIONS["domain"].action in denied:
+        denied[account.DOMAIN] = None  # which could not be tried without a domain, and is of no use alone
+    if denied:
         yield "What the key lacks, as a policy for its RAM user or role (docs/ram-policy.md):"
         yield from (f"  {line}" for line in allowing(denied).splitlines())
         yield "With it, run init again with --force."

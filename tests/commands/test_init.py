@@ -139,7 +139,8 @@ class TestARestrictedKey:
         assert sum(f"lacks the permission dm:{action} (Forbidden.RAM)" in line for line in comments) == len(missing)
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
         assert all(f"{name}: the key lacks the permission dm:{action}" in printed for name in missing)
-        assert f'"Action": ["dm:{action}"]' in printed
+        needed = f'"dm:{action}"' + ', "dm:DescDomain"' * (action == "QueryDomainByParam")
+        assert f'"Action": [{needed}]' in printed
 
     async def test_without_a_list_of_senders_providers_are_those_of_the_account(self) -> None:
         _, config, _ = await made(account(denied("QueryMailAddressByParam")))
