@@ -51,7 +51,7 @@ class FilterSupport:
 
     def is_supported(self, combination: Combination) -> bool:
         """Return whether nothing speaks against the combination's filters."""
-        return not any(group.finding for group in self._groups_of(combination))
+        return not any(group.finding for group in self.groups_of(combination))
 
     def is_wanted(self, combination: Combination, day: date, today: date) -> bool:
         """Return whether a cell is to be read: of an unsupported combination only the day that ended last, once."""
@@ -78,13 +78,13 @@ class FilterSupport:
     def refused(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
         """Take in a refusal; return whether it concerns the filter, and the combinations that are shown differently."""
         concerns, changed = False, list[Combination]()
-        for group in self._groups_of(combination):
+        for group in self.groups_of(combination):
             before = group.finding
             concerns = group.refuse(combination, error) or concerns
             changed += self._settle(group, before, error)
         return concerns, changed
 
-    def _groups_of(self, combination: Combination) -> list[Group]:
+    def groups_of(self, combination: Combination) -> list[Group]:
         """Return the groups of which the combination is a member, not the one without the filter."""
         return [group for group in self._of.get(combination, ()) if group.whole != combination]
 
@@ -113,7 +113,7 @@ class FilterSupport:
         is_supported = self.is_supported(member)
         is_withheld = not is_supported or (
             record is not None
-            and any(group.withholds(cell.totals) for group in self._groups_of(member) for cell in record.cells.values())
+            and any(group.withholds(cell.totals) for group in self.groups_of(member) for cell in record.cells.values())
         )
         return self._store.judged(member.key, is_supported=is_supported, is_withheld=is_withheld)
 

@@ -1,12 +1,19 @@
-"""`--config.check`: what a config will ask for, as a table to read."""
+"""`--config.check`: what a config will request, as a table to read, and whether there are keys to do so."""
 
+import asyncio
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from exporter.clock import SystemClock
+from exporter.config.checking import Problem
 from exporter.config.durations import format_duration
-from exporter.config.model import Config, Query, Target
+from exporter.config.loader import KEY_FILES
+from exporter.config.model import Config, Credentials, Query, Target
 from exporter.config.shards import WHOLE, Shard, divide
+from exporter.directmail.credential_provider import provider
+from exporter.directmail.errors import AuthError
 from exporter.directmail.listing import OPERATIONS
 from exporter.plan import cardinality, selection, target_plan
 
@@ -23,6 +30,38 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
         for statistic in target.statistics:
             lines += _statistic(config, target_plan.make(config, target, statistic))
     return "\n".join(lines)
+
+
+def without_credentials(config: Config, environment: Mapping[str, str] = os.environ) -> tuple[Problem, ...]:
+    """Return which targets have no access key, one problem for all that lack it in the same way.
+
+    Only what is here is looked at: variables and files. Services that give keys are not asked.
+    """
+    places: dict[str, list[str]] = {}
+    for target in config.targets:
+        if (why := asyncio.run(_why_no_key(target.credentials, environment))) is not None:
+            places.setdefault(why, []).append(f"{target.place}.credentials")
+    return tuple(
+        Problem(place, f"{why} {_targets(len(others))} it too." if others else why)
+        for why, (place, *others) in places.items()
+    )
+
+
+def _targets(count: int) -> str:
+    return "1 more target lacks" if count == 1 else f"{count} more targets lack"
+
+
+async def _why_no_key(source: Credentials, environment: Mapping[str, str]) -> str | None:
+    if source.type not in ("environment", "files", "ram_role_arn"):
+        return None
+    files = {key: getattr(source, key) for key in KEY_FILES}
+    try:
+        await provider(
+            "files" if any(files.values()) else "environment", SystemClock(), **files, environment=environment
+        ).get()
+    except AuthError as error:
+        return f"{error.text}. {error.advice}"
+    return None
 
 
 def _shards(config: Config, shard: Shard) -> list[str]:

@@ -15,15 +15,19 @@ from exporter import logs
 _Result = TypeVar("_Result")
 
 
-def run(work: Coroutine[Any, Any, _Result]) -> _Result | None:
-    """Run to the end and return what comes of it, None after Ctrl-C. What can be mended is one line; a bug is loud."""
+def run(work: Coroutine[Any, Any, _Result], *expected: type[Exception]) -> _Result | None:
+    """Run to the end and return what comes of it, None after Ctrl-C. What can be fixed is one line; a bug is loud.
+
+    `expected` are errors of the command's own whose text says what to do.
+    """
     from exporter.store.database import StateError
     from exporter.web.passwords import is_checking
     from exporter.web.sockets import BindError
 
+    failures: tuple[type[Exception], ...] = (BindError, StateError, *expected)
     try:
         result = asyncio.run(work)
-    except (BindError, StateError) as error:
+    except failures as error:
         fail(str(error))
     except KeyboardInterrupt:
         return None

@@ -11,7 +11,7 @@ from exporter.commands import exit_status, flags, version
 from exporter.config.shards import WHOLE, Shard
 from exporter.process import signals
 
-SUBCOMMANDS = ("assets", "backfill", "demo", "doctor", "healthcheck", "simulate", "version")
+SUBCOMMANDS = ("assets", "backfill", "demo", "doctor", "healthcheck", "init", "show", "simulate", "version")
 """Each is the `command` of the module of its name beside this one."""
 
 TELEMETRY_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+")
@@ -147,6 +147,8 @@ def cli(
         exit_status.fail(str(error))
     if config_check:
         click.echo(check.report(settings, shard))
+        if problems := check.without_credentials(settings.of(shard)):
+            exit_status.fail(str(ConfigError(str(config_file), problems)))
         return
     exit_status.run(program.run())
 

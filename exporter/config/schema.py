@@ -39,7 +39,8 @@ def _auto_or_a_second(value: object) -> float | None:
     return seconds
 
 
-def _window(value: object) -> str:
+def window(value: object) -> str:
+    """Return the name of a window. Raise Wrong with the fix."""
     if isinstance(value, str):
         days = re.fullmatch(r"([1-9]\d?)d", value, re.ASCII)
         if value in ("today", "yesterday") or (days and int(days[1]) <= 30):
@@ -88,7 +89,7 @@ class Top(Schema):
     @field_validator("windows", mode="before")
     @classmethod
     def _known_windows(cls, value: object) -> tuple[str, ...]:
-        return several(value, _window)
+        return several(value, window)
 
     @field_validator("discovery_interval", "account_interval", "domains_interval", mode="after")
     @classmethod

@@ -94,9 +94,12 @@ class Seal(NamedTuple):
 class Database:
     """An open file."""
 
-    def __init__(self, path: Path, connect: Connect = sqlite3.connect, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, connect: Connect = sqlite3.connect, *, read_only: bool = False, locks: bool = True
+    ) -> None:
         """Open the file, or make an empty one; it is locked until closed.
 
+        One that is read without locks may be in the middle of a write, which its seal then shows.
         Raise StateError for a file that another process has, that is another program's, or that is no regular one;
         NoAccess and Damaged.
         """
@@ -107,7 +110,7 @@ class Database:
         """None for a file that was not written in today's schema yet."""
         with _translated(path):
             _check_kind(path)
-            address = f"{path.absolute().as_uri()}?mode={_read_only_mode(path) if read_only else 'rwc'}"
+            address = f"{path.absolute().as_uri()}?mode={_read_only_mode(path, locks=locks) if read_only else 'rwc'}"
             self._connection = connect(address, uri=True, timeout=0, isolation_level=None)
             try:
                 if not read_only:
@@ -301,14 +304,22 @@ def _check_kind(path: Path) -> None:
         raise StateError(f"state_file: {path} is {kind}; name a regular file, or one that does not exist yet")
 
 
-def _read_only_mode(path: Path) -> str:
-    """Return SQLite's way to read a file that cannot be locked: as it is, unless a journal has a part of it."""
-    has_journal = any(_size(path.with_name(path.name + suffix)) for suffix in JOURNALS)
-    return "ro" if has_journal else "ro&immutable=1"
+def is_being_written(path: Path) -> bool:
+    """Return whether a journal has a part of what the file says. Raise OSError.
+
+    SQLite leaves the rollback journal in its place while the file is locked, and zeroes its header when a write ends.
+    """
+    journal, *logs = (path.with_name(path.name + suffix) for suffix in JOURNALS)
+    if journal.exists():
+        with journal.open("rb") as file:
+            if file.read(1) not in (b"", b"\0"):
+                return True
+    return any(log.exists() and log.stat().st_size for log in logs)
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _read_only_mode(path: Path, *, locks: bool) -> str:
+    """Return SQLite's way to read a file that cannot be written: as it is, unless a journal has a part of it."""
+    return "ro" if locks and is_being_written(path) else "ro&immutable=1"
 
 
 def _foreign(path: Path) -> str:

@@ -16,6 +16,7 @@ from exporter.simulator import faults, incidents
 from exporter.web.sockets import BindError, split_address
 from tests.support.command_line import run
 from tests.support.processes import free_port, get, program, until
+from tests.support.programs import KEYS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = str(ROOT / "config.example.yaml")
@@ -58,7 +59,7 @@ def test_help_names_every_flag_of_the_contract() -> None:
 
 
 def test_a_check_prints_the_plan_and_ends_well() -> None:
-    result = run("--config.file", EXAMPLE, "--config.check")
+    result = run("--config.file", EXAMPLE, "--config.check", environment=KEYS)
     assert result.exit_code == 0
     for words in (
         "combinations",
@@ -80,7 +81,7 @@ def test_a_check_prints_long_times_as_durations(tmp_path: Path) -> None:
         f"      - {{name: by-sender, account_name: [{senders}]}}\n"
         "      - {name: by-sender, account_name: other@mail.example.com}\n"
     )
-    result = run("--config.file", str(path), "--config.check")
+    result = run("--config.file", str(path), "--config.check", environment=KEYS)
     assert result.exit_code == 0, result.output
     assert re.search(r"  30d filled after +about [\dd]*\d+h\d+m\n", result.output)
     assert result.output.endswith("  query by-sender: 491 combinations\n")
@@ -93,7 +94,7 @@ def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_kn
         "      - name: account\n      - name: tags\n        account_name: {discover: true, limit: 3}\n"
         "        tag_name: {discover: true}\n        esp: [gmail.com, others]\n"
     )
-    result = run("--config.file", str(path), "--config.check")
+    result = run("--config.file", str(path), "--config.check", environment=KEYS)
     assert result.exit_code == 0
     for words in (
         "QueryMailAddressByParam, QueryTagByParam, every 1h",
@@ -102,6 +103,54 @@ def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_kn
         "at most 1200 combinations by its limits (3 of account_name, 200 of tag_name)",
     ):
         assert words in result.output
+
+
+class TestACheckWithoutAKey:
+    TARGET = "  - {{name: {}, region: us-east-1, queries: [{{name: account}}]{}}}\n"
+
+    def checked(self, path: Path, *targets: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
+        """Return the status of a check of these targets, and what it says on stderr."""
+        path.write_text("targets:\n" + "".join(targets))
+        result = run("--config.file", str(path), "--config.check", environment=environment)
+        assert "calls a minute" in result.stdout, "the plan is printed all the same"
+        return result.exit_code, result.stderr
+
+    def test_it_is_an_error_in_one_line(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        status, said = self.checked(path, self.TARGET.format("a", ""))
+        assert status == 1
+        assert said == (
+            f"{path}: targets[0].credentials: no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID and "
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET are not both set. Set both variables, or name files in the target's "
+            "credentials.\n"
+        )
+
+    def test_several_targets_without_one_are_still_one_line(self, tmp_path: Path) -> None:
+        targets = (self.TARGET.format(name, "") for name in "abc")
+        status, said = self.checked(tmp_path / "config.yaml", *targets)
+        assert (status, len(said.splitlines())) == (1, 1)
+        assert said.endswith(" 2 more targets lack it too.\n")
+
+    def test_half_a_key_is_none(self, tmp_path: Path) -> None:
+        half = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI4x"}
+        status, said = self.checked(tmp_path / "config.yaml", self.TARGET.format("a", ""), environment=half)
+        assert status == 1
+        assert "are not both set" in said
+
+    def test_an_empty_key_file_is_none(self, tmp_path: Path) -> None:
+        for name in ("id", "secret"):
+            (tmp_path / name).write_text("key" if name == "id" else "\n")
+        files = f", credentials: {{access_key_id_file: {tmp_path}/id, access_key_secret_file: {tmp_path}/secret}}"
+        path = tmp_path / "config.yaml"
+        status, said = self.checked(path, self.TARGET.format("a", files))
+        assert status == 1
+        assert f"targets[0].credentials: no credentials: {tmp_path}/secret is empty" in said
+        (tmp_path / "secret").write_text("secret")
+        assert self.checked(path, self.TARGET.format("a", files)) == (0, "")
+
+    def test_what_services_would_give_is_not_asked_for(self, tmp_path: Path) -> None:
+        role = ", credentials: {type: ecs_ram_role, role_name: exporter}"
+        assert self.checked(tmp_path / "config.yaml", self.TARGET.format("a", role)) == (0, "")
 
 
 def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> None:
@@ -206,7 +255,9 @@ def test_a_path_that_cannot_be_scraped_is_a_wrong_flag(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/metrics", "/a/b", "/.well-known", "/~x_1.2-3", "/..."])
 def test_a_path_that_can_be_scraped_is_accepted(path: str) -> None:
-    assert run("--config.file", EXAMPLE, "--config.check", f"--web.telemetry-path={path}").exit_code == 0
+    assert (
+        run("--config.file", EXAMPLE, "--config.check", f"--web.telemetry-path={path}", environment=KEYS).exit_code == 0
+    )
 
 
 @pytest.mark.parametrize("flag", ["--config.file", "--web.config.file"])

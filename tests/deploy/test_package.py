@@ -1,6 +1,7 @@
 """What users install: wheel and sdist, in a clean environment, outside the tree. `make package-test` runs it."""
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from collections.abc import Mapping
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from exporter import __version__
 from exporter.commands import assets
 from tests.support.processes import get
+from tests.support.programs import KEYS
 
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".cache" / "wheels"
@@ -25,9 +28,10 @@ PATIENCE = 60.0
 pytestmark = pytest.mark.package
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
     """Return what a command prints; it has to end well."""
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    env = {**os.environ, **(environment or {})}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -121,7 +125,7 @@ def test_the_example_of_the_sdist_passes_its_check(built: tuple[Path, Path], ins
         example = file.extractfile(f"directmail_exporter-{__version__}/config.example.yaml")
         assert example is not None
         (tmp_path / "config.yaml").write_bytes(example.read())
-    assert "calls a minute" in run(installed / "directmail-exporter", "--config.check", cwd=tmp_path)
+    assert "calls a minute" in run(installed / "directmail-exporter", "--config.check", cwd=tmp_path, environment=KEYS)
 
 
 def test_the_assets_of_the_package_are_those_of_the_tree(installed: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_every_command_of_ours_exists_with_its_flags(line: str) -> None:
 
 def test_every_other_command_is_one_of_the_shell_or_of_this_repository() -> None:
     programs = {line.split()[0] for line in COMMANDS if line not in OURS}
-    known = {"mkdir", "(umask", "python3", ".venv/bin/pip", ".", "curl", "promtool", "prometheus"}
+    known = {"mkdir", "(umask", "export", "python3", ".venv/bin/pip", ".", "curl", "promtool", "prometheus"}
     assert programs == known
     made = set(re.findall(r"`make ([\w-]+)`", TEXT))
     assert made <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -16,6 +16,7 @@ from exporter.web.routes import Routes
 from exporter.web.sockets import BindError, Resolve, bind, from_systemd, shown, split_address
 from tests.support.command_line import run
 from tests.support.processes import PATIENCE, get
+from tests.support.programs import KEYS
 from tests.support.web import Metrics, served, status
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def test_a_blank_variable_is_not_every_interface(blank: str) -> None:
         assert result.exit_code == 2
         assert f"{LISTEN_ADDRESS} is blank; write host:port, or unset it" in result.output
     example = ("--config.check", "--config.file", str(ROOT / "config.example.yaml"))
-    assert run(*example, "--web.listen-address", ":1", environment={LISTEN_ADDRESS: blank}).exit_code == 0
+    assert run(*example, "--web.listen-address", ":1", environment={**KEYS, LISTEN_ADDRESS: blank}).exit_code == 0
 
 
 async def test_several_addresses_are_listened_on_ipv6_too() -> None:

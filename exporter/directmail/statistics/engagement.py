@@ -47,6 +47,7 @@ ENGAGEMENT = Statistic(
         "unique_click": Rate("RcptUniqueClickRate", "unique_clicks"),
     },
     at_most=(Ratio("unique_opens", "opens"), Ratio("unique_clicks", "clicks")),
+    distinct=("unique_opens", "unique_clicks"),
     is_paged=True,
     total="Total",
 )

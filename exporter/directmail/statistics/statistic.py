@@ -50,6 +50,8 @@ class Statistic:
     rates: Mapping[str, Rate] = field(default_factory=dict)
     at_most: tuple[Ratio, ...] = ()
     """Counts that a whole answer never has more of than of another."""
+    distinct: tuple[str, ...] = ()
+    """Counts of different recipients: two combinations may have some in common, so these do not add up."""
     is_paged: bool = False
     """Whether it takes PageNumber and PageSize."""
     total: str = "TotalCount"

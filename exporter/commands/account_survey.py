@@ -1,0 +1,253 @@
+"""Finds out what an account has and what its key may do: its lists, one try of each operation, which filters work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, TypeVar
+
+from exporter.clock import Clock
+from exporter.collector.filter_groups import ENOUGH, Finding, Reading, groups
+from exporter.config.durations import format_duration
+from exporter.config.model import Target
+from exporter.config.queries import ESPS
+from exporter.directmail import account, answers
+from exporter.directmail.client import Client
+from exporter.directmail.errors import (
+    AuthError,
+    DirectMailError,
+    InvalidRequest,
+    NetworkError,
+    PermissionDenied,
+    RequestTimeout,
+)
+from exporter.directmail.listing import OPERATIONS, Listed
+from exporter.directmail.model import Filters
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.statistic import Statistic
+from exporter.plan import calendar
+from exporter.plan.combinations import Combination
+
+LISTED = ("account_name", "tag_name", "domain", "dedicated_ip", "dedicated_ip_pool_id")
+"""The filters whose values are listed."""
+DAYS = 7
+"""How many days back a day with mail is looked for, to try filters with."""
+MOST_PAIRS = 60
+"""Senders times tags up to which it is looked which of them go together: two minutes at 30 requests a minute."""
+TRIED_DOMAINS = 3
+"""Domains that are compared with each other; the API's answer to more would tell no more."""
+
+_OF_ALL = (AuthError, NetworkError, RequestTimeout)
+"""Failures that every further request would meet too."""
+_Answer = TypeVar("_Answer")
+_Told = Callable[[str], None]
+
+
+@dataclass
+class Survey:
+    """What was found in one account."""
+
+    target: Target
+    lists: dict[str, Listed] = field(default_factory=dict)
+    """By filter; what could not be listed is not there."""
+    statistics: tuple[str, ...] = ()
+    """Those that the key may ask for."""
+    failures: dict[str, DirectMailError] = field(default_factory=dict)
+    """By operation: why it brought nothing."""
+    doubts: dict[str, str] = field(default_factory=dict)
+    """By filter: why it could not be seen to work."""
+    tags_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By sender: the tags that it had mail with in the last week. Empty where that is unknown."""
+    useless: dict[str, str] = field(default_factory=dict)
+    """By filter: how it was seen that the account cannot use it."""
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """The operations that the key lacks a permission for."""
+        return tuple(action for action, error in self.failures.items() if is_missing_permission(error))
+
+    def values(self, key: str) -> tuple[str, ...]:
+        """Return a filter's values, senders and domains with most mail this month first, none where unknown."""
+        values = self.lists[key].values if key in self.lists else ()
+        if key == "account_name":
+            return tuple(sorted(values, key=lambda sender: -self._mail(sender)))
+        if key == "domain":
+            mail = dict.fromkeys(values, 0)
+            for sender in self.values("account_name"):
+                domain = sender.rpartition("@")[2]
+                mail[domain] = mail.get(domain, 0) + self._mail(sender)
+            return tuple(sorted(values, key=lambda domain: -mail[domain]))
+        return values
+
+    def _mail(self, sender: str) -> int:
+        return account.usage(self.lists["account_name"].facts.get(sender, {})).month or 0
+
+
+async def survey(
+    target: Target, client: Client, clock: Clock, *, senders: Listed | None = None, told: _Told = lambda text: None
+) -> Survey:
+    """Return what the target's account has and what its key may do; `senders` are those that were listed already.
+
+    Raise AuthError, NetworkError and RequestTimeout: every further request would meet them too.
+    """
+    surveyor = _Surveyor(Survey(target), client, clock)
+    found = surveyor.found
+    if senders is not None:
+        found.lists["account_name"] = senders
+    for key in (key for key in LISTED if key not in found.lists):
+        told(f"listing with {OPERATIONS[key].action}")
+        listed = await surveyor.attempt(OPERATIONS[key].action, client.list_values(OPERATIONS[key]))
+        if listed is not None:
+            found.lists[key] = listed
+    told("trying what the key may do")
+    await surveyor.account()
+    await surveyor.statistics()
+    if found.statistics:
+        statistic = STATISTICS[found.statistics[0]]
+        told("trying filters")
+        await surveyor.filters(statistic)
+        pairs = len(found.values("account_name")) * len(found.values("tag_name"))
+        if 0 < pairs <= MOST_PAIRS:
+            seconds = pairs * client.limiters.of(statistic.action).spacing
+            told(f"looking for mail of each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
+            await surveyor.tags(statistic)
+    return found
+
+
+async def senders_of(clients: Mapping[str, Client]) -> dict[str, Listed | DirectMailError]:
+    """Return each client's senders, or why they could not be listed. Raise AuthError where a key is refused."""
+    operation = OPERATIONS["account_name"]
+    lists = await asyncio.gather(
+        *(client.list_values(operation) for client in clients.values()), return_exceptions=True
+    )
+    found: dict[str, Listed | DirectMailError] = {}
+    for name, answer in zip(clients, lists, strict=True):
+        if isinstance(answer, AuthError) or not isinstance(answer, Listed | DirectMailError):
+            raise answer
+        found[name] = answer
+    return found
+
+
+class _Surveyor:
+    def __init__(self, found: Survey, client: Client, clock: Clock) -> None:
+        self.found = found
+        self._client = client
+        self._clock = clock
+        self._day = calendar.today(clock.time(), found.target.timezone) - timedelta(days=1)
+        """The day that is asked for: a closed one."""
+        self._whole: Reading | None = None
+        """The whole account on that day."""
+
+    async def attempt(self, action: str, request: Awaitable[_Answer]) -> _Answer | None:
+        """Return the answer, None for a failure, which is noted. Raise what every further request would meet too."""
+        try:
+            return await request
+        except _OF_ALL:
+            raise
+        except DirectMailError as error:
+            self.found.failures[action] = error
+            return None
+
+    async def account(self) -> None:
+        """Try what the account says of itself, and of one of its domains."""
+        await self.attempt(account.SUMMARY, self._summary())
+        listed = self.found.lists.get("domain")
+        known = listed.facts.items() if listed else ()
+        domain_id = next((facts[account.DOMAIN_ID] for _, facts in known if facts.get(account.DOMAIN_ID)), None)
+        if domain_id is not None:
+            await self.attempt(account.DOMAIN, self._client.call(account.DOMAIN, {account.DOMAIN_ID: str(domain_id)}))
+
+    async def _summary(self) -> Any:
+        return account.summary(await self._client.call(account.SUMMARY, {}))
+
+    async def statistics(self) -> None:
+        """Try each statistic with the whole account, and find a day that has mail to try filters with."""
+        readings: list[Reading] = []
+        for statistic in STATISTICS.values():
+            reading = await self.attempt(statistic.action, self._read(statistic, Filters(), self._day))
+            if reading is not None:
+                self.found.statistics += (statistic.name,)
+                readings.append(reading)
+        if readings:
+            first = STATISTICS[self.found.statistics[0]]
+            self._whole = await self.attempt(first.action, self._with_mail(first, readings[0]))
+
+    async def _with_mail(self, statistic: Statistic, whole: Reading) -> Reading | None:
+        for age in range(DAYS):
+            day = self._day - timedelta(days=age)
+            try:
+                reading = await self._read(statistic, Filters(), day) if age else whole
+            except InvalidRequest:
+                return None
+            if reading.totals[0] >= ENOUGH:
+                self._day = day
+                return reading
+        return None
+
+    async def filters(self, statistic: Statistic) -> None:
+        """See whether the filters that not every account can use tell mail apart."""
+        await self._try_filter(statistic, "esp", ESPS, is_every=True)
+        domains = self.found.values("domain")
+        if len(domains) > 1:
+            tried = domains[:TRIED_DOMAINS]
+            await self._try_filter(statistic, "domain", tried, is_every=len(tried) == len(domains))
+
+    async def tags(self, statistic: Statistic) -> None:
+        """See which tags each sender had mail with in the last week; nothing where the API does not answer that."""
+        known: dict[str, tuple[str, ...]] = {}
+        for sender in self.found.values("account_name"):
+            try:
+                tags = [tag for tag in self.found.values("tag_name") if await self._has_mail(statistic, sender, tag)]
+            except _OF_ALL:
+                raise
+            except DirectMailError:
+                return
+            known[sender] = tuple(tags)
+        self.found.tags_of = {sender: tags for sender, tags in known.items() if tags}
+
+    async def _has_mail(self, statistic: Statistic, sender: str, tag: str) -> bool:
+        last = calendar.today(self._clock.time(), self.found.target.timezone) - timedelta(days=1)
+        parameters = {
+            "StartTime": (last - timedelta(days=DAYS - 1)).isoformat(),
+            "EndTime": last.isoformat(),
+            statistic.parameters["account_name"]: sender,
+            statistic.parameters["tag_name"]: tag,
+            **({"PageNumber": "1", "PageSize": str(self.found.target.page_size)} if statistic.is_paged else {}),
+        }
+        document = await self._client.call(statistic.action, parameters)
+        rows = answers.page(statistic, document, str(document["RequestId"])).rows
+        return any(any(row.counts) for row in rows)
+
+    async def _try_filter(self, statistic: Statistic, key: str, values: Iterable[str], *, is_every: bool) -> None:
+        found = self.found
+        if self._whole is None:
+            found.doubts[key] = f"none of the last {DAYS} days has {ENOUGH} mails to try it with"
+            return
+        name, own = found.target.name, f"by_{key}"
+        members = [Combination(name, statistic.name, own, Filters(**{key: value})) for value in values]
+        (group,) = groups([Combination(name, statistic.name, "account", Filters()), *members])
+        readings: list[Reading] = []
+        for member in members:
+            try:
+                readings.append(await self._read(statistic, member.filters, self._day))
+            except InvalidRequest as error:
+                group.refuse(member, error)
+            except _OF_ALL:
+                raise
+            except DirectMailError as error:
+                found.doubts[key] = f"{statistic.action} failed when it was tried: {error}"
+                return
+        group.judge(readings, self._whole, is_closed=True)
+        if group.finding is not None and (is_every or group.finding is not Finding.EMPTY):
+            found.useless[key] = group.finding.value
+        elif not group.is_proven:
+            found.doubts[key] = f"the answers for {self._day} do not tell whether the API can filter by it"
+
+    async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
+        asked_at = self._clock.time()
+        return Reading((await self._client.read(statistic, filters, day)).totals, asked_at)
+
+
+def is_missing_permission(error: DirectMailError) -> bool:
+    """Return whether a RAM policy would help; a `User.*` Code is about the account itself."""
+    return isinstance(error, PermissionDenied) and not error.code.startswith("User.")

@@ -1,0 +1,188 @@
+"""`init`: writes a first config from what the account has, and says what it left out and how to continue."""
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import click
+
+from exporter.clock import Clock, SystemClock
+from exporter.collector.target_client import connect
+from exporter.commands import check, exit_status, first_config
+from exporter.commands.account_survey import Survey, senders_of, survey
+from exporter.commands.first_config import Draft, failed, intervals, target_of
+from exporter.config import loader
+from exporter.config.model import Config
+from exporter.config.regions import REGIONS
+from exporter.directmail import account
+from exporter.directmail.errors import DirectMailError
+from exporter.directmail.listing import OPERATIONS, Listed
+from exporter.directmail.ram_policy import allowing
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.transport import open_session
+from exporter.plan import calendar, validation
+
+SEARCHED = tuple(region for region in REGIONS if region != "ap-southeast-2")
+"""The regions in which senders are looked for when none is named; the one that is missing is closed."""
+KINDS = {
+    "account_name": "sender",
+    "tag_name": "tag",
+    "domain": "domain",
+    "dedicated_ip": "dedicated IP",
+    "dedicated_ip_pool_id": "pool",
+}
+
+
+class NoConfig(Exception):
+    """There is nothing to write a config of; the text says why, a line for each reason."""
+
+
+@click.command()
+@click.option("--region", type=click.Choice(list(REGIONS)), help="The account's region.  [default: those with senders]")
+@click.option("--endpoint", metavar="URL", help="Where the API is, instead of a region.")
+@click.option(
+    "--rate-limit",
+    "per_minute",
+    type=click.FloatRange(0.1, 100_000),
+    default=30.0,
+    show_default=True,
+    help="Calls of each operation a minute, now and in the config.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="config.yaml",
+    show_default=True,
+    help="File to write.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def command(region: str | None, endpoint: str | None, per_minute: float, output: Path, force: bool) -> None:
+    """Write a config of what the account has: senders, tags, domains, dedicated IPs and pools.
+
+    It needs an access key in the environment, and makes at most a hundred requests.
+    """
+    if region and endpoint:
+        raise click.UsageError("set either --region or --endpoint, not both")
+    if output.exists() and not force:
+        exit_status.fail(f"nothing written: {output} exists; use --force to overwrite it, or another --output")
+    if not output.parent.is_dir():
+        exit_status.fail(f"nothing written: {output.parent} is not a directory")
+    places = [(region or "", endpoint or "")] if region or endpoint else [(each, "") for each in SEARCHED]
+    drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, told=_told), NoConfig)
+    if drafts is None:
+        exit_status.fail("interrupted; nothing written")
+    text = first_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
+    settings = validation.checked(str(output), *loader.parse(text))
+    try:
+        with output.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        exit_status.fail(f"{output}: cannot be written: {error.strerror}")
+    for line in summary(settings, drafts, output):
+        exit_status.say(line)
+
+
+def _told(text: str) -> None:
+    click.echo(text, err=True)
+
+
+async def drafted(
+    places: Sequence[tuple[str, str]],
+    clock: Clock,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    hosts: Mapping[str, str] = MappingProxyType({}),
+    per_minute: float = 30.0,
+    told: Callable[[str], None] = lambda text: None,
+) -> list[Draft]:
+    """Return the queries for each account, by region or endpoint; of several regions those that have senders.
+
+    `hosts` are other endpoints of regions. Raise NoConfig where nothing can be polled.
+    """
+    try:
+        made = [target_of(region, endpoint, per_minute) for region, endpoint in places]
+    except ValueError as error:
+        raise NoConfig(str(error)) from None
+    targets = {target.name: replace(target, endpoint=hosts.get(target.region, target.endpoint)) for _, target in made}
+    config = made[0][0]
+    try:
+        async with open_session() as session:
+            clients = {name: connect(each, session, clock, environment) for name, each in targets.items()}
+            known: dict[str, Listed] = {}
+            if len(targets) > 1:
+                told(f"looking for senders in {', '.join(targets)}")
+                known = _with_senders(await senders_of(clients))
+            surveys = [
+                await survey(targets[name], clients[name], clock, senders=known.get(name), told=_prefixed(told, name))
+                for name in known or targets
+            ]
+    except DirectMailError as error:
+        raise NoConfig(f"nothing written: {error}. {error.advice}") from None
+    for each in surveys:
+        if not each.statistics:
+            raise NoConfig(_nothing_allowed(each))
+    return [first_config.draft(each, replace(config, targets=(each.target,))) for each in surveys]
+
+
+def _prefixed(told: Callable[[str], None], name: str) -> Callable[[str], None]:
+    return lambda text: told(f"{name}: {text}")
+
+
+def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Listed]:
+    """Return the regions that have senders. Raise NoConfig where there is none, with what each region said."""
+    known = {name: each for name, each in found.items() if isinstance(each, Listed) and each.values}
+    if not known:
+        said = [f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()]
+        raise NoConfig("\n".join(["nothing written: no region shows a sender; name yours with --region", *said]))
+    return known
+
+
+def _nothing_allowed(found: Survey) -> str:
+    name, actions = found.target.name, [each.action for each in STATISTICS.values()]
+    whys = [f"{name}: {failed(found, action)}" for action in actions if failed(found, action)]
+    lines = ["nothing written: no statistic can be read", *whys]
+    if denied := [action for action in actions if action in found.denied]:
+        lines.append(f"attach this policy to the key's RAM user or role (docs/ram-policy.md): {_policy(denied)}")
+    return "\n".join(lines)
+
+
+def summary(settings: Config, drafts: Sequence[Draft], output: Path) -> Iterator[str]:
+    """Yield what a person reads at the end: what was found, the plan, what is left out and why, how to continue."""
+    for each in drafts:
+        found = each.survey
+        counts = (_counted(len(found.lists[key].values), what) for key, what in KINDS.items() if key in found.lists)
+        yield f"{found.target.name}: {', '.join(counts) or 'nothing could be listed'}"
+    yield from ("", *check.report(settings).splitlines(), "")
+    left_out = {
+        **{f"{each.survey.target.name}, {name}": why for each in drafts for name, why in each.why_not.items()},
+        **{name: why for name, why in intervals([each.survey for each in drafts]).items() if why is not None},
+    }
+    if left_out:
+        yield from ("Left out:", *(f"  {name}: {why}" for name, why in left_out.items()), "")
+    denied = dict.fromkeys(action for each in drafts for action in each.survey.denied)
+    if OPERATIONS["domain"].action in denied:
+        denied[account.DOMAIN] = None  # which could not be tried without a domain, and is of no use alone
+    if denied:
+        yield "What the key lacks, as a policy for its RAM user or role (docs/ram-policy.md):"
+        yield from (f"  {line}" for line in allowing(denied).splitlines())
+        yield "With it, run init again with --force."
+        yield ""
+    query = next((name for each in drafts for _, name, _ in each.queries if name == "by_sender"), "account")
+    named = f"--config.file {shlex.quote(str(output))}"
+    yield f"{output} is written. Continue with:"
+    yield f"  directmail-exporter doctor {named}"
+    yield f"  directmail-exporter show {named} --query {query}"
+    yield f"  directmail-exporter {named}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _policy(actions: Sequence[str]) -> str:
+    """Return a policy in one line."""
+    return " ".join(allowing(actions).split())
