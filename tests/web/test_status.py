@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from html import unescape
 from pathlib import Path
@@ -21,6 +21,7 @@ from exporter.config import loader
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Answer
 from exporter.directmail.errors import DirectMailError, InvalidRequest
+from exporter.directmail.limiter import Limiter
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.statistic import Statistic
@@ -31,6 +32,7 @@ from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.sparkline import lines
 from exporter.web.status import About, StatusPage, TargetState
+from exporter.web.status_text import rate
 from exporter.web.webconfig import WebConfig
 from tests.support.clock import ScriptedClock
 from tests.support.processes import get
@@ -61,6 +63,18 @@ class Polled:
 
     target: Target
     polls: Mapping[str, Collector]
+    others: Mapping[str, tuple[float, Limiter]] = field(default_factory=dict)
+    """Operations without a statistic: calls a minute, and their limiter."""
+
+    @property
+    def limiters(self) -> Mapping[str, Limiter]:
+        polls = {action: poll.limiter for action, poll in self.polls.items()}
+        return {**polls, **{action: limiter for action, (_, limiter) in self.others.items()}}
+
+    @property
+    def planned_requests(self) -> Mapping[str, float]:
+        polls = {action: poll.plan.requests_per_minute for action, poll in self.polls.items()}
+        return {**polls, **{action: rate for action, (rate, _) in self.others.items()}}
 
 
 def targets_of(world: World, *others: Collector) -> Mapping[str, TargetState]:
@@ -159,13 +173,13 @@ class TestWhatItSays:
             "config.yaml",
             "SHA-256 abc123",
             "shop up",
-            "calls a minute configured 60",
-            "allowed now 60",
-            f"used in the last minute {world.limiter.used_last_minute} planned",
-            f"poll interval 5m cells due and not yet read {world.collector.backlog()}",
-            "2 fresh 0 held 0 dropped 0 never 0 unsupported",
-            "Next calls 2026-04-",
-            "senders 2 0 0 0 0",
+            "0 failing 0 dropped 0 held 0 never 2 fresh 0 unsupported",
+            "Last minute Planned Allowed now Configured Poll interval Cells due",
+            f"GetTrackList engagement {world.limiter.used_last_minute} "
+            f"{rate(world.collector.plan.requests_per_minute)} 60 60 5m {world.collector.backlog()}",
+            "configured allowed now used in the last minute planned in the steady state",
+            "Next calls Day to read Query Combination 2026-04-",
+            "senders 0 0 0 0 2 0",
         ):
             assert part in text
 
@@ -174,10 +188,10 @@ class TestWhatItSays:
         await polled(world, 30)
         async with page_of(world) as url:
             text = text_of((await get(url))[1])
-        assert "Last error 2026-04-22 10:15:" in text
-        assert "account_name=s1@example.com no such sender (Code Invalid.Sender), RequestId R-17" in text
-        assert "Check the sender." in text
-        assert "1 fresh 0 held 0 dropped 1 never 0 unsupported" in text
+        failure = "Request rejected: no such sender (Code Invalid.Sender), RequestId R-17"
+        assert f"{failure} Check the sender. Last error, 2026-04-22 10:15:" in text
+        assert f"account_name=s1@example.com {failure} failing" in text
+        assert "1 failing 0 dropped 0 held 0 never 1 fresh 0 unsupported" in text
 
     async def test_counts_of_today_and_a_line_for_the_days_before(self) -> None:
         world = World(make_config(rate=600), ScriptedClock(), counts=lambda filters, day, now: 1000 + day.day)
@@ -193,7 +207,7 @@ class TestWhatItSays:
         world = World(make_config(), ScriptedClock())
         about = About("1.2.3", "config.yaml", "abc123", 0.0, ("targets: is missing",))
         async with page_of(world, about=about) as url:
-            assert "the config from before is in force. targets: is missing" in text_of((await get(url))[1])
+            assert "the previous config is in force. targets: is missing" in text_of((await get(url))[1])
 
     @pytest.mark.parametrize(
         ("then", "state"),
@@ -245,8 +259,8 @@ class TestFilters:
         async with page_of(world) as url:
             everything, html = (await get(url))[1], (await get(f"{url}?state=unsupported"))[1]
         for part in (
-            "1 fresh 0 held 0 dropped 0 never 2 unsupported",
-            f"providers 0 0 0 0 2 {NONE}",
+            "0 failing 0 dropped 0 held 0 never 1 fresh 2 unsupported",
+            f"providers 0 0 0 0 0 2 {NONE}",
             "unsupported the account cannot use a filter",
         ):
             assert part in text_of(everything)
@@ -262,9 +276,10 @@ class TestFilters:
         await polled(world, 60)
         (combination,) = world.combinations
         world.store.judged(combination.key, is_supported=False, is_withheld=True)
+        world.collector.states.update(combination)
         async with page_of(world) as url:
             text = text_of((await get(url))[1])
-        assert f"providers 0 0 0 0 1 {NONE}" in text
+        assert f"providers 0 0 0 0 0 1 {NONE}" in text
         assert f"esp=gmail.com unsupported {NONES}" in text
         assert "withheld: " not in text
 
@@ -293,7 +308,7 @@ class TestFilters:
         text = re.sub(r"\b\d+s\b", "5s", text_of(html))
         assert f"dedicated_ip=192.0.2.1 {shown}" in text
         assert ("<polyline" in html) == ("withheld" not in shown)
-        assert "2 fresh 0 held 0 dropped 0 never 0 unsupported" in text
+        assert "0 failing 0 dropped 0 held 0 never 2 fresh 0 unsupported" in text
 
 
 class TestTwoStatistics:
@@ -313,15 +328,14 @@ class TestTwoStatistics:
     async def test_each_has_its_budget_and_its_states(self) -> None:
         async with self.page() as url:
             text = text_of((await get(url))[1])
-        assert text.count("calls a minute configured 600") == 2
+        for operation in ("GetTrackList engagement", "SenderStatisticsByTagNameAndBatchID delivery"):
+            assert re.search(rf"{operation} \d+ [\d.]+ 600 600 5m \d+", text)
         for part in (
-            "Engagement, by GetTrackList",
-            "Delivery, by SenderStatisticsByTagNameAndBatchID",
-            "1 fresh 0 held 0 dropped 1 never 0 unsupported",
-            "1 fresh 0 held 0 dropped 0 never 0 unsupported",
-            "both, engagement 1 0 0 0 0",
-            "both, delivery 1 0 0 0 0",
-            "delivery: account_name=s0@example.com",
+            "Engagement 1 failing 0 dropped 0 held 0 never 1 fresh 0 unsupported",
+            "Delivery 0 failing 0 dropped 0 held 0 never 1 fresh 0 unsupported",
+            "both, engagement 0 0 0 0 1 0",
+            "both, delivery 0 0 0 0 1 0",
+            "both, delivery account_name=s0@example.com",
             "GetTrackList's documentation SenderStatisticsByTagNameAndBatchID's documentation",
         ):
             assert part in text
@@ -352,8 +366,8 @@ class TestTwoStatistics:
             html = (await get(url))[1]
             links = re.findall(r'<a class="badge [a-z]+" href="(.*?)">(\d+) ', html)
             found = [text_of((await get(urljoin(url, unescape(link))))[1]) for link, _ in links]
-        assert len(links) == 10
-        assert [f"{number} found" in text for (_, number), text in zip(links, found, strict=True)] == [True] * 10
+        assert len(links) == 12
+        assert [f"{number} found" in text for (_, number), text in zip(links, found, strict=True)] == [True] * 12
 
 
 class TestManyCombinations:
@@ -425,7 +439,9 @@ class TestBehindAProxy:
             _, html = await get(outside + shown)
             links = {urljoin(outside + shown, unescape(link)) for link in re.findall(r'(?:href|action)="(.*?)"', html)}
             own = {link for link in links if not link.startswith("https://www.alibabacloud.com/")}
-            assert {f"{outside}metrics", f"{outside}-/healthy", f"{outside}-/ready"} < own
+            icon = f"{outside}favicon.ico"
+            assert {f"{outside}metrics", f"{outside}-/healthy", f"{outside}-/ready", icon} < own
+            own.remove(icon)  # an image
             assert len(own) > 8
             assert {link: (await get(link))[0] for link in own} == dict.fromkeys(own, 200)
             assert all(link.startswith(outside) for link in own)
@@ -525,7 +541,7 @@ class TestInChromium:
                 " const own = badge.getBoundingClientRect(), cell = badge.parentElement.getBoundingClientRect();"
                 " return [badge.textContent, own.left >= cell.left && own.right <= cell.right] })"
             )
-        assert {state for state, _ in states} == {"fresh", "never", "unsupported"}
+        assert {state for state, _ in states} == {"failing", "fresh", "unsupported"}
         assert [state for state, fits in states if not fits] == []
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -539,7 +555,7 @@ class TestInChromium:
 
     async def test_the_keyboard_reaches_everything_in_order(self, browser: Browser) -> None:
         async with self.visit(browser) as page:
-            wanted = await page.locator("a[href], select, button").count()
+            wanted = await page.locator("a[href], select, button, input").count()
             reached = []
             for _ in range(wanted):
                 await page.keyboard.press("Tab")
@@ -550,7 +566,7 @@ class TestInChromium:
                     )
                 )
         assert [name for _, name, _ in reached][:3] == ["Metrics", "Health", "Readiness"]
-        assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON"}
+        assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON", "INPUT"}
         assert {outline for _, _, outline in reached} == {"solid"}
 
     async def test_behind_a_proxy_a_reader_stays_there(self, browser: Browser) -> None:
@@ -562,7 +578,7 @@ class TestInChromium:
             await page.wait_for_url(f"{outside}?page=2#combinations")
             await page.locator("select[name=state]").select_option("never")
             await page.get_by_role("button", name="Show").click()
-            await page.wait_for_url(f"{outside}?target=&query=&state=never*")
+            await page.wait_for_url(f"{outside}?q=&target=&query=&state=never*")
             assert await page.locator(".wide tbody tr").count() == 50
             await page.get_by_role("link", name="Metrics").click()
             await page.wait_for_url(f"{outside}metrics")
@@ -570,8 +586,8 @@ class TestInChromium:
     async def test_the_form_filters_by_keyboard_alone(self, browser: Browser) -> None:
         async with self.visit(browser) as page:
             await page.locator("select[name=state]").focus()
-            await page.keyboard.type("never")
+            await page.keyboard.type("failing")
             await page.keyboard.press("Tab")
             await page.keyboard.press("Enter")
-            await page.wait_for_url("**state=never**")
+            await page.wait_for_url("**state=failing**")
             assert await page.locator(".wide tbody tr").count() == 2
