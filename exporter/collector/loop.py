@@ -123,8 +123,8 @@ class Collector:
     def is_up(self) -> bool:
         """Return whether any combination was read within its interval and has not failed since."""
         newest = self._states.newest_working()
-        combinations = self.plan.combinations if newest is None and not self._states.is_filled else [newest]
-        records = (self._store.get(combination.key) for combination in combinations if combination)
+        combinations = (newest,) if self._states.is_filled else self.plan.combinations
+        records = (self._store.get(combination.key) for combination in combinations if combination is not None)
         ages = (record.age(self._clock) for record in records if record.last_attempt_ok)
         return any(age is not None and age <= 2 * self.plan.poll_interval for age in ages)
 

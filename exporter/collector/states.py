@@ -5,8 +5,8 @@ too old the oldest come first.
 """
 
 import math
-from collections.abc import Iterator
-from itertools import compress, islice
+from collections.abc import Iterator, Sequence
+from itertools import compress, islice, takewhile
 from operator import itemgetter
 from typing import TypeVar
 
@@ -21,6 +21,8 @@ STATES = ("failing", "dropped", "held", "never", "fresh", "unsupported")
 _CODES = {state: code for code, state in enumerate(STATES)}
 _ALIVE = ("fresh", "held")
 Key = TypeVar("Key", Combination, int)
+LATEST = 100
+"""Combinations that may have been read later than one whose answer comes now, about as many as are read at a time."""
 JUMP = 1.0
 """Seconds that the wall clock moves against the monotonic one at once: it was set, or the machine slept."""
 
@@ -43,21 +45,28 @@ class QueryStates:
         self.query = query
         self.members = members
         """In the config's order."""
-        self.counts = [len(members) if state == "never" else 0 for state in STATES]
+        self.counts: list[int] = [len(members) if state == "never" else 0 for state in STATES]
+        """How many have each of STATES."""
         self._codes = bytearray([_CODES["never"]]) * len(members)
         self.alive: dict[int, float] = {}
-        """Members that are fresh or held and their last success, the oldest first."""
+        """Members that are fresh or held, and since when (monotonic seconds), the oldest first."""
         self.dropped: dict[int, float] = {}
         self._texts: list[str] = []
 
-    def count(self, state: str = "") -> int:
-        """Return how many combinations have a state, without one how many there are."""
-        return self.counts[_CODES[state]] if state else len(self.members)
+    def counts_of(self, places: Sequence[int]) -> Sequence[int]:
+        """Return how many of some members have each of STATES."""
+        if len(places) == len(self.members):
+            return self.counts
+        codes = bytes(map(self._codes.__getitem__, places))
+        return [codes.count(code) for code in range(len(STATES))]
 
-    def slice(self, state: str, begin: int, end: int) -> list[Combination]:
-        """Return some of the combinations that have a state, in the config's order."""
+    def slice(self, state: str, begin: int, end: int, places: Sequence[int] | None = None) -> list[Combination]:
+        """Return some of the combinations that have a state, of all or of some members, in the config's order."""
         code = _CODES[state]
-        return list(islice(compress(self.members, map(code.__eq__, self._codes)), begin, end))
+        if places is None:
+            return list(islice(compress(self.members, map(code.__eq__, self._codes)), begin, end))
+        having = (self.members[place] for place in places if self._codes[place] == code)
+        return list(islice(having, begin, end))
 
     def state(self, place: int) -> str:
         """Return the state of a member."""
@@ -70,10 +79,10 @@ class QueryStates:
         self.counts[code] += 1
         self._codes[place] = code
 
-    def oldest_success(self) -> float | None:
-        """Return when the combination that was not read for the longest time was read, None where none was."""
-        times = (next(iter(each.values()), None) for each in (self.dropped, self.alive))
-        return next((at for at in times if at is not None), None)
+    def oldest(self) -> Combination | None:
+        """Return the combination whose last success is the oldest, None where there was none."""
+        place = next(iter(self.dropped or self.alive), None)
+        return None if place is None else self.members[place]
 
     @property
     def is_indexed(self) -> bool:
@@ -110,11 +119,11 @@ class States:
         """In the config's order."""
         self._places = {member: (query, place) for query in self.queries for place, member in enumerate(query.members)}
         self._working: dict[Combination, float] = {}
-        """Those whose last attempt worked and when that was, the newest last."""
+        """Those whose last attempt worked and when that was (monotonic seconds), the newest last."""
         self._failed: dict[Combination, float] = {}
-        """Those whose last attempt failed and when that was, the newest last."""
+        """Those whose last attempt failed and when that was (seconds since the epoch), the newest last."""
         self.is_filled = False
-        """Whether `fill` has run."""
+        """Whether all are counted and in order; `look` sees to it."""
         self._late: list[Combination] | None = None
         """What changed while all are looked at."""
         self._ahead = clock.time() - clock.monotonic()
@@ -142,12 +151,15 @@ class States:
             query, place = self._places[combination]
             record = self._store.get(combination.key)
             age = self._mark(query, place, record)
-            at = record.last_success_at
-            state = query.state(place)
-            _keep(query.alive, place, at if state in _ALIVE else None)
-            _keep(query.dropped, place, at if state == "dropped" else None)
-            _keep(self._working, combination, at if record.last_attempt_ok else None)
-            _keep(self._failed, combination, record.failed_at if record.last_attempt_ok is False else None)
+            state, since = query.state(place), None if age is None else record.fresh_since
+            works = record.last_attempt_ok and record.is_supported
+            self.is_filled &= _keep(query.alive, place, since if state in _ALIVE else None)
+            self.is_filled &= _keep(query.dropped, place, since if state == "dropped" else None)
+            self.is_filled &= _keep(self._working, combination, since if works else None)
+            if self._failed.get(combination) != record.failed_at or record.last_attempt_ok is not False:
+                self._failed.pop(combination, None)
+            if record.last_attempt_ok is False:
+                self._failed[combination] = record.failed_at
             if age is not None and state in _ALIVE:
                 self._expires_at = min(self._expires_at, self._clock.monotonic() + self._stale_after - age)
 
@@ -175,12 +187,15 @@ class States:
 
     def _fill(self) -> Iterator[None]:
         succeeded: list[tuple[float, float, Combination]] = []
+        works: set[Combination] = set()
         failed: list[tuple[float, Combination]] = []
         for number, (combination, (query, place)) in enumerate(self._places.items(), 1):
             record = self._store.get(combination.key)
             age = self._mark(query, place, record)
-            if age is not None and record.last_success_at is not None:
-                succeeded.append((age, record.last_success_at, combination))
+            if age is not None and record.fresh_since is not None:
+                succeeded.append((age, record.fresh_since, combination))
+            if record.last_attempt_ok and record.is_supported:
+                works.add(combination)
             if record.last_attempt_ok is False:
                 failed.append((record.failed_at, combination))
             if number % STEP == 0:
@@ -189,7 +204,6 @@ class States:
         failed.sort(key=itemgetter(0))
         alive = {query: dict[int, float]() for query in self.queries}
         dropped = {query: dict[int, float]() for query in self.queries}
-        is_failed = {combination for _, combination in failed}
         for number, (_, at, combination) in enumerate(succeeded, 1):
             query, place = self._places[combination]
             if (state := query.state(place)) != "unsupported":
@@ -198,7 +212,7 @@ class States:
                 yield
         for query in self.queries:
             query.alive, query.dropped = alive[query], dropped[query]
-        self._working = {combination: at for _, at, combination in succeeded if combination not in is_failed}
+        self._working = {combination: at for _, at, combination in succeeded if combination in works}
         self._failed = {combination: at for at, combination in failed}
         self._expires_at = self._first_expiry()
 
@@ -234,10 +248,22 @@ class States:
         return age
 
 
-def _keep(table: dict[Key, float], key: Key, at: float | None) -> None:
-    """Have a table hold a key with its time, None for not at all; one of another time goes to the end."""
+def _keep(table: dict[Key, float], key: Key, at: float | None) -> bool:
+    """Have a table in the order of times hold a key with its time, None for not at all.
+
+    Answers may come in another order than their requests, so the place is looked for among the last. Return whether
+    it was there; otherwise the key is the last, as what has just happened.
+    """
+    if at is not None and table.get(key) == at:
+        return True
+    table.pop(key, None)
     if at is None:
-        table.pop(key, None)
-    elif table.get(key) != at:
-        table.pop(key, None)
-        table[key] = at
+        return True
+    later = list(takewhile(lambda each: each[1] > at, islice(reversed(table.items()), LATEST + 1)))
+    table[key] = at
+    if len(later) > LATEST:
+        return False
+    for other, its in reversed(later):
+        del table[other]
+        table[other] = its
+    return True

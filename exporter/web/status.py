@@ -5,7 +5,7 @@ in pages, and only those on the page are looked at.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -163,7 +163,7 @@ class StatusPage:
         cards = Pager("targets_page", "targets", len(matching), PAGE_TARGETS, choice.targets_page)
         on_page = matching[cards.begin : cards.end]
         queries = self._queries(on_page)
-        buckets = status_rows.buckets(
+        found = status_rows.found(
             [
                 query
                 for seen in targets
@@ -173,14 +173,13 @@ class StatusPage:
                 and choice.target in ("", seen.name)
                 and choice.query in ("", query.query)
             ],
-            choice.state,
             hits,
         )
-        pager = Pager("page", "combinations", sum(each.size for each in buckets), PAGE_ROWS, choice.page)
+        pager = Pager("page", "combinations", status_rows.size(found, choice.state), PAGE_ROWS, choice.page)
         await asyncio.sleep(0)
         rows = status_rows.Rows(shown, self._store, self._clock) if shown else None
         zones = {seen.name: seen.state.target.timezone for seen in targets}
-        chosen = status_rows.cut(buckets, pager.begin, pager.end)
+        chosen = status_rows.cut(found, choice.state, pager.begin, pager.end)
         made = [rows.row(each, state, zones[each.target]) for state, each in chosen] if rows else []
         await asyncio.sleep(0)
         text = self._template.render(
@@ -219,7 +218,7 @@ class StatusPage:
                 for _ in poll.states.look(poll.plan.stale_after):
                     await asyncio.sleep(0)
             queries = tuple((poll.plan.statistic, query) for poll in polls.values() for query in poll.states.queries)
-            counts = {each: sum(query.count(each) for _, query in queries) for each in STATES}
+            counts = _sums(query.counts for _, query in queries)
             found.append(_Seen(name, state, polls, queries, counts, any(poll.is_up() for poll in polls.values())))
             if number % TURN == 0:
                 await asyncio.sleep(0)
@@ -239,7 +238,8 @@ class StatusPage:
             "is_untried": seen.is_untried,
             "polls": seen.polls,
             "counts": {
-                poll.plan.statistic: {each: poll.states.count(each) for each in STATES} for poll in seen.polls.values()
+                poll.plan.statistic: _sums(query.counts for query in poll.states.queries)
+                for poll in seen.polls.values()
             },
             "actions": [
                 {"name": action, "poll": seen.polls.get(action), "limiter": limiters[action], "planned": rate}
@@ -265,8 +265,10 @@ class StatusPage:
                 "target": seen.name,
                 "name": query.query,
                 "statistic": statistic,
-                "counts": {state: query.count(state) for state in STATES},
-                "oldest": None if (last := query.oldest_success()) is None else self._clock.time() - last,
+                "counts": dict(zip(STATES, query.counts, strict=True)),
+                "oldest": status_rows.age(self._store.get(oldest.key), self._clock)
+                if (oldest := query.oldest())
+                else None,
             }
             for seen in targets
             for statistic, query in seen.queries
@@ -282,6 +284,11 @@ class StatusPage:
             "age": None if listed_at is None else self._clock.time() - listed_at,
             "failure": entry.failure,
         }
+
+
+def _sums(counts: Iterable[Sequence[int]]) -> dict[str, int]:
+    """Return the sums of counts by state."""
+    return dict(zip(STATES, map(sum, zip((0,) * len(STATES), *counts, strict=True)), strict=True))
 
 
 def _urgency(counts: Mapping[str, int]) -> int:

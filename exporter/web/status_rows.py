@@ -1,8 +1,7 @@
 """The rows of combinations that the status page shows: which they are, their counts, rates and last thirty days."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -19,50 +18,41 @@ WEEK = "7d"
 """The window of closed days that today's rates are shown beside."""
 
 
-class Bucket(NamedTuple):
-    """Combinations of one state and query."""
+class Found(NamedTuple):
+    """The combinations of one query that are shown."""
 
-    state: str
-    size: int
-    slice: Callable[[int, int], Sequence[Combination]]
-    """Returns some of them."""
+    query: QueryStates
+    places: Sequence[int] | None
+    """The members that a search found, None for all."""
+    counts: Sequence[int]
+    """How many of them have each of STATES."""
 
 
-def buckets(
-    queries: Sequence[QueryStates], state: str, hits: Mapping[QueryStates, Sequence[int]] | None
-) -> list[Bucket]:
-    """Return the combinations of queries, the most urgent states first; `hits` are the members that a search found."""
-    wanted = [each for each in STATES if state in ("", each)]
+def found(queries: Iterable[QueryStates], hits: Mapping[QueryStates, Sequence[int]] | None) -> list[Found]:
+    """Return what is shown of queries; `hits` are the members that a search found."""
     if hits is None:
-        return [
-            Bucket(each, count, partial(query.slice, each))
-            for each in wanted
-            for query in queries
-            if (count := query.count(each))
-        ]
-    found: dict[str, list[Bucket]] = {each: [] for each in wanted}
-    for query in queries:
-        by_state: dict[str, list[int]] = {}
-        for place in hits.get(query, ()):
-            by_state.setdefault(query.state(place), []).append(place)
-        for each in wanted:
-            if places := by_state.get(each):
-                found[each].append(Bucket(each, len(places), partial(_members, query, places)))
-    return [bucket for each in wanted for bucket in found[each]]
+        return [Found(query, None, query.counts) for query in queries]
+    return [Found(query, places, query.counts_of(places)) for query in queries if (places := hits[query])]
 
 
-def cut(buckets: Sequence[Bucket], begin: int, end: int) -> list[tuple[str, Combination]]:
-    """Return some of the buckets' combinations with their states; only those are looked at."""
+def size(found: Iterable[Found], state: str) -> int:
+    """Return how many combinations of a state there are, of any state for ""."""
+    wanted = [code for code, each in enumerate(STATES) if state in ("", each)]
+    return sum(its.counts[code] for its in found for code in wanted)
+
+
+def cut(found: Iterable[Found], state: str, begin: int, end: int) -> list[tuple[str, Combination]]:
+    """Return some of the combinations with their states, the most urgent states first; only those are looked at."""
     chosen: list[tuple[str, Combination]] = []
-    for bucket in buckets:
-        if begin < bucket.size and end > 0:
-            chosen += [(bucket.state, each) for each in bucket.slice(max(begin, 0), end)]
-        begin, end = begin - bucket.size, end - bucket.size
+    for code, each in enumerate(STATES):
+        for its in found if state in ("", each) else ():
+            count = its.counts[code]
+            if begin < count:
+                chosen += [(each, member) for member in its.query.slice(each, begin, end, its.places)]
+            begin, end = max(begin - count, 0), end - count
+            if end <= 0:
+                return chosen
     return chosen
-
-
-def _members(query: QueryStates, places: Sequence[int], begin: int, end: int) -> list[Combination]:
-    return [query.members[place] for place in places[begin:end]]
 
 
 class Rows:
@@ -88,7 +78,7 @@ class Rows:
         return {
             "combination": combination,
             "state": state,
-            "age": age(record, state, self._clock),
+            "age": None if state == "unsupported" else age(record, self._clock),
             "failure": record.failure,
             "is_withheld": record.is_withheld and state != "unsupported",
             "today": totals[-1],
@@ -122,10 +112,9 @@ class Rows:
         return self._days[zone]
 
 
-def age(record: Record, state: str, clock: Clock) -> float | None:
-    """Return the seconds since a combination was read, None where it was not, or has no use."""
-    last = record.last_success_at
-    return None if last is None or state == "unsupported" else clock.time() - last
+def age(record: Record, clock: Clock) -> float | None:
+    """Return the seconds since a combination was read, None where it was not."""
+    return None if record.last_success_at is None else clock.time() - record.last_success_at
 
 
 def _sum(cells: Mapping[date, Cell], days: Sequence[tuple[date, float]]) -> Totals | None:

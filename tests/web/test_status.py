@@ -555,7 +555,7 @@ class TestInChromium:
 
     async def test_the_keyboard_reaches_everything_in_order(self, browser: Browser) -> None:
         async with self.visit(browser) as page:
-            wanted = await page.locator("a[href], select, button, input").count()
+            wanted = await page.locator("a[href], select, button, input, summary").count()
             reached = []
             for _ in range(wanted):
                 await page.keyboard.press("Tab")
@@ -566,7 +566,7 @@ class TestInChromium:
                     )
                 )
         assert [name for _, name, _ in reached][:3] == ["Metrics", "Health", "Readiness"]
-        assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON", "INPUT"}
+        assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON", "INPUT", "SUMMARY"}
         assert {outline for _, _, outline in reached} == {"solid"}
 
     async def test_behind_a_proxy_a_reader_stays_there(self, browser: Browser) -> None:
