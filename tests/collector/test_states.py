@@ -57,6 +57,8 @@ class World:
         self.states.update(combination)
 
     def judge(self, combination: Combination, *, is_supported: bool) -> None:
+        if self.store.get(combination.key).is_supported != is_supported:
+            self.store.discard(combination.key)
         self.store.judged(combination.key, is_supported=is_supported, is_withheld=not is_supported)
         self.states.update(combination)
 
@@ -115,6 +117,7 @@ def test_counts_are_those_of_a_walk_through_all() -> None:
     chance = random.Random(7)
     world = World(senders=9)
     for _ in range(3000):
+        world.clock.jump(wall=1, monotonic=1)
         combination = chance.choice(world.all)
         what = chance.random()
         if what < 0.4:
