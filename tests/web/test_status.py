@@ -321,7 +321,7 @@ class TestTwoStatistics:
                     "2 found",
                     "lines are opens and clicks a day",
                     "Emails Opens Clicks Open rate Click rate",
-                    "20 10 2 25.0% 5.0%",
+                    "20 10 2 25.0%",
                 ),
                 id="first",
             ),
