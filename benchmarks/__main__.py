@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from benchmarks import accounts, budget, calls, clients, health, keys, load, process, scrapes
+from benchmarks import accounts, budget, calls, clients, health, keys, load, process, scrapes, status_page
 
 
 async def _main() -> bool:
@@ -19,6 +19,7 @@ async def _main() -> bool:
         await health.figures(),
         await load.figures(),
         await clients.figures(),
+        await status_page.figures(),
         await accounts.figures(),
     ):
         for figure in figures:

@@ -140,6 +140,7 @@ class App:
                 self._clock,
                 self._options.telemetry_path,
                 self._catalogue,
+                self._accounts.facts,
             ).answer,
             reload=self._reload_by_web if self._options.enable_lifecycle else None,
             telemetry_path=self._options.telemetry_path,

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from functools import partial
+from itertools import chain
 
 import structlog
 
@@ -18,6 +19,7 @@ from exporter.collector.doubts import Doubts
 from exporter.collector.filter_support import FilterSupport
 from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
+from exporter.collector.states import States
 from exporter.collector.turns import Turns
 from exporter.config.durations import format_duration
 from exporter.directmail.client import Answer, Client
@@ -72,7 +74,10 @@ class Collector:
         self._limiter = client.limiters.of(plan.action)
         self._store = store
         self._clock = clock
-        self._changed = changed
+        self._states = States(plan, store, clock)
+        self._next_states: States | None = None
+        """Those of another plan while they are filled."""
+        self._show = changed
         self._replan = replan
         self._turns = turns or Turns()
         self._random = rng or random.Random()
@@ -101,6 +106,11 @@ class Collector:
         return self._schedule.plan
 
     @property
+    def states(self) -> States:
+        """The state of every combination."""
+        return self._states
+
+    @property
     def limiter(self) -> Limiter:
         """What every request of the operation passes."""
         return self._limiter
@@ -120,12 +130,16 @@ class Collector:
 
     def is_up(self) -> bool:
         """Return whether any combination was read within its interval and has not failed since."""
-        records = (self._store.get(combination.key) for combination in self.plan.combinations)
+        newest = self._states.newest_working()
+        combinations = (newest,) if self._states.is_filled else self.plan.combinations
+        records = (self._store.get(combination.key) for combination in combinations if combination is not None)
         ages = (record.age(self._clock) for record in records if record.last_attempt_ok)
         return any(age is not None and age <= 2 * self.plan.poll_interval for age in ages)
 
     def untried(self) -> int:
         """Return how many combinations were not tried once."""
+        if not self._states.count("never"):
+            return 0
         records = (self._store.get(combination.key) for combination in self.plan.combinations)
         return sum(record.last_attempt_ok is None for record in records)
 
@@ -134,10 +148,12 @@ class Collector:
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
         self._come_back = []
-        await self._turns.work(schedule.fill(now))
+        states = self._next_states = States(plan, self._store, self._clock)
+        await self._turns.work(chain(states.fill(), schedule.fill(now)))
         schedule.take_over(self._asking, self._come_back)
         self._schedule, self._come_back = schedule, None
         self._support.follow(plan)
+        self._states, self._next_states = states, None
         self._reported &= set(plan.combinations)
         self._outage = None
         self._returned.set()
@@ -159,7 +175,7 @@ class Collector:
 
     async def run(self) -> None:
         """Poll until stopped or cancelled."""
-        await self._turns.work(self._schedule.fill(self._clock.time()))
+        await self._turns.work(chain(self._states.fill(), self._schedule.fill(self._clock.time())))
         await self._progress.look(self.plan, self._schedule.today, self._clock.time())
         async with asyncio.TaskGroup() as reads:
             while not self._stopping:
@@ -191,6 +207,12 @@ class Collector:
                 return slot
             self._schedule.drop(slot)
         return None
+
+    def _changed(self, combination: Combination) -> None:
+        """Count a combination whose record changed, and have it shown."""
+        for states in filter(None, (self._states, self._next_states)):
+            states.update(combination)
+        self._show(combination)
 
     async def _mark_all(self) -> None:
         """Have every combination be failing while all of them are, although most are not tried meanwhile."""

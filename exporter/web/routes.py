@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -14,13 +15,17 @@ from exporter.web.authentication import Security
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Server": "directmail-exporter",
 }
+ICON = Path(__file__).parent / "favicon.ico"
+ICON_KEPT = "max-age=86400"
+"""How long browsers may keep the icon."""
 LARGEST_BODY = 64 * 1024
 """Bytes of a request's body; no request needs one."""
 CHUNK = 64 * 1024
@@ -57,6 +62,7 @@ def make_app(routes: Routes, security: Security) -> web.Application:
     handlers = _Handlers(routes)
     app.router.add_get("/", routes.status)
     app.router.add_get(routes.telemetry_path, handlers.metrics)
+    app.router.add_get("/favicon.ico", handlers.icon)
     app.router.add_get("/-/healthy", handlers.healthy)
     app.router.add_get("/-/ready", handlers.ready)
     app.router.add_route("POST", "/-/reload", handlers.reload)
@@ -69,6 +75,7 @@ class _Handlers:
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         self._scraping = 0
+        self._icon = ICON.read_bytes()
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         if 0 < self._routes.max_requests <= self._scraping:
@@ -91,6 +98,9 @@ class _Handlers:
         finally:
             self._scraping -= 1
         return response
+
+    async def icon(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._icon, content_type="image/x-icon", headers={"Cache-Control": ICON_KEPT})
 
     async def healthy(self, request: web.Request) -> web.Response:
         return web.Response(text="OK\n")

@@ -1,48 +1,51 @@
-"""The page `/`: what is polled, how well it goes, and what to do where it does not. Server-rendered, no JavaScript."""
+"""The page `/`: what is polled, how well it goes, and what to do where it does not. Server-rendered, no JavaScript.
+
+A visit costs what it shows: counts by state are kept by the collectors as they change, targets and combinations come
+in pages, and only those on the page are looked at.
+"""
 
 import asyncio
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from exporter.clock import Clock
+from exporter.collector.states import STATES, QueryStates, States
 from exporter.config.durations import format_duration
 from exporter.config.model import Target
-from exporter.config.queries import FILTER_KEYS
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.model import Filters
 from exporter.directmail.statistics.known import STATISTICS
-from exporter.directmail.statistics.statistic import Totals
-from exporter.plan import calendar
-from exporter.plan.combinations import Combination, describe
-from exporter.plan.pacing import OLDEST_AGE
+from exporter.plan.combinations import describe
 from exporter.plan.schedule import Slot
 from exporter.plan.target_plan import TargetPlan
+from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue, Entry
-from exporter.store.memory import Record, Store
-from exporter.web import sparkline
+from exporter.store.memory import Store
+from exporter.web import sparkline, status_account, status_rows, status_text
+from exporter.web.status_choice import LONGEST_REFRESH, SHORTEST_REFRESH, Choice, Pager
 
-STATES = {
-    "fresh": "read as planned",
-    "held": "the last try failed; the numbers from before are still shown",
+MEANINGS = {
+    "failing": "failing since the first try: no numbers yet",
     "dropped": "older than stale_after: its series are gone",
+    "held": "the last try failed; the numbers from before are still shown",
     "never": "not read yet",
+    "fresh": "read as planned",
     "unsupported": "the account cannot use a filter: no data and no error; requested once a day",
 }
+"""What the states mean, the most urgent first."""
+BAD = ("failing", "dropped", "held")
 PAGE_ROWS = 50
-SLICE = 1000
-"""Combinations that are sorted by state before other work has its turn."""
+PAGE_TARGETS = 10
+MOST_QUERIES = 100
+"""Queries that are listed; of more, the ones without failures are left out first."""
+TURN = 50
+"""Targets that are looked at before other work has its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,62 +66,54 @@ class About:
 
 
 class PollState(Protocol):
-    """What the page asks of the polling of one statistic of a target."""
+    """What the page needs to know of the polling of one statistic of a target."""
 
     @property
     def plan(self) -> TargetPlan: ...
     @property
-    def limiter(self) -> Limiter: ...
+    def states(self) -> States: ...
     def is_up(self) -> bool: ...
     def backlog(self) -> int: ...
     def next_cells(self) -> tuple[Slot, ...]: ...
 
 
 class TargetState(Protocol):
-    """What the page asks of a target."""
+    """What the page needs to know of a target."""
 
     @property
     def target(self) -> Target: ...
     @property
     def polls(self) -> Mapping[str, PollState]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What the visitor asked to see; an empty string is everything, and of the statistics the first."""
-
-    target: str
-    query: str
-    statistic: str
-    state: str
-    page: int
-
-    @classmethod
-    def of(cls, request: web.Request) -> "_Choice":
-        number = request.query.get("page", "")
-        page = int(number) if number.isdecimal() and len(number) < 10 else 1
-        return cls(**{key: request.query.get(key, "") for key in cls._filters()}, page=max(page, 1))
-
-    def link(self, **changes: object) -> str:
-        """Return the page's address with some of the choices changed, back at the first page.
-
-        It is relative, as all links are: a reverse proxy may serve the page under a prefix.
-        """
-        chosen = {**{key: getattr(self, key) for key in self._filters()}, **changes}
-        return "./?" + urlencode({key: value for key, value in chosen.items() if value}) + "#combinations"
-
-    @staticmethod
-    def _filters() -> tuple[str, ...]:
-        return ("target", "query", "statistic", "state")
+    @property
+    def limiters(self) -> Mapping[str, Limiter]: ...
+    @property
+    def planned_requests(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A combination as the page shows it."""
+    """A target at a glance."""
 
-    combination: Combination
-    record: Record
-    state: str
+    name: str
+    state: TargetState
+    polls: Mapping[str, PollState]
+    queries: tuple[tuple[str, QueryStates], ...]
+    """All queries with their statistics."""
+    counts: Mapping[str, int]
+    is_up: bool
+
+    @property
+    def is_untried(self) -> bool:
+        return self.counts["never"] == sum(self.counts.values())
+
+    @property
+    def urgency(self) -> tuple[bool, int]:
+        """Sorts targets: those that are down, then those with failing combinations, and so on."""
+        return self.is_up or self.is_untried, _urgency(self.counts)
+
+
+_Hits = Mapping[QueryStates, list[int]]
+"""The combinations that a search found: the members of each query by their places."""
 
 
 class StatusPage:
@@ -132,141 +127,153 @@ class StatusPage:
         clock: Clock,
         telemetry_path: str,
         catalogue: Catalogue | None = None,
+        accounts: AccountFacts | None = None,
     ) -> None:
-        """`about` and `targets` are asked at every visit; `catalogue` is what discovery has found."""
+        """`about` and `targets` are called at every visit; `catalogue` is what discovery has found."""
         self._about = about
         self._targets = targets
         self._store = store
         self._catalogue = catalogue or Catalogue()
+        self._accounts = accounts or AccountFacts()
         self._clock = clock
         self._metrics = f".{telemetry_path}"
         self._started = clock.monotonic()
         environment = Environment(
             autoescape=True,
-            finalize=_visible,
+            finalize=status_text.visible,
             undefined=StrictUndefined,
             loader=FileSystemLoader(Path(__file__).parent),
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(
-            duration=format_duration,
-            describe=describe,
-            pairs=_pairs,
-            moment=_moment,
-            count=_count,
-            rate=_rate,
-            share=_share,
-        )
+        environment.filters.update(duration=format_duration, describe=describe)
+        for each in ("cause", "count", "moment", "pairs", "percent", "rate", "share"):
+            environment.filters[each] = getattr(status_text, each)
         self._template = environment.get_template("status.html")
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer a visit."""
-        choice = _Choice.of(request)
-        targets = dict(self._targets())  # a reload may come between
-        seen = await self._seen(targets)
-        polled = {poll.plan.statistic for state in targets.values() for poll in state.polls.values()}
+        choice = Choice.of(request)
+        targets = await self._seen(self._targets())
+        hits = await _search(choice.q, targets) if choice.q else None
+        polled = {poll.plan.statistic for seen in targets for poll in seen.polls.values()}
         statistics = [STATISTICS[name] for name in STATISTICS if name in polled]
         shown = next((each for each in statistics if each.name == choice.statistic), next(iter(statistics), None))
-        chosen = [
-            each
-            for each in seen
-            if shown is not None
-            and each.combination.statistic == shown.name
-            and choice.target in ("", each.combination.target)
-            and choice.query in ("", each.combination.query)
-            and choice.state in ("", each.state)
-        ]
-        pages = max(1, -(-len(chosen) // PAGE_ROWS))
-        page = min(choice.page, pages)
+        matching = sorted((seen for seen in targets if _matches(seen, choice, hits)), key=lambda seen: seen.urgency)
+        cards = Pager("targets_page", "targets", len(matching), PAGE_TARGETS, choice.targets_page)
+        on_page = matching[cards.begin : cards.end]
+        queries = self._queries(on_page)
+        found = status_rows.found(
+            [
+                query
+                for seen in targets
+                for statistic, query in seen.queries
+                if shown is not None
+                and statistic == shown.name
+                and choice.target in ("", seen.name)
+                and choice.query in ("", query.query)
+            ],
+            hits,
+        )
+        pager = Pager("page", "combinations", status_rows.size(found, choice.state), PAGE_ROWS, choice.page)
+        await asyncio.sleep(0)
+        rows = status_rows.Rows(shown, self._store, self._clock) if shown else None
+        zones = {seen.name: seen.state.target.timezone for seen in targets}
+        chosen = status_rows.cut(found, choice.state, pager.begin, pager.end)
+        made = [rows.row(each, state, zones[each.target]) for state, each in chosen] if rows else []
+        await asyncio.sleep(0)
         text = self._template.render(
             about=self._about(),
             uptime=self._clock.monotonic() - self._started,
             metrics=self._metrics,
-            targets=[self._target(name, state, seen) for name, state in targets.items()],
-            names=list(targets),
-            queries=self._queries(seen),
-            query_names=list(dict.fromkeys(each.combination.query for each in seen)),
-            states=STATES,
+            targets=[self._target(number, seen) for number, seen in enumerate(on_page, 1)],
+            names=[seen.name for seen in targets],
+            up=sum(seen.is_up for seen in targets),
+            totals={state: sum(seen.counts[state] for seen in targets) for state in STATES},
+            queries=queries[:MOST_QUERIES],
+            more_queries=max(0, len(queries) - MOST_QUERIES),
+            query_names=list(dict.fromkeys(query.query for seen in targets for _, query in seen.queries)),
+            states=MEANINGS,
+            bad=BAD,
             statistics=statistics,
             shown=shown,
             choice=choice,
-            rows=[
-                self._row(each, targets[each.combination.target].target)
-                for each in chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
-            ],
-            found=len(chosen),
-            page=page,
-            pages=pages,
+            refreshes=(SHORTEST_REFRESH, LONGEST_REFRESH),
+            rows=made,
+            cards=cards,
+            pager=pager,
             width=sparkline.WIDTH,
             height=sparkline.HEIGHT,
         )
-        return web.Response(text=text, content_type="text/html")
+        # The header does what <meta http-equiv="refresh"> does, which accessibility checkers reject at any rate.
+        headers = {"Refresh": str(choice.refresh)} if choice.refresh else {}
+        return web.Response(text=text, content_type="text/html", headers=headers)
 
     async def _seen(self, targets: Mapping[str, TargetState]) -> list[_Seen]:
-        found: list[_Seen] = []
-        for poll in (poll for state in targets.values() for poll in state.polls.values()):
-            for combination in poll.plan.combinations:
-                record = self._store.get(combination.key)
-                found.append(_Seen(combination, record, self._state(record, poll.plan.stale_after)))
-                if len(found) % SLICE == 0:
+        """Return all targets at a glance; what they are made of stays as it is for the whole visit."""
+        found = []
+        for number, (name, state) in enumerate(tuple(targets.items()), 1):  # a reload may come between
+            polls = dict(state.polls)
+            for poll in polls.values():
+                for _ in poll.states.look(poll.plan.stale_after):
                     await asyncio.sleep(0)
+            queries = tuple((poll.plan.statistic, query) for poll in polls.values() for query in poll.states.queries)
+            counts = _sums(query.counts for _, query in queries)
+            found.append(_Seen(name, state, polls, queries, counts, any(poll.is_up() for poll in polls.values())))
+            if number % TURN == 0:
+                await asyncio.sleep(0)
         return found
 
-    def _state(self, record: Record, stale_after: float) -> str:
-        if not record.is_supported:
-            return "unsupported"
-        age = record.age(self._clock)
-        if age is None:
-            return "never"
-        if age > stale_after:
-            return "dropped"
-        return "held" if record.last_attempt_ok is False else "fresh"
-
-    def _target(self, name: str, state: TargetState, seen: list[_Seen]) -> dict[str, Any]:
-        own = [each for each in seen if each.combination.target == name]
-        counts = Counter((each.combination.statistic, each.state) for each in own)
-        failed = [each for each in own if each.record.failure is not None]
+    def _target(self, number: int, seen: _Seen) -> dict[str, Any]:
+        state = seen.state
+        limiters, planned = state.limiters, state.planned_requests
+        failed = [each for poll in seen.polls.values() if (each := poll.states.last_failed())]
+        records = [(each, self._store.get(each.key)) for each in failed]
+        listed = self._catalogue.entries(seen.name, state.target.discovered)
         return {
-            "name": name,
+            "number": number,
+            "name": seen.name,
             "target": state.target,
-            "polls": [
-                {
-                    "action": action,
-                    "plan": poll.plan,
-                    "limiter": poll.limiter,
-                    "backlog": poll.backlog(),
-                    "counts": {each: counts[poll.plan.statistic, each] for each in STATES},
-                }
-                for action, poll in state.polls.items()
+            "is_up": seen.is_up,
+            "is_untried": seen.is_untried,
+            "polls": seen.polls,
+            "counts": {
+                poll.plan.statistic: _sums(query.counts for query in poll.states.queries)
+                for poll in seen.polls.values()
+            },
+            "actions": [
+                {"name": action, "poll": seen.polls.get(action), "limiter": limiters[action], "planned": rate}
+                for action, rate in planned.items()
+                if action in limiters
             ],
-            "up": any(poll.is_up() for poll in state.polls.values()),
-            "throttled": any(poll.limiter.is_throttled for poll in state.polls.values()),
-            "left_out": sum(poll.plan.left_out for poll in state.polls.values()),
-            "next": [slot for poll in state.polls.values() for slot in poll.next_cells()],
-            "lists": [self._list(key, entry) for key, entry in self._catalogue.entries(name, state.target.discovered)],
-            "failed": max(failed, key=lambda each: each.record.failed_at, default=None),
+            "is_throttled": any(limiter.is_throttled for limiter in limiters.values()),
+            "left_out": sum(poll.plan.left_out for poll in seen.polls.values()),
+            "next": [slot for poll in seen.polls.values() for slot in poll.next_cells()],
+            "lists": [self._list(key, entry) for key, entry in listed],
+            "reads": status_account.reads(self._accounts.of(seen.name), planned, self._clock),
+            "failed": max(
+                ((each, record) for each, record in records if record.failure is not None),
+                key=lambda each: each[1].failed_at,
+                default=None,
+            ),
         }
 
-    def _queries(self, seen: list[_Seen]) -> list[dict[str, Any]]:
-        found: dict[tuple[str, str, str], list[_Seen]] = {}
-        for each in seen:
-            key = each.combination.target, each.combination.query, each.combination.statistic
-            found.setdefault(key, []).append(each)
-        return [
+    def _queries(self, targets: Iterable[_Seen]) -> list[dict[str, Any]]:
+        """Return the queries of targets, those with failing combinations first."""
+        found = [
             {
-                "target": target,
-                "name": name,
+                "target": seen.name,
+                "name": query.query,
                 "statistic": statistic,
-                "counts": Counter(each.state for each in own),
-                "oldest": max(filter(None, map(self._age, own)), default=None),
+                "counts": dict(zip(STATES, query.counts, strict=True)),
+                "oldest": status_rows.age(self._store.get(oldest.key), self._clock)
+                if (oldest := query.oldest())
+                else None,
             }
-            for (target, name, statistic), own in found.items()
+            for seen in targets
+            for statistic, query in seen.queries
         ]
-
-    def _age(self, seen: _Seen) -> float | None:
-        last = seen.record.last_success_at
-        return None if last is None or seen.state == "unsupported" else self._clock.time() - last
+        return sorted(found, key=lambda each: _urgency(each["counts"]))
 
     def _list(self, key: str, entry: Entry) -> dict[str, Any]:
         listed_at = entry.last_success_at
@@ -278,56 +285,35 @@ class StatusPage:
             "failure": entry.failure,
         }
 
-    def _row(self, seen: _Seen, target: Target) -> dict[str, Any]:
-        statistic = STATISTICS[seen.combination.statistic]
-        drawn = [statistic.names.index(name) for name in statistic.drawn]
-        today = calendar.today(self._clock.time(), target.timezone)
-        may_show = {} if seen.record.is_withheld else seen.record.cells
-        cells = [may_show.get(today - timedelta(days=age)) for age in range(OLDEST_AGE - 1, -1, -1)]
-        totals: list[Totals | None] = [cell.totals if cell else None for cell in cells]
-        known = [each for each in totals if each is not None]
-        top = max((each[place] for each in known for place in drawn), default=0)
-        return {
-            "combination": seen.combination,
-            "state": seen.state,
-            "age": self._age(seen),
-            "failure": seen.record.failure,
-            "is_withheld": seen.record.is_withheld and seen.state != "unsupported",
-            "today": totals[-1],
-            "places": dict.fromkeys((0, *drawn)),
-            "days": len(known),
-            "top": top,
-            "lines": [
-                list(sparkline.lines([None if each is None else each[place] for each in totals], top))
-                for place in drawn
-            ],
-        }
+
+def _sums(counts: Iterable[Sequence[int]]) -> dict[str, int]:
+    """Return the sums of counts by state."""
+    return dict(zip(STATES, map(sum, zip((0,) * len(STATES), *counts, strict=True)), strict=True))
 
 
-def _visible(value: object) -> object:
-    """Return text with characters that nobody sees, or that turn others around, written as escapes."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "".join(f"\\u{ord(each):04x}" if unicodedata.category(each) in ("Cc", "Cf") else each for each in value)
+def _urgency(counts: Mapping[str, int]) -> int:
+    """Return the place of the most urgent state that something has; all states that are in order share one."""
+    return next((place for place, state in enumerate(BAD) if counts[state]), len(BAD))
 
 
-def _moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+async def _search(text: str, targets: Iterable[_Seen]) -> _Hits:
+    """Return the combinations whose target, query or filters contain a text."""
+    found = {}
+    for query in (query for seen in targets for _, query in seen.queries):
+        if not query.is_indexed:
+            for _ in query.index():
+                await asyncio.sleep(0)
+        found[query] = query.find(text)
+    await asyncio.sleep(0)
+    return found
 
 
-def _pairs(filters: Filters) -> list[tuple[str, str]]:
-    return [(key, value) for key, value in zip(FILTER_KEYS, filters, strict=True) if value]
-
-
-def _share(rate: float, limiter: Limiter) -> str:
-    """Return a rate as percent of what the limiter allows at most."""
-    return f"{min(rate / limiter.configured_per_minute, 1) * 100:.1f}"
-
-
-def _rate(per_minute: float) -> str:
-    return _count(round(per_minute)) if per_minute >= 100 else f"{per_minute:.3g}"
-
-
-def _count(number: int) -> str:
-    """Return a count with thin spaces, which no reader takes for a decimal point."""
-    return f"{number:,}".replace(",", "\u202f")
+def _matches(seen: _Seen, choice: Choice, hits: _Hits | None) -> bool:
+    """Return whether a target is one of those that are shown."""
+    if choice.target not in ("", seen.name):
+        return False
+    if hits is None:
+        return True
+    target = seen.state.target
+    is_named = choice.q.casefold() in f"{seen.name} {target.region} {target.endpoint}".casefold()
+    return is_named or any(hits[query] for _, query in seen.queries)

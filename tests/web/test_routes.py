@@ -71,6 +71,15 @@ async def test_every_answer_has_security_headers_and_no_version() -> None:
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
+async def test_browsers_get_an_icon_and_may_keep_it() -> None:
+    async with server() as (base, session), session.get(f"{base}/favicon.ico") as answer:
+        body = await answer.read()
+    assert (answer.status, answer.content_type) == (200, "image/x-icon")
+    assert answer.headers["Cache-Control"] == "max-age=86400"
+    assert body.startswith(b"\x00\x00\x01\x00")
+    assert len(body) < 300
+
+
 async def test_readiness_tells_what_it_waits_for() -> None:
     text = "shop: 3 combinations not tried yet"
     async with server(unready=lambda: text) as (base, session), session.get(f"{base}/-/ready") as answer:

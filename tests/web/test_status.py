@@ -1,41 +1,44 @@
 """The status page: what it says of a world in every state, filtered and paged, in text and in a real browser."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import date
 from html import unescape
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, async_playwright
 
-from exporter.clock import SystemClock
 from exporter.collector.loop import Collector
 from exporter.config import loader
-from exporter.config.model import Config, Target
+from exporter.config.model import Config
+from exporter.directmail.account import Summary
 from exporter.directmail.client import Answer
 from exporter.directmail.errors import DirectMailError, InvalidRequest
+from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.plan import target_plan
-from exporter.web.authentication import Security
-from exporter.web.listener import serve
-from exporter.web.routes import Routes, make_app
+from exporter.plan.combinations import Key
+from exporter.store.account_facts import AccountFacts
+from exporter.store.memory import Record, Store
 from exporter.web.sockets import bind
 from exporter.web.sparkline import lines
 from exporter.web.status import About, StatusPage, TargetState
-from exporter.web.webconfig import WebConfig
+from exporter.web.status_text import rate
 from tests.support.clock import ScriptedClock
 from tests.support.processes import get
+from tests.support.status_pages import ABOUT, Fleet, Polled, serve_page
 from tests.support.tasks import running
-from tests.support.web import Metrics, text_of
+from tests.support.web import text_of
 from tests.support.worlds import Api, World, make_config, make_outages
 
 HOSTILE = ("<script>alert(1)</script>", '"quotes\'"', "right\u202eto-left@example.com")
@@ -49,18 +52,9 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-ABOUT = About("1.2.3", "config.yaml", "abc123", 1_776_000_000.0, ())
 SENDER = "    account_name: s0@example.com"
 NONE = "\N{EN DASH}"
 NONES = " ".join([NONE] * 5)
-
-
-@dataclass(frozen=True)
-class Polled:
-    """A target as the page sees it."""
-
-    target: Target
-    polls: Mapping[str, Collector]
 
 
 def targets_of(world: World, *others: Collector) -> Mapping[str, TargetState]:
@@ -98,14 +92,6 @@ async def page_of(world: World, *others: Collector, about: About = ABOUT) -> Asy
     page = StatusPage(lambda: about, lambda: targets, world.store, world.clock, "/metrics")
     async with serve_page(page) as url:
         yield url
-
-
-@asynccontextmanager
-async def serve_page(page: StatusPage) -> AsyncIterator[str]:
-    routes = Routes(Metrics(), lambda: "", page.answer, None)
-    app = make_app(routes, Security(WebConfig(), SystemClock()))
-    async with serve(app, bind(["127.0.0.1:0"])) as listening:
-        yield f"http://{listening.addresses[0]}/"
 
 
 async def polled(world: World, seconds: float, *others: Collector) -> None:
@@ -154,18 +140,18 @@ class TestWhatItSays:
         await polled(world, 30)
         async with page_of(world) as url:
             text = text_of((await get(url))[1])
+        planned = rate(world.collector.plan.requests_per_minute)
         for part in (
             "Version 1.2.3",
             "config.yaml",
-            "SHA-256 abc123",
+            "SHA-256 abc123def456 ",
             "shop up",
-            "calls a minute configured 60",
-            "allowed now 60",
-            f"used in the last minute {world.limiter.used_last_minute} planned",
-            f"poll interval 5m cells due and not yet read {world.collector.backlog()}",
-            "2 fresh 0 held 0 dropped 0 never 0 unsupported",
-            "Next calls 2026-04-",
-            "senders 2 0 0 0 0",
+            "0 failing 0 dropped 0 held 0 never 2 fresh 0 unsupported",
+            "Last minute Planned Allowed now Configured Poll interval Cells due",
+            f"engagement {world.limiter.used_last_minute} {planned} 60 60 5m {world.collector.backlog()}",
+            "configured allowed now used in the last minute planned in the steady state",
+            "Next calls Day to read Query Combination 2026-04-",
+            "senders 0 0 0 0 2 0",
         ):
             assert part in text
 
@@ -174,10 +160,10 @@ class TestWhatItSays:
         await polled(world, 30)
         async with page_of(world) as url:
             text = text_of((await get(url))[1])
-        assert "Last error 2026-04-22 10:15:" in text
-        assert "account_name=s1@example.com no such sender (Code Invalid.Sender), RequestId R-17" in text
-        assert "Check the sender." in text
-        assert "1 fresh 0 held 0 dropped 1 never 0 unsupported" in text
+        failure = "Request rejected: no such sender (Code Invalid.Sender), RequestId R-17"
+        assert f"{failure} Check the sender. Last error, 2026-04-22 10:15:" in text
+        assert f"account_name=s1@example.com {failure} failing" in text
+        assert "1 failing 0 dropped 0 held 0 never 1 fresh 0 unsupported" in text
 
     async def test_counts_of_today_and_a_line_for_the_days_before(self) -> None:
         world = World(make_config(rate=600), ScriptedClock(), counts=lambda filters, day, now: 1000 + day.day)
@@ -193,7 +179,7 @@ class TestWhatItSays:
         world = World(make_config(), ScriptedClock())
         about = About("1.2.3", "config.yaml", "abc123", 0.0, ("targets: is missing",))
         async with page_of(world, about=about) as url:
-            assert "the config from before is in force. targets: is missing" in text_of((await get(url))[1])
+            assert "the previous config is in force. targets: is missing" in text_of((await get(url))[1])
 
     @pytest.mark.parametrize(
         ("then", "state"),
@@ -245,8 +231,8 @@ class TestFilters:
         async with page_of(world) as url:
             everything, html = (await get(url))[1], (await get(f"{url}?state=unsupported"))[1]
         for part in (
-            "1 fresh 0 held 0 dropped 0 never 2 unsupported",
-            f"providers 0 0 0 0 2 {NONE}",
+            "0 failing 0 dropped 0 held 0 never 1 fresh 2 unsupported",
+            f"providers 0 0 0 0 0 2 {NONE}",
             "unsupported the account cannot use a filter",
         ):
             assert part in text_of(everything)
@@ -262,9 +248,10 @@ class TestFilters:
         await polled(world, 60)
         (combination,) = world.combinations
         world.store.judged(combination.key, is_supported=False, is_withheld=True)
+        world.collector.states.update(combination)
         async with page_of(world) as url:
             text = text_of((await get(url))[1])
-        assert f"providers 0 0 0 0 1 {NONE}" in text
+        assert f"providers 0 0 0 0 0 1 {NONE}" in text
         assert f"esp=gmail.com unsupported {NONES}" in text
         assert "withheld: " not in text
 
@@ -293,7 +280,7 @@ class TestFilters:
         text = re.sub(r"\b\d+s\b", "5s", text_of(html))
         assert f"dedicated_ip=192.0.2.1 {shown}" in text
         assert ("<polyline" in html) == ("withheld" not in shown)
-        assert "2 fresh 0 held 0 dropped 0 never 0 unsupported" in text
+        assert "0 failing 0 dropped 0 held 0 never 2 fresh 0 unsupported" in text
 
 
 class TestTwoStatistics:
@@ -313,15 +300,14 @@ class TestTwoStatistics:
     async def test_each_has_its_budget_and_its_states(self) -> None:
         async with self.page() as url:
             text = text_of((await get(url))[1])
-        assert text.count("calls a minute configured 600") == 2
+        for operation in ("GetTrackList engagement", "SenderStatisticsByTagNameAndBatchID delivery"):
+            assert re.search(rf"{operation} \d+ [\d.]+ 600 600 5m \d+", text)
         for part in (
-            "Engagement, by GetTrackList",
-            "Delivery, by SenderStatisticsByTagNameAndBatchID",
-            "1 fresh 0 held 0 dropped 1 never 0 unsupported",
-            "1 fresh 0 held 0 dropped 0 never 0 unsupported",
-            "both, engagement 1 0 0 0 0",
-            "both, delivery 1 0 0 0 0",
-            "delivery: account_name=s0@example.com",
+            "Engagement 1 failing 0 dropped 0 held 0 never 1 fresh 0 unsupported",
+            "Delivery 0 failing 0 dropped 0 held 0 never 1 fresh 0 unsupported",
+            "both, engagement 0 0 0 0 1 0",
+            "both, delivery 0 0 0 0 1 0",
+            "both, delivery account_name=s0@example.com",
             "GetTrackList's documentation SenderStatisticsByTagNameAndBatchID's documentation",
         ):
             assert part in text
@@ -330,12 +316,24 @@ class TestTwoStatistics:
         ("address", "parts"),
         [
             pytest.param(
-                "", ("2 found", "lines are opens and clicks a day", "Emails Opens Clicks", "20 10 2"), id="first"
+                "",
+                (
+                    "2 found",
+                    "lines are opens and clicks a day",
+                    "Emails Opens Clicks Open rate Click rate",
+                    "20 10 2 25.0%",
+                ),
+                id="first",
             ),
             pytest.param("?statistic=nothing", ("2 found", "Emails Opens Clicks"), id="unknown"),
             pytest.param(
                 "?statistic=delivery",
-                ("1 found", "lines are requested and delivered a day", "Requested Delivered", "1 500 1 490"),
+                (
+                    "1 found",
+                    "lines are requested and delivered a day",
+                    "Requested Delivered Delivery rate",
+                    "1 500 1 490 99.3%",
+                ),
                 id="second",
             ),
         ],
@@ -352,8 +350,8 @@ class TestTwoStatistics:
             html = (await get(url))[1]
             links = re.findall(r'<a class="badge [a-z]+" href="(.*?)">(\d+) ', html)
             found = [text_of((await get(urljoin(url, unescape(link))))[1]) for link, _ in links]
-        assert len(links) == 10
-        assert [f"{number} found" in text for (_, number), text in zip(links, found, strict=True)] == [True] * 10
+        assert len(links) == 12
+        assert [f"{number} found" in text for (_, number), text in zip(links, found, strict=True)] == [True] * 12
 
 
 class TestManyCombinations:
@@ -387,6 +385,175 @@ class TestManyCombinations:
             assert 'href="./?state=never&amp;page=1#combinations"' in html
             assert 'href="./?state=never&amp;page=3#combinations"' in html
             assert "<option selected>never</option>" in html
+
+
+class CountingStore(Store):
+    """Counts the records that are looked at."""
+
+    looked = 0
+
+    def get(self, key: Key) -> Record:
+        self.looked += 1
+        return super().get(key)
+
+
+async def visit(fleet: Fleet, address: str = "/") -> str:
+    """Return the page of a fleet."""
+    answer = await fleet.page.answer(make_mocked_request("GET", address))
+    return str(answer.text)
+
+
+def cards(html: str) -> list[str]:
+    """Return the names of the targets that are shown, in their order."""
+    return re.findall(r'<h3 class="names">(.*?)</h3>', html)
+
+
+def combinations(html: str) -> list[str]:
+    return [
+        text_of(row).strip() for row in re.findall(r'data-label="Combination" class="full filters">(.*?)</td>', html)
+    ]
+
+
+class TestManyTargets:
+    async def test_those_that_fail_are_first(self) -> None:
+        fleet = Fleet(30, 4)
+        fleet.fail("team-017", 2)
+        for number in range(4):
+            fleet.fail("team-023", number)
+        html = await visit(fleet)
+        assert cards(html)[:3] == ["team-023", "team-017", "team-000"]
+        assert len(cards(html)) == 10
+        assert len(combinations(html)) == 50
+        assert combinations(html)[:2] == [
+            "account_name=s2@team-017.example.com Network problem: connection refused",
+            "account_name=s0@team-023.example.com Network problem: connection refused",
+        ]
+        for part in (
+            "29 of 30 targets are up.",
+            "0 failing 0 dropped 5 held 0 never 115 fresh 0 unsupported",
+            "Targets 1 to 10 of 30, those with failures first.",
+            "team-023 down",
+            "team-017 up",
+            "team-023 / senders 0 0 4 0 0 0",
+        ):
+            assert part in text_of(html)
+
+    async def test_they_come_in_pages_that_can_be_jumped_to(self) -> None:
+        fleet = Fleet(100, 12)
+        html = await visit(fleet, "/?targets_page=4&page=9")
+        assert cards(html) == [f"team-{number:03}" for number in range(30, 40)]
+        assert "Targets 31 to 40 of 100" in text_of(html)
+        links = re.findall(r'<a href="(.*?)" aria-label="Page (\d+) of targets">', html)
+        assert [(unescape(link), number) for link, number in links] == [
+            (f"./?targets_page={number}#targets", number) for number in ("1", "2", "3", "5", "6", "10")
+        ]
+        assert '<input type="number" name="targets_page" min="1" max="10" value="4" required>' in html
+        assert '<input type="number" name="page" min="1" max="24" value="9" required>' in html
+        assert '<span aria-current="page">4</span>' in html
+
+    @pytest.mark.parametrize(
+        ("asked", "targets", "found"),
+        [
+            pytest.param("TEAM-01", [f"team-01{number}" for number in range(10)], 40, id="several-targets"),
+            pytest.param("s3@team-007", ["team-007"], 1, id="one-combination"),
+            pytest.param("us-east-1", [f"team-{number:03}" for number in range(10)], 0, id="a-region"),
+            pytest.param("nothing", [], 0, id="nothing"),
+            pytest.param("%3Cb%3E", [], 0, id="markup"),
+        ],
+    )
+    async def test_a_search_finds_targets_and_combinations(self, asked: str, targets: list[str], found: int) -> None:
+        html = await visit(Fleet(30, 4), f"/?q={asked}")
+        assert cards(html) == targets
+        assert f"{found} found" in text_of(html)
+        assert ("No target matches." in html) == (not targets)
+        assert "<b>" not in html
+
+    async def test_a_search_and_a_state_are_both_kept(self) -> None:
+        fleet = Fleet(30, 4)
+        fleet.fail("team-003", 1)
+        fleet.fail("team-004", 1)
+        html = await visit(fleet, "/?q=team-003&state=held")
+        assert "1 found" in text_of(html)
+        assert combinations(html) == ["account_name=s1@team-003.example.com Network problem: connection refused"]
+
+    @pytest.mark.parametrize(
+        ("address", "rows"),
+        [
+            pytest.param("/", 50, id="first-page"),
+            pytest.param("/?page=999&targets_page=999", 50, id="last-page"),
+            pytest.param("/?q=example.com&page=7", 50, id="a-search-for-all"),
+            pytest.param("/?state=failing", 0, id="a-state-of-none"),
+        ],
+    )
+    async def test_a_visit_looks_at_what_it_shows(self, address: str, rows: int) -> None:
+        """Of 6,000 combinations each row once, and of each target the one that was read last."""
+        store = CountingStore()
+        fleet = Fleet(60, 100, store)
+        await visit(fleet, address)
+        store.looked = 0
+        html = await visit(fleet, address)
+        assert len(combinations(html)) == rows
+        assert store.looked <= rows + 60 + 2 * len(cards(html))
+
+    async def test_a_plan_that_changes_during_a_search_is_no_bug(self) -> None:
+        fleet = Fleet(3, 2000)
+        searching = asyncio.create_task(visit(fleet, "/?q=s1999"))
+        for collector in fleet.targets["team-001"].polls.values():
+            await asyncio.sleep(0)
+            await collector.follow(collector.plan)
+        assert "3 found" in text_of(await searching)
+
+
+class TestReloading:
+    async def test_the_browser_is_told_when(self) -> None:
+        fleet = Fleet(1, 1)
+        answer = await fleet.page.answer(make_mocked_request("GET", "/?refresh=30"))
+        assert answer.headers["Refresh"] == "30"
+        assert "This page reloads itself every 30s." in text_of(str(answer.text))
+        assert '<a href="./?#targets">Stop reloading</a>' in str(answer.text)
+        assert '<input type="hidden" name="refresh" value="30">' in str(answer.text)
+
+    @pytest.mark.parametrize("asked", ["1", "1e9", "soon", "%3Cb%3E"])
+    async def test_a_value_that_cannot_be_used_is_said_to_be_so(self, asked: str) -> None:
+        answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", f"/?refresh={asked}"))
+        text = text_of(str(answer.text))
+        assert "Refresh" not in answer.headers
+        assert f"refresh={unquote(asked)} is not valid, so the page does not reload itself:" in text
+        assert "write whole seconds from 5 to 3 600" in text
+
+    async def test_without_being_asked_it_stays(self) -> None:
+        answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", "/"))
+        assert "Refresh" not in answer.headers
+        assert '<a href="./?refresh=30#targets">Reload every 30s</a>' in str(answer.text)
+
+
+class TestAccount:
+    async def test_reads_of_account_and_domains_stand_beside_the_budget_of_their_operations(self) -> None:
+        fleet, facts = Fleet(1, 1), AccountFacts()
+        (target,) = fleet.targets.values()
+        limiters = Limiters(10, fleet.clock)
+        others = {
+            action: (0.25, limiters.of(action)) for action in ("DescAccountSummary", "QueryDomainByParam", "DescDomain")
+        }
+        page = StatusPage(
+            lambda: ABOUT,
+            lambda: {"team-000": Polled(target.target, target.polls, others)},
+            fleet.store,
+            fleet.clock,
+            "/metrics",
+            accounts=facts,
+        )
+        known = facts.of("team-000")
+        known.summary.succeeded(Summary(10_000, None, None, None, None, frozenset()), fleet.clock.time(), fleet.clock)
+        fleet.clock.jump(wall=90, monotonic=90)
+        text = text_of(str((await page.answer(make_mocked_request("GET", "/"))).text))
+        for part in (
+            "DescAccountSummary 0 0.25 10 10",
+            "DescDomain 0 0.25 10 10",
+            "Account 1m30s ago in good standing; daily quota 10 000 mails",
+            "Domains not read yet",
+        ):
+            assert part in text
 
 
 class TestBehindAProxy:
@@ -425,7 +592,9 @@ class TestBehindAProxy:
             _, html = await get(outside + shown)
             links = {urljoin(outside + shown, unescape(link)) for link in re.findall(r'(?:href|action)="(.*?)"', html)}
             own = {link for link in links if not link.startswith("https://www.alibabacloud.com/")}
-            assert {f"{outside}metrics", f"{outside}-/healthy", f"{outside}-/ready"} < own
+            icon = f"{outside}favicon.ico"
+            assert {f"{outside}metrics", f"{outside}-/healthy", f"{outside}-/ready", icon} < own
+            own.remove(icon)  # an image
             assert len(own) > 8
             assert {link: (await get(link))[0] for link in own} == dict.fromkeys(own, 200)
             assert all(link.startswith(outside) for link in own)
@@ -525,8 +694,59 @@ class TestInChromium:
                 " const own = badge.getBoundingClientRect(), cell = badge.parentElement.getBoundingClientRect();"
                 " return [badge.textContent, own.left >= cell.left && own.right <= cell.right] })"
             )
-        assert {state for state, _ in states} == {"fresh", "never", "unsupported"}
+        assert {state for state, _ in states} == {"failing", "fresh", "unsupported"}
         assert [state for state, fits in states if not fits] == []
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [360, 1280])
+    @pytest.mark.parametrize("address", ["?refresh=30&page=3", "?refresh=1&q=nothing"])
+    async def test_axe_finds_nothing_on_pages_of_many_targets(
+        self, browser: Browser, address: str, width: int, scheme: str
+    ) -> None:
+        fleet = Fleet(120, 5)
+        for number in range(5):
+            fleet.fail("team-017", number)
+        async with serve_page(fleet.page) as url:
+            page = await browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+            await page.goto(url + address)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            await page.evaluate(AXE_FILE_PATH.read_text())
+            found = await page.evaluate("axe.run()")
+        assert {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found["violations"]} == {}
+
+    async def test_a_reader_searches_and_jumps_without_a_script(self, browser: Browser) -> None:
+        fleet = Fleet(120, 50)
+        async with serve_page(fleet.page) as url:
+            page = await browser.new_page(java_script_enabled=False)
+            await page.goto(f"{url}?refresh=60")
+            await page.get_by_label("Page", exact=True).last.fill("77")
+            await page.get_by_role("button", name="Go to that page of combinations").click()
+            await page.wait_for_url(f"{url}?refresh=60&page=77#combinations")
+            assert await page.locator("[aria-current=page]").last.inner_text() == "77"
+            await page.get_by_label("Search targets and combinations").fill("s7@team-099")
+            await page.keyboard.press("Enter")
+            await page.wait_for_url(f"{url}?refresh=60&q=s7%40team-099#targets")
+            assert await page.locator("h3").all_inner_texts() == ["team-099"]
+            assert await page.locator(".wide tbody tr").count() == 1
+
+    async def test_nothing_is_missing_or_refused(self, browser: Browser) -> None:
+        """No 404 for the icon, and nothing that the Content-Security-Policy stops."""
+        async with serve_page(Fleet(1, 1).page) as url:
+            page = await browser.new_page()
+            said, answers = list[str](), list[tuple[str, int]]()
+            page.on("console", lambda message: said.append(message.text))
+            page.on("response", lambda answer: answers.append((answer.url, answer.status)))
+            await page.goto(url)
+            icon = await page.evaluate("document.querySelector('link[rel=icon]').href")
+            size = await page.evaluate(
+                "source => new Promise((loaded, failed) => {"
+                " const image = new Image(); image.onerror = failed; image.src = source;"
+                " image.onload = () => loaded([image.naturalWidth, image.naturalHeight]) })",
+                icon,
+            )
+        assert size == [32, 32]
+        assert said == []
+        assert {status for _, status in answers} == {200}
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [360, 1280])
@@ -539,7 +759,7 @@ class TestInChromium:
 
     async def test_the_keyboard_reaches_everything_in_order(self, browser: Browser) -> None:
         async with self.visit(browser) as page:
-            wanted = await page.locator("a[href], select, button").count()
+            wanted = await page.locator("a[href], select, button, input, summary").count()
             reached = []
             for _ in range(wanted):
                 await page.keyboard.press("Tab")
@@ -550,7 +770,7 @@ class TestInChromium:
                     )
                 )
         assert [name for _, name, _ in reached][:3] == ["Metrics", "Health", "Readiness"]
-        assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON"}
+        assert {tag for tag, _, _ in reached} == {"A", "SELECT", "BUTTON", "INPUT", "SUMMARY"}
         assert {outline for _, _, outline in reached} == {"solid"}
 
     async def test_behind_a_proxy_a_reader_stays_there(self, browser: Browser) -> None:
@@ -562,7 +782,7 @@ class TestInChromium:
             await page.wait_for_url(f"{outside}?page=2#combinations")
             await page.locator("select[name=state]").select_option("never")
             await page.get_by_role("button", name="Show").click()
-            await page.wait_for_url(f"{outside}?target=&query=&state=never*")
+            await page.wait_for_url(f"{outside}?q=&target=&query=&state=never*")
             assert await page.locator(".wide tbody tr").count() == 50
             await page.get_by_role("link", name="Metrics").click()
             await page.wait_for_url(f"{outside}metrics")
@@ -570,8 +790,8 @@ class TestInChromium:
     async def test_the_form_filters_by_keyboard_alone(self, browser: Browser) -> None:
         async with self.visit(browser) as page:
             await page.locator("select[name=state]").focus()
-            await page.keyboard.type("never")
+            await page.keyboard.type("failing")
             await page.keyboard.press("Tab")
             await page.keyboard.press("Enter")
-            await page.wait_for_url("**state=never**")
+            await page.wait_for_url("**state=failing**")
             assert await page.locator(".wide tbody tr").count() == 2

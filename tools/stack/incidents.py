@@ -39,7 +39,11 @@ MAIL = (
     _world("esp_reject", "ProviderRejects warning", "EspVolumeDrop warning, DeliveryRateDrop warning"),
     _world("bounce_spike", "DeliveryRateDrop warning"),
     _world("invalid_list:start=-1h", "InvalidAddressesHigh warning"),
-    _world("deferred", "ProviderRejects warning", "EspVolumeDrop warning, EspOpenRateDrop critical, EspOpenRateDrop warning"),
+    _world(
+        "deferred",
+        "ProviderRejects warning",
+        "EspVolumeDrop warning, EspOpenRateDrop critical, EspOpenRateDrop warning",
+    ),
     _world("tracking_down:start=+3h", "TrackingBroken critical", OPENS_FELL),
     _world("cname_lost:start=+3h", "DomainVerificationLost critical", f"ClickRateDrop info, {OPENS_FELL}"),
     _world("clicks_down", "ClickTrackingBroken critical", "ClickRateDrop info"),

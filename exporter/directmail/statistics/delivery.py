@@ -37,5 +37,6 @@ DELIVERY = Statistic(
         "invalid_ratio": Ratio("invalid", "requested"),
     },
     drawn=("requested", "delivered"),
+    shares={"delivery rate": "success_ratio"},
     at_most=(Ratio("delivered", "requested"),),
 )

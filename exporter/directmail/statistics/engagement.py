@@ -40,6 +40,7 @@ ENGAGEMENT = Statistic(
         "click_to_open_ratio": Ratio("unique_clicks", "unique_opens"),
     },
     drawn=("opens", "clicks"),
+    shares={"open rate": "unique_open_ratio", "click rate": "unique_click_ratio"},
     rates={
         "open": Rate("RcptOpenRate", "opens"),
         "unique_open": Rate("RcptUniqueOpenRate", "unique_opens"),

@@ -47,6 +47,8 @@ class Statistic:
     ratios: Mapping[str, Ratio]
     drawn: tuple[str, str]
     """The two counts that stand for all of them where there is room for two."""
+    shares: Mapping[str, str] = field(default_factory=dict)
+    """The ratios that stand for all of them where there is room for few, by what people call them."""
     rates: Mapping[str, Rate] = field(default_factory=dict)
     at_most: tuple[Ratio, ...] = ()
     """Counts that a whole answer never has more of than of another."""

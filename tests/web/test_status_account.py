@@ -1,0 +1,67 @@
+"""The account as the status page tells of it: only what was said, and when."""
+
+from exporter.directmail.account import Summary
+from exporter.store.account_facts import Fact, Facts
+from exporter.web import status_account
+from tests.support.clock import ScriptedClock
+
+ACTIONS = ("GetTrackList", "DescAccountSummary", "QueryDomainByParam", "DescDomain")
+SUMMARY = Summary(10_000, None, 0, 3, 5, frozenset({"frozen", "overdue"}))
+
+
+def known(clock: ScriptedClock) -> Facts:
+    facts = Facts()
+    facts.summary.succeeded(SUMMARY, clock.time(), clock)
+    checks = {f"d{number}.example.com": {"ownership": True, "spf": number > 6} for number in range(9)}
+    facts.domains.succeeded(checks, clock.time(), clock)
+    return facts
+
+
+def test_what_is_not_read_at_all_is_not_mentioned() -> None:
+    assert status_account.reads(Facts(), ("GetTrackList", "QueryDomainByParam"), ScriptedClock()) == []
+
+
+def test_before_the_first_answer_there_is_no_number() -> None:
+    account, domains = status_account.reads(Facts(), ACTIONS, ScriptedClock())
+    assert account == {"name": "Account", "age": None, "has_failed": False, "texts": []}
+    assert domains == {"name": "Domains", "age": None, "has_failed": False, "texts": []}
+
+
+def test_what_is_known_is_told_with_its_age() -> None:
+    clock = ScriptedClock()
+    facts = known(clock)
+    clock.jump(wall=90, monotonic=90)
+    facts.summary.failed()
+    account, domains = status_account.reads(facts, ACTIONS, clock)
+    assert (account["age"], account["has_failed"], domains["age"], domains["has_failed"]) == (90, True, 90, False)
+    assert account["texts"] == [
+        "frozen, overdue",
+        "daily quota 10\u202f000 mails",
+        "free mails left 0",
+        "reputation level 3 of 5",
+    ]
+    assert domains["texts"] == [
+        "9 listed",
+        *(f"d{number}.example.com: spf not verified" for number in range(5)),
+        "2 more with open checks",
+    ]
+
+
+def test_an_account_without_any_state_is_in_good_standing() -> None:
+    clock, facts = ScriptedClock(), Facts()
+    facts.summary.succeeded(Summary(None, None, None, None, None, frozenset()), clock.time(), clock)
+    (account,) = status_account.reads(facts, ("DescAccountSummary",), clock)
+    assert account["texts"] == ["in good standing"]
+
+
+def test_the_oldest_answer_about_domains_gives_the_age() -> None:
+    clock = ScriptedClock()
+    facts = known(clock)
+    clock.jump(wall=50, monotonic=50)
+    described: Fact[dict[str, bool]] = Fact()
+    described.succeeded({"dkim": False}, clock.time(), clock)
+    facts.domains.succeeded({"d7.example.com": {"spf": True}}, clock.time(), clock)
+    facts.described["d7.example.com"] = described  # type: ignore[assignment]
+    clock.jump(wall=10, monotonic=10)
+    (domains,) = status_account.reads(facts, ACTIONS[2:], clock)
+    assert (domains["age"], domains["texts"]) == (10, ["1 listed", "d7.example.com: dkim not verified"])
