@@ -46,7 +46,7 @@ STEPS: tuple[Step, ...] = (
     breakdowns.senders,
 )
 """In this order: those that tell most come first, the last one uses up what calls are left."""
-STEPS_OF_ANOTHER: tuple[Step, ...] = (days.today, days.week, breakdowns.shapes, domain_filter.compare)
+STEPS_OF_ANOTHER: tuple[Step, ...] = (days.today, days.week, lists.planned, breakdowns.shapes, domain_filter.compare)
 """For a target's second statistic and each further one: what the API makes of days is known by then."""
 CHECKS: tuple[Check, ...] = (
     day_checks.one_day,

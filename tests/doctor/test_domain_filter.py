@@ -165,5 +165,9 @@ async def test_nothing_is_asked_twice_for_it() -> None:
 
 
 async def test_discovered_domains_are_looked_at_too() -> None:
-    seen = await visit(simulator(), queries="\n      - {name: by_domain, domain: {discover: true}}\n")
-    assert seen.one("domain_filter").level == OK
+    """For every statistic, with one list."""
+    query = f"{{name: by_domain, domain: {{discover: true}}, statistics: [{', '.join(STATISTICS)}]}}"
+    seen = await visit(simulator(), queries=f"\n      - {query}\n")
+    assert [each.level for each in seen.of("domain_filter")] == [OK, OK]
+    assert len(seen.of("discovery")) == 1
+    assert Counter(each.action for each in seen.api.requests)["QueryDomainByParam"] == 1

@@ -1,6 +1,6 @@
 """Requests for the values that discovery needs."""
 
-from exporter.directmail.listing import OPERATIONS, is_usable
+from exporter.directmail.listing import OPERATIONS, Page, is_usable
 from exporter.doctor.calls import Calls
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import OK
@@ -12,12 +12,21 @@ async def discovered(calls: Calls, known: Evidence) -> None:
 
     What a page brings is planned with, as the exporter does: shapes that it has only then are asked too.
     """
-    listed = {}
-    for key in known.target.discovered[: calls.left]:
-        found = await calls.values_of(key)
-        if found is not None:
-            count = len(found.names) if found.total is None else found.total
-            calls.find("discovery", OK, f"{OPERATIONS[key].action} answers: {count} values for {key}.")
-            listed[key] = {name: known.began_at for name in found.names if is_usable(name)}
+    for key, page in (await _planned(calls, known)).items():
+        count = len(page.names) if page.total is None else page.total
+        calls.find("discovery", OK, f"{OPERATIONS[key].action} answers: {count} values for {key}.")
+
+
+async def planned(calls: Calls, known: Evidence) -> None:
+    """Plan another statistic with what was listed for the first one."""
+    await _planned(calls, known)
+
+
+async def _planned(calls: Calls, known: Evidence) -> dict[str, Page]:
+    """Return the lists that came, each requested once for all statistics, and plan with them."""
+    pages = {key: await calls.values_of(key) for key in known.target.discovered}
+    found = {key: page for key, page in pages.items() if page is not None}
+    listed = {key: {name: known.began_at for name in page.names if is_usable(name)} for key, page in found.items()}
     plans = selection.plans(known.settings, {known.target.name: selection.Found(listed)})
     known.plan = next(each for each in plans if each.statistic == known.statistic.name)
+    return found
