@@ -67,6 +67,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "checks.clock",
         "evidence",
         "created",
+        "recording",
+        "sanitizing",
         "report",
         "failures",
         "wording",
@@ -75,6 +77,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "simulator": (
         "server",
+        "replay",
         "spoilt_responses",
         "account_summary",
         "domains",
