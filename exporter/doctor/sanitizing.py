@@ -55,22 +55,22 @@ _WORDS = {
 """Fields that hold words of the API."""
 _WORDS_OF_THE_API = """
 a access account action address addresses administrator all allow allowed and api are as at auth authorized auto
-available backoff ban bad batch be been between blacklisted by can cannot change changed channel check click client
-cname code config confirm connection contact control count counts create created current daily data date day days
-dayu dedicated default denied deny desc description detail dkim dm dmarc dns does domain domains due duration
-empty enable enabled end error esp exceed exceeded exceeds exist exists expired ext faild failed failure field flow
-for forbidden format found free from get gateway has header host icp id identity if illegal implicit in incomplete
-incorrect index insecure instance internal interval invalid ip ips is key keyword last length less level limit list
-long longer mail mailaddress malformed max may message method mismatch mismatches missing month more must mx name
-no nonce normal not number of offset on only open operation or out owner page pages pagesize param parameter parameters
-percent period permission please policy pool pools principal processing product protocol public query quota range
-ram rate rcpt real receivers recommend record records register region remain renewal reply req request requested
-requests require required resource resources response rest retry reused root rr rsa same secret security send
-sender sendtype service set sets sign size signature sms spf ssl some span specified start stat statistics status
-string strategy sub subuser succeeded success support supported system tag tags temporary templates than that the
-this throttling time times timeout timestamp tl to token too total tracef track trigger try txt type unavailable
-unique unknown unsupported use used user utc v valid validation value values verification version violation
-warm warmup was wait warming with within wrong you your zone
+available backoff bad ban batch be been between blacklisted by can cannot change changed channel check click client
+cname code config confirm connection contact control count counts create created current daily data date day days dayu
+dedicated default denied deny desc description detail dkim dm dmarc dns does domain domains due duration empty enable
+enabled end error esp exceed exceeded exceeds exist exists expired ext faild failed failure field flow for forbidden
+format found free from gateway get has header host icp id identity if illegal implicit in incomplete incorrect index
+insecure instance internal interval invalid ip ips is key keyword last length less level limit list long longer mail
+mailaddress malformed match max may message method mismatch mismatches missing month more much must mx name no nonce
+normal not number of offset on only open operation option or out owner page pages pagesize param parameter parameters
+percent period permission please policy pool pools principal processing product protocol public query quota ram range
+rate rcpt real receivers recommend record records region register remain renewal reply req request requested requests
+require required resource resources response rest retry reused root rr rsa same secret security send sender sendtype
+service set sets sign signature size sms some span specified spf ssl stamp start stat statistics status strategy
+string sub subuser succeeded success support supported system tag tags templates temporary than that the this
+throttling time timeout times timestamp tl to token too total tracef track trigger try txt type unavailable unique
+unknown unsupported up use used user utc v valid validation value values verification version violation wait warm
+warming warmup was with within wrong you your zone
 1 2 7 10 15 30 31 50 60 90 100 200 1000
 """
 _VOCABULARY = frozenset(_WORDS_OF_THE_API.split())

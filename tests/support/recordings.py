@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import yaml
 
+from exporter.clock import SystemClock
+from exporter.collector.target_client import connect
 from exporter.config import loader
 from exporter.config.model import Config
+from exporter.directmail.client import Client, open_session
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.doctor import recording
@@ -102,6 +105,16 @@ async def made(name: str) -> dict[str, str]:
     about = "The simulator" + "".join(f", {key} {value}" for key, value in unlike.items()) + "."
     sanitizer = Sanitizer(name.encode(), weeks=100)
     return recording.files(settings.targets[0], calls.kept, found.findings, sanitizer, Origin("simulator", about))
+
+
+@asynccontextmanager
+async def client(url: str, api: Simulator, page_size: int = 100) -> AsyncIterator[Client]:
+    """Open a client of a simulator that makes each call once."""
+    clock = SystemClock()
+    async with open_session() as session:
+        keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": api.key_id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": api.secret}
+        settings = config(url, [{"name": "all"}], page_size=page_size)
+        yield connect(settings.targets[0], session, clock, keys, attempts=1)
 
 
 def vars_of(habits: Habits) -> dict[str, object]:
