@@ -48,9 +48,9 @@ def recordings(folder: Path = FOLDER) -> list[Recording]:
     return [Recording(path.parent) for path in sorted(folder.glob("*/recording.json"))]
 
 
-def text() -> str:
-    """Return the whole of docs/verified.md."""
-    found = recordings()
+def text(folder: Path = FOLDER) -> str:
+    """Return the whole of docs/verified.md, made from the recordings in a folder."""
+    found = recordings(folder)
     real = [each for each in found if each.manifest["source"] == ACCOUNT]
     made = [each for each in found if each.manifest["source"] != ACCOUNT]
     seen = answered(real) if real else NONE
