@@ -125,9 +125,9 @@ def main(config_file: Path, folder: Path, scale_counts: bool, yes: bool) -> None
     click.echo(report.as_text([found]))
     made = recording.files(target, calls.kept, found.findings, Sanitizer.random(scaled=scale_counts))
     with tempfile.TemporaryDirectory() as kept:
-        recording.write(Path(kept), made)
+        recording.write(Path(kept) / folder.name, made)
         if made:
-            click.echo(answered([Recording(Path(kept))]))
+            click.echo(answered([Recording(Path(kept) / folder.name)]))
     offer(folder, [made], yes=yes)
 
 
