@@ -22,11 +22,12 @@ from exporter.doctor.examination import examine
 from exporter.doctor.recording import MANIFEST, SDK_VERSION, SOURCES
 from exporter.metrics import tables
 from exporter.plan.pacing import OLDEST_AGE
+from exporter.simulator.habits import CHOICES
 from exporter.simulator.replay import Call, Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
 from tests.support.processes import get, started, until
-from tests.support.recordings import client, config, queries_of
+from tests.support.recordings import MADE, client, config, queries_of
 from tools import verified
 
 FOLDERS = sorted(path.parent for path in verified.FOLDER.glob(f"*/{MANIFEST}"))
@@ -60,12 +61,10 @@ def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, da
 
 
 def test_there_is_one_of_each_habit_and_one_of_the_documentation() -> None:
-    assert {
-        "documentation-examples",
-        "simulator-days-percent",
-        "simulator-hours-fraction-china",
-        "simulator-sum-sign",
-    } <= {folder.name for folder in FOLDERS}
+    assert {"documentation-examples", *MADE} <= {folder.name for folder in FOLDERS}
+    assert {MADE[name][0].rows for name in MADE} == set(CHOICES["rows"])
+    assert {MADE[name][0].rate_format for name in MADE} == set(CHOICES["rate_format"])
+    assert {MADE[name][0].clock_text for name in MADE} == set(CHOICES["clock_text"])
 
 
 def test_it_says_where_it_comes_from(recording: Recording) -> None:

@@ -19,6 +19,7 @@ from exporter.doctor.examination import examine
 from exporter.doctor.recording import Calls, Origin
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.plan.pacing import OLDEST_AGE
+from exporter.simulator.habits import CHOICES
 from exporter.simulator.replay import Recording
 from exporter.simulator.server import Habits, Simulator
 from exporter.simulator.traffic import Traffic
@@ -34,9 +35,9 @@ QUERIES = [
     {"name": "by_domain", "domain": "notify.example.com"},
 ]
 MADE: Mapping[str, tuple[Habits, int, bool]] = {
-    "simulator-days-percent": (Habits(), 100, True),
-    "simulator-hours-fraction-china": (
-        Habits(rows="hour", rate_format="0.3142", clock_text="china", domain_filter="subdomains"),
+    "simulator-days-percent-utc": (Habits(clock_text="utc"), 100, True),
+    "simulator-hours-fraction": (
+        Habits(rows="hour", rate_format="0.3142", domain_filter="subdomains"),
         20,
         False,
     ),
@@ -101,8 +102,8 @@ async def made(name: str) -> dict[str, str]:
             found = await account.ask(settings, clock, keys, calls)
         else:
             (found,) = await examine(settings, clock, keys, {"shop": calls})
-    unlike = {key: value for key, value in vars_of(habits).items() if value != vars_of(Habits())[key]}
-    about = "The simulator" + "".join(f", {key} {value}" for key, value in unlike.items()) + "."
+    told = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
+    about = f"The simulator: {told}; page_size {page_size}."
     sanitizer = Sanitizer(name.encode(), weeks=100)
     return recording.files(settings.targets[0], calls.kept, found.findings, sanitizer, Origin("simulator", about))
 
@@ -115,10 +116,6 @@ async def client(url: str, api: Simulator, page_size: int = 100) -> AsyncIterato
         keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": api.key_id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": api.secret}
         settings = config(url, [{"name": "all"}], page_size=page_size)
         yield connect(settings.targets[0], session, clock, keys, attempts=1)
-
-
-def vars_of(habits: Habits) -> dict[str, object]:
-    return {name: getattr(habits, name) for name in Habits.__dataclass_fields__}
 
 
 async def main() -> None:
