@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from ipaddress import IPv6Address, ip_address
+from itertools import zip_longest
 from typing import Any
 
 from exporter.directmail import account
@@ -53,6 +54,8 @@ _WORDS = {
     *("AuthPrincipalType", "NoPermissionType", "PolicyType"),
 }
 """Fields that hold words of the API."""
+_STATUSES = frozenset(map(str, range(100, 600)))
+"""HTTP's, which some answers have as their Code."""
 _WORDS_OF_THE_API = """
 a access account action address addresses administrator all allow allowed and api are as at auth authorized auto
 available backoff bad ban batch be been between blacklisted by can cannot change changed channel check click client
@@ -62,7 +65,7 @@ enabled end error esp exceed exceeded exceeds exist exists expired ext faild fai
 format found free from gateway get has header host icp id identity if illegal implicit in incomplete incorrect index
 insecure instance internal interval invalid ip ips is key keyword last length less level limit list long longer mail
 mailaddress malformed match max may message method mismatch mismatches missing month more much must mx name no nonce
-normal not number of offset on only open operation option or out owner page pages pagesize param parameter parameters
+normal not number of offset ok on only open operation option or out owner page pages pagesize param parameter parameters
 percent period permission please policy pool pools principal processing product protocol public query quota ram range
 rate rcpt real receivers recommend record records region register remain renewal reply req request requested requests
 require required resource resources response rest retry reused root rr rsa same secret security send sender sendtype
@@ -147,8 +150,10 @@ class Sanitizer:
             return self._count(value)
         if name in _TIMES:
             return self._time(value)
-        if name in _WORDS:
-            return self.words(value) if isinstance(value, str) else self._status(value)
+        if name in _WORDS and str(value) in _STATUSES:
+            return value
+        if name in _WORDS and isinstance(value, str):
+            return self.words(value)
         is_safe = number(value) is not None if name in _NUMBERS else name == "Esp" and value in ESPS
         return value if is_safe else self._other(value)
 
@@ -161,9 +166,6 @@ class Sanitizer:
             return type(value)(text)
         except ValueError:
             return text  # such as a number with an exponent
-
-    def _status(self, value: Any) -> Any:
-        return value if value in range(100, 600) else self._other(value)
 
     def _count(self, value: Any) -> Any:
         found = number(value)
@@ -214,7 +216,17 @@ class Sanitizer:
         return self._unit(text, _made_address)
 
     def _unit(self, text: str, made: Callable[[str, bytes], str]) -> str:
-        if all(_is_kept(each) for each in text):
+        """Return the stand-in of a part of a name; upper and lower case are the same part."""
+        lower = text.lower()
+        if len(lower) != len(text):  # a few letters are longer in lower case
+            return self._stand_in(text, made)
+        found = self._stand_in(lower, made)
+        return "".join(
+            each.upper() if real.isupper() else each for real, each in zip_longest(text, found, fillvalue="")
+        )
+
+    def _stand_in(self, text: str, made: Callable[[str, bytes], str]) -> str:
+        if all(map(_is_kept, text)):
             return text
         attempt = 0
         while text not in self._known:

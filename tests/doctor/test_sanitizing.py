@@ -143,6 +143,10 @@ class TestShapes:
         assert one.name("news@mail.shop.example").endswith("@" + one.name("mail.shop.example"))
         assert one.name("mail.shop.example").endswith("." + one.name("shop.example"))
 
+    def test_case_makes_no_other_domain(self) -> None:
+        one = sanitizer()
+        assert one.name("Mail.Shop.EXAMPLE").lower() == one.name("mail.shop.example")
+
     @pytest.mark.parametrize("real", ["192.0.2.10", "8.8.8.8", "203.0.113.255", "2001:db8::77a:1"])
     def test_an_ip_becomes_another_ip_as_long(self, real: str) -> None:
         made = sanitizer().name(real)
@@ -153,6 +157,10 @@ class TestShapes:
 class TestWhatIsKept:
     @pytest.mark.parametrize("code", DOCUMENTED_CODES)
     def test_documented_codes_and_those_that_are_made_of_their_words(self, code: str) -> None:
+        assert sanitizer().document({"Code": code}) == {"Code": code}
+
+    @pytest.mark.parametrize("code", [403, "403", "OK"])
+    def test_a_code_that_says_how_it_went(self, code: Any) -> None:
         assert sanitizer().document({"Code": code}) == {"Code": code}
 
     def test_messages_of_the_api_but_for_what_they_repeat(self) -> None:
