@@ -44,7 +44,7 @@ test: $(READY)
 # Shows the recording that it is made from, and offers to write it to RECORD (docs/verified.md).
 CONFIG ?= config.yaml
 RECORD ?= recording
-test-account: $(READY)
+test-account: $(RUNS)
 	@test -z "$$CI" || { echo "test-account makes real calls: not in CI"; exit 1; }
 	$(BIN)/python -m tools.account --config.file $(CONFIG) --record $(RECORD) $(ARGS)
 

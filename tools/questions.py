@@ -284,7 +284,12 @@ QUESTIONS: tuple[Question, ...] = (
     Question("Does `Esp` work without dedicated IPs?", RECORDED, _CONFIGURATION, _of_filter("Esp")),
     Question("Is it `others` or `Others`?", RECORDED, _CONFIGURATION, _others),
     Question("Does the filter `Domain` work?", RECORDED, "simulator's `--domain-filter` default", _of_filter("Domain")),
-    Question("Is the text of a CreateTime in China time?", RECORDED, "simulator's `--clock-text` default", _clock_text),
+    Question(
+        "Is the text of a CreateTime in China time, in every region?",
+        RECORDED,
+        "simulator's `--clock-text` default",
+        _clock_text,
+    ),
     Question(
         "Is a sender's DailyCount the mail that it used, or its limit?",
         RECORDED,
