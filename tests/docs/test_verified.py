@@ -21,6 +21,7 @@ from exporter.simulator.habits import Habits
 from exporter.simulator.replay import Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
+from tests.support.doctor import TRAFFIC
 from tests.support.recordings import MADE, QUERIES, config
 from tools import account, verified
 from tools.questions import QUESTIONS, RECORDED, answer
@@ -127,7 +128,7 @@ async def asked(folder: Path, habits: Habits, *faults: Fault) -> Recording:
     """Return the recording of `make test-account` on a simulator."""
     clock = ScriptedClock(skip_sleeps=True)
     calls = Calls(clock)
-    api = Simulator(clock=clock, habits=habits, faults=list(faults))
+    api = Simulator(TRAFFIC, clock=clock, habits=habits, faults=list(faults))
     async with api.listen() as url:
         settings = config(url, QUERIES)
         found = await account.ask(settings, clock, KEYS, calls)
