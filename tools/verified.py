@@ -32,8 +32,8 @@ What is not known to be safe is replaced:
 
 - Key ids, tokens, signatures and nonces are never recorded.
 - Senders, tags, domains, IPs and ids become stand-ins of the same shape; the same value always gets the same one.
-- Dates are shifted by a secret number of weeks. The month of the recording, the region, the zone and the page size are
-  named.
+- Dates are shifted by a secret number of weeks. The month of the recording is named, so this hides days, not months.
+  So are region, zone and page size.
 - Counts are kept; `--scale-counts` multiplies all of them by a secret factor.
 
 `directmail-exporter simulate --recording recording` answers from it.

@@ -81,7 +81,7 @@ _VOCABULARY = frozenset(_WORDS_OF_THE_API.split())
 _HAS_WORDS = re.compile(r"\d+|[A-Za-z]+(?:[.:_-][A-Za-z]+)*[12]?", re.ASCII)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII)
-_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,12})?)(\s*%)?", re.ASCII)
+_RATE = re.compile(r"(\d{1,6}(?:\.\d{1,12})?)(\s*%)?", re.ASCII)
 _UNIT = re.compile(r"""[^\s@.:/,;=&?"'<>()\[\]{}]+""")
 _ALIKE: dict[str, str | range] = {
     "Lu": "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝ",
@@ -194,7 +194,7 @@ class Sanitizer:
             return value
         rate = Decimal(found[1])
         moved = rate * self._scaled(part) * whole / (self._scaled(whole) * part)
-        text = str(moved.quantize(rate)) + (found[2] or "")
+        text = f"{moved.quantize(rate):f}{found[2] or ''}"
         return text if isinstance(value, str) else type(value)(text)
 
     def _time(self, value: Any) -> Any:

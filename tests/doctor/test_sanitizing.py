@@ -246,6 +246,11 @@ class TestScaledCounts:
         (found,) = page(ENGAGEMENT, made, "").rows
         assert fitting(ENGAGEMENT, found, 0)
 
+    @given(st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?%?", fullmatch=True))
+    def test_a_rate_keeps_its_decimals_whatever_they_are(self, rate: str) -> None:
+        made = sanitizer("8.123456").document({**ROW, "RcptOpenRate": rate})["RcptOpenRate"]
+        assert len(made.partition(".")[2]) == len(rate.partition(".")[2])
+
     def test_pages_and_states_are_not_counts(self) -> None:
         kept = {"Total": 100, "TotalPages": 2, "PageSize": 10, "UserStatus": 2}
         assert sanitizer("3.7").document(kept) == kept
