@@ -109,6 +109,10 @@ class TestNothingRealRemains:
 
 
 class TestTheFiles:
+    async def test_a_request_without_an_answer_is_there_too(self) -> None:
+        files = await recorded(simulator(Fault("reset")), [{"name": "account"}])
+        assert json.loads(files["GetTrackList/01.json"])["status"] is None
+
     async def test_each_call_is_a_file_in_a_folder_of_its_operation_in_the_order_of_the_calls(self) -> None:
         files = await recorded(canary_account())
         names = [name for name in files if name != MANIFEST]
