@@ -21,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 # Seconds after which one of the tests that take minutes counts as hanging.
 PATIENCE := -o faulthandler_timeout=900
 
-.PHONY: demo demo-history demo-stack coverage test clock-test image image-test stack-test package-test chart-test schema-test release sign docs dashboards manifests check lint types format bench clean
+.PHONY: demo demo-history demo-stack coverage test test-account clock-test image image-test stack-test package-test chart-test schema-test release sign docs dashboards manifests check lint types format bench clean
 
 # Another address: make demo ARGS="--listen 127.0.0.1:10059"
 demo: $(RUNS)
@@ -39,6 +39,14 @@ demo-stack: $(RUNS)
 # Every test but those that need minutes, root or the network: see stack-test, image-test and package-test.
 test: $(READY)
 	@$(PYTEST) $(ARGS)
+
+# What the documentation leaves open, asked of the real account of the CONFIG's first target: read-only, at most 40 calls.
+# Shows the recording that it is made from, and offers to write it to RECORD (docs/verified.md).
+CONFIG ?= config.yaml
+RECORD ?= recording
+test-account: $(RUNS)
+	@test -z "$$CI" || { echo "test-account makes real calls: not in CI"; exit 1; }
+	$(BIN)/python -m tools.account --config.file $(CONFIG) --record $(RECORD) $(ARGS)
 
 # The tests that read the suite's clock, as `make test` found them, at moments that a program may stumble over: a midnight
 # in Shanghai, a leap day that ends a month, a change of clocks where the machine is.
@@ -103,9 +111,11 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# docs/metrics.md and docs/metrics.json from the tables of metrics, docs/rooms.svg from the imports.
+# docs/metrics.md and docs/metrics.json from the tables of metrics, docs/verified.md from the recordings, docs/rooms.svg
+# from the imports.
 docs: $(READY)
 	$(BIN)/python -m tools.references
+	$(BIN)/python -m tools.verified
 	$(BIN)/python -m tools.rooms --write
 
 # grafana/*.json and deploy/grafana/*.json from tools/boards.

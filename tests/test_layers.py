@@ -71,6 +71,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "checks.clock",
         "evidence",
         "created",
+        "recording",
+        "sanitizing",
         "report",
         "failures",
         "wording",
@@ -79,6 +81,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "simulator": (
         "server",
+        "replay",
         "spoilt_responses",
         "account_summary",
         "domains",

@@ -8,7 +8,7 @@ import structlog
 from exporter.clock import Clock
 from exporter.config.model import Target
 from exporter.directmail import account
-from exporter.directmail.client import ATTEMPTS, Client, Observer
+from exporter.directmail.client import ATTEMPTS, Client, Observer, Recorder
 from exporter.directmail.credential_provider import provider
 from exporter.directmail.errors import Throttled
 from exporter.directmail.limiter import Limiters
@@ -24,6 +24,7 @@ def connect(
     environment: Mapping[str, str],
     *,
     observe: Observer = lambda action, seconds, reason: None,
+    record: Recorder | None = None,
     phase: float = 0.0,
     attempts: int = ATTEMPTS,
 ) -> Client:
@@ -57,5 +58,6 @@ def connect(
         timeout=target.timeout,
         page_size=target.page_size,
         observe=observe,
+        record=record,
         attempts=attempts,
     )

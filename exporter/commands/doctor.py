@@ -1,6 +1,7 @@
 """`doctor`: a few real calls for each target, and what is wrong in plain words."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -9,8 +10,9 @@ from exporter.clock import SystemClock
 from exporter.commands import exit_status, flags
 from exporter.config.checking import ConfigError
 from exporter.config.shards import Shard
-from exporter.doctor import report
+from exporter.doctor import recording, report
 from exporter.doctor.examination import examine, longest
+from exporter.doctor.sanitizing import Sanitizer
 from exporter.plan import validation
 
 
@@ -25,16 +27,69 @@ from exporter.plan import validation
     show_default=True,
     help="json: for tickets.",
 )
-def command(config_file: Path, shard: Shard, style: str) -> None:
-    """Make a few real calls to each target; say what is wrong and how to fix it, and which settings fit."""
+@click.option(
+    "--record",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write all requests and answers, sanitised, to a new folder; they are shown first.",
+)
+@click.option("--scale-counts", is_flag=True, help="With --record: multiply all counts by a secret factor.")
+@click.option("--yes", is_flag=True, help="With --record: write without asking.")
+def command(config_file: Path, shard: Shard, style: str, folder: Path | None, scale_counts: bool, yes: bool) -> None:
+    """Make a few real calls to each target; say what is wrong and how to fix it, and which settings fit.
+
+    A recording (--record) lets others test against what your account answers. It holds no key; senders, tags, domains,
+    IPs and ids are replaced, dates are shifted by whole weeks.
+    """
+    if (scale_counts or yes) and folder is None:
+        raise click.UsageError("--scale-counts and --yes need --record")
+    if folder is not None and folder.exists() and any(folder.iterdir()):
+        exit_status.fail(f"{folder} is not empty; name a new folder for --record")
     try:
         settings = validation.load(config_file, shard).of(shard)
     except ConfigError as error:
         exit_status.fail(str(error))
     click.echo(longest(settings), err=True)
-    reports = exit_status.run(examine(settings, SystemClock()))
+    clock = SystemClock()
+    recorded = {target.name: recording.Calls(clock) for target in settings.targets} if folder else {}
+    reports = exit_status.run(examine(settings, clock, recorders=recorded))
     if reports is None:
         exit_status.fail("interrupted")
     shown = report.as_json if style == "json" else report.as_text
     click.echo(shown(reports, sys.stdout.encoding or "utf-8"))
+    if folder is not None:
+        found = zip(settings.targets, reports, strict=True)
+        sanitizer = Sanitizer.random(scaled=scale_counts)
+        made = [recording.files(each, recorded[each.name].kept, one.findings, sanitizer) for each, one in found]
+        offer(folder, made, yes=yes)
     sys.exit(0 if report.is_well(reports) else 1)
+
+
+def offer(folder: Path, recordings: Sequence[Mapping[str, str]], *, yes: bool) -> None:
+    """Show the files of each target's recording, and write them unless the reader says no.
+
+    One recording is the folder itself, several are numbered folders in it.
+    """
+    several = len(recordings) > 1
+    made = {
+        f"{number}/{name}" if several else name: text
+        for number, files in enumerate(recordings, 1)
+        for name, text in files.items()
+    }
+    if not made:
+        click.echo("no request was sent; nothing to record", err=True)
+        return
+    for name, text in made.items():
+        click.echo(f"--- {folder / name}\n{text}", err=True, nl=False)
+    click.echo(f"These {len(made)} files are all that a recording holds.", err=True)
+    try:
+        if not yes and not click.confirm(f"Write them to {folder}?", err=True):
+            click.echo("nothing was written", err=True)
+            return
+    except click.Abort:
+        exit_status.fail("nothing was written: nobody answered; --yes writes without asking")
+    try:
+        recording.write(folder, made)
+    except OSError as error:
+        exit_status.fail(f"{folder}: {error.strerror}; nothing may be complete there")
+    click.echo(f"recording written to {folder}", err=True)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +17,7 @@ from exporter.commands import exit_status
 from exporter.simulator import faults as known_faults
 from exporter.simulator import incidents as known_incidents
 from exporter.simulator.habits import CHOICES, Habits
+from exporter.simulator.replay import Recording, RecordingError
 from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.web.sockets import cannot_listen, split_address
@@ -142,6 +144,12 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
     "--timezone", default="Asia/Shanghai", callback=read_zone, show_default=True, help="Where the day begins."
 )
 @click.option("--hourly", is_flag=True, help="Answers are of the last full hour, 15 minutes late.")
+@click.option(
+    "--recording",
+    "recording_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Answer from a recording of `doctor --record` instead of made-up mail.",
+)
 @incidents_flag
 @faults_flag
 def command(
@@ -161,6 +169,7 @@ def command(
     sender_counts: str,
     timezone: ZoneInfo,
     hourly: bool,
+    recording_folder: Path | None,
     incidents: tuple[str, ...],
     faults: tuple[str, ...],
 ) -> None:
@@ -182,6 +191,10 @@ def command(
         sender_counts=sender_counts,
     )
     simulator = made_simulator(made_clock(speed), incidents, faults, seed=seed, choices=choices, habits=habits)
+    try:
+        simulator.recording = Recording(recording_folder) if recording_folder else None
+    except RecordingError as error:
+        exit_status.fail(str(error))
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
     simulator.signing_time = time.time  # only the mail goes faster, not who asks

@@ -51,6 +51,8 @@ MOST_ROWS = 1000
 
 Observer = Callable[[str, float, str | None], None]
 """Told of every HTTP request: its action, its seconds, and the reason of its failure."""
+Recorder = Callable[[str, Mapping[str, str], Reply | None], None]
+"""Told of every HTTP request: its action, its parameters, and the reply as it came, None where none came."""
 
 _Read = TypeVar("_Read")
 
@@ -92,6 +94,7 @@ class Client:
         timeout: float,
         page_size: int,
         observe: Observer,
+        record: Recorder | None = None,
         rng: random.Random | None = None,
         attempts: int = ATTEMPTS,
     ) -> None:
@@ -108,6 +111,7 @@ class Client:
         self._page_size = page_size
         self._most_rows = most_rows(page_size)
         self._observe = observe
+        self._record = record
         self._random = rng or random.Random()
         self._attempts = attempts
 
@@ -201,7 +205,12 @@ class Client:
         query = signing.canonical_query(request.parameters)
         url = URL(f"{self._endpoint}/?{query}", encoded=True)
         headers = self._headers(request.action, query, credentials)
-        reply = await post(self._session, url, headers, self._timeout, self._proxy, request.most_rows)
+        reply: Reply | None = None
+        try:
+            reply = await post(self._session, url, headers, self._timeout, self._proxy, request.most_rows)
+        finally:
+            if self._record is not None:
+                self._record(request.action, request.parameters, reply)
         understand = partial(_understood, request, reply, credentials.secrets(), self._clock.time())
         return understand() if len(reply.body) <= SMALL_BODY else await off_the_loop(understand)
 

@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from exporter.clock import Clock
 from exporter.collector.target_client import connect
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
+from exporter.directmail.client import Recorder
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.doctor.calls import MOST_CALLS, Calls, Enough
@@ -80,10 +82,21 @@ def longest(settings: Config) -> str:
     return f"At most {most} calls a target; at {slowest:g} a minute they take about {takes}."
 
 
-async def examine(settings: Config, clock: Clock, environment: Mapping[str, str] = os.environ) -> list[Report]:
-    """Return what is found at every target, in the config's order. Failures of the API are findings."""
+async def examine(
+    settings: Config,
+    clock: Clock,
+    environment: Mapping[str, str] = os.environ,
+    recorders: Mapping[str, Recorder] = MappingProxyType({}),
+) -> list[Report]:
+    """Return what is found at every target, in the config's order. Failures of the API are findings.
+
+    `recorders` are told of every request to the target of their name.
+    """
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_examine(settings, target, clock, environment)) for target in settings.targets]
+        tasks = [
+            group.create_task(_examine(settings, target, clock, environment, recorders.get(target.name)))
+            for target in settings.targets
+        ]
     return [task.result() for task in tasks]
 
 
@@ -93,10 +106,12 @@ def most_calls(target: Target, statistics: int | None = None) -> int:
     return account.MOST_CALLS + (MOST_CALLS + domain_filter.most_calls(target)) * count
 
 
-async def _examine(settings: Config, target: Target, clock: Clock, environment: Mapping[str, str]) -> Report:
+async def _examine(
+    settings: Config, target: Target, clock: Clock, environment: Mapping[str, str], record: Recorder | None
+) -> Report:
     wire = Wire(clock)
     async with open_session([wire.listener]) as session:
-        client = connect(target, session, clock, environment, attempts=1)
+        client = connect(target, session, clock, environment, record=record, attempts=1)
         calls = Calls(target, client, wire, needed(settings, target))
         found = list[Evidence]()
         of_account = Account()

@@ -27,6 +27,7 @@ from exporter.simulator.error_answers import Refusal, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
 from exporter.simulator.habits import Habits
 from exporter.simulator.random_numbers import uniforms
+from exporter.simulator.replay import Recording
 from exporter.simulator.signature_check import Key, Nonces, Received, check_signature
 from exporter.simulator.traffic import Traffic
 
@@ -78,6 +79,8 @@ class Simulator:
     """The clock that dates are checked against, where the traffic's is another one."""
     senders: Sequence[str] = field(default_factory=lambda: sorted({stream.sender for stream in STREAMS}))
     inventory: Inventory = field(default_factory=Inventory)
+    recording: Recording | None = None
+    """What is answered from, instead of the traffic."""
 
     def __post_init__(self) -> None:
         self.requests: deque[Seen] = deque(maxlen=200_000)
@@ -124,6 +127,8 @@ class Simulator:
             refusal = of_fault(fault, received.headers["authorization"]) if fault else None
             if refusal is not None:
                 raise refusal
+            if self.recording is not None:
+                return self._replay(self.recording, request, action, parameters)
             document = await asyncio.to_thread(self._answer, action, parameters, fault)
         except Refusal as refusal:
             self._note(action, parameters, fault.name if fault else refusal.code)
@@ -131,6 +136,17 @@ class Simulator:
             return spoilt_responses.error(body, refusal.status, refusal.headers, fault.name if fault else "")
         self._note(action, parameters, fault.name if fault else "OK")
         return await self._send(request, {"RequestId": request_id, **document}, fault)
+
+    def _replay(
+        self, recording: Recording, request: web.Request, action: str, parameters: Mapping[str, str]
+    ) -> web.Response:
+        """Return the recorded answer. Raise Refusal where there is none."""
+        call = recording.answer(action, parameters, self.clock.time())
+        self._note(action, parameters, "OK" if call.status == web.HTTPOk.status_code else str(call.status))
+        if call.status is None and request.transport is not None:
+            request.transport.abort()
+        text = call.text if call.body is None else json.dumps(call.body)
+        return web.Response(text=text, status=call.status or 200, headers=call.headers)
 
     async def _date(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Date"] = formatdate(self._now(), usegmt=True)  # of the clock that checks the request's

@@ -1,0 +1,135 @@
+"""`make test-account CONFIG=config.yaml`: requests to a real account that answer what the documentation leaves open.
+
+Read-only and at most MOST_CALLS requests: the doctor's examination of the config's first target, then what it does not
+need to know. Prints a table for docs/verified.md and offers to write the recording that it is made from.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from exporter.clock import Clock, SystemClock
+from exporter.collector.target_client import connect
+from exporter.commands.doctor import offer
+from exporter.config.checking import ConfigError
+from exporter.config.model import Config, Target
+from exporter.directmail import account
+from exporter.directmail.client import open_session
+from exporter.directmail.errors import DirectMailError
+from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
+from exporter.directmail.statistics.delivery import DELIVERY
+from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.statistics.known import STATISTICS
+from exporter.doctor import recording, report
+from exporter.doctor.examination import examine
+from exporter.doctor.report import Report
+from exporter.doctor.sanitizing import Sanitizer
+from exporter.plan import calendar, validation
+from exporter.plan.combinations import configured
+from exporter.simulator.replay import Recording
+from tools.verified import answered
+
+MOST_CALLS = 40
+READ_ONLY = frozenset(
+    (
+        *(each.action for each in STATISTICS.values()),
+        *(each.action for each in OPERATIONS.values()),
+        account.SUMMARY,
+        account.DOMAIN,
+    )
+)
+"""The operations that are called; none of them changes anything or answers with recipients."""
+Request = tuple[str, dict[str, str]]
+
+
+async def ask(settings: Config, clock: Clock, environment: Mapping[str, str], calls: recording.Calls) -> Report:
+    """Examine the first target and make the further requests; `calls` keeps all. Failures are answers too."""
+    target = settings.targets[0]
+    alone = replace(settings, targets=(target,))
+    (found,) = await examine(alone, clock, environment, {target.name: calls})
+    async with open_session() as session:
+        client = connect(target, session, clock, environment, record=calls, attempts=1)
+        for action, parameters in further(target, clock.time(), calls):
+            if len(calls.kept) >= MOST_CALLS:
+                break
+            if not any(call.action == action and call.parameters == parameters for call in calls.kept):
+                with suppress(DirectMailError):
+                    await client.call(action, parameters)
+    return found
+
+
+def further(target: Target, now: float, calls: recording.Calls) -> Iterator[Request]:
+    """Yield what the doctor does not ask, what tells most first."""
+    today = calendar.today(now, target.timezone)
+    page = {"PageNumber": "1", "PageSize": str(target.page_size)}
+
+    def days(oldest: int, newest: int) -> dict[str, str]:
+        ages = {"StartTime": oldest, "EndTime": newest}
+        return {name: (today - timedelta(days=age)).isoformat() for name, age in ages.items()}
+
+    yield account.SUMMARY, {}
+    for operation in OPERATIONS.values():
+        yield operation.action, Listing(operation, LARGEST_PAGE).parameters
+    for domain_id in _domain_ids(calls):
+        yield account.DOMAIN, {account.DOMAIN_ID: domain_id}
+    yield from ((ENGAGEMENT.action, days(*ages) | page) for ages in ((2, 2), (1, 1), (2, 1), (6, 0)))
+    yield ENGAGEMENT.action, days(1, 1)
+    yield ENGAGEMENT.action, days(6, 0) | page | {"PageSize": "1000"}
+    yield ENGAGEMENT.action, days(7, 0) | page
+    yield ENGAGEMENT.action, days(30, 30) | page
+    for esp in ("gmail.com", "others", "Others"):
+        yield ENGAGEMENT.action, days(6, 0) | page | {"Esp": esp}
+    senders = (each.filters.account_name for each in configured(target, ENGAGEMENT.name))
+    for domain in list(dict.fromkeys(sender.rpartition("@")[2] for sender in senders if sender))[:2]:
+        yield ENGAGEMENT.action, days(6, 0) | page | {"Domain": domain}
+    yield from ((DELIVERY.action, days(*ages)) for ages in ((1, 1), (6, 0), (30, 0)))
+
+
+def _domain_ids(calls: recording.Calls) -> Iterator[str]:
+    """Yield the id of the first domain that was listed."""
+    domains = OPERATIONS["domain"]
+    for call in calls.kept:
+        if call.action == domains.action and call.reply is not None:
+            with suppress(DirectMailError):
+                found = recording.document_of(call.reply)
+                items = (found.get("data") or {}).get(domains.items[-1]) or []
+                yield from (str(item[account.DOMAIN_ID]) for item in items[:1] if item.get(account.DOMAIN_ID))
+
+
+@click.command()
+@click.option("--config.file", "config_file", type=click.Path(path_type=Path), default="config.yaml")
+@click.option("--record", "folder", type=click.Path(path_type=Path, file_okay=False), default="recording")
+@click.option("--scale-counts", is_flag=True)
+@click.option("--yes", is_flag=True)
+def main(config_file: Path, folder: Path, scale_counts: bool, yes: bool) -> None:
+    """Ask, print the table, and offer the recording."""
+    if os.environ.get("CI"):
+        sys.exit("this makes real calls: not in CI")
+    try:
+        settings = validation.load(config_file)
+    except ConfigError as error:
+        sys.exit(str(error))
+    clock = SystemClock()
+    calls = recording.Calls(clock)
+    target = settings.targets[0]
+    click.echo(f"At most {MOST_CALLS} calls to {target.endpoint}, read-only.", err=True)
+    found = asyncio.run(ask(settings, clock, os.environ, calls))
+    click.echo(report.as_text([found]))
+    made = recording.files(target, calls.kept, found.findings, Sanitizer.random(scaled=scale_counts))
+    with tempfile.TemporaryDirectory() as kept:
+        recording.write(Path(kept) / folder.name, made)
+        if made:
+            click.echo(answered([Recording(Path(kept) / folder.name)]))
+    offer(folder, [made], yes=yes)
+
+
+if __name__ == "__main__":
+    main()
