@@ -23,7 +23,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("store", "config"),
     ("directmail",),
     ("watch", "logs"),
-    ("clock", "process"),
+    ("process",),
+    ("clock",),
 )
 """From top to bottom; `python -m exporter` stands above all of them."""
 
@@ -88,7 +89,7 @@ def text() -> str:
     return "\n".join(lines) + "\n"
 
 
-GROUND = FLOORS[-2:]
+GROUND = FLOORS[-3:]
 """What every room may use: drawn as one bar, without arrows."""
 PLACES = {
     "commands": 2.2,
