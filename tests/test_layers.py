@@ -37,6 +37,10 @@ ORDER: dict[str, tuple[str, ...]] = {
         "tls",
         "sockets",
         "status",
+        "status_rows",
+        "status_account",
+        "status_choice",
+        "status_text",
         "sparkline",
     ),
     "doctor": (
@@ -111,6 +115,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "filter_groups",
         "doubts",
         "progress",
+        "states",
         "outages",
         "target_client",
     ),
