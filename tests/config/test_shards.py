@@ -257,16 +257,19 @@ async def test_two_processes_share_one_config_and_ask_nothing_twice(tmp_path: Pa
     names = ("shop", "billing", "news", "crm")
     path = tmp_path / "config.yaml"
     account = simulator()
+    parts = [{each.name for each in part} for part in divide([Named(name) for name in names], 2)]
     async with account.listen() as url, AsyncExitStack() as both:
         path.write_text(targets(*names, endpoint=url))
         texts = []
-        for shard in ("0/2", "1/2"):
+        for part, shard in zip(parts, ("0/2", "1/2"), strict=True):
             flags = ("--config.file", str(path), "--shard", shard, "--web.listen-address", "127.0.0.1:0")
             address = await (await both.enter_async_context(program(*flags, environment=KEYS))).address()
             await until(f"http://{address}/-/ready", "OK")
+            for name in part:
+                await until(f"http://{address}/metrics", f'directmail_up{{target="{name}"}} 1.0')
             texts.append((await get(f"http://{address}/metrics"))[1])
     polled = [set(re.findall(r'^directmail_up{target="(\w+)"} 1', text, re.MULTILINE)) for text in texts]
-    assert polled == [{each.name for each in part} for part in divide([Named(name) for name in names], 2)]
+    assert polled == parts
     assert all(polled)
     assert set.union(*polled) == set(names)
     answered = [seen.parameters for seen in account.requests if seen.outcome == "OK"]

@@ -67,5 +67,5 @@ async def said(address: str, request: bytes, *, ends: bool = True) -> bytes:
 
 def text_of(html: str) -> str:
     """Return what a reader sees, one space between words."""
-    body = re.sub(r"(?s)<(style|title)>.*?</\1>|</?i>", "", html)
+    body = re.sub(r"(?s)<(style|title)>.*?</\1>|</?i>|<wbr>", "", html)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))

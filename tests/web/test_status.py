@@ -611,7 +611,7 @@ async def test_hostile_names_are_text() -> None:
         html = (await get(f"{url}?query=%3Cscript%3E&state=%22%3E"))[1]
         everything = (await get(url))[1]
     assert "<script" not in html + everything
-    assert "account_name=</i>&lt;script&gt;alert(1)&lt;/script&gt;" in everything
+    assert "account_name=</i><wbr>&lt;script&gt;alert(1)&lt;/script&gt;" in everything
     assert "\u202e" not in everything
     assert "right\\u202eto-left" in everything
 
