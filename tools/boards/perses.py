@@ -1,7 +1,7 @@
 """A board as a dashboard of Perses: the same queries and rows, with what Perses has for each kind of panel.
 
-What Perses does not have is left out: links of cells, marks of alerts, small lines in tables, words for a panel without
-data, heat maps of classic histograms. A figure whose change has a unit or colours of its own becomes two.
+Left out are links and small lines in tables, marks of alerts, words for a panel without data, and heat maps, which
+Perses draws of native histograms only. A figure whose change has a unit or colours of its own becomes two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
