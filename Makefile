@@ -118,7 +118,7 @@ docs: $(READY)
 	$(BIN)/python -m tools.verified
 	$(BIN)/python -m tools.rooms --write
 
-# grafana/*.json and deploy/grafana/*.json from tools/boards.
+# grafana/*.json, deploy/grafana/*.json and deploy/perses/*.json from tools/boards.
 dashboards: $(READY)
 	$(BIN)/python -m tools.boards.build
 

@@ -84,7 +84,7 @@ def lost(before: Any, after: Any, place: str = "") -> Iterator[str]:
 def test_the_files_are_what_the_program_writes() -> None:
     made = build.files()
     assert {path: path.read_text() for path in made} == made, "run `make dashboards`"
-    assert {*FILES, *build.RESOURCES.glob("*")} == set(made)
+    assert {*FILES, *build.RESOURCES.glob("*"), *build.PERSES.glob("*")} == set(made)
 
 
 @BOARDS

@@ -3,12 +3,15 @@
 import math
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 
+from exporter.simulator.account import STREAMS
+from exporter.simulator.traffic import Traffic
 from tests.support.boards import FILES, Asked, Json, asked_values, expanded, load, panels, queries, variables
 from tests.support.observatory import BACKFILLED, EVERY_MINUTE, JUST_BEGUN, Observer, observatory
 from tools.stack.prometheus import Prometheus
@@ -33,6 +36,7 @@ class Watched(NamedTuple):
 
     server: Prometheus
     observer: Observer
+    traffic: Traffic
 
     @property
     def has_a_past(self) -> bool:
@@ -44,8 +48,8 @@ async def watched(
     machine_clock: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Watched]:
     observer = OBSERVERS[request.param]
-    async with observatory(tmp_path_factory.mktemp("observatory"), observer) as running:
-        yield Watched(running, observer)
+    async with observatory(tmp_path_factory.mktemp("observatory"), observer) as (server, traffic):
+        yield Watched(server, observer, traffic)
 
 
 def chosen(board: Json) -> dict[str, str]:
@@ -171,6 +175,28 @@ async def test_the_funnel_narrows(watched: Watched) -> None:
     found = [next(numbers(*await answer(watched.server, board, query, chosen(board)))) for query in asked]
     assert found == sorted(found, reverse=True)
     assert found[-1] > 0
+
+
+async def test_a_bar_of_mails_per_day_is_that_days_mail_in_the_account(watched: Watched) -> None:
+    """Wherever the browser is: its midnights are up to half a day off the account's."""
+    board = load(FILES[0])
+    asked = next(query for query in queries(board) if query.panel["title"] == "Mails per day")
+    expr = expanded(asked.expr, chosen(board))
+    now = time.time()
+    senders = {stream.sender for stream in STREAMS}
+    found = 0
+    for browser in (-11, 0, 11):
+        zone = timezone(watched.traffic.choices.zone.utcoffset(datetime.now(UTC)) + timedelta(hours=browser))
+        midnight = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        for ago in range(1, 6):
+            shown = midnight - timedelta(days=ago)
+            bars = await watched.server.query(expr, shown.timestamp())
+            for series in bars:
+                day = shown.date()
+                mails = sum(watched.traffic.delivery(day, now, sender=sender).delivered for sender in senders)
+                assert next(numbers(series)) == mails, (browser, day)
+                found += 1
+    assert found >= (12 if watched.observer is BACKFILLED else 0)
 
 
 def tell(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:

@@ -152,8 +152,8 @@ def write_past(path: Path, traffic: Traffic, times: Iterable[float], instance: s
 
 
 @asynccontextmanager
-async def observatory(folder: Path, observer: Observer) -> AsyncIterator[Prometheus]:
-    """Run all of it; enter when Prometheus has seen everything. The days before now have two incidents."""
+async def observatory(folder: Path, observer: Observer) -> AsyncIterator[tuple[Prometheus, Traffic]]:
+    """Run all of it; enter when Prometheus has seen everything. The mail of the days before now has two incidents."""
     now = time.time()
     traffic = Midweek(now)
     address = free_address()
@@ -176,7 +176,7 @@ async def observatory(folder: Path, observer: Observer) -> AsyncIterator[Prometh
             for each in observer.seen:
                 while not await server.query(each):
                     await asyncio.sleep(0.5)
-        yield server
+        yield server, traffic
 
 
 @asynccontextmanager

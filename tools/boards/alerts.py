@@ -64,7 +64,7 @@ def listed(variables: Sequence[str]) -> Json:
             {
                 "id": "organize",
                 "options": {
-                    "excludeByName": {"Time": True, "Value": True},
+                    "excludeByName": {"Time": True, "Value": True, "Value #A": True},
                     "indexByName": {label: at for at, label in enumerate(ALERT)},
                     "renameByName": ALERT,
                 },

@@ -1,13 +1,13 @@
-"""Write the dashboards as JSON, in Grafana's classic and in its newer form: `python -m tools.boards.build`."""
+"""Write the dashboards as JSON, in both forms of Grafana and for Perses: `python -m tools.boards.build`."""
 
 import json
 from pathlib import Path
 
-from tools.boards import engagement_board, exporter_board, schema_v2
+from tools.boards import engagement_board, exporter_board, perses, schema_v2
 
 ROOT = Path(__file__).parents[2]
-CLASSIC, RESOURCES = ROOT / "grafana", ROOT / "deploy" / "grafana"
-"""The second is not below the first, which Grafana reads with all of its folders: it would have each board twice."""
+CLASSIC, RESOURCES, PERSES = ROOT / "grafana", ROOT / "deploy" / "grafana", ROOT / "deploy" / "perses"
+"""The others are not below the first, which Grafana reads with all of its folders: it would have each board twice."""
 
 
 def files() -> dict[Path, str]:
@@ -15,6 +15,7 @@ def files() -> dict[Path, str]:
     boards = (engagement_board.make(), exporter_board.make())
     made = {CLASSIC / f"{board['uid']}.json": board for board in boards}
     made |= {RESOURCES / f"{board['uid']}.json": schema_v2.resource(board) for board in boards}
+    made |= {PERSES / f"{board['uid']}.json": perses.dashboard(board) for board in boards}
     return {path: json.dumps(made_of, indent=2) + "\n" for path, made_of in made.items()}
 
 
