@@ -4,15 +4,19 @@ Both hold the same samples, those that rules record included: only how they answ
 is described on the page on other databases.
 """
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
+import yaml
+from aiohttp import web
 
 from exporter.commands import demo
 from exporter.commands.demo_past import moments, replay
@@ -21,6 +25,7 @@ from exporter.directmail.statistics.known import STATISTICS
 from exporter.simulator import incidents
 from exporter.simulator.traffic import Traffic
 from tests.support import boards
+from tests.support.processes import PATIENCE
 from tests.support.rule_files import EVERY_RULE, ROOT
 from tests.support.victoria import add, victoria_metrics
 from tools.stack import accounts, programs, prometheus, rules
@@ -183,3 +188,49 @@ async def test_between_two_samples_only_increases_differ_and_those_by_whole_mail
     )
     assert float(mails["value"][1]).is_integer()
     assert "does not extrapolate: whole numbers where Prometheus shows fractions" in PAGE
+
+
+WRITERS = ("Mimir", "Grafana Cloud", "Alibaba Cloud Managed Service for Prometheus")
+"""Sections of the page whose config writes to a remote address, as VictoriaMetrics has one."""
+
+
+@pytest.mark.parametrize("system", WRITERS)
+async def test_what_a_prometheus_writes_to_a_remote_address_arrives_by_its_name(
+    tool: Callable[[str], Path], tmp_path: Path, system: str
+) -> None:
+    """The page's config, but for addresses and the password's file: VictoriaMetrics stands for the service."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.partition(f"\n## {system}\n")[2].partition("\n## ")[0], re.DOTALL)
+    password = tmp_path / "password"
+    password.write_text("secret")
+    async with victoria_metrics(tool("victoria-metrics"), tmp_path) as remote, one_metric() as scraped:
+        config = yaml.safe_load(block)
+        config["global"] = {"scrape_interval": "1s"}
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = [scraped]
+        (written,) = config["remote_write"]
+        written["url"] = f"{remote.url}/api/v1/write"
+        if "basic_auth" in written:
+            written["basic_auth"]["password_file"] = str(password)
+        async with prometheus.prometheus(tmp_path, yaml.safe_dump(config)), asyncio.timeout(PATIENCE):
+            while not (found := await remote.query("directmail_up")):
+                await asyncio.sleep(0.2)
+    assert found[0]["metric"] == {
+        "__name__": "directmail_up", "job": "directmail", "instance": scraped, "target": "shop"
+    }  # fmt: skip
+
+
+@asynccontextmanager
+async def one_metric() -> AsyncIterator[str]:
+    """Serve a metric to whoever scrapes `host:port`, which is yielded."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text='directmail_up{target="shop"} 1\n')
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
