@@ -171,7 +171,11 @@ ASKED = pytest.mark.parametrize("asked", [pytest.param(of_boards, id="panels"), 
 @ASKED
 @pytest.mark.parametrize("at", ON_SAMPLES)
 async def test_it_answers_as_prometheus_does(both: Both, asked: Callable[[], Iterator[Question]], at: float) -> None:
-    assert await compare(both, asked(), at) == {}
+    differing = await compare(both, asked(), at)
+    (seen,) = await both.prometheus.query(f"count_over_time(up[{FINE:.0f}s])", at)
+    if seen["value"][1] == "1":  # Prometheus 3, without the sample on the left edge, extrapolates here, too
+        differing = {each: found for each, found in differing.items() if not EXTRAPOLATED.search(each.expression)}
+    assert differing == {}
 
 
 @ASKED
