@@ -197,24 +197,25 @@ async def _history(folder: Path) -> Path:
                 for file, (worlds, span) in zip(files, PARTS, strict=True)
             )
         )
-    return await asyncio.to_thread(_joined, folder / "history.om", files)
+    return await asyncio.to_thread(joined, folder / "history.om", files)
 
 
 def _write(file: Path, worlds: Sequence[World], span: Span) -> None:
     parts = [file.with_suffix(f".{number}") for number in range(2)]
     for part, history in zip(parts, play(worlds, span, f"{worlds[0].name}:10058"), strict=True):
         history.write(part)
-    _joined(file, parts)
+    joined(file, parts)
 
 
-def _joined(output: Path, files: Iterable[Path]) -> Path:
-    with output.open("wb") as joined:
+def joined(output: Path, files: Iterable[Path]) -> Path:
+    """Write histories as one, the files that they are in removed, and return it."""
+    with output.open("wb") as whole:
         for file in files:
             with file.open("rb") as part:
-                shutil.copyfileobj(part, joined, 1 << 20)
-            joined.truncate(joined.seek(-len(END), os.SEEK_END))
+                shutil.copyfileobj(part, whole, 1 << 20)
+            whole.truncate(whole.seek(-len(END), os.SEEK_END))
             file.unlink()
-        joined.write(END)
+        whole.write(END)
     return output
 
 
