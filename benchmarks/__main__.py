@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from benchmarks import accounts, budget, calls, clients, health, keys, load, process, scrapes
+from benchmarks import accounts, budget, calls, clients, health, holds, keys, load, million, process, scrapes
 
 
 async def _main() -> bool:
@@ -20,6 +20,8 @@ async def _main() -> bool:
         await load.figures(),
         await clients.figures(),
         await accounts.figures(),
+        await holds.figures(),
+        await million.figures(),
     ):
         for figure in figures:
             print(figure, flush=True)
