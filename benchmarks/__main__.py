@@ -5,7 +5,21 @@ import sys
 
 import structlog
 
-from benchmarks import accounts, budget, calls, clients, health, keys, load, process, scrapes, status_page
+
+from benchmarks import (
+    accounts,
+    budget,
+    calls,
+    clients,
+    health,
+    holds,
+    keys,
+    load,
+    million,
+    process,
+    scrapes,
+    status_page,
+)
 
 
 async def _main() -> bool:
@@ -21,6 +35,8 @@ async def _main() -> bool:
         await clients.figures(),
         await status_page.figures(),
         await accounts.figures(),
+        await holds.figures(),
+        await million.figures(),
     ):
         for figure in figures:
             print(figure, flush=True)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ import aiohttp
 
 from benchmarks.calls import KEYS, api
 from benchmarks.load import ACCEPT
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, cpu_seconds
 from exporter.clock import Clock, SystemClock
 from exporter.config import loader
 from exporter.directmail.statistics.engagement import Engagement
@@ -137,17 +137,11 @@ async def _started(path: Path) -> AsyncIterator[tuple[int, str]]:
         await rest
 
 
-async def _cores(pid: int, work: object) -> float:
+async def _cores(pid: int, work: Awaitable[object]) -> float:
     """Return how many cores the process uses while the work is done."""
-    before, begun = _cpu(pid), time.perf_counter()
-    await work  # type: ignore[misc]
-    return (_cpu(pid) - before) / (time.perf_counter() - begun)
-
-
-def _cpu(pid: int) -> float:
-    """Return the CPU seconds of a process."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    before, begun = cpu_seconds(pid), time.perf_counter()
+    await work
+    return (cpu_seconds(pid) - before) / (time.perf_counter() - begun)
 
 
 async def _visited(base: str, took: dict[str, list[float]]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.health import SERIES, started
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, resident
 from exporter.web.connection_limit import MOST_CONNECTIONS
 
 HANDSHAKES, SLOW = 1000, 40
@@ -34,12 +34,12 @@ async def _handshakes() -> Figure:
         async with started("exporter", *flags, "--web.listen-address=127.0.0.1:0") as (process, base):
             health = f"{base.replace('http://', 'https://')}/-/healthy"
             await _get(health)
-            before = _resident(process.pid)
+            before = resident(process.pid)
             begun = _half_a_handshake()
             for _ in range(HANDSHAKES):
                 await asyncio.to_thread(_connect, stack, base, begun)
             await _get(health)
-            grown = _resident(process.pid) - before
+            grown = resident(process.pid) - before
     return Figure(
         f"memory for {HANDSHAKES} TLS handshakes that never end",
         f"{grown:.0f} MiB; a client that finishes its own is answered",
@@ -52,14 +52,14 @@ async def _handshakes() -> Figure:
 async def _slow_scrapes() -> Figure:
     async with started("benchmarks.health") as (process, base):
         size = await _get(f"{base}/metrics")
-        before = _resident(process.pid)
+        before = resident(process.pid)
         with ExitStack() as stack:
             request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n"
             for _ in range(SLOW):
                 slow = await asyncio.to_thread(_connect, stack, base, request)
                 await asyncio.to_thread(slow.recv, 100)
                 await asyncio.sleep(0.1)
-            grown = _resident(process.pid) - before
+            grown = resident(process.pid) - before
     return Figure(
         f"memory for {SLOW} plain scrapes of {SERIES} series that nobody reads",
         f"{grown:.0f} MiB; cells change before each, and a midnight comes",
@@ -92,11 +92,6 @@ def _half_a_handshake() -> bytes:
     with suppress(ssl.SSLWantReadError):
         ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost").do_handshake()
     return sent.read()[:-10]
-
-
-def _resident(pid: int) -> float:
-    """Return the MiB that a process has in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
 async def _get(url: str) -> int:

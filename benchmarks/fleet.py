@@ -44,7 +44,7 @@ def text(series: int) -> str:
     senders = ", ".join(f"sender-{number:05}@mail.example.com" for number in range(max(1, series // 240)))
     return f"""
 poll_interval: 1h
-max_series: 1000000
+max_series: 10000000
 targets:
   - name: marketing
     endpoint: http://127.0.0.1:9
@@ -66,7 +66,8 @@ async def filled(series: int) -> Fleet:
     for number, combination in enumerate(each.combinations):
         for age in range(31):
             totals = Engagement(90_000 + number, 31_000 + age, 22_000 + number, 1700 + age, 760)
-            store.put(combination.key, day - timedelta(days=age), Cell(totals, None, now), day_start=0.0)
+            cell = Cell(tuple(totals), None, now)
+            store.put(combination.key, day - timedelta(days=age), cell, day_start=0.0)
         store.succeeded(combination.key, now)
     exposition = Exposition(tables.families(), CollectorRegistry())
     publisher = Publisher(store, exposition, clock)

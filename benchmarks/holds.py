@@ -23,7 +23,7 @@ from exporter.config.shards import WHOLE
 
 EVERY = 0.001
 """Seconds between two looks of the probe."""
-BEFORE_MIDNIGHT = 90.0
+BEFORE_MIDNIGHT = 120.0
 """Seconds from the start to the midnight."""
 AFTER_MIDNIGHT = 10.0
 ENVIRONMENT = {

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,17 @@ async def cpu_of(work: Callable[[], Awaitable[object]], times: int = 3) -> float
         await work()
         best = min(best, time.process_time() - begun)
     return best
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds of a process."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int | str = "self") -> float:
+    """Return the MiB that a process has in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @asynccontextmanager

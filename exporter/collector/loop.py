@@ -273,7 +273,8 @@ class Collector:
         if self._doubts.is_to_be_confirmed(slot, answer):
             self._schedule.again(slot, self._clock.time() + self._backoff(1))
             return
-        cell = Cell(answer.totals, self._rates(answer), asked_at)
+        totals = tuple(answer.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
+        cell = Cell(totals, self._rates(answer), asked_at)
         self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
         self._schedule.done(slot, asked_at)
         self._doubts.compare(combination, slot.day, answer)

@@ -1,9 +1,11 @@
 """Garbage collection that does not hold the event loop: what lives long is out of the collector's sight.
 
 A full collection looks at every container there is, a quarter of a second at 300,000 series, and nothing else runs
-meanwhile. So none happens by itself. What a start or a reload has brought is frozen at once; every minute what is new
-since is collected, which is little, and what is left of it frozen. Only what becomes garbage in a circle after it was
-frozen stays, until a full collection once a day.
+meanwhile. So none happens by itself. What a start or a reload has brought is frozen at once. Every second what is new
+is collected, which is little; left to itself, the interpreter would wait until the new ones outnumber the freed ones,
+and numbers that take the place of older ones never do. Every minute what is left of it is frozen.
+
+Only what becomes garbage in a circle after it was frozen stays, until a full collection once a day.
 """
 
 import gc
@@ -13,11 +15,12 @@ from contextlib import contextmanager
 from exporter.clock import Clock
 
 THRESHOLDS = (5_000, 5, 1_000_000)
-"""New containers until the youngest are looked at, a millisecond; how often that, until those that were left are."""
-EVERY = 60.0
+"""New containers until the youngest are looked at; how often that, until those that were left are. Never all."""
+EVERY = 1.0
 """Seconds between two collections of what is new."""
-FULL_EVERY = 24 * 60
-"""Collections, one of which is full."""
+FROZEN_EVERY = 60
+FULL_EVERY = 24 * 60 * 60
+"""Collections until what is left is frozen, and until everything is looked at."""
 
 
 @contextmanager
@@ -33,12 +36,15 @@ def kept_short() -> Iterator[None]:
 
 
 async def run(clock: Clock) -> None:
-    """Collect what is new once a minute, and everything once a day, until cancelled."""
+    """Collect what is new, and now and then what is old, until cancelled."""
     number = 0
     while True:
         await clock.sleep(EVERY)
         number += 1
         if number % FULL_EVERY == 0:
             gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        if number % FROZEN_EVERY == 0:
+            gc.collect()
+            gc.freeze()
+        else:
+            gc.collect(1)

@@ -241,7 +241,9 @@ class Database:
                     if self._connection.in_transaction:
                         self._execute("ROLLBACK")
                 raise
-            self.identity = self._stat()
+            found = self._stat()
+            if found is not None and self.identity is not None and found[:-1] == self.identity[:-1]:
+                self.identity = found  # another length; else the path names another file by now, or none
 
     def _put(self, rows: Iterable[Row], seal: Seal) -> Seal:
         """Put rows and the seal; return that."""

@@ -129,8 +129,7 @@ def _record(statistic: Statistic, body: Any) -> Record:
 
 
 def _totals(statistic: Statistic, value: Any) -> Totals:
-    totals: Totals = statistic.counts._make(map(_count, _several(value, len(statistic.fields))))
-    return totals
+    return tuple(map(_count, _several(value, len(statistic.fields))))
 
 
 def _rates(statistic: Statistic, value: Any) -> RateSums:

@@ -3,6 +3,8 @@
 import gc
 import weakref
 
+import pytest
+
 from exporter.process import garbage
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
@@ -15,19 +17,30 @@ class Node:
         self.itself = self
 
 
-async def test_what_is_new_is_collected_within_a_minute_and_the_rest_frozen() -> None:
+async def test_what_is_new_is_collected_within_a_second() -> None:
     clock = ScriptedClock()
     with garbage.kept_short():
         async with running(garbage.run(clock)):
             circle = weakref.ref(Node())
-            kept = Node()
             await clock.advance(garbage.EVERY)
             assert circle() is None
-            assert gc.get_freeze_count() > 0
-            assert all(each is not kept for each in gc.get_objects()), "it is looked at no more"
 
 
-async def test_what_became_garbage_when_it_was_frozen_goes_within_a_day() -> None:
+async def test_what_is_left_after_a_minute_is_looked_at_no_more() -> None:
+    clock = ScriptedClock()
+    with garbage.kept_short():
+        async with running(garbage.run(clock)):
+            kept = Node()
+            await clock.advance(garbage.EVERY * (garbage.FROZEN_EVERY - 1))
+            assert any(each is kept for each in gc.get_objects())
+            await clock.advance(garbage.EVERY)
+            assert all(each is not kept for each in gc.get_objects())
+
+
+async def test_what_became_garbage_when_it_was_frozen_goes_within_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert garbage.FULL_EVERY * garbage.EVERY == 86_400
+    assert garbage.FULL_EVERY % garbage.FROZEN_EVERY == 0
+    monkeypatch.setattr(garbage, "FULL_EVERY", 2 * garbage.FROZEN_EVERY)
     clock = ScriptedClock()
     with garbage.kept_short():
         async with running(garbage.run(clock)):

@@ -460,6 +460,19 @@ class TestAFileThatIsTakenAway:
 
         return tmp_path / "state.db", store, file, later
 
+    @pytest.mark.parametrize("is_replaced", [False, True])
+    async def test_it_is_written_once_more_before_that_is_noticed(self, running: Any, *, is_replaced: bool) -> None:
+        """What is written then goes to the file that nobody can open any more."""
+        path, store, file, later = running
+        path.unlink()
+        if is_replaced:
+            await saved(path, Store())
+        store.succeeded(KEY, NOW)
+        await file.save()
+        assert await later() == ["state file was removed or replaced; writing all of it again"]
+        await file.close()
+        assert same(await reread(path), store)
+
     async def test_it_is_removed(self, running: Any) -> None:
         path, store, file, later = running
         path.unlink()
