@@ -5,7 +5,6 @@ import sys
 
 import structlog
 
-
 from benchmarks import (
     accounts,
     budget,
