@@ -169,6 +169,7 @@ class States:
         if not self.is_filled or stale_after != self._stale_after or abs(ahead - self._ahead) > JUMP:
             self._ahead, self._stale_after = ahead, stale_after
             yield from self.fill()
+            yield  # many small plans are as much work as a large one
         if self._clock.monotonic() > self._expires_at and self._late is None:
             yield from self._expire()
 

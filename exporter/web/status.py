@@ -22,7 +22,7 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.plan.combinations import describe
-from exporter.plan.schedule import Slot
+from exporter.plan.schedule import STEP, Slot
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue, Entry
@@ -298,12 +298,17 @@ def _urgency(counts: Mapping[str, int]) -> int:
 
 async def _search(text: str, targets: Iterable[_Seen]) -> _Hits:
     """Return the combinations whose target, query or filters contain a text."""
-    found = {}
-    for query in (query for seen in targets for _, query in seen.queries):
+    queries = [query for seen in targets for _, query in seen.queries]
+    indexed = 0
+    for query in queries:
         if not query.is_indexed:
             for _ in query.index():
                 await asyncio.sleep(0)
-        found[query] = query.find(text)
+            indexed += len(query.members)
+            if indexed >= STEP:
+                indexed = 0
+                await asyncio.sleep(0)
+    found = {query: query.find(text) for query in queries}
     await asyncio.sleep(0)
     return found
 

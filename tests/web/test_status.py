@@ -495,6 +495,17 @@ class TestManyTargets:
         assert len(combinations(html)) == rows
         assert store.looked <= rows + 60 + 2 * len(cards(html))
 
+    @pytest.mark.parametrize(("targets", "senders"), [(60, 100), (2, 3000)])
+    async def test_a_first_search_leaves_turns_to_others(self, targets: int, senders: int) -> None:
+        fleet, turns = Fleet(targets, senders), 0
+        await visit(fleet)
+        searching = asyncio.create_task(visit(fleet, "/?q=example.com"))
+        while not searching.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert f"{targets * senders:,} found".replace(",", "\u202f") in await searching
+        assert turns > targets * senders / 400
+
     async def test_a_plan_that_changes_during_a_search_is_no_bug(self) -> None:
         fleet = Fleet(3, 2000)
         searching = asyncio.create_task(visit(fleet, "/?q=s1999"))
