@@ -98,10 +98,11 @@ ORDER: dict[str, tuple[str, ...]] = {
         "table",
         "account",
         "history",
+        "telemetry",
+        "target_metrics",
         "exposition",
         "negotiation",
         "crc32",
-        "telemetry",
     ),
     "collector": (
         "loop",
@@ -113,6 +114,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "progress",
         "outages",
         "target_client",
+        "turns",
     ),
     "plan": (
         "validation",
@@ -149,7 +151,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "yamlfile",
         "checking",
     ),
-    "process": ("signals", "stderr", "systemd"),
+    "process": ("signals", "garbage", "stderr", "systemd"),
     "directmail": (
         "client",
         "ram_policy",
