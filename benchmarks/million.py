@@ -7,11 +7,14 @@ side is left out.
 import asyncio
 import gzip
 import json
+import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,7 +28,6 @@ from benchmarks.process import first_answer
 from exporter.store.state_file import StateFile
 
 SERIES = 1_000_000
-PORT = "127.0.0.1:19091"
 FILL = """
 import asyncio, sys
 from benchmarks import million
@@ -41,7 +43,10 @@ async def figures(series: int = SERIES) -> Iterator[Figure]:
         run = subprocess.run  # in a process of its own, whose memory is nothing else's
         ours = json.loads((await asyncio.to_thread(run, command, check=True, capture_output=True, text=True)).stdout)
         config = f"state_file: {folder / STATE}\n{fleet.text(series)}"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = await first_answer(config, least_lines=ours["lines"] * 9 // 10)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
         theirs = await _pushgateway(folder / TEXT) if shutil.which("prometheus-pushgateway") else None
     lines, megabytes, scrape = ours["lines"], ours["megabytes"], ours["scrape"]
     per_series = (megabytes - ours["empty"]) * 1024 / lines
@@ -68,8 +73,8 @@ async def figures(series: int = SERIES) -> Iterator[Figure]:
             ),
             Figure(
                 f"start from a state file of {lines} series to the first answer, which has them",
-                f"{started:.1f} s",
-                f"{ours['filled']:.1f} s of CPU to make them anew without a file",
+                f"{started:.1f} s, {cpu:.1f} s of CPU",
+                f"to make as many anew without a file, {ours['filled']:.1f} s of CPU",
                 "under 15 s",
                 met=started < 15,
             ),
@@ -110,28 +115,38 @@ def _write(text: Path, parts: Iterable[bytes]) -> int:
 
 async def _pushgateway(text: Path) -> dict[str, Any]:
     """Return the memory of a pushgateway with that text, and the CPU of a gzip scrape of it."""
-    async with _started() as process, aiohttp.ClientSession(auto_decompress=False) as session:
+    async with _started() as (process, address), aiohttp.ClientSession(auto_decompress=False) as session:
         body = await asyncio.to_thread(lambda: gzip.compress(text.read_bytes(), 1))
-        url, headers = f"http://{PORT}/metrics", {"Content-Encoding": "gzip"}
+        url, headers = f"http://{address}/metrics", {"Content-Encoding": "gzip"}
         patience = aiohttp.ClientTimeout(600)
         async with session.put(f"{url}/job/x", data=body, headers=headers, timeout=patience) as answer:
             assert answer.status < 300, await answer.text()
-        costs = []
-        for _ in range(3):
+        costs: list[float] = []
+        while len(costs) < 3:
             before = cpu_seconds(process.pid)
             async with session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=patience) as answer:
-                await answer.read()
-            costs.append(cpu_seconds(process.pid) - before)
+                assert answer.status == 200, await answer.text()
+                is_whole = len(await answer.read()) > len(body) / 10  # it answers before it has taken in what it got
+            if is_whole:
+                costs.append(cpu_seconds(process.pid) - before)
+            else:
+                await asyncio.sleep(1)
         return {"megabytes": resident(process.pid), "scrape": min(costs)}
 
 
 @asynccontextmanager
-async def _started() -> AsyncIterator[asyncio.subprocess.Process]:
-    flags = (f"--web.listen-address={PORT}", "--push.disable-consistency-check")
-    process = await asyncio.create_subprocess_exec("prometheus-pushgateway", *flags, stderr=asyncio.subprocess.DEVNULL)
+async def _started() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run a pushgateway; yield its process and its address."""
+    flags = ("--web.listen-address=127.0.0.1:0", "--push.disable-consistency-check")
+    process = await asyncio.create_subprocess_exec("prometheus-pushgateway", *flags, stderr=PIPE)
+    assert process.stderr is not None
+    line = ""
+    while "Listening on" not in line:
+        line = (await process.stderr.readline()).decode()
+    rest = asyncio.create_task(process.stderr.read())
     try:
-        await asyncio.sleep(2)
-        yield process
+        yield process, re.findall(r"address=(\S+)", line)[0]
     finally:
         process.terminate()
         await process.wait()
+        await rest
