@@ -126,6 +126,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "filter_support",
         "filter_groups",
         "doubts",
+        "failures",
         "progress",
         "states",
         "turns",

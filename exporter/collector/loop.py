@@ -9,19 +9,18 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
-from functools import partial
 from itertools import chain
 
 import structlog
 
 from exporter.clock import BACKWARDS, Clock, sleep_or_wake
 from exporter.collector.doubts import Doubts
+from exporter.collector.failures import Failures
 from exporter.collector.filter_support import FilterSupport
 from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
 from exporter.collector.states import States
 from exporter.collector.turns import Turns
-from exporter.config.durations import format_duration
 from exporter.directmail.client import Answer, Client
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
@@ -39,7 +38,6 @@ MAX_IN_FLIGHT = 64
 """Reads at the same time; far more than a healthy API needs at any sensible rate."""
 LONGEST_NAP = 60.0
 """Seconds after which the loop looks at the wall clock again, which may have jumped."""
-FIRST_BACKOFF, SHORTEST_LIMIT, LONGEST_LIMIT = 15.0, 60.0, 900.0
 PAGES_WEIGHT = 0.05
 """How much one read moves the mean number of pages."""
 PAGES_DRIFT = 0.1
@@ -80,7 +78,6 @@ class Collector:
         self._show = changed
         self._replan = replan
         self._turns = turns or Turns()
-        self._random = rng or random.Random()
         self._log = structlog.get_logger().bind(target=plan.target.name, statistic=plan.statistic)
         self._schedule = Schedule(plan, self._read_at, clock.time())
         self._outages = outages
@@ -89,9 +86,7 @@ class Collector:
         self._doubts = Doubts(self._statistic, store, self._log)
         self._support = FilterSupport(plan, store, self._log)
         self._progress = Progress(store, self._log, clock.time())
-        self._failures: dict[Slot, int] = {}
-        self._reported: set[Combination] = set()
-        """Combinations that are logged as failing."""
+        self._failures = Failures(store, clock, self._log, rng or random.Random())
         self._rolled_at = clock.time()
         self._pages = plan.pages_per_cell
         self._asking: set[Slot] = set()
@@ -154,7 +149,7 @@ class Collector:
         self._schedule, self._come_back = schedule, None
         self._support.follow(plan)
         self._states, self._next_states = states, None
-        self._reported &= set(plan.combinations)
+        self._failures.keep(plan.combinations)
         self._outage = None
         self._returned.set()
 
@@ -243,7 +238,7 @@ class Collector:
             target, statistic = self.plan.target.name, self.plan.statistic
             await self._turns.work(self._store.pruning(target, statistic, self._schedule.today, polled))
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
-            self._failures = {slot: count for slot, count in self._failures.items() if slot.day >= oldest}
+            self._failures.forget(oldest)
             self._doubts.forget(oldest)
 
     async def _nap(self, seconds: float) -> None:
@@ -269,9 +264,9 @@ class Collector:
 
     def _succeeded(self, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool) -> None:
         combination, zone = slot.combination, self.plan.target.timezone
-        self._failures.pop(slot, None)
+        self._failures.ended(slot)
         if self._doubts.is_to_be_confirmed(slot, answer):
-            self._schedule.again(slot, self._clock.time() + self._backoff(1))
+            self._schedule.again(slot, self._clock.time() + self._failures.backoff(1, self.plan.poll_interval))
             return
         totals = tuple(answer.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
         cell = Cell(totals, self._rates(answer), asked_at)
@@ -279,19 +274,12 @@ class Collector:
         self._schedule.done(slot, asked_at)
         self._doubts.compare(combination, slot.day, answer)
         if of_today:
-            if combination in self._reported:
-                self._reported.discard(combination)
-                self._log.info("query combination recovered", **named(combination), after=self._since(combination))
+            self._failures.recovered(combination)
             self._store.succeeded(combination.key, asked_at)
         self._learn_pages(answer.pages)
         self._progress.reads += 1
         self._judged(self._support.answered(combination, slot.day))
         self._changed(combination)
-
-    def _since(self, combination: Combination) -> str:
-        """Return how long ago today's numbers were read."""
-        before = self._store.get(combination.key).last_success_at
-        return "first success" if before is None else format_duration(self._clock.time() - before)
 
     def _judged(self, combinations: Iterable[Combination]) -> None:
         """Show combinations whose filters were judged anew, and request what is not known of them any more."""
@@ -315,19 +303,12 @@ class Collector:
             self._schedule.drop(slot)
             return
         now = self._clock.time()
-        failures = self._failures[slot] = self._failures.get(slot, 0) + 1
-        self._schedule.failed(slot, now + self._backoff(failures))
-        report: Callable[[], None] | None = None
+        failures = self._failures.count(slot)
+        self._schedule.failed(slot, now + self._failures.backoff(failures, self.plan.poll_interval))
+        report = None if concerns_filter else self._failures.line(slot, error, failures, of_today=of_today)
         if of_today:
-            if combination not in self._reported and not concerns_filter:
-                report = partial(self._report_failing, combination, error)
             self._store.failed(combination.key, error, now)
             self._changed(combination)
-        elif failures == 1 and self._store.get(combination.key).last_attempt_ok is not False:
-            # Of a combination that fails anyway a line for each of its days would say nothing more.
-            report = partial(
-                self._log.warning, "day failing", **named(combination), day=slot.day.isoformat(), **error.facts()
-            )
         self._outages.failed(
             self._action,
             combination,
@@ -337,16 +318,6 @@ class Collector:
             report=report,
             is_typical=of_today,
         )
-
-    def _report_failing(self, combination: Combination, error: DirectMailError) -> None:
-        self._reported.add(combination)
-        self._log.warning("query combination failing", **named(combination), **error.facts())
-
-    def _backoff(self, failures: int) -> float:
-        """Return the seconds until a cell that failed so often is tried again: doubled each time, and jittered."""
-        first = min(FIRST_BACKOFF, self.plan.poll_interval)
-        limit = min(max(self.plan.poll_interval, SHORTEST_LIMIT), LONGEST_LIMIT)
-        return min(limit, first * 2.0 ** min(failures - 1, 16)) * self._random.uniform(0.8, 1.2)
 
     def _rates(self, answer: Answer) -> RateSums | None:
         return answer.rates if self.plan.reported_rates and answer.rates else None
