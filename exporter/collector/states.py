@@ -5,7 +5,7 @@ too old the oldest come first.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import compress, islice, takewhile
 from operator import itemgetter
 from typing import TypeVar
@@ -202,19 +202,30 @@ class States:
             if number % STEP == 0:
                 yield
         succeeded.sort(key=itemgetter(0), reverse=True)
+        yield
         failed.sort(key=itemgetter(0))
+        self._failed = {combination: at for at, combination in failed}
+        yield
+        yield from self._sort_in(succeeded, works)
+
+    def _sort_in(
+        self, succeeded: Sequence[tuple[float, float, Combination]], works: Container[Combination]
+    ) -> Iterator[None]:
+        """Have the combinations that were read, with age and time, the oldest first, be all that were."""
         alive = {query: dict[int, float]() for query in self.queries}
         dropped = {query: dict[int, float]() for query in self.queries}
+        working: dict[Combination, float] = {}
         for number, (_, at, combination) in enumerate(succeeded, 1):
             query, place = self._places[combination]
             if (state := query.state(place)) != "unsupported":
                 (alive if state in _ALIVE else dropped)[query][place] = at
+            if combination in works:
+                working[combination] = at
             if number % STEP == 0:
                 yield
         for query in self.queries:
             query.alive, query.dropped = alive[query], dropped[query]
-        self._working = {combination: at for _, at, combination in succeeded if combination in works}
-        self._failed = {combination: at for at, combination in failed}
+        self._working = working
         self._expires_at = self._first_expiry()
 
     def _expire(self) -> Iterator[None]:
