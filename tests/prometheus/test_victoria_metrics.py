@@ -28,8 +28,7 @@ from tests.support import boards
 from tests.support.processes import PATIENCE
 from tests.support.rule_files import EVERY_RULE, ROOT
 from tests.support.victoria import add, victoria_metrics
-from tools.stack import accounts, programs, prometheus, rules
-from tools.stack.incidents import joined
+from tools.stack import programs, prometheus, rules
 from tools.stack.prometheus import Prometheus, Series, Stretch
 from tools.stack.worlds import DAY, HOUR, MOMENT
 
@@ -69,6 +68,7 @@ def settings() -> Config:
         made,
         windows=("today", "yesterday", "7d"),
         refresh=Refresh(recent=3 * HOUR, older=DAY),
+        account_interval=HOUR,
         targets=(replace(target, queries=queries),),
     )
 
@@ -78,10 +78,7 @@ def write_past(file: Path) -> None:
     traffic = {demo.TARGET: Traffic(incidents=[incidents.parse(text, MOMENT) for text in STORY])}
     times = (*moments(START, TURN, COARSE), *moments(TURN, END, FINE))
     labels = {"job": demo.JOB, "instance": demo.ADDRESS}
-    parts = [file.with_suffix(f".{number}") for number in range(2)]
-    replay(settings(), traffic, times, labels=labels).write(parts[0])
-    accounts.replay(traffic, times, labels=labels).write(parts[1])
-    joined(file, parts)
+    replay(settings(), traffic, times, labels=labels).write(file)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
