@@ -68,6 +68,7 @@ def settings() -> Config:
         made,
         windows=("today", "yesterday", "7d"),
         refresh=Refresh(recent=3 * HOUR, older=DAY),
+        account_interval=HOUR,
         targets=(replace(target, queries=queries),),
     )
 

@@ -5,15 +5,17 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from exporter.commands.past_account import AccountSeries
+from exporter.commands.past_series import Shelf
 from exporter.metrics import account
+from exporter.metrics.history import History
 from exporter.simulator import incidents
 from exporter.simulator.incidents import MARKETING
 from exporter.simulator.traffic import Traffic
 from tests.support.boards import selectors
 from tests.support.own_metrics import CATALOGUE
 from tests.support.rule_files import EVERY_RULE
-from tools.stack import accounts
-from tools.stack.worlds import HOUR, METRICS, MOMENT
+from tools.stack.worlds import HOUR, METRICS, MOMENT, World, settings
 
 NOT_JUDGED = {
     "directmail_exporter_shard_info",
@@ -30,7 +32,11 @@ Shown = dict[tuple[str, ...], list[float]]
 def shown(times: Iterable[float], *written: str) -> Shown:
     """Return what an account with these incidents shows at these times."""
     traffic = Traffic(incidents=[incidents.parse(text, MOMENT) for text in written])
-    history = accounts.replay({"shop": traffic}, times, labels={"job": "directmail"})
+    history = History(account.FAMILIES)
+    (target,) = settings([World("shop")]).targets
+    series = AccountSeries(target, traffic, HOUR, Shelf(history, {"job": "directmail"}, lambda name, labels: True))
+    for at in times:
+        series.add(at)
     found: Shown = {}
     for family in text_string_to_metric_families("".join(history.lines())):
         for sample in family.samples:
@@ -76,6 +82,10 @@ def test_an_account_is_read_every_hour_and_held_in_between() -> None:
 
 def test_what_the_senders_sent_is_what_the_account_used() -> None:
     found = shown([MOMENT + HOUR])
-    used = sum(values[0] for series, values in found.items() if series[0] == "directmail_sender_emails")
+    used = sum(
+        values[0]
+        for series, values in found.items()
+        if (series[0], series[-1]) == ("directmail_sender_emails", "today")
+    )
     traffic = Traffic()
     assert used == traffic.delivery(traffic.today(MOMENT), MOMENT + HOUR).requested > 0

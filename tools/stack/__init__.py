@@ -4,7 +4,6 @@ programs    finds, starts and ends them
 prometheus  a Prometheus with a history, and what it can be asked
 rules       our rule files, as they are and with time running faster
 worlds      weeks of made-up mail, each with an incident
-accounts    what the accounts of these worlds say of themselves
 verdicts    which alerts fire in them, and when
 incidents   what must fire, and the page that says what did
 live        a small exporter under a fast clock, with receiver, the webhook that is told

@@ -154,7 +154,7 @@ What each incident of the simulator fires, and how long after its start somebody
 an alert in bold does not come, or one comes that tells of something else.
 
 Conditions: the demo's three senders, seed 7, opens, clicks and delivery polled every 5 minutes, the account and its
-domains every hour (not in incidents of the API); the incidents begin on a Tuesday at 10:00 of the account's day, or so
+domains every hour; the incidents begin on a Tuesday at 10:00 of the account's day, or so
 many hours before or after as is written. A real Prometheus holds 16 days before that (22 where
 campaigns stop, 6 hours for incidents of the API) and evaluates the rules every 15 minutes (30 where campaigns stop,
 5 for the API), so a delay is right to within that. Routing and inhibition are those of a real Alertmanager with
@@ -197,18 +197,14 @@ async def _history(folder: Path) -> Path:
                 for file, (worlds, span) in zip(files, PARTS, strict=True)
             )
         )
-    return await asyncio.to_thread(joined, folder / "history.om", files)
+    return await asyncio.to_thread(_joined, folder / "history.om", files)
 
 
 def _write(file: Path, worlds: Sequence[World], span: Span) -> None:
-    parts = [file.with_suffix(f".{number}") for number in range(2)]
-    for part, history in zip(parts, play(worlds, span, f"{worlds[0].name}:10058"), strict=True):
-        history.write(part)
-    joined(file, parts)
+    play(worlds, span, f"{worlds[0].name}:10058").write(file)
 
 
-def joined(output: Path, files: Iterable[Path]) -> Path:
-    """Write histories as one, the files that they are in removed, and return it."""
+def _joined(output: Path, files: Iterable[Path]) -> Path:
     with output.open("wb") as whole:
         for file in files:
             with file.open("rb") as part:

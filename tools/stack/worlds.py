@@ -8,6 +8,7 @@ from exporter.commands import demo
 from exporter.commands.demo_past import moments, replay
 from exporter.config.model import Config, Refresh
 from exporter.directmail.statistics.known import STATISTICS
+from exporter.metrics import account
 from exporter.metrics.history import History
 from exporter.plan.combinations import Combination
 from exporter.simulator import incidents
@@ -15,16 +16,15 @@ from exporter.simulator.delivery import Delivery
 from exporter.simulator.faults import of_incident
 from exporter.simulator.incidents import Incident
 from exporter.simulator.traffic import SHANGHAI, Counts, Traffic
-from tools.stack import accounts
 
 HOUR, DAY = 3600.0, 86_400.0
 MOMENT = datetime(2026, 3, 17, 10, tzinfo=SHANGHAI).timestamp()
 """From here on the incidents' starts are counted: a Tuesday at ten, when the newsletter goes out."""
-ACCOUNT_BASELINE = 2 * DAY
 SEED = 7
 COUNTS = ("emails", "opens", "unique_opens", "clicks", "unique_clicks")
 OF_A_DAY = frozenset({*(f"directmail_track_{field}" for field in COUNTS), "directmail_delivery_requested_emails"})
 METRICS = OF_A_DAY | {
+    *(family.name for family in account.FAMILIES),
     *(f"directmail_track_observed_{field}_total" for field in COUNTS),
     *(f"directmail_delivery_observed_{field}_emails_total" for field in Delivery._fields),
     *("directmail_track_window_start_timestamp_seconds", "directmail_track_window_end_timestamp_seconds"),
@@ -112,12 +112,11 @@ class _Parting(Traffic):
         return super().delivery(day, now, **filters)
 
 
-def play(worlds: Sequence[World], span: Span, instance: str) -> tuple[History, History]:
-    """Return what a Prometheus would have got of an exporter with the worlds as its targets: mail, and accounts.
+def play(worlds: Sequence[World], span: Span, instance: str) -> History:
+    """Return what a Prometheus would have got of an exporter with the worlds as its targets.
 
     Where an incident is one sender's, only that sender and the account are there: the others' numbers are those of
-    the quiet world with the same seed. Accounts are there from two days before MOMENT on, or not at all where the span
-    begins later.
+    the quiet world with the same seed.
     """
     quiet = {world.seed: Traffic(world.seed) for world in worlds}
     planned = {world.name: world.planned for world in worlds}
@@ -131,16 +130,21 @@ def play(worlds: Sequence[World], span: Span, instance: str) -> tuple[History, H
         return incident is None or combination.filters.account_name in ("", incident.sender) or not incident.sender
 
     faults = {name: fault for name, incident in planned.items() if incident and (fault := of_incident(incident))}
-    times, labels = span.times(), {"job": demo.JOB, "instance": instance}
-    mail = replay(settings(worlds), traffic, times, labels=labels, wanted=read_by_rules, chosen=chosen, faults=faults)
-    since = MOMENT - ACCOUNT_BASELINE
-    return mail, accounts.replay(traffic, [at for at in times if at >= since > span.start], labels=labels)
+    return replay(
+        settings(worlds),
+        traffic,
+        span.times(),
+        labels={"job": demo.JOB, "instance": instance},
+        wanted=read_by_rules,
+        chosen=chosen,
+        faults=faults,
+    )
 
 
 def settings(worlds: Sequence[World]) -> Config:
     """Return a config with the worlds as its targets, each polled every 5 minutes as the demo's is, but not by IP.
 
-    Delivery is polled beside opens and clicks.
+    Delivery is polled beside opens and clicks, the account every hour.
     """
     made = demo.settings("http://127.0.0.1:1", speed=demo.USUAL_POLL / demo.POLL_SECONDS)
     target = made.targets[0]
@@ -153,5 +157,7 @@ def settings(worlds: Sequence[World]) -> Config:
         made,
         windows=("today", "yesterday"),
         refresh=Refresh(recent=HOUR, older=DAY / 2),
+        account_interval=HOUR,
+        domains_interval=HOUR,
         targets=tuple(replace(target, name=world.name, queries=queries) for world in worlds),
     )
