@@ -18,12 +18,14 @@ OF_OPENSSL = "OpenSSL checks certificates by it"
 OF_PROMETHEUS = "a real Prometheus has no other; the account's zone or the start of its clock is chosen by it"
 MACHINE = {
     "exporter/clock.py": "everything else in the program asks a clock that is passed in",
+    "exporter/commands/init.py": "the config that it writes says when, for people",
     "exporter/commands/simulate.py": "requests are dated by it, while only the mail goes faster",
     "exporter/store/database.py": "the name of a file that is set aside, and the date of a schema, are for people",
     "tests/deploy/test_image.py": "containers have no other",
     "tests/doctor/test_examination.py": OF_OPENSSL,
     "tests/grafana/test_queries.py": OF_PROMETHEUS,
     "tests/prometheus/test_incidents.py": OF_PROMETHEUS,
+    "tests/prometheus/test_victoria_metrics.py": OF_PROMETHEUS,
     "tests/prometheus/test_scrapes.py": "Prometheus' samples have its time, and are set against the mail's",
     "tests/simulator/test_official_sdk.py": "the SDK dates its requests by it, while the mail stands still",
     "tests/support/certificates.py": OF_OPENSSL,
