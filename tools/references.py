@@ -48,15 +48,18 @@ HEAD = """# Metrics
 
 <!-- Written by `make docs` from the tables in exporter/metrics/. Edit those. -->
 
-Every metric, with what its HELP text says. What the numbers mean, and what they do not: [semantics.md](semantics.md).
+Every metric with its HELP text. How to read the values: [semantics.md](semantics.md).
 
 All values are polled: today's every `directmail_exporter_poll_interval_seconds`, ended days less often.
-A scrape reads what is held and never calls the API.
-A filter label is `""` where the query does not filter by it. The constant `labels` of a target come on top.
+A scrape reads the values in memory and never calls the API.
+
+A *combination* is one set of filter values of a query: one sender, one sender and provider.
+A *cell* is one combination on one day.
+A filter label is `""` if the query does not set that filter. The constant `labels` of a target are added to these.
 Series of different queries overlap: sum within one `query` only.
 
-For programs: [metrics.json](metrics.json) has name, type, unit, labels, source, stability and HELP text of each.
-Every metric is stable unless it is marked here; what that promises: [stability.md](stability.md).
+[metrics.json](metrics.json) has the same for programs: name, type, unit, labels, source, stability and HELP text.
+Metrics are stable unless marked; [stability.md](stability.md) says what that means.
 """
 
 
@@ -132,7 +135,7 @@ def _sections() -> Iterator[Section]:
         of, rows = f"{name.capitalize()}: ", table.rows
         yield Section(
             f"{of}windows",
-            "The sum over a window's days. Absent until every day of the window is known, and when the data is stale.",
+            "Sums over a window's days. Absent until every day of the window is known, and when the data is stale.",
             [Entry(row.name, "gauge", window, row.help, row.source) for row in rows if not row.reported],
         )
         yield Section(
@@ -142,28 +145,28 @@ def _sections() -> Iterator[Section]:
         )
         yield Section(
             f"{of}observed growth",
-            "Counters for `increase()` and `rate()`. The first read of a day counts only where the day began after the "
-            "combination was first read; a count that goes down adds nothing.",
+            "Counters for `increase()` and `rate()`. The first read of a day counts only if the day began after the "
+            "combination's first read. A count that decreases adds nothing.",
             [Entry(row.name, "counter", QUERY_LABELS, row.help, row.source) for row in table.counters],
         )
     yield Section(
         "Health of combinations",
-        "There for every combination, whether it has data or not.",
+        "Exported for every combination, with or without data.",
         [Entry(row.name, "gauge", (*QUERY_LABELS, "statistic"), row.help) for row in tables.HEALTH],
     )
     yield Section(
         "Bounds of windows",
-        "Where the windows begin and end.",
+        "Start and end of each window.",
         [Entry(row.name, "gauge", ("target", "window"), row.help) for row in tables.BOUNDS],
     )
     yield Section(
         "The account and its domains",
-        "With `account_interval` and `domains_interval` only. Held between two reads; absent when they fail for long.",
+        "With `account_interval` and `domains_interval` only. Kept between reads; absent when reads fail for too long.",
         [Entry(row.name, "gauge", ("target", *row.labels), row.help, row.source) for row in account.ROWS],
     )
     yield Section(
         "The exporter",
-        "Its calls, its budget, its config. With the usual `process_*` and `python_*`, unless "
+        "Its requests, budget and config. The usual `process_*` and `python_*` are exported too, unless "
         "`--web.disable-exporter-metrics` is set.",
         own(),
     )

@@ -71,66 +71,65 @@ def _checks(shown: Shown) -> Samples:
 ROWS: tuple[AccountRow, ...] = (
     _of_summary(
         "directmail_account_daily_quota_emails",
-        "Mails that the account may send a day, not what is left of it",
+        "Daily limit of mails, not the remainder",
         lambda summary: summary.daily_quota,
         "DailyQuota",
     ),
     _of_summary(
         "directmail_account_monthly_quota_emails",
-        "Mails that the account may send a month, not what is left of it",
+        "Monthly limit of mails, not the remainder",
         lambda summary: summary.monthly_quota,
         "MonthQuota",
     ),
     _of_summary(
         "directmail_account_free_emails_remaining",
-        "Free mails that the account has left",
+        "Free mails remaining",
         lambda summary: summary.free_emails,
         "RemainFreeQuota",
     ),
     _of_summary(
         "directmail_account_reputation_level",
-        "The account's reputation level; a higher one has a higher quota",
+        "Reputation level of the account, higher is better",
         lambda summary: summary.reputation,
         "QuotaLevel",
     ),
     _of_summary(
         "directmail_account_reputation_level_max",
-        "The highest reputation level that there is",
+        "Highest possible reputation level",
         lambda summary: summary.highest_reputation,
         "MaxQuotaLevel",
     ),
     AccountRow(
         "directmail_account_state",
-        "Whether the account is in the state, 1 or 0; all are 0 for one that works (UserStatus). "
-        "Polled every account_interval.",
+        "Whether the account is in this state, 1 or 0; all 0 is normal (UserStatus). Polled every account_interval.",
         ("state",),
         _states,
         "`UserStatus`",
     ),
     AccountRow(
         "directmail_sender_emails",
-        "Mails requested of the sender today and this month, in the account's time zone "
-        "(DailyReqCount, MonthReqCount); absent from midnight to the next read. Polled every account_interval.",
+        "Mails requested by the sender today or this month, in the account's time zone (DailyReqCount, MonthReqCount). "
+        "Polled every account_interval; absent from midnight until the next read.",
         ("account_name", "window"),
         _usage,
         "`DailyReqCount`, `MonthReqCount`",
     ),
     AccountRow(
         "directmail_domain_verified",
-        "Whether a check of the sender domain is passed, 1 or 0. Polled every domains_interval.",
+        "Whether the sender domain passes the check, 1 or 0. Polled every domains_interval.",
         ("domain", "check"),
         _checks,
         ", ".join(f"`{field}`" for field in (*account.LISTED_CHECKS.values(), *account.DESCRIBED_CHECKS.values())),
     ),
     AccountRow(
         "directmail_account_read_success",
-        "Whether the last attempt to read the account by the operation worked, 1 or 0.",
+        "Whether the operation's last read of the account succeeded, 1 or 0. Absent before the first.",
         ("action",),
         lambda shown: (((action,), read.last_attempt_ok) for action, read in shown.reads.items()),
     ),
     AccountRow(
         "directmail_account_read_last_success_timestamp_seconds",
-        "When the account was last read by the operation, in seconds since the epoch.",
+        "The operation's last successful read of the account, in Unix seconds. Absent before the first.",
         ("action",),
         lambda shown: (((action,), read.last_success_at) for action, read in shown.reads.items()),
     ),

@@ -8,14 +8,14 @@ TABLE = table(
     "directmail_delivery_",
     "_emails",
     counts={
-        "requested": "Mails requested to be sent",
-        "delivered": "Mails that were delivered",
+        "requested": "Mails requested for sending",
+        "delivered": "Mails delivered",
         "failed": "Mails whose delivery failed",
-        "invalid": "Mails to addresses that do not exist",
+        "invalid": "Mails to invalid addresses",
     },
     ratios={
-        "success_ratio": "Share of requested mails that were delivered, 0-1",
+        "success_ratio": "Share of requested mails delivered, 0-1",
         "failure_ratio": "Share of requested mails whose delivery failed, 0-1",
-        "invalid_ratio": "Share of requested mails to addresses that do not exist, 0-1",
+        "invalid_ratio": "Share of requested mails to invalid addresses, 0-1",
     },
 )

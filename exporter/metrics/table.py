@@ -7,7 +7,7 @@ from typing import NamedTuple
 from exporter.directmail.statistics.statistic import RateSums, Ratio, Statistic, Totals
 from exporter.store.memory import Record
 
-POLLED = "Polled: today every directmail_exporter_poll_interval_seconds, ended days less often."
+POLLED = "Polled from the API."
 
 
 class WindowSum(NamedTuple):
@@ -27,7 +27,7 @@ class Row:
     source: str
     """The fields of the API that it comes from, as documentation shows them."""
     reported: bool = False
-    """Only with `reported_rates: true`."""
+    """Whether it is exported with `reported_rates: true` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def table(
     """Return the metrics of a statistic: a gauge and a counter for each count, a gauge for each ratio and rate.
 
     A count's gauge is `<prefix><count><suffix>`, its counter `<prefix>observed_<count><suffix>_total`. `counts` and
-    `ratios` have the first words of each HELP text, by name.
+    `ratios` have the beginning of each HELP text, by name.
     """
     fields = dict(zip(statistic.names, statistic.fields, strict=True))
     rows = (
@@ -98,7 +98,7 @@ def table(
 def _count(statistic: Statistic, count: str, name: str, what: str) -> Row:
     place = statistic.names.index(count)
     field = statistic.fields[place]
-    text = f"{what}, summed over the days of the window ({field}). {POLLED}"
+    text = f"{what}, sum over the window ({field}). {POLLED}"
     return Row(name, text, lambda window: window.totals[place], f"`{field}`")
 
 
@@ -109,7 +109,7 @@ def _ratio(statistic: Statistic, pair: Ratio, name: str, what: str) -> Row:
         below = window.totals[whole]
         return window.totals[part] / below if below else None
 
-    text = f"{what}, in the window (computed from the counts; absent where there is nothing to divide by). {POLLED}"
+    text = f"{what}, over the window. Computed from polled counts; absent when the denominator is 0."
     return Row(name, text, value, f"`{statistic.fields[part]}` / `{statistic.fields[whole]}`")
 
 
@@ -118,12 +118,12 @@ def _reported(place: int, field: str, name: str, base: str) -> Row:
         summed = window.rates[place] if window.rates else None
         return summed / window.totals[0] if summed is not None and window.totals[0] else None
 
-    text = f"The API's own {field}, averaged over the window's rows by {base}, in the API's unit. {POLLED}"
-    return Row(name, text, value, f"`{field}`, weighed by `{base}`", reported=True)
+    text = f"{field} as reported, in the API's unit: mean over the window weighted by {base}. {POLLED}"
+    return Row(name, text, value, f"`{field}`, weighted by `{base}`", reported=True)
 
 
 def _observed(statistic: Statistic, count: str, name: str, what: str) -> CounterRow:
     place = statistic.names.index(count)
     field = statistic.fields[place]
-    text = f"{what} ({field}): growth observed between two polls, regardless of send date. {POLLED}"
+    text = f"{what} ({field}): growth observed between polls, regardless of send date. {POLLED}"
     return CounterRow(name, text, lambda observed: observed[place], f"`{field}`")

@@ -18,34 +18,34 @@ TABLES: dict[str, Table] = {each.statistic.name: each for each in (engagement.TA
 HEALTH: tuple[HealthRow, ...] = (
     HealthRow(
         "directmail_query_success",
-        "Whether the last attempt to read today's numbers worked, 1 or 0.",
+        "Whether the last read of today's values succeeded, 1 or 0. Absent before the first.",
         lambda record, stale: record.last_attempt_ok,
     ),
     HealthRow(
         "directmail_query_last_success_timestamp_seconds",
-        "When today's numbers were last read, in seconds since the epoch.",
+        "Last successful read of today's values, in Unix seconds. Absent before the first.",
         lambda record, stale: record.last_success_at,
     ),
     HealthRow(
         "directmail_query_stale",
-        "Whether a combination that was tried has no data, 1 or 0: it was never read, or not within stale_after.",
+        "Whether the combination has no data although it was requested, 1 or 0. It was never read, or not within stale_after.",
         lambda record, stale: record.is_supported and (stale or _was_never_read(record)),
     ),
     HealthRow(
         "directmail_query_supported",
-        "Whether the account can use the combination's filters, 1 or 0; 0 has no data and no error.",
+        "Whether the account supports the combination's filters, 1 or 0. Unsupported is not an error and has no data.",
         lambda record, stale: record.is_supported,
     ),
 )
 BOUNDS: tuple[BoundRow, ...] = (
     BoundRow(
         "directmail_track_window_start_timestamp_seconds",
-        "When the window's first day begins in the target's time zone, in seconds since the epoch.",
+        "Start of the window's first day in the target's time zone, in Unix seconds.",
         0,
     ),
     BoundRow(
         "directmail_track_window_end_timestamp_seconds",
-        "When the window's last day ends, exclusive, in seconds since the epoch; for today the coming midnight.",
+        "End of the window's last day, exclusive, in Unix seconds. For today it is the coming midnight.",
         1,
     ),
 )

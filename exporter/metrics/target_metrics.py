@@ -113,8 +113,8 @@ def _of_crosscheck(name: str, label: str, text: str, counts: Callable[[Crosschec
             for what, count in counts(poll.crosscheck).items():
                 yield "", (poll.plan.statistic, what), count
 
-    once = "each counts once, however often it is read, and again only after it was right in between."
-    return TargetRow(name, f"{text}; {once}", ("statistic", label), samples, "counter")
+    once = "A cell counts once, and again only after it was correct in between."
+    return TargetRow(name, f"{text}. {once}", ("statistic", label), samples, "counter")
 
 
 def _of_discovery(name: str, text: str, value: Callable[[Entry], float | None]) -> TargetRow:
@@ -141,19 +141,19 @@ def _durations(look: Look) -> Samples:
 CALL_ROWS: tuple[TargetRow, ...] = (
     _of_actions(
         "directmail_exporter_api_requests_total",
-        "HTTP requests to the API, pages and retries included.",
+        "HTTP requests to the API, including pages and retries.",
         lambda look: {action: sum(calls.took) for action, calls in look.calls.items()},
     ),
     TargetRow(
         "directmail_exporter_api_request_errors_total",
-        "HTTP requests to the API that brought no usable answer.",
+        "HTTP requests to the API without a usable response, by reason.",
         ("action", "reason"),
         _errors,
         "counter",
     ),
     TargetRow(
         "directmail_exporter_api_request_duration_seconds",
-        "Seconds from sending a request to the API to its whole answer or its failure.",
+        "Duration of HTTP requests to the API, in seconds. Includes failed requests.",
         ("action",),
         _durations,
         "histogram",
@@ -164,49 +164,49 @@ ROWS: tuple[TargetRow, ...] = (
     *CALL_ROWS,
     TargetRow(
         "directmail_up",
-        "Whether any combination of the target was read within its interval, 1 or 0.",
+        "Whether any combination of the target was read within its poll interval, 1 or 0.",
         (),
         lambda look: [("", (), any(poll.is_up() for poll in look.polls.values()))],
     ),
     TargetRow(
         "directmail_exporter_credentials_expiry_timestamp_seconds",
-        "When the temporary credentials in use expire, in seconds since the epoch; absent where unknown.",
+        "Expiry of the temporary credentials in use, in Unix seconds. Absent if unknown.",
         (),
         lambda look: [("", (), look.state.credentials_expire_at)],
     ),
     _of_actions(
         "directmail_exporter_rate_limit_requests_per_minute",
-        "Calls a minute that the operation's limiter allows now; less than configured while the API throttles.",
+        "Requests a minute that the operation's limiter allows now. Lower than configured while the API throttles.",
         lambda look: {action: limiter.allowed_per_minute for action, limiter in look.limiters.items()},
     ),
     _of_actions(
         "directmail_exporter_throttled",
-        "Whether the operation's limiter allows less than configured because the API throttles, 1 or 0.",
+        "Whether throttling by the API has lowered the operation's limiter, 1 or 0.",
         lambda look: {action: limiter.is_throttled for action, limiter in look.limiters.items()},
     ),
     _of_actions(
         "directmail_exporter_planned_requests_per_minute",
-        "Calls of the operation a minute that the plan asks for in the steady state, pages included.",
+        "Requests a minute that the plan needs of the operation in the steady state. Includes pages.",
         lambda look: look.planned_requests,
     ),
     _of_actions(
         "directmail_exporter_poll_interval_seconds",
-        "Seconds between two reads of today's numbers of a combination.",
+        "Seconds between two reads of today's values of a combination. Ended days are read less often.",
         lambda look: {action: poll.plan.poll_interval for action, poll in look.polls.items()},
     ),
     _of_actions(
         "directmail_exporter_combinations_dropped",
-        "Combinations of discovered values that are not polled, for the filter's limit, max_series or the call budget.",
+        "Combinations of discovered values not polled because of the filter's limit, max_series or the request budget.",
         lambda look: {action: poll.plan.left_out for action, poll in look.polls.items()},
     ),
     _of_actions(
         "directmail_exporter_backlog_cells",
-        "Days of combinations that are due and not yet read.",
+        "Cells (one combination, one day) due and not yet read.",
         lambda look: {action: poll.backlog() for action, poll in look.polls.items()},
     ),
     TargetRow(
         "directmail_exporter_count_decreases_total",
-        "Counts that the API gave lower than before; they add nothing to the observed counters.",
+        "Counts that the API reported lower than before. The observed counters ignore them.",
         (),
         lambda look: [("", (), look.decreases)],
         "counter",
@@ -214,23 +214,23 @@ ROWS: tuple[TargetRow, ...] = (
     _of_crosscheck(
         "directmail_exporter_reported_rate_mismatches_total",
         "rate",
-        "Days of combinations whose rate, as reported, is not count / emails in the unit of the others",
+        "Cells whose reported rate does not match count / emails",
         lambda crosscheck: crosscheck.mismatches,
     ),
     _of_crosscheck(
         "directmail_exporter_implausible_counts_total",
         "count",
-        "Days of combinations with more unique opens than opens, or unique clicks than clicks",
+        "Cells with more unique opens than opens, or more unique clicks than clicks",
         lambda crosscheck: crosscheck.implausible,
     ),
     _of_discovery(
         "directmail_exporter_discovery_success",
-        "Whether the last attempt to list the values of a discovered filter worked, 1 or 0; absent before the first.",
+        "Whether the last listing of a discovered filter's values succeeded, 1 or 0. Absent before the first.",
         lambda entry: entry.last_attempt_ok,
     ),
     _of_discovery(
         "directmail_exporter_discovered_values",
-        "Values known of a discovered filter, before include, exclude and limit; absent before the first list.",
+        "Discovered values of a filter, before include, exclude and limit. Absent before the first listing.",
         lambda entry: len(entry.values) if entry.values or entry.last_success_at is not None else None,
     ),
 )

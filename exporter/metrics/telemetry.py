@@ -60,24 +60,24 @@ class Telemetry:
             registry.register(self._targets)
         self._reload_ok = Gauge(
             "directmail_exporter_config_last_reload_successful",
-            "Whether the last attempt to load the config worked, 1 or 0.",
+            "Whether the last config load succeeded, 1 or 0.",
             registry=registry,
         )
         self._reload_time = Gauge(
             "directmail_exporter_config_last_reload_success_timestamp_seconds",
-            "When the config that is in force was loaded, in seconds since the epoch.",
+            "Load time of the active config, in Unix seconds.",
             registry=registry,
         )
         build = Gauge(
             "directmail_exporter_build_info",
-            "Always 1; the labels tell what is running.",
+            "Always 1. Labels: version, revision and Python version.",
             ["version", "revision", "python_version"],
             registry=registry,
         )
         build.labels(__version__, __revision__, platform.python_version()).set(1)
         share = Gauge(
             "directmail_exporter_shard_info",
-            "Always 1; the shard's number from 0, and how many share the config's targets: 0 of 1 polls all.",
+            "Always 1. Labels: the shard's number, from 0, and the number of shards; 0 of 1 polls all targets.",
             ["shard", "shards"],
             registry=registry,
         )
@@ -141,12 +141,12 @@ class _Process(Collector):
         self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        text = "Whether the state file can be written, 1 or 0; absent where there is none."
+        text = "Whether the state file can be written, 1 or 0. Absent without a state file."
         writable = GaugeMetricFamily("directmail_exporter_state_writable", text)
         if self._state is not None:
             writable.add_metric([], float(self._state.writable))
         yield writable
-        text = "Log lines that could not be written to stderr: a full disk, a closed pipe, or nobody who reads it."
+        text = "Log lines lost because stderr was not writable, such as on a full disk or a closed pipe."
         yield CounterMetricFamily("directmail_exporter_log_lines_dropped", text, value=stderr.dropped())
 
     describe = collect

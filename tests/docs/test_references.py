@@ -103,7 +103,7 @@ def test_the_reference_tells_which_fields_a_metric_is_made_of() -> None:
     assert told["directmail_track_emails"] == "`TotalNumber`"
     assert told["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
     assert told["directmail_track_click_to_open_ratio"] == "`RcptUniqueClickCount` / `RcptUniqueOpenCount`"
-    assert told["directmail_track_reported_click_rate"] == "`RcptClickRate`, weighed by `TotalNumber`"
+    assert told["directmail_track_reported_click_rate"] == "`RcptClickRate`, weighted by `TotalNumber`"
 
 
 def reasons() -> dict[str, str]:
