@@ -28,7 +28,7 @@ HEALTH: tuple[HealthRow, ...] = (
     ),
     HealthRow(
         "directmail_query_stale",
-        "Whether the combination has no data although it was requested, 1 or 0. It was never read, or not within stale_after.",
+        "Whether a requested combination has no data, 1 or 0. It was never read, or not within stale_after.",
         lambda record, stale: record.is_supported and (stale or _was_never_read(record)),
     ),
     HealthRow(
