@@ -149,31 +149,65 @@ async def measure(folder: Path) -> Findings:
 
 HEAD = """# Incidents and alerts
 
-What each incident of the simulator fires, and how long after its start somebody is told. Measured by
-`.venv/bin/python -m tools.stack.incidents > docs/incidents.md`; `make stack-test` measures it again and fails where
-an alert in bold does not come, or one comes that tells of something else.
+This report shows which alerts each of the simulator's incidents fires, and how long after its start a notification is
+sent. `.venv/bin/python -m tools.stack.incidents > docs/incidents.md` measures and writes it. `make stack-test` measures
+again and fails if an alert in bold is missing or an unexpected one fires. Reference: [alerting.md](alerting.md).
 
-Conditions: the demo's three senders, seed 7, opens, clicks and delivery polled every 5 minutes, the account and its
-domains every hour; the incidents begin on a Tuesday at 10:00 of the account's day, or so
-many hours before or after as is written. A real Prometheus holds 16 days before that (22 where
-campaigns stop, 6 hours for incidents of the API) and evaluates the rules every 15 minutes (30 where campaigns stop,
-5 for the API), so a delay is right to within that. Routing and inhibition are those of a real Alertmanager with
-`prometheus/alertmanager.yml`, before its group waits. Alerts on the exporter itself are looked for in the incidents of
-the API only, where rules are evaluated often enough for them. In the weeks without an incident (seeds 11 and 12) only
-critical alerts are looked for.
+## Incidents
 
-`bad_subject` halves what people open, but pre-loaded opens stay, and they come first: the day ends at 0.8 of the week
-before, within what campaigns differ by themselves. Of 30 seeds OpenRateDrop finds it in two, where the week before was
-a good one; with `factor=0.4` in twelve.
-`key_revoked` and `ram_denied` are stale data and failing requests a few minutes before they have been refused for long
-enough to be called by their name; from then on that name speaks for them.
+Conditions: the demo's three senders, seed 7; opens, clicks and delivery polled every 5 minutes, the account and its
+domains every hour. Incidents begin on a Tuesday at 10:00 in the account's time zone, or the given hours earlier or
+later. Prometheus holds 16 days of history (22 for stopped campaigns, 6 hours for incidents of the API) and evaluates
+the rules every 15 minutes (30 for stopped campaigns, 5 for the API); delays are accurate to that interval. Alertmanager
+runs `prometheus/alertmanager.yml`; its group waits are not included. Alerts on the exporter itself are judged in the
+incidents of the API only, the only ones with frequent enough evaluations. The quiet weeks (seeds 11 and 12) are judged
+for critical alerts only.
 
+`bad_subject` halves the opens of people, but not pre-loaded opens, which come first: the day ends at 0.8 of the week
+before, within the usual variation of campaigns. OpenRateDrop detects it in 2 of 30 seeds, after a good week; with
+`factor=0.4` in 12.
+
+`key_revoked` and `ram_denied` first fire DirectMailDataStale and DirectMailApiErrors, until
+DirectMailCredentialsFailing fires and mutes them.
+
+"""
+TAIL = """
+## False alarms
+
+The thresholds were chosen on 8 simulated worlds with varying campaigns: days and hours shift, volumes vary by 35 %, open
+rates by σ = 0.31 (logit). They were then judged on 8 new worlds, and on 8 with nearly twice that spread: 41 days and 3
+senders in each, 984 sender-days without an incident. These alerts fired:
+
+| rule | severity | false, σ = 0.31 | false, σ = 0.52 |
+| --- | --- | --- | --- |
+| TrackingBroken, SendingStopped, EspOpenRateDrop over 6 h | critical | 0 | 0 |
+| ClickTrackingBroken: senders; tags | critical | 0; 0 | 0; 1 |
+| EspOpenRateDrop over 24 h | warning | 1 | 11 |
+| OpenRateDrop of today: senders; tags | warning | 2; 1 | 3; 1 |
+| EspVolumeDrop, WeeklyVolumeDrop, VolumeSpike | warning | 0 | 0 |
+| OpenRateDrop of yesterday: senders; tags | info | 1; 0 | 6; 7 |
+| ClickRateDrop | info | 0 | 4 |
+| SuspectedBotClicks | info | 1 | 16 |
+
+This is about one false warning in 250 sender-days, and no false page. Simpler comparisons were worse on the same mail: a
+provider's own ratio against last week had 99 false alarms below 0.7; a 7-day window that includes today had 36 below
+0.75, where 7 closed days had 2; today's counters against last week's had 44.
+
+These figures are of an earlier form of the rules, with the same windows and thresholds. The alerts on delivery, account
+and domains are newer: they have unit tests and the incidents above.
+
+## Unit tests
+
+Every alert is shown to fire, and at least twice to be silent: just beyond its threshold, with too little mail, or with
+too little history. Each threshold was also set to 0.75 and 1.3 of its value, one at a time: a unit test failed every
+time, except for 2.6 restarts, which equals 2. All unit tests also run with exporters that move between nodes, and
+beside queries by domain, with the same alerts.
 """
 
 
 def markdown(findings: Findings) -> str:
     """Return the table incident x alert with the delays."""
-    lines = ["| incident | fires, after | fires, but another alert speaks for it |", "| --- | --- | --- |"]
+    lines = ["| incident | fires, after | fires, but is muted |", "| --- | --- | --- |"]
     for each in findings.verdicts:
         if not each.world.incident:
             continue
@@ -244,4 +278,4 @@ def _what(firing: Firing) -> tuple[str, frozenset[tuple[str, str]]]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="directmail-stack-") as made:
-        sys.stdout.write(HEAD + markdown(asyncio.run(measure(Path(made)))))
+        sys.stdout.write(HEAD + markdown(asyncio.run(measure(Path(made)))) + TAIL)
