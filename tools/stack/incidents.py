@@ -174,11 +174,11 @@ DirectMailCredentialsFailing fires and mutes them.
 TAIL = """
 ## False alarms
 
-The thresholds were chosen on 8 simulated worlds with varying campaigns: days and hours shift, volumes vary by 35 %, open
-rates by σ = 0.31 (logit). They were then judged on 8 new worlds, and on 8 with nearly twice that spread: 41 days and 3
-senders in each, 984 sender-days without an incident. These alerts fired:
+The thresholds were chosen on 8 simulated worlds with varying campaigns: days and hours shift, volumes vary by 35 %,
+open rates with a standard deviation of 0.31 (logit). They were then judged on 8 new worlds, and on 8 with nearly twice
+that deviation, 0.52: 41 days and 3 senders in each, 984 sender-days without an incident. These alerts fired:
 
-| rule | severity | false, σ = 0.31 | false, σ = 0.52 |
+| rule | severity | false at 0.31 | false at 0.52 |
 | --- | --- | --- | --- |
 | TrackingBroken, SendingStopped, EspOpenRateDrop over 6 h | critical | 0 | 0 |
 | ClickTrackingBroken: senders; tags | critical | 0; 0 | 0; 1 |
@@ -189,8 +189,8 @@ senders in each, 984 sender-days without an incident. These alerts fired:
 | ClickRateDrop | info | 0 | 4 |
 | SuspectedBotClicks | info | 1 | 16 |
 
-This is about one false warning in 250 sender-days, and no false page. Simpler comparisons were worse on the same mail: a
-provider's own ratio against last week had 99 false alarms below 0.7; a 7-day window that includes today had 36 below
+This is about one false warning in 250 sender-days, and no false page. Simpler comparisons were worse on the same mail:
+a provider's own ratio against last week had 99 false alarms below 0.7; a 7-day window that includes today had 36 below
 0.75, where 7 closed days had 2; today's counters against last week's had 44.
 
 These figures are of an earlier form of the rules, with the same windows and thresholds. The alerts on delivery, account
