@@ -39,7 +39,7 @@ TODAY_USED = stat(
 )
 BY_MIDNIGHT = stat(
     "By midnight",
-    "Part of the daily quota that is used at midnight in the account's zone if the rest of the day is like the part so "
+    "Predicted share of the daily quota used at midnight in the account's time zone, at the mean rate so "
     "far. From the recording rules.",
     "percentunit",
     [Query(PREDICTED, "{{target}}")],
@@ -56,21 +56,21 @@ MONTH_USED = stat(
 )
 FREE = stat(
     "Free mails left",
-    "Mails without charge that the account has left.",
+    "Free mails remaining.",
     "short",
     [Query(f"max by (target) (directmail_account_free_emails_remaining{{{SCOPE}}})", "{{target}}")],
     nothing=NOTHING,
 )
 REPUTATION = stat(
     "Reputation level",
-    "The account's reputation level; a higher one has a higher quota.",
+    "Reputation level of the account, higher is better.",
     "none",
     [Query(LEVEL, "{{target}}")],
     nothing=NOTHING,
 )
 LAST_READ = stat(
     "Account read",
-    "Time since what waits longest of the account and its domains was last read.",
+    "Time since the oldest read of the account and its domains.",
     "s",
     [Query(f"time() - min(directmail_account_read_last_success_timestamp_seconds{{{SCOPE}}})", "age")],
     ((None, GREEN), (7200, YELLOW), (21_600, RED)),
@@ -78,7 +78,7 @@ LAST_READ = stat(
 )
 QUOTA = lines(
     "Daily quota",
-    "Part of the daily quota that is used, by target. Dashed: used at midnight by the pace so far.",
+    "Share of the daily quota used, by target. Dashed: predicted for midnight.",
     "percentunit",
     [Query(DAILY, "{{target}} used"), Query(PREDICTED, "{{target}} by midnight")],
     soft_high=1,
@@ -88,7 +88,7 @@ QUOTA = lines(
 )
 LEVELS = lines(
     "Reputation",
-    "The account's reputation level, by target. Dashed: the highest that there is.",
+    "Reputation level by target. Dashed: the highest possible.",
     "none",
     [Query(LEVEL, "{{target}}"), Query(HIGHEST, "{{target}} highest")],
     step="10m",
@@ -104,7 +104,7 @@ STATE = timeline(
 )
 SENDERS = table(
     "Mails by sender address",
-    "Mails requested of each sender today and this month, in the account's time zone.",
+    "Mails requested by each sender today and this month, in the account's time zone.",
     {
         name: "sum by (account_name) (directmail_sender_emails"
         f'{{{SCOPE}, account_name=~"$account_name", window="{window}"}})'
@@ -115,7 +115,7 @@ SENDERS = table(
 )
 DOMAINS = table(
     "Domains by check",
-    "Checks of each sender domain. Without SPF or DKIM mail is rejected, without CNAME tracked links are dead.",
+    "Checks of each sender domain. Without SPF or DKIM mail is rejected, without CNAME tracked links do not work.",
     {
         check: f'min by (domain) (directmail_domain_verified{{{SCOPE}, domain=~"$domain", check="{check}"}})'
         for check in CHECKS

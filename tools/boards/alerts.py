@@ -34,7 +34,7 @@ def firing(variables: Sequence[str]) -> Json:
     """Return the number of alerts that fire and follow variables."""
     return stat(
         "Firing alerts",
-        "Alerts of the Direct Mail rules that fire for the chosen values.",
+        "Firing alerts of the Direct Mail rules for the chosen values.",
         "short",
         [Query(f'count(ALERTS{{alertstate="firing", {matching(variables)}}}) or vector(0)', "firing")],
         ((None, GREEN), (1, RED)),
@@ -51,7 +51,7 @@ def listed(variables: Sequence[str]) -> Json:
     return listing(
         "Firing and pending alerts",
         "Alerts of the Direct Mail rules for the chosen values; an alert without a sender concerns all of them. "
-        "The name of each begins with DirectMail.",
+        "The prefix DirectMail is omitted.",
         [Query(f"max by ({', '.join(ALERT)}) ({named})", instant=True, format="table")],
         [
             override("State", mappings=shades, custom__width=80, **COLOURED),

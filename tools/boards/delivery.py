@@ -36,7 +36,7 @@ FUNNEL = bars(
 )
 PER_DAY = lines(
     "Mails per day",
-    "Mails of each closed day, requested of the chosen senders, by what became of them. The day is the account's; "
+    "Mails requested on each closed day by the chosen senders, by result. The day is the account's; "
     "yesterday is added at noon, when it is known for sure.",
     "short",
     [
@@ -61,7 +61,7 @@ SENDER_DELIVERY = lines(
 )
 SENDER_INVALID = lines(
     "Invalid rate by sender (24h)",
-    "Mails to addresses that do not exist / requested mails: the state of the list. The alert begins at 5 %.",
+    "Mails to invalid addresses / requested mails. The alert begins at 5 %.",
     "percentunit",
     [Query(grown_ratio(INVALID, REQUESTED, SENDER, "account_name"), "{{account_name}}")],
     soft_high=0.1,
@@ -70,8 +70,7 @@ SENDER_INVALID = lines(
 )
 PROVIDER_DELIVERY = lines(
     "Delivery rate by provider (24h)",
-    "Delivered / requested mails. One provider that falls rejects the mail; all of them: the list, the account or the "
-    "domain.",
+    "Delivered / requested mails. A fall at one provider: it rejects mail. At all: check the list, account or domain.",
     "percentunit",
     [Query(grown_ratio(DELIVERED, REQUESTED, PROVIDER, "esp"), "{{esp}}")],
     low=None,
@@ -83,7 +82,7 @@ PROVIDER_DELIVERY = lines(
 )
 PROVIDER_INVALID = lines(
     "Invalid rate by provider (24h)",
-    "Mails to addresses that do not exist / requested mails.",
+    "Mails to invalid addresses / requested mails.",
     "percentunit",
     [Query(grown_ratio(INVALID, REQUESTED, PROVIDER, "esp"), "{{esp}}")],
     soft_high=0.1,
@@ -93,8 +92,8 @@ PROVIDER_INVALID = lines(
 )
 PROVIDER_TABLE = table(
     "Delivery by provider ($window)",
-    "One line a mailbox provider, for the chosen senders; no data where the account cannot use the filter. The small "
-    "line is the delivery rate of 24 h over the chosen time.",
+    "One row per mailbox provider, for the chosen senders; no data if the account does not support the filter. "
+    "The small line is the delivery rate of 24 h over the chosen time.",
     {
         "Requested": counts(REQUESTED, PROVIDER, "esp"),
         "Delivery rate": ratio(DELIVERED, REQUESTED, PROVIDER, "esp"),

@@ -49,26 +49,25 @@ EMAILS = figure(
 )
 OPENED = figure(
     "Unique open rate",
-    "Recipients who opened at least once / delivered mails. Image pre-loading (Apple Mail Privacy Protection) counts "
+    "Recipients with at least one open / delivered mails. Image pre-loading (Apple Mail Privacy Protection) counts "
     "as an open, so compare it with its own past rather than with a target. The window `today` lags: three quarters of "
     "the opens come within a day, the rest within a week.",
     *("percentunit", "track_unique_opens", "track_emails", OPEN_RATE),
 )
 CLICKED = figure(
     "Unique click rate",
-    "Recipients who clicked at least once / delivered mails. Less distorted than opens, but link scanners count too.",
+    "Recipients with at least one click / delivered mails. Less distorted than opens, but link scanners count too.",
     *("percentunit", "track_unique_clicks", "track_emails", CLICK_RATE),
 )
 CLICKED_OF_OPENED = figure(
     "Click-to-open rate",
-    "Unique clicks / unique opens (CTOR): is the content worth a click to those who saw it? Falls when opens are "
-    "inflated.",
+    "Unique clicks / unique opens (CTOR): how many openers clicked. Falls when opens are inflated.",
     *("percentunit", "track_unique_clicks", "track_unique_opens", CLICK_TO_OPEN),
 )
 
 EMAILS_PER_HOUR = lines(
     "Emails delivered per hour",
-    "Mails seen by the exporter in each hour, by sender.",
+    "Growth observed in each hour, by sender.",
     "short",
     [Query(grown("track_emails", SENDER, "account_name"), "{{account_name}}")],
     bars=True,
@@ -76,7 +75,7 @@ EMAILS_PER_HOUR = lines(
 )
 EVENTS_PER_HOUR = lines(
     "Opens and clicks per hour",
-    "Events seen by the exporter in an hour, the mean of the last three, regardless of the day the mail was sent. A "
+    "Growth observed per hour, mean of the last three, regardless of send date. A "
     "line that falls to zero while mail is delivered means broken tracking.",
     "short",
     [Query(hourly(f"track_{name.replace(' ', '_')}", SENDER), name) for name in EVENTS],
@@ -98,8 +97,7 @@ CLICK_TO_OPEN_RATES = lines(
 
 PROVIDER_OPEN_RATES = lines(
     "Unique open rate by provider ($window)",
-    "For the chosen senders together. Levels differ between providers by nature (image proxies, pre-loading); look at "
-    "changes.",
+    "For the chosen senders together. Levels differ between providers (image proxies, pre-loading); look at changes.",
     "percentunit",
     [Query(ratio("track_unique_opens", "track_emails", PROVIDER, "esp"), "{{esp}}")],
     overrides=fixed(PROVIDERS),
@@ -122,7 +120,7 @@ PROVIDER_SHARES = lines(
 )
 PROVIDER_TABLE = breakdown(
     "Providers ($window)",
-    "One line a mailbox provider, for the chosen senders; no data where the account cannot use the filter. Click a "
+    "One row per mailbox provider, for the chosen senders; no data if the account does not support the filter. Click a "
     "provider to filter.",
     *("esp", "Provider", PROVIDER),
     nothing=BY_PROVIDER,
@@ -130,13 +128,13 @@ PROVIDER_TABLE = breakdown(
 
 SENDER_TABLE = breakdown(
     "Senders",
-    "One line a sender address. Click a sender to filter.",
+    "One row per sender address. Click a sender to filter.",
     *("account_name", "Sender", SENDER),
 )
 BY_TAG = "no data yet: needs queries by tag_name"
 TAG_TABLE = breakdown(
     "Tags",
-    "One line a tag (campaign or mail type) of the chosen senders. Click a tag to filter.",
+    "One row per tag (campaign or mail type) of the chosen senders. Click a tag to filter.",
     *("tag_name", "Tag", TAG),
     nothing=BY_TAG,
 )
@@ -151,7 +149,7 @@ TAG_EMAILS = lines(
 )
 TAG_OPEN_RATES = lines(
     "Unique open rate by tag ($window)",
-    "Which campaign or mail type moved.",
+    "Unique opens per mail, by tag.",
     "percentunit",
     [Query(ratio("track_unique_opens", "track_emails", TAG, "tag_name"), "{{tag_name}}")],
     nothing=BY_TAG,
@@ -160,7 +158,7 @@ TAG_OPEN_RATES = lines(
 INFRASTRUCTURE = tuple(
     breakdown(
         title,
-        f"One line a {what}, where the exporter polls by it and by nothing else.",
+        f"One row per {what}, for queries by this filter only.",
         *(label, name, routed(label)),
         links=label == "domain",
         nothing=f"no data yet: needs queries by {label}",
@@ -207,7 +205,7 @@ def make() -> Json:
     polled = "directmail_query_success"
     senders = f'{polled}{{{DATA}, account_name=~"$account_name"'
     return board(
-        *(UID, TITLE, "Who opens and clicks the mail that Alibaba Cloud Direct Mail delivers, and where that changes."),
+        *(UID, TITLE, "Opens and clicks of mail that Alibaba Cloud Direct Mail delivers, and their changes."),
         span="now-7d",
         refresh="5m",
         variables=[

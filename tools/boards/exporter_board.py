@@ -71,21 +71,21 @@ UP = stat(
 )
 TARGETS = stat(
     "Targets polled",
-    "Targets of which any combination was read within its interval / all targets.",
+    "Targets with a combination read within its poll interval / all targets.",
     "percentunit",
     [Query(f"sum(directmail_up{{{SCOPE}}}) / count(directmail_up{{{SCOPE}}})", "polled well")],
     ((None, RED), (0.5, YELLOW), (1, GREEN)),
 )
 DATA_AGE = stat(
     "Age of the data",
-    "Time since the combination that waits longest was last read, over all chosen targets.",
+    "Time since the oldest combination of the chosen targets was last read.",
     "s",
     [Query(f"time() - min({LAST_SUCCESS})", "age")],
     AGE,
 )
 SUCCEEDED = stat(
     "Success (1h)",
-    "Requests to the API that brought a usable answer / all requests, throttled ones included.",
+    "API requests with a usable response / all requests, including throttled ones.",
     "percentunit",
     [Query(f"1 - {hour(ERRORS)} / ({hour(REQUESTS)} > 0)", "usable answers")],
     ((None, RED), (0.9, YELLOW), (0.98, GREEN)),
@@ -93,48 +93,48 @@ SUCCEEDED = stat(
 )
 THROTTLED_HOUR = stat(
     "Throttled (1h)",
-    "Requests refused by Alibaba Cloud's flow control.",
+    "Requests rejected by Alibaba Cloud's flow control.",
     "short",
     [Query(f"round({hour(THROTTLED)})", "throttled")],
     ((None, GREEN), (1, YELLOW), (50, RED)),
 )
 BUDGET_USED = stat(
     "Budget planned",
-    "Calls a minute that the plan asks for / calls a minute that the limiter allows now, of the target that is worst "
-    "off. Above 90% there is nothing left for retries; above 100% the poll interval cannot be kept.",
+    "Requests a minute that the plan needs / requests a minute that the limiter allows now, for the worst target. "
+    "Above 90% there is nothing left for retries; above 100% the poll interval cannot be kept.",
     "percentunit",
     [Query(f"max({PLANNED} / ({ALLOWED} > 0))", "planned / allowed")],
     ((None, GREEN), (0.7, YELLOW), (0.9, RED)),
 )
 COMBINATIONS = stat(
     "Combinations",
-    "How many combinations (sets of filter values) are polled. Each has its own series of every metric and window.",
+    "Number of polled combinations (sets of filter values). Each has its own series of every metric and window.",
     "short",
     [Query(f"count(directmail_query_success{{{SCOPE}}})", "combinations")],
     ((None, BLUE),),
 )
 STALE = stat(
     "Stale",
-    "Combinations whose series were dropped for being older than stale_after, or that were never read.",
+    "Combinations without data: older than stale_after, or never read.",
     "short",
     [Query(f"sum(directmail_query_stale{{{SCOPE}}})", "stale")],
     ((None, GREEN), (1, YELLOW), (10, RED)),
 )
 UNSUPPORTED = stat(
     "Not supported",
-    "Combinations whose filters the account cannot use, such as mailbox providers without dedicated IPs: no data, no "
-    "error.",
+    "Combinations with filters that the account does not support, such as providers without dedicated IPs. No data, "
+    "no error.",
     "short",
     [Query(f"sum(1 - directmail_query_supported{{{SCOPE}}})", "not supported")],
     ((None, GREEN), (1, YELLOW)),
 )
 CONFIG = stat(
     "Config",
-    "Whether the last attempt to load the config worked. After a refusal the old one stays in force.",
+    "Result of the last config load. After a failure the previous config stays active.",
     "none",
     [Query(f"min(directmail_exporter_config_last_reload_successful{{{JI}}})", "loaded")],
     ((None, RED), (1, GREEN)),
-    mappings=states({"0": ("REFUSED", RED), "1": ("LOADED", GREEN)}),
+    mappings=states({"0": ("REJECTED", RED), "1": ("LOADED", GREEN)}),
 )
 VERSION = stat(
     "Version",
@@ -146,7 +146,7 @@ VERSION = stat(
 
 ACCOUNT = stat(
     "Account read",
-    "Whether the last attempts to read the account and its domains worked.",
+    "Result of the last reads of the account and its domains.",
     "none",
     [Query(f"min(directmail_account_read_success{{{SCOPE}}})", "read")],
     ((None, RED), (1, GREEN)),
@@ -156,7 +156,7 @@ ACCOUNT = stat(
 
 BY_RESULT = lines(
     "Requests by result",
-    "API requests per second: `ok`, and those that brought no usable answer by reason.",
+    "API requests per second: `ok`, or the reason of the failure.",
     "reqps",
     [
         Query(f"sum(rate({REQUESTS}[$__rate_interval])) - sum(rate({ERRORS}[$__rate_interval]))", "ok"),
@@ -166,14 +166,14 @@ BY_RESULT = lines(
 )
 FAILING = lines(
     "Failing requests",
-    "Share of the requests that fail, by target. Dashed: a quarter.",
+    "Share of failed requests, by target. Dashed: a quarter.",
     "percentunit",
     [Query(f"{rate(ERRORS)} / ({rate(REQUESTS)} > 0)", "{{target}}")],
     steps=((None, GREEN), (0.25, RED)),
 )
 THROTTLED_REQUESTS = lines(
     "Throttled requests",
-    "Refused by flow control, per second.",
+    "Requests rejected by flow control, per second.",
     "reqps",
     [Query(rate(THROTTLED), "{{target}}")],
 )
@@ -195,9 +195,9 @@ LATENCY_BUCKETS = heatmap(
 
 BUDGET = lines(
     "Calls a minute: planned, allowed, used",
-    "What the plan asks for in the steady state, what the limiter allows now (less than configured while the API "
-    "throttles), and what was called, of the operations that combinations are polled by; the chosen targets together. "
-    "Used above planned: retries, pages, or a backlog that is worked off.",
+    "Requests that the plan needs in the steady state, that the limiter allows now (fewer while the API throttles) and "
+    "that were made, for operations that read combinations, over the chosen targets. "
+    "Used above planned: retries, pages, or a backlog.",
     "short",
     [
         Query(f"sum by (action) (directmail_exporter_planned_requests_per_minute{{{POLLED}}})", "{{action}} planned"),
@@ -214,7 +214,7 @@ BUDGET = lines(
 )
 BACKLOG = lines(
     "Backlog",
-    "Cells (days of combinations) that are due and not yet read, by target. It grows at midnight and after a restart, "
+    "Cells (one combination, one day) due and not yet read, by target. It grows at midnight and after a restart, "
     "and falls back to 0; one that stays says that the budget is too small.",
     "short",
     [Query(f"sum by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})", "{{target}}")],
@@ -222,8 +222,7 @@ BACKLOG = lines(
 
 TARGET_AGE = lines(
     "Age of the data by target",
-    "Time since the combination that waits longest was last read. Dashed: where the stale alert begins to count "
-    "(3 intervals).",
+    "Time since the oldest combination was last read. Dashed: where the stale alert begins to count (3 intervals).",
     "s",
     [
         Query(f"time() - min by (target) ({LAST_SUCCESS})", "{{target}}"),
@@ -233,9 +232,9 @@ TARGET_AGE = lines(
 )
 COMBINATION_COLOURS = {"failing": "#F2495C", "stale": "#FF9830", "dropped": "#B877D9", "not supported": "#C7D0D9"}
 FAILING_COMBINATIONS = lines(
-    "Combinations that show nothing",
-    "Combinations whose last read failed, those whose series were dropped for their age, those of discovered values "
-    "that do not fit into the limits or the budget, and those whose filters the account cannot use.",
+    "Combinations without data",
+    "Combinations whose last read failed, stale combinations, and combinations of discovered values "
+    "beyond the limits or the budget, and unsupported combinations.",
     "short",
     [
         Query(f"sum(1 - directmail_query_success{{{SCOPE}}})", "failing"),
@@ -248,8 +247,8 @@ FAILING_COMBINATIONS = lines(
 DOUBT_COLOURS = {"fell": "#5794F2", "rates": "#F2CC0C", "implausible": "#B877D9"}
 DOUBTS = lines(
     "Doubtful answers (1h)",
-    "Counts that the API gave lower than before: a few are restatements, many mean that its days begin at another hour "
-    "than `timezone` says. Rates that are not count / emails, and more unique events than events.",
+    "Counts that the API reported lower than before: a few are restatements, many mean that its days begin at "
+    "another hour than `timezone` says. Rates other than count / emails, and more unique events than events.",
     "short",
     [
         Query(f"sum(increase(directmail_exporter_{name}_total{{{SCOPE}}}[1h]))", what)
@@ -285,13 +284,13 @@ FILES = lines(
 )
 SCRAPE_TIME = lines(
     "Scrape duration",
-    "How long Prometheus takes to scrape the exporter.",
+    "Duration of Prometheus' scrapes.",
     "s",
     [Query(f"scrape_duration_seconds{{{JI}}}", "{{instance}}")],
 )
 SCRAPE_SIZE = lines(
     "Samples per scrape",
-    "Size of the exposition.",
+    "Number of samples per scrape.",
     "short",
     [Query(f"scrape_samples_scraped{{{JI}}}", "{{instance}}")],
 )
@@ -321,7 +320,7 @@ ROWS = (
 def make() -> Json:
     """Return the board."""
     return board(
-        *(UID, TITLE, "Whether the numbers are current, the call budget is enough and the keys are valid."),
+        *(UID, TITLE, "Whether the data is current, the request budget sufficient and the keys valid."),
         span="now-6h",
         refresh="1m",
         variables=scope(),

@@ -58,7 +58,7 @@ def _against_usual(span: str) -> str:
 
 TODAY = compared(
     "Unique open rate of today",
-    "Unique open rate of today so far, and against the same time last week. Both days are equally old, so the numbers "
+    "Unique open rate of today so far, and against the same time last week. Both days have the same age, so the values "
     "compare.",
     "percentunit",
     ratio("track_unique_opens", "track_emails", SENDER, window="today"),
@@ -67,8 +67,7 @@ TODAY = compared(
 )
 DATA_AGE = stat(
     "Age of the data",
-    "Time since the combination (one set of filter values) of the chosen targets and queries that waits longest was "
-    "last read.",
+    "Time since the oldest combination (one set of filter values) of the chosen targets and queries was last read.",
     "s",
     [Query(f"time() - min(directmail_query_last_success_timestamp_seconds{{{DATA}}})", "age")],
     AGE,

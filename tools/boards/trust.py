@@ -61,7 +61,7 @@ WITH_AND_WITHOUT_ICLOUD = lines(
 )
 YESTERDAY_GROWING = lines(
     "Unique opens of yesterday's mail, growing",
-    "The figure of a finished day still grows with late opens: read recent windows with that in mind. Flat: the API "
+    "The figure of a finished day still grows with late opens: recent windows are still incomplete. Flat: the API "
     "counts by day of the event.",
     "short",
     [Query(counts("track_unique_opens", SENDER, "account_name", "yesterday"), "{{account_name}}")],
@@ -69,8 +69,8 @@ YESTERDAY_GROWING = lines(
 )
 API_RATE = lines(
     "API rate over computed ($window)",
-    "Unique open rate as the API reports it / unique opens per mail. 1: the API speaks of parts; 100: of percent. "
-    "Anything else, or a line that moves: the rate means something else. Needs `reported_rates: true`.",
+    "Unique open rate as the API reports it / unique opens per mail. 1: the API reports fractions; 100: percent. "
+    "Other or changing values: the rate has another meaning. Needs `reported_rates: true`.",
     "none",
     [
         Query(
@@ -85,7 +85,7 @@ API_RATE = lines(
 )
 
 TRUST = Row(
-    "How far to trust the numbers",
+    "Data quality",
     [
         Line(8, [READING, OPENS_PER_OPENER]),
         Line(8, [CLICKERS_PER_OPENER, WITH_AND_WITHOUT_ICLOUD]),
