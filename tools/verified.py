@@ -16,9 +16,8 @@ HEAD = """# What has been verified
 
 <!-- Written by `make docs` from tests/recordings/ and tools/questions.py. Edit those. -->
 
-The simulator follows the documentation and the official SDK. What neither says, only a real account can tell.
-This page lists what recordings of real accounts have shown, and what is still open.
-The tests replay every recording.
+The simulator follows the documentation and the official SDK, which leave questions open. This page lists what
+recordings of real accounts have shown and what is still unknown. The tests replay every recording.
 """
 NONE = """No recording of a real account has been given yet: nobody has run the exporter against the real service.
 """
@@ -27,19 +26,18 @@ GIVE = """
 
     directmail-exporter doctor --config.file config.yaml --record recording
 
-It writes each request and answer of the examination to a file of its own, after all of it was shown. Nothing is sent.
-What is not known to be safe is replaced:
+This shows every request and response, then writes each to its own file. Nothing is sent. Values not known to be safe
+are replaced:
 
 - Key ids, tokens, signatures and nonces are never recorded.
-- Senders, tags, domains, IPs and ids become stand-ins of the same shape; the same value always gets the same one.
-- Dates are shifted by a secret number of weeks. The month of the recording is named, so this hides days, not months.
-  So are region, zone and page size.
+- Senders, tags, domains, IPs and ids are replaced by values of the same form, consistently.
+- Dates are shifted by a secret number of weeks. The recording's month, region, time zone and page size are kept.
 - Counts are kept; `--scale-counts` multiplies all of them by a secret factor.
 
-`directmail-exporter simulate --recording recording` answers from it.
+`directmail-exporter simulate --recording recording` replays it.
 
 In a clone, `make test-account CONFIG=config.yaml` makes up to 40 read-only calls to the config's first target. It also
-prints the rows that the recording adds to this page. Move the folder into `tests/recordings/`, run `make docs` and
+prints the rows that the recording adds here. Move the folder into `tests/recordings/`, run `make docs` and
 open a pull request, or attach the folder to an issue.
 """
 
@@ -68,13 +66,13 @@ def text(folder: Path = FOLDER) -> str:
         *rows,
         GIVE,
         "## Recordings\n",
-        "Only those of the source `account` are evidence. The others hold what the documentation shows, and what may",
-        "be the case. Parser, paging, cross-check, doctor and exporter are tested with each.\n",
+        "Only recordings of the source `account` are evidence. The others hold documented and possible responses.",
+        "Parser, paging, cross-check, doctor and exporter are tested with each.\n",
         "| recording | source | made | region | SDK | exporter | calls |\n| --- | --- | --- | --- | --- | --- | --- |",
         *map(_row, found),
         "",
         *(f"- `{each.name}`: {each.manifest['about']}" for each in found),
-        "\n## What the made-up ones hold\n",
+        "\n## What the simulated recordings hold\n",
         answered(made).rstrip(),
     ]
     return "\n".join(lines) + "\n"

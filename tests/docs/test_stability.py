@@ -43,8 +43,8 @@ def test_a_number_has_its_unit_and_what_is_true_or_false_has_none(name: str) -> 
 def test_each_metric_has_a_stability_and_the_page_names_those_that_may_change() -> None:
     assert {each["stability"] for each in CATALOGUE.values()} == {"stable", "experimental"}, "one is deprecated: say so"
     assert "Nothing is deprecated now." in PAGE
-    (line,) = (line for line in PAGE.splitlines() if "stability `experimental`" in line)
-    named = tuple(re.findall(r"`(directmail_\w+_)\*`", line))
+    (entry,) = re.findall(r"^- .*stability `experimental`(?:.*\n(?!- ))*", PAGE, re.MULTILINE)
+    named = tuple(re.findall(r"`(directmail_\w+_)\*`", entry))
     assert named == references.EXPERIMENTS
     for name, each in CATALOGUE.items():
         assert (each["stability"] == "experimental") == name.startswith(named)
