@@ -160,7 +160,7 @@ class App:
                     self._publisher.run(),
                     self._accounts.publisher.run(),
                     self._telemetry.run(self._clock),
-                    garbage.run(self._clock),
+                    garbage.run(self._clock.sleep),
                     self._web.run(),
                 )
                 own = [tasks.create_task(work) for work in works]

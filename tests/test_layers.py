@@ -131,6 +131,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "turns",
         "outages",
         "target_client",
+        "turns",
     ),
     "plan": (
         "validation",

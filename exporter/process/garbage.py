@@ -9,10 +9,8 @@ Only what becomes garbage in a circle after it was frozen stays, until a full co
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-
-from exporter.clock import Clock
 
 THRESHOLDS = (5_000, 5, 1_000_000)
 """New containers until the youngest are looked at; how often that, until those that were left are. Never all."""
@@ -35,11 +33,11 @@ def kept_short() -> Iterator[None]:
         gc.unfreeze()
 
 
-async def run(clock: Clock) -> None:
-    """Collect what is new, and now and then what is old, until cancelled."""
+async def run(sleep: Callable[[float], Awaitable[None]]) -> None:
+    """Collect what is new, and now and then what is old, until cancelled. `sleep` takes seconds."""
     number = 0
     while True:
-        await clock.sleep(EVERY)
+        await sleep(EVERY)
         number += 1
         if number % FULL_EVERY == 0:
             gc.unfreeze()

@@ -20,7 +20,7 @@ class Node:
 async def test_what_is_new_is_collected_within_a_second() -> None:
     clock = ScriptedClock()
     with garbage.kept_short():
-        async with running(garbage.run(clock)):
+        async with running(garbage.run(clock.sleep)):
             circle = weakref.ref(Node())
             await clock.advance(garbage.EVERY)
             assert circle() is None
@@ -29,7 +29,7 @@ async def test_what_is_new_is_collected_within_a_second() -> None:
 async def test_what_is_left_after_a_minute_is_looked_at_no_more() -> None:
     clock = ScriptedClock()
     with garbage.kept_short():
-        async with running(garbage.run(clock)):
+        async with running(garbage.run(clock.sleep)):
             kept = Node()
             await clock.advance(garbage.EVERY * (garbage.FROZEN_EVERY - 1))
             assert any(each is kept for each in gc.get_objects())
@@ -43,7 +43,7 @@ async def test_what_became_garbage_when_it_was_frozen_goes_within_a_day(monkeypa
     monkeypatch.setattr(garbage, "FULL_EVERY", 2 * garbage.FROZEN_EVERY)
     clock = ScriptedClock()
     with garbage.kept_short():
-        async with running(garbage.run(clock)):
+        async with running(garbage.run(clock.sleep)):
             old = Node()
             gc.freeze()
             circle = weakref.ref(old)
