@@ -7,6 +7,7 @@ side is left out.
 import asyncio
 import gzip
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,10 @@ async def figures(series: int = SERIES) -> Iterator[Figure]:
         run = subprocess.run  # in a process of its own, whose memory is nothing else's
         ours = json.loads((await asyncio.to_thread(run, command, check=True, capture_output=True, text=True)).stdout)
         config = f"state_file: {folder / STATE}\n{fleet.text(series)}"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = await first_answer(config, least_lines=ours["lines"] * 9 // 10)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
         theirs = await _pushgateway(folder / TEXT) if shutil.which("prometheus-pushgateway") else None
     lines, megabytes, scrape = ours["lines"], ours["megabytes"], ours["scrape"]
     per_series = (megabytes - ours["empty"]) * 1024 / lines
@@ -68,8 +72,8 @@ async def figures(series: int = SERIES) -> Iterator[Figure]:
             ),
             Figure(
                 f"start from a state file of {lines} series to the first answer, which has them",
-                f"{started:.1f} s",
-                f"{ours['filled']:.1f} s of CPU to make them anew without a file",
+                f"{started:.1f} s, {cpu:.1f} s of CPU",
+                f"to make as many anew without a file, {ours['filled']:.1f} s of CPU",
                 "under 15 s",
                 met=started < 15,
             ),
@@ -116,12 +120,13 @@ async def _pushgateway(text: Path) -> dict[str, Any]:
         patience = aiohttp.ClientTimeout(600)
         async with session.put(f"{url}/job/x", data=body, headers=headers, timeout=patience) as answer:
             assert answer.status < 300, await answer.text()
-        costs = []
-        for _ in range(3):
+        costs: list[float] = []
+        while len(costs) < 3:
             before = cpu_seconds(process.pid)
             async with session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=patience) as answer:
-                await answer.read()
-            costs.append(cpu_seconds(process.pid) - before)
+                assert answer.status == 200, await answer.text()
+                if len(await answer.read()) > len(body) / 2:  # it answers before it has taken in what was pushed
+                    costs.append(cpu_seconds(process.pid) - before)
         return {"megabytes": resident(process.pid), "scrape": min(costs)}
 
 
