@@ -7,12 +7,14 @@ side is left out.
 import asyncio
 import gzip
 import json
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +28,6 @@ from benchmarks.process import first_answer
 from exporter.store.state_file import StateFile
 
 SERIES = 1_000_000
-PORT = "127.0.0.1:19091"
 FILL = """
 import asyncio, sys
 from benchmarks import million
@@ -114,9 +115,9 @@ def _write(text: Path, parts: Iterable[bytes]) -> int:
 
 async def _pushgateway(text: Path) -> dict[str, Any]:
     """Return the memory of a pushgateway with that text, and the CPU of a gzip scrape of it."""
-    async with _started() as process, aiohttp.ClientSession(auto_decompress=False) as session:
+    async with _started() as (process, address), aiohttp.ClientSession(auto_decompress=False) as session:
         body = await asyncio.to_thread(lambda: gzip.compress(text.read_bytes(), 1))
-        url, headers = f"http://{PORT}/metrics", {"Content-Encoding": "gzip"}
+        url, headers = f"http://{address}/metrics", {"Content-Encoding": "gzip"}
         patience = aiohttp.ClientTimeout(600)
         async with session.put(f"{url}/job/x", data=body, headers=headers, timeout=patience) as answer:
             assert answer.status < 300, await answer.text()
@@ -125,18 +126,27 @@ async def _pushgateway(text: Path) -> dict[str, Any]:
             before = cpu_seconds(process.pid)
             async with session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=patience) as answer:
                 assert answer.status == 200, await answer.text()
-                if len(await answer.read()) > len(body) / 2:  # it answers before it has taken in what was pushed
-                    costs.append(cpu_seconds(process.pid) - before)
+                is_whole = len(await answer.read()) > len(body) / 10  # it answers before it has taken in what it got
+            if is_whole:
+                costs.append(cpu_seconds(process.pid) - before)
+            else:
+                await asyncio.sleep(1)
         return {"megabytes": resident(process.pid), "scrape": min(costs)}
 
 
 @asynccontextmanager
-async def _started() -> AsyncIterator[asyncio.subprocess.Process]:
-    flags = (f"--web.listen-address={PORT}", "--push.disable-consistency-check")
-    process = await asyncio.create_subprocess_exec("prometheus-pushgateway", *flags, stderr=asyncio.subprocess.DEVNULL)
+async def _started() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run a pushgateway; yield its process and its address."""
+    flags = ("--web.listen-address=127.0.0.1:0", "--push.disable-consistency-check")
+    process = await asyncio.create_subprocess_exec("prometheus-pushgateway", *flags, stderr=PIPE)
+    assert process.stderr is not None
+    line = ""
+    while "Listening on" not in line:
+        line = (await process.stderr.readline()).decode()
+    rest = asyncio.create_task(process.stderr.read())
     try:
-        await asyncio.sleep(2)
-        yield process
+        yield process, re.findall(r"address=(\S+)", line)[0]
     finally:
         process.terminate()
         await process.wait()
+        await rest
