@@ -128,7 +128,6 @@ ORDER: dict[str, tuple[str, ...]] = {
         "doubts",
         "progress",
         "states",
-        "turns",
         "outages",
         "target_client",
         "turns",

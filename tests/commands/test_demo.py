@@ -131,7 +131,6 @@ async def test_its_counters_continue_from_its_history(tmp_path: Path) -> None:
         await running
     assert live.keys() == past.keys()
     assert all(live[labels] >= past[labels] for labels in past)
-    account = frozenset({("target", "demo"), ("query", "account")})
     days = [traffic.today(now) - timedelta(days=age) for age in range(10)]
     begun, ended = (
         sum(traffic.counts(day, at).unique_opens for day in days) for at in (until_then - DAY, clock.time())
