@@ -128,9 +128,9 @@ ORDER: dict[str, tuple[str, ...]] = {
         "doubts",
         "progress",
         "states",
+        "turns",
         "outages",
         "target_client",
-        "turns",
     ),
     "plan": (
         "validation",
