@@ -19,6 +19,7 @@ from exporter.metrics import tables
 from exporter.plan import validation
 from tests.support.command_line import subcommand
 from tests.support.own_metrics import own_metrics
+from tests.support.rule_files import ALERTS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "getting-started.md").read_text()
@@ -100,7 +101,30 @@ def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_pat
     checked = subprocess.run([tool("promtool"), "check", "config", path], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     (job,) = yaml.safe_load(path.read_text())["scrape_configs"]
-    assert job["static_configs"] == [{"targets": ["localhost:10058"]}]
+    assert job["static_configs"] == [{"targets": ["127.0.0.1:10058"]}]
+
+
+def test_the_past_the_scrape_config_and_the_config_of_prometheus_have_the_same_labels() -> None:
+    """Else the past is other series than those scraped."""
+    (backfill,) = (line for line in OURS if " backfill " in line)
+    configs = (block("yaml", 1), (ROOT / "prometheus" / "prometheus.yml").read_text())
+    for (job,) in (yaml.safe_load(config)["scrape_configs"] for config in configs):
+        ((instance,),) = (each["targets"] for each in job["static_configs"])
+        assert re.findall(r"--label (\S+)", backfill) == [f"job={job['job_name']}", f"instance={instance}"]
+
+
+def test_the_first_alert_fires_when_the_page_says_so() -> None:
+    name, minutes = re.findall(r"After (\d+) minutes `(\w+)` fires", TEXT)[0][::-1]
+    (alert,) = (rule for rule in ALERTS if rule["alert"] == name)
+    assert alert["for"] == f"{minutes}m"
+
+
+def test_the_steps_are_in_the_order_in_which_they_are_done() -> None:
+    steps = ("Install", "policy", "config", "plan", "doctor", "30 days", "Run", "Scrape", "Rules", "alert")
+    headings = re.findall(r"^## (\d+)\. (.+)$", TEXT, re.MULTILINE)
+    assert [int(number) for number, _ in headings] == list(range(1, len(headings) + 1))
+    for step, (_, heading) in zip(steps, headings, strict=False):
+        assert step in heading
 
 
 @pytest.mark.parametrize("query", block("promql").splitlines())
@@ -123,6 +147,6 @@ def test_every_metric_setting_and_file_that_is_named_exists() -> None:
 
 
 def test_it_leads_to_all_that_only_a_real_account_can_tell() -> None:
-    table = TEXT.split("## 8.")[1]
+    table = TEXT.split("## 11.")[1]
     for unknown in ("day begin", "rows a page", "Percent or fraction", "calls are allowed", "counted to the second"):
         assert unknown in table

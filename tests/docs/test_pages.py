@@ -28,7 +28,6 @@ STILL_TO_WRAP = {
     "docs/configuration.md",
     "docs/dashboards.md",
     "docs/deploy.md",
-    "docs/getting-started.md",
     "docs/integrations.md",
     "docs/performance.md",
     "docs/release.md",
