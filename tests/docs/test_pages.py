@@ -25,7 +25,6 @@ STILL_TO_WRAP = {
     "CONTRIBUTING.md",
     "benchmarks/README.md",
     "docs/alerting.md",
-    "docs/configuration.md",
     "docs/dashboards.md",
     "docs/deploy.md",
     "docs/integrations.md",
