@@ -36,7 +36,6 @@ STILL_TO_WRAP = {
     "docs/semantics.md",
     "docs/show.md",
     "docs/stability.md",
-    "docs/troubleshooting.md",
     "docs/versions.md",
 }
 """Pages with lines of prose that are longer."""

@@ -117,18 +117,18 @@ def test_every_reason_has_its_section_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_reason_tells_what_to_check_and_what_mends_it(reason: str) -> None:
+def test_a_reason_says_what_to_check_and_how_to_fix_it(reason: str) -> None:
     section = reasons()[reason]
     assert [line.split(":**")[0] for line in section.splitlines() if line.startswith("- **")] == [
         "- **Codes",
         "- **Check",
-        "- **Mend",
+        "- **Fix",
     ]
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_the_codes_of_a_reason_are_classified_so(reason: str) -> None:
-    (line,) = re.findall(r"- \*\*Codes:\*\* (.*)", reasons()[reason])
+    (line,) = re.findall(r"- \*\*Codes:\*\* (.*?)\n-", reasons()[reason], re.DOTALL)
     codes = re.findall(r"`([\w.]+)`", line)
     assert bool(codes) == (not line.startswith("none"))
     assert {failure("GetTrackList", 400, {"Code": code}, {}, 0.0).reason for code in codes} <= {reason}
