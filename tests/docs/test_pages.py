@@ -26,7 +26,6 @@ STILL_TO_WRAP = {
     "benchmarks/README.md",
     "docs/alerting.md",
     "docs/dashboards.md",
-    "docs/deploy.md",
     "docs/integrations.md",
     "docs/performance.md",
     "docs/release.md",
@@ -34,7 +33,6 @@ STILL_TO_WRAP = {
     "docs/scaling.md",
     "docs/security.md",
     "docs/semantics.md",
-    "docs/show.md",
     "docs/stability.md",
     "docs/versions.md",
 }
