@@ -21,7 +21,6 @@ PREFIXES = {"directmail_track", "directmail_query", "directmail_exporter"}
 NOT_PAGES = {"build", "dist", "node_modules", "venv"}
 LONGEST_LINE = 200
 STILL_TO_WRAP = {
-    "CONTRIBUTING.md",
     "benchmarks/README.md",
     "docs/alerting.md",
     "docs/dashboards.md",
