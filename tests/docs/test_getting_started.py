@@ -125,6 +125,10 @@ def test_the_steps_are_in_the_order_in_which_they_are_done() -> None:
     assert [int(number) for number, _ in headings] == list(range(1, len(headings) + 1))
     for step, (_, heading) in zip(steps, headings, strict=False):
         assert step in heading
+    referred = re.findall(r"(policy|[Ss]crape)[\w ]* step (\d+)", TEXT)
+    assert len(referred) == 3
+    for word, number in referred:
+        assert word in dict(headings)[number].replace("Scrape", "scrape")
 
 
 @pytest.mark.parametrize("query", block("promql").splitlines())
