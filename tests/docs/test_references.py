@@ -134,6 +134,25 @@ def test_the_codes_of_a_reason_are_classified_so(reason: str) -> None:
     assert {failure("GetTrackList", 400, {"Code": code}, {}, 0.0).reason for code in codes} <= {reason}
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "cannot listen on",
+        "is a database of another program",
+        "config reloaded; nothing has changed",
+        "certificate not trusted",
+        "is not a listening socket",
+        "the client certificate has no name that is allowed here",
+        "too many passwords are being checked",
+        "no room for another connection; closing idle ones",
+    ],
+)
+def test_a_message_that_the_page_explains_is_one_of_the_program(message: str) -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "exporter").rglob("*.py"))
+    assert message in TROUBLESHOOTING
+    assert message in sources
+
+
 def test_every_code_that_is_known_by_name_is_explained() -> None:
     source = (ROOT / "exporter" / "directmail" / "classification.py").read_text()
     families = re.findall(r'^    "(\w+)": \w+,$', source, re.MULTILINE)
