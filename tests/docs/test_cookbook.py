@@ -37,7 +37,8 @@ def questions() -> list[Question]:
     for title, text in re.findall(r"^### \d+\. ([^\n]+)\n(.*?)(?=^##|\Z)", TEXT, re.DOTALL | re.MULTILINE):
         (right,) = re.findall(r"```promql\n(.*?)```", text, re.DOTALL)
         misleading = re.findall(r"\bNot `([^`]+)`", text)
-        found.append(Question(title, right, misleading[0] if misleading else ""))
+        assert len(misleading) <= 1, title
+        found.append(Question(title, right, "".join(misleading)))
     return found
 
 
