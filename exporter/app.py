@@ -203,7 +203,7 @@ class App:
     async def _follow(self, settings: Config) -> None:
         await self._polling.follow(settings.of(self._shard))
         if settings.state_file != self._config.state_file:
-            self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
+            self._log.warning("state_file change needs a restart", in_use=str(self._config.state_file))
         self._config = settings
         gc.freeze()
 

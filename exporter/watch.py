@@ -32,7 +32,7 @@ def digest(content: bytes) -> str:
 
 
 def digests(files: Iterable[Path]) -> dict[Path, str]:
-    """Return what the files hold now; one that cannot be read, or is no regular file, holds nothing."""
+    """Return what the files hold now; one that cannot be read, or is not a regular file, holds nothing."""
     found = {}
     for path in files:
         try:

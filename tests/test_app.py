@@ -213,7 +213,7 @@ class TestInOneProcess:
             assert await post(f"{base}/-/reload") == (403, "reloading is off; start with --web.enable-lifecycle\n")
             app.stop()
             await task
-        assert "state_file changes with a restart only" in [line["event"] for line in lines]
+        assert "state_file change needs a restart" in [line["event"] for line in lines]
 
     async def test_no_scrape_sees_half_of_a_reload(self, tmp_path: Path) -> None:
         """One target goes and the other one changes; whoever scrapes on and on sees all of it or nothing."""

@@ -128,7 +128,7 @@ class Discovery:
             log.info("discovered values changed", appeared=change.appeared, vanished=change.vanished, known=known)
         if found.unusable > unusable:
             log.warning(
-                "names that cannot be asked for are left out", names=found.unusable, request_id=found.request_id
+                "names that cannot be requested are left out", names=found.unusable, request_id=found.request_id
             )
         await self._listed(key, found, asked_at)
         self._tried.add(key)

@@ -31,8 +31,8 @@ class Finding(Enum):
     """How it was seen that a filter cannot be used."""
 
     REFUSED = "the API rejects the filter"
-    EMPTY = "there is no mail for any value, although there is without the filter"
-    WHOLE = "the API ignores the filter: every value has all of the mail"
+    EMPTY = "no value has mail, although the account has"
+    WHOLE = "the API ignores the filter: every value matches all mail"
 
 
 class Reading(NamedTuple):

@@ -99,17 +99,17 @@ async def survey(
         listed = await surveyor.attempt(OPERATIONS[key].action, client.list_values(OPERATIONS[key]))
         if listed is not None:
             found.lists[key] = listed
-    told("trying what the key may do")
+    told("testing the key's permissions")
     await surveyor.account()
     await surveyor.statistics()
     if found.statistics:
         statistic = STATISTICS[found.statistics[0]]
-        told("trying filters")
+        told("testing filters")
         await surveyor.filters(statistic)
         pairs = len(found.values("account_name")) * len(found.values("tag_name"))
         if 0 < pairs <= MOST_PAIRS:
             seconds = pairs * client.limiters.of(statistic.action).spacing
-            told(f"looking for mail of each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
+            told(f"requesting each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
             await surveyor.tags(statistic)
     return found
 
@@ -221,7 +221,7 @@ class _Surveyor:
     async def _try_filter(self, statistic: Statistic, key: str, values: Iterable[str], *, is_every: bool) -> None:
         found = self.found
         if self._whole is None:
-            found.doubts[key] = f"none of the last {DAYS} days has {ENOUGH} mails to try it with"
+            found.doubts[key] = f"no day of the last {DAYS} has the {ENOUGH} mails that a trial needs"
             return
         name, own = found.target.name, f"by_{key}"
         members = [Combination(name, statistic.name, own, Filters(**{key: value})) for value in values]
@@ -235,13 +235,13 @@ class _Surveyor:
             except _OF_ALL:
                 raise
             except DirectMailError as error:
-                found.doubts[key] = f"{statistic.action} failed when it was tried: {error}"
+                found.doubts[key] = f"{statistic.action} failed when tried: {error}"
                 return
         group.judge(readings, self._whole, is_closed=True)
         if group.finding is not None and (is_every or group.finding is not Finding.EMPTY):
             found.useless[key] = group.finding.value
         elif not group.is_proven:
-            found.doubts[key] = f"the answers for {self._day} do not tell whether the API can filter by it"
+            found.doubts[key] = f"the answers for {self._day} do not show whether the API can filter by it"
 
     async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
         asked_at = self._clock.time()

@@ -115,7 +115,7 @@ def command(
         exit_status.fail(str(error))
     names = {each.name for target in settings.targets for each in target.queries}
     if query is not None and query not in names:
-        raise click.BadParameter(f"{query!r} is no query of the config; name one of {', '.join(sorted(names))}")
+        raise click.BadParameter(f"{query!r} is not a query of the config; write one of {', '.join(sorted(names))}")
     if not output.parent.is_dir():
         raise click.BadParameter(f"{output.parent} is not a directory", param_hint="--output")
     clock = SystemClock()

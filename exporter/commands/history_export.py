@@ -223,7 +223,7 @@ class Backfill:
                 return
             except DirectMailError as error:
                 log = self._log.bind(target=target.name, filter=key, action=operation.action)
-                log.warning("list failed; using the values of the state file", **error.facts())
+                log.warning("list failing; using the values of the state file", **error.facts())
             else:
                 self._catalogue.succeeded(target.name, key, found, asked_at)
 
@@ -236,7 +236,7 @@ class Backfill:
             if each.left_out:
                 left_out, kept = each.left_out, len(each.combinations)
                 self._log.warning(
-                    "discovered combinations are left out", target=each.target.name, left_out=left_out, kept=kept
+                    "discovered combinations left out", target=each.target.name, left_out=left_out, kept=kept
                 )
         if self._query is None:
             return plans
@@ -257,11 +257,11 @@ class Backfill:
 
     def _refuse(self, target: Target, error: DirectMailError) -> None:
         self._refused.add(target.name)
-        self._log.error("target failing; the rest of its days is not requested", target=target.name, **error.facts())
+        self._log.error("target failing; skipping the rest of its days", target=target.name, **error.facts())
 
     def _deny(self, each: TargetPlan, error: DirectMailError) -> None:
         log = self._log.bind(target=each.target.name, action=each.action)
-        log.error("operation failing; the rest of its days is not requested", **error.facts())
+        log.error("operation failing; skipping the rest of its days", **error.facts())
 
     async def _read_plan(self, each: TargetPlan, reading: _Reading, client: Client) -> None:
         """Read the missing days of an operation; a permission that is missing ends it at once."""
@@ -303,7 +303,7 @@ class Backfill:
                 self._beyond.add((combination, day))
             elif not (isinstance(error, InvalidRequest) and support.refused(combination, error)[0]):
                 self._log.warning(
-                    "day could not be read",
+                    "day read failing",
                     target=each.target.name,
                     statistic=each.statistic,
                     day=day.isoformat(),

@@ -42,15 +42,17 @@ class NoConfig(Exception):
 
 
 @click.command()
-@click.option("--region", type=click.Choice(list(REGIONS)), help="The account's region.  [default: those with senders]")
-@click.option("--endpoint", metavar="URL", help="Where the API is, instead of a region.")
+@click.option(
+    "--region", type=click.Choice(list(REGIONS)), help="Region of the account.  [default: the regions with senders]"
+)
+@click.option("--endpoint", metavar="URL", help="API endpoint, instead of a region.")
 @click.option(
     "--rate-limit",
     "per_minute",
     type=click.FloatRange(0.1, 100_000),
     default=30.0,
     show_default=True,
-    help="Calls of each operation a minute, now and in the config.",
+    help="Calls per minute of each operation, now and in the config.",
 )
 @click.option(
     "--output",
@@ -137,7 +139,7 @@ def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Li
     known = {name: each for name, each in found.items() if isinstance(each, Listed) and each.values}
     if not known:
         said = [f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()]
-        raise NoConfig("\n".join(["nothing written: no region shows a sender; name yours with --region", *said]))
+        raise NoConfig("\n".join(["nothing written: no region has a sender; write yours as --region", *said]))
     return known
 
 
@@ -167,9 +169,9 @@ def summary(settings: Config, drafts: Sequence[Draft], output: Path) -> Iterator
     if OPERATIONS["domain"].action in denied:
         denied[account.DOMAIN] = None  # which could not be tried without a domain, and is of no use alone
     if denied:
-        yield "What the key lacks, as a policy for its RAM user or role (docs/ram-policy.md):"
+        yield "Permissions that the key lacks, as a policy for its RAM user or role (docs/ram-policy.md):"
         yield from (f"  {line}" for line in allowing(denied).splitlines())
-        yield "With it, run init again with --force."
+        yield "Attach it and run init again with --force."
         yield ""
     query = next((name for each in drafts for _, name, _ in each.queries if name == "by_sender"), "account")
     named = f"--config.file {shlex.quote(str(output))}"

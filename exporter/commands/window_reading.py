@@ -140,7 +140,7 @@ class WindowReader:
         try:
             contents = await snapshot.read(path)
         except snapshot.Unreadable as error:
-            reading.notes.append(f"state_file: {path} cannot be read now ({error}): everything is requested")
+            reading.notes.append(f"state_file: {path} cannot be read now ({error}); requesting everything")
             return
         own = {each.name for each in self._settings.targets if contents.accounts.get(each.name) == each.account}
         for key, record in contents.records.items():

@@ -108,7 +108,7 @@ class Schema(BaseModel):
 def not_text(value: object) -> Wrong:
     """Return what is wrong with a value in the place of a text."""
     if isinstance(value, dict | list):
-        return Wrong(value, "is not one text; write it without brackets and keys")
+        return Wrong(value, "is not a single value; write it without brackets and keys")
     return Wrong(value, "is not text; quote it: '{}'")
 
 
@@ -216,7 +216,7 @@ def _problems(
     elif kind == "string_type":
         yield _wrong(place, path, not_text(detail["input"]), read, is_secret=is_secret)
     else:
-        why = f"is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        why = f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}"
         yield _wrong(place, path, Wrong(detail["input"], why), read, is_secret=is_secret)
 
 

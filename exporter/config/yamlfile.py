@@ -56,7 +56,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except _ODD:  # the value is not repeated: it may be a password
-            text = f"looks like a value of the type {node.tag.rpartition(':')[2]}, and is none; quote it"
+            text = f"is not a valid {node.tag.rpartition(':')[2]}; quote it"
             raise NotYaml(node.start_mark, text) from None
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
@@ -132,4 +132,4 @@ def _is_no_text(node: yaml.Node) -> bool:
 
 def _not_text(character: str) -> str:
     is_half = "\ud800" <= character <= "\udfff"
-    return f"has {character!a} in it, {'half of a character' if is_half else 'which is no text'}; remove it"
+    return f"has {character!a} in it, {'half of a character' if is_half else 'which is not text'}; remove it"

@@ -71,7 +71,7 @@ def summary(document: Mapping[str, Any]) -> Summary:
     """Return what DescAccountSummary says. Raise ParseError for a value that is no number, and where there is none."""
     values = {name: _whole(document, name) for name in (*_QUOTAS, _STATUS)}
     if all(value is None for value in values.values()):
-        text = f"the answer has none of {', '.join(values)}"
+        text = f"the response has none of {', '.join(values)}"
         raise ParseError(text, request_id=str(document.get("RequestId", "")))
     status = values.pop(_STATUS)
     states = None if status is None else frozenset(name for name, bit in STATES.items() if status & bit)

@@ -138,7 +138,7 @@ class Client:
                 add_up = partial(answers.summed, statistic, pages.items, pages.request_id)
                 totals, rates = add_up() if len(pages.items) <= MANY_ROWS else await off_the_loop(add_up)
                 return Answer(totals, rates, asked, pages.request_id, pages.items)
-        raise ParseError("rows came and went between the pages", request_id=pages.request_id)
+        raise ParseError("rows changed between pages", request_id=pages.request_id)
 
     async def list_values(self, operation: Operation) -> Listed:
         """Return everything that an operation lists. Raise DirectMailError unless every page arrived and made sense."""
@@ -150,7 +150,7 @@ class Client:
                 asked += 1
             if not listing.changed:
                 return listing.result(asked)
-        raise ParseError("items came and went between the pages", request_id=listing.request_id)
+        raise ParseError("items changed between pages", request_id=listing.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str], most_rows: int | None = None) -> dict[str, Any]:
         """Return the answer's JSON object, its RequestId always a string; None accepts any number of rows.

@@ -116,24 +116,24 @@ class Transient(DirectMailError):
 
 class Throttled(Transient):
     reason = "throttled"
-    usual_advice = "Lower the target's rate_limit_per_minute, or find who else uses the account's quota."
+    usual_advice = "Lower the target's rate_limit_per_minute, or find what else uses the account's quota."
 
 
 class ServerError(Transient):
     reason = "server"
-    usual_advice = "Nothing to do: it is tried again; if it stays, show the RequestId to Alibaba Cloud's support."
+    usual_advice = "Nothing to do: it is retried. If it persists, report the RequestId to Alibaba Cloud's support."
 
 
 class NetworkError(Transient):
     reason = "network"
-    usual_advice = "Look at name resolution, the proxy and the network between here and the endpoint."
+    usual_advice = "Check name resolution, the proxy and the network path to the endpoint."
 
 
 class RequestTimeout(Transient):
     reason = "timeout"
-    usual_advice = "Look at the network between here and the endpoint, or raise the target's timeout."
+    usual_advice = "Check the network path to the endpoint, or raise the target's timeout."
 
 
 class ParseError(DirectMailError):
     reason = "parse"
-    usual_advice = "Nothing to do if it passes; if it stays, show the RequestId to Alibaba Cloud's support."
+    usual_advice = "Nothing to do if it passes. If it persists, report the RequestId to Alibaba Cloud's support."

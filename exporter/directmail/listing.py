@@ -136,7 +136,7 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
     for step in operation.items:
         items = items.get(step) if isinstance(items, Mapping) else None
     if not isinstance(items, list):
-        raise ParseError(f"the answer has no {'.'.join(operation.items)}", request_id=request_id)
+        raise ParseError(f"the response has no {'.'.join(operation.items)}", request_id=request_id)
     found = [
         Item(_name(operation, item, request_id), {name: item.get(name) for name in operation.facts}) for item in items
     ]

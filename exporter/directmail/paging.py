@@ -2,7 +2,7 @@
 
 A server has two witnesses of whether there is more: how many items there are in all, and whether pages follow this
 one (TotalPages, HasMore). Where they agree they are believed. Where they do not, and where there are none, pages are
-asked for until one is empty or repeats the one before.
+asked for until one is empty or repeats the previous one.
 """
 
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ class Paging(Generic[Item]):
         elif sheet.number not in (None, self.asked - (self._first.number == 0)):
             self._end(f"came as page {sheet.number}")
         elif sheet.items == self._before and not (sheet.may_repeat and self._is_promised()):
-            self._end("repeats the one before")
+            self._end("repeats the previous one")
         else:
             self.items += sheet.items
             self._before, self._more = sheet.items, sheet.more
@@ -87,8 +87,8 @@ class Paging(Generic[Item]):
         """Take this page, which brings nothing, for the end. Raise ParseError where it was promised items."""
         if self._is_promised():
             total = self._first.total
-            come = "" if total is None else f": {len(self.items)} of {total} items have come"
-            text = f"page {self.asked} {what}, although the answer promises more{come}"
+            come = "" if total is None else f": {len(self.items)} of {total} items received"
+            text = f"page {self.asked} {what}, although the response announces more{come}"
             raise ParseError(text, request_id=self.request_id)
         self.wanted = None
 
@@ -120,7 +120,7 @@ class Pages(Paging[Row]):
         if self._statistic.is_paged:
             self.add(page, request_id)
         elif page.total is not None and len(page.rows) < page.total:
-            raise ParseError(f"the answer has {len(page.rows)} of {page.total} rows", request_id=request_id)
+            raise ParseError(f"the response has {len(page.rows)} of {page.total} rows", request_id=request_id)
         else:
             self.put(Sheet(page.rows, None, None, len(page.rows), None, ()), request_id)
 

@@ -163,7 +163,7 @@ class FromRam:
         if self._kind == "ecs_ram_role":
             if os.environ.get(_NO_METADATA, "").lower() == "true":
                 raise AuthError(
-                    f"no credentials of type {self._kind}: the metadata address is switched off",
+                    f"no credentials of type {self._kind}: the metadata address is disabled",
                     advice=f"Remove {_NO_METADATA} from the environment.",
                 )
             # By itself it would start a thread that asks on every minute.
@@ -204,13 +204,13 @@ class FromRam:
         if type(error).__name__ == "CredentialException":
             status = _STATUS.search(said)
             from_server = f"the server gave none{f' (HTTP {status[1]})' if status else ''}"
-            return "none of the places to look has any" if self._kind == "default" else from_server, advice
+            return "no source has any" if self._kind == "default" else from_server, advice
         if type(error).__name__ == "RetryError" or isinstance(error, OSError):
             known = cause(error) or UNKNOWN
             if known.is_unreachable:
                 return known.text, _NO_WAY_TO_STS if self._kind in ("ram_role_arn", "oidc_role_arn") else advice
             return known.text, known.advice
-        return "the answer is not JSON" if isinstance(error, JSONDecodeError) else "the answer makes no sense", advice
+        return "the response is not JSON" if isinstance(error, JSONDecodeError) else "the response is invalid", advice
 
     def _none(self) -> AuthError:
         """Return the failure anew: many callers raise it, each with a traceback of its own."""

@@ -14,7 +14,7 @@ from exporter.doctor.findings import Answer
 from exporter.plan.target_plan import TargetPlan
 
 WEEK = 7
-"""Days of the longest question, today included (GetTrackList's documentation: at most 7)."""
+"""Days of the longest request, today included (GetTrackList's documentation: at most 7)."""
 
 
 def domain_of(sender: str) -> str:

@@ -75,11 +75,11 @@ ACCOUNT_CHECKS: tuple[Check, ...] = (
 def longest(settings: Config) -> str:
     """Return, for people who wait, how many calls are made and about how long they take."""
     if not settings.targets:
-        return "No target of the config falls to this shard: there is nothing to ask."
+        return "No target of the config belongs to this shard; nothing to check."
     slowest = min(target.rate_limit_per_minute for target in settings.targets)
     most = max(map(most_calls, settings.targets))
     takes = format_duration(most * MINUTE / slowest)
-    return f"At most {most} calls a target; at {slowest:g} a minute they take about {takes}."
+    return f"At most {most} calls per target, which take about {takes} at {slowest:g} a minute."
 
 
 async def examine(
@@ -149,4 +149,4 @@ async def _examined(
         known.ended_at = clock.time()
         calls.findings += filter(None, (check(known) for check in checks))
     except Enough:
-        calls.find("coverage", NOTE, "The rest was not tried.", "Fix the problem and run the doctor again.")
+        calls.find("coverage", NOTE, "The remaining checks were skipped.", "Fix the problem and run the doctor again.")

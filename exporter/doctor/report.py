@@ -50,7 +50,7 @@ def as_text(reports: Sequence[Report], encoding: str = "utf-8") -> str:
     levels = [each.level for report in reports for each in report.findings]
     counts = {level: levels.count(level) for level in (PROBLEM, NOTE)}
     counted = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
-    verdict = "Not well" if not is_well(reports) else "Nothing has to be mended" if counted else "All is well"
+    verdict = "No problems found" if is_well(reports) else "Problems found"
     lines.append(f"{verdict}{': ' if counted else ''}{counted}.")
     text = "".join(each if _is_harmless(each) else each.encode("unicode_escape").decode() for each in "\n".join(lines))
     return text.encode(encoding, "backslashreplace").decode(encoding)

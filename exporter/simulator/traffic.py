@@ -53,7 +53,7 @@ class Choices:
 
     def __post_init__(self) -> None:
         if self.attribution not in ATTRIBUTIONS:
-            raise ValueError(f"{self.attribution!r} is no attribution; choose one of {', '.join(ATTRIBUTIONS)}")
+            raise ValueError(f"{self.attribution!r} is not an attribution; write one of {', '.join(ATTRIBUTIONS)}")
 
 
 class _Readers(NamedTuple):

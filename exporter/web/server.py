@@ -30,7 +30,7 @@ class Options:
     """Scrapes at a time, 0 for no limit."""
     enable_lifecycle: bool = False
     config_file: Path | None = None
-    """TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
+    """File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
     systemd_socket: bool = False
     """Whether systemd hands over the sockets, in the place of `listen_addresses`."""
     disable_exporter_metrics: bool = False

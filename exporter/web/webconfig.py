@@ -74,7 +74,7 @@ class _HttpServerConfig(Schema):
                 raise Conflict(name, f"{shown(text)} is not one line of text; quote it")
             allowed = HEADERS[name]
             if text and allowed and text not in allowed:
-                raise Conflict(name, f"{text!r} is no value of this header; write {' or '.join(allowed)}")
+                raise Conflict(name, f"{text!r} is not a value of this header; write {' or '.join(allowed)}")
         return value
 
 

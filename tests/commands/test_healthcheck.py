@@ -50,11 +50,11 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(f"tls_server_config: {{{PAIR}}}\n{PASSWORD}", "OK\n", id="tls-and-password"),
         pytest.param(f"tls_server_config: {{{PAIR}, min_version: TLS13}}", "OK\n", id="tls-1.3"),
         pytest.param(
-            f"tls_server_config: {{{PAIR}, {CLIENTS}}}", "OK, and wants a client certificate\n", id="client-certificate"
+            f"tls_server_config: {{{PAIR}, {CLIENTS}}}", "OK, requires a client certificate\n", id="client-certificate"
         ),
         pytest.param(
             f"tls_server_config: {{{PAIR}, {CLIENTS}, max_version: TLS12}}",
-            "OK, and wants a client certificate\n",
+            "OK, requires a client certificate\n",
             id="client-certificate-tls-1.2",
         ),
     ],
@@ -110,7 +110,7 @@ async def test_a_url_has_its_certificate_checked_unless_told_otherwise(folder: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--url", "127.0.0.1"], "is no URL; write one such as http://127.0.0.1:10058", id="no-url"),
+        pytest.param(["--url", "127.0.0.1"], "is not a URL; write one such as http://127.0.0.1:10058", id="no-url"),
         pytest.param(["--url", "http://127.0.0.1:port/"], "Port could not be cast", id="no-port"),
         pytest.param(["--web.listen-address", "nonsense"], "write host:port", id="no-address"),
     ],

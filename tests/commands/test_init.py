@@ -174,7 +174,7 @@ class TestARestrictedKey:
 
     async def test_a_refused_key_costs_one_request(self) -> None:
         api = account()
-        with pytest.raises(NoConfig, match="the API refuses the credentials"):
+        with pytest.raises(NoConfig, match="the API rejected the credentials"):
             await made(api, {**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
         assert len(api.requests) == 1
 
@@ -273,9 +273,7 @@ class TestTags:
         used = sorted({stream.tag for stream in STREAMS})
         text, config, _ = await made(account(tags=[*used, "old: one", "# odd\u2028line"]))
         assert tags(config) == {(stream.sender, stream.tag) for stream in STREAMS}
-        assert (
-            "# Tags that each sender had mail with in the last 7 days. Tags without any, to be added by hand: " in text
-        )
+        assert "# The tags that each sender used in the last 7 days. Unused tags, to be added by hand: " in text
         assert "['old: one', \"# odd\\Lline\"]" in text
 
     @pytest.mark.parametrize(
@@ -355,7 +353,7 @@ class TestRegions:
         said, *regions = str(raised.value).splitlines()
         assert "name yours with --region" in said
         assert regions[0] == "us-east-1: no sender"
-        assert regions[1].startswith("eu-central-1: the RAM policy does not allow this call")
+        assert regions[1].startswith("eu-central-1: the RAM policy does not allow this operation")
 
 
 class TestTheCommand:

@@ -362,12 +362,12 @@ class TestTheCommand:
         path = config(tmp_path / "config.yaml", "http://127.0.0.1:1")
         results = [run("show", "--config.file", str(path), "--shard", f"{shard}/2") for shard in (0, 1)]
         (empty,) = [result for result in results if result.exit_code == 0]
-        assert empty.output == "No target of the config falls to this shard: there is nothing to show.\n"
+        assert empty.output == "No target of the config belongs to this shard; nothing to show.\n"
 
     @pytest.mark.parametrize(
         ("key", "says"),
         [
-            ({**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "x"}, "shop: the API refuses the credentials"),
+            ({**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "x"}, "shop: the API rejected the credentials"),
             ({}, "shop: no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID"),
         ],
     )

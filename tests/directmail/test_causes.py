@@ -113,25 +113,25 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("said", "text"),
         [
-            pytest.param(b"", "the connection was closed before the answer came", id="nothing"),
-            pytest.param(b"\x16\x03\x01 not HTTP\r\n\r\n", "the answer is not valid HTTP", id="not-http"),
+            pytest.param(b"", "the connection was closed before the response", id="nothing"),
+            pytest.param(b"\x16\x03\x01 not HTTP\r\n\r\n", "the response is not valid HTTP", id="not-http"),
             pytest.param(
                 HEAD + b"Set-Cookie: " + b"x" * 9000 + b"\r\n\r\n{}",
-                "the answer has a header that is too large",
+                "the response has a header that is too large",
                 id="large-header",
             ),
             pytest.param(
                 HEAD.replace(b"2\r\n", b"50\r\n") + b"\r\n{}",
-                "the connection was closed before the answer was complete",
+                "the connection was closed before the response was complete",
                 id="cut-short",
             ),
             pytest.param(
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
-                "the answer is not valid HTTP",
+                "the response is not valid HTTP",
                 id="bad-chunk",
             ),
             pytest.param(
-                HEAD + b"Content-Encoding: gzip\r\n\r\n{}", "the answer's compression is damaged", id="damaged-gzip"
+                HEAD + b"Content-Encoding: gzip\r\n\r\n{}", "the response's compression is corrupt", id="damaged-gzip"
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: br\r\n\r\n{}",

@@ -80,7 +80,7 @@ def test_an_error_keeps_code_status_and_request_id() -> None:
     error = classify("Forbidden.RAM", 403, RequestId="10A1AD70", Message="User not authorized.")
     assert (error.code, error.status, error.request_id) == ("Forbidden.RAM", 403, "10A1AD70")
     assert str(error) == (
-        "the RAM policy does not allow this call: User not authorized."
+        "the RAM policy does not allow this operation: User not authorized."
         " (Code Forbidden.RAM, HTTP 403, RequestId 10A1AD70)"
     )
 

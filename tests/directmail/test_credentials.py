@@ -54,7 +54,7 @@ class TestTheEnvironment:
 
     @pytest.mark.parametrize("bad", ["two words", "two\nlines", "schlüssel", "nul\x00"])
     async def test_a_key_that_cannot_be_one_is_named_by_its_place_and_not_shown(self, bad: str) -> None:
-        with pytest.raises(AuthError, match=f"{SECRET} holds characters that no key has") as caught:
+        with pytest.raises(AuthError, match=f"{SECRET} contains characters that are not valid in a key") as caught:
             await FromEnvironment({ID: "key", SECRET: bad}).get()
         assert bad not in str(caught.value)
 
@@ -128,7 +128,7 @@ class TestFiles:
 
     async def test_a_file_that_is_not_text_is_named_and_not_shown(self, tmp_path: Path) -> None:
         (tmp_path / "id").write_bytes(b"\xff\xfe-secret")
-        with pytest.raises(AuthError, match="/id cannot be read: it is not UTF-8") as caught:
+        with pytest.raises(AuthError, match="/id cannot be read: not UTF-8") as caught:
             await FromFiles(tmp_path / "id", tmp_path / "id").get()
         assert "-secret" not in repr(vars(caught.value))
 
@@ -484,7 +484,7 @@ class TestTemporaryCredentials:
         assert shown == ("no credentials\n" if kind == "environment" else "credentials\n")
 
     async def test_the_metadata_address_stays_off_where_it_is_switched_off(self) -> None:
-        with pytest.raises(AuthError, match="ecs_ram_role: the metadata address is switched off") as caught:
+        with pytest.raises(AuthError, match="ecs_ram_role: the metadata address is disabled") as caught:
             await provider("ecs_ram_role", ScriptedClock()).get()
         assert "ALIBABA_CLOUD_ECS_METADATA_DISABLED" in caught.value.advice
 
@@ -541,13 +541,13 @@ class TestTemporaryCredentials:
         ("text", "says"),
         [
             pytest.param("[]", "the server gave none", id="a-list"),
-            pytest.param('{"Credentials": 7}', "the answer makes no sense", id="a-number"),
+            pytest.param('{"Credentials": 7}', "the response is invalid", id="a-number"),
             pytest.param("{}", "the server gave none", id="nothing"),
-            pytest.param("<html>", "the answer is not JSON", id="HTML"),
+            pytest.param("<html>", "the response is not JSON", id="HTML"),
             pytest.param('{"Credentials": {"AccessKeyId": "a"}}', "the server gave none", id="half-a-key"),
             pytest.param(
                 '{"Credentials": {"AccessKeyId": 1, "AccessKeySecret": 2, "SecurityToken": 3, "Expiration": "d"}}',
-                "the answer makes no sense",
+                "the response is invalid",
                 id="no-date",
             ),
         ],

@@ -175,7 +175,7 @@ async def test_the_loop_logs_the_first_one_and_counts_the_rest() -> None:
     with capture_logs() as lines:
         async with running(world.collector.run()):
             await clock.advance(1200)
-    (told,) = [line for line in lines if line["event"] == "an answer does not agree with itself"]
+    (told,) = [line for line in lines if line["event"] == "answer is inconsistent"]
     assert (told["what"], told["reported"], told["request_id"]) == ("RcptUniqueOpenRate", "27.18", "REQUEST")
     assert told["advice"]
     assert len(world.api.asked) > 6

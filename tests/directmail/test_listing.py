@@ -126,7 +126,7 @@ def test_pages_are_read_until_all_has_come(
         pytest.param(TAGS, [numbered([True])], "has no TagName", id="name-that-is-a-flag"),
         pytest.param(TAGS, [numbered("", TotalCount=5)], "0 of 5 items", id="empty-although-five-are-promised"),
         pytest.param(TAGS, [numbered("ab", TotalCount=5), numbered("", TotalCount=5)], "2 of 5", id="cut-short"),
-        pytest.param(TAGS, [numbered("ab", TotalCount=5)] * 2, "repeats the one before", id="page-number-ignored"),
+        pytest.param(TAGS, [numbered("ab", TotalCount=5)] * 2, "repeats the previous one", id="page-number-ignored"),
         pytest.param(
             TAGS, [numbered("ab", TotalCount=5, PageNumber=1)] * 2, "came as page 1", id="page-number-ignored-and-said"
         ),

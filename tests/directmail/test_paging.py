@@ -103,7 +103,7 @@ def test_every_row_arrives_once(answer: Server, asked: int, count: int) -> None:
         ),
         pytest.param(
             server(10, 10, total=25, pages=3, clamps=True, numbered=False),
-            "page 2 repeats the one before",
+            "page 2 repeats the previous one",
             id="a page that repeats",
         ),
         pytest.param(lambda _: Page(rows(0, 1), 2, 10, 1, 1), "page 1 came as page 2", id="not the first"),

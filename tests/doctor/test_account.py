@@ -191,7 +191,7 @@ async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy
     assert "rejects the account itself" in seen.one("account").text
     assert "ticket" in seen.one("account").mend
     assert "Statement" not in seen.one("account").mend
-    assert seen.one("coverage").text == "The rest was not tried."
+    assert seen.one("coverage").text == "The remaining checks were skipped."
 
 
 async def test_throttling_of_the_account_ends_the_visit() -> None:

@@ -178,7 +178,7 @@ async def test_every_fault_is_explained(name: str) -> None:
         assert found.is_well
     if level == PROBLEM and (check in ENDS_AT_ONCE or name == "http_503_retry_after"):
         assert found.report.requests == 1
-        assert found.one("coverage").text == "The rest was not tried."
+        assert found.one("coverage").text == "The remaining checks were skipped."
     if level == PROBLEM and check == "api" and name not in ("page_fails", "http_503_retry_after"):
         assert found.report.requests == MOST_FAILURES
         assert len(found.of("api")) == MOST_FAILURES
@@ -207,7 +207,7 @@ async def test_throttled_half_way_it_tells_what_it_knows_and_that_the_rest_was_n
     assert found.one("throttling").level == PROBLEM
     assert "wait 2s" in found.one("throttling").text
     assert found.one("access").level == OK
-    assert found.one("coverage").text == "The rest was not tried."
+    assert found.one("coverage").text == "The remaining checks were skipped."
 
 
 async def test_the_policy_that_is_missing_is_printed_ready_to_attach() -> None:
@@ -583,7 +583,7 @@ async def test_the_command_prints_text_and_ends_well(tmp_path: Path) -> None:
         result = await asyncio.to_thread(run, "doctor", "--config.file", path)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"target shop: {url}, ")
-    assert "All is well" in result.stdout
+    assert "No problems found" in result.stdout
     assert result.stderr == "At most 16 calls a target; at 6000 a minute they take about 1s.\n"
 
 
@@ -624,7 +624,7 @@ async def test_every_target_has_its_own_calls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("level", "verdict"),
-    [(OK, "All is well."), (NOTE, "Nothing has to be mended: 1 note."), (PROBLEM, "Not well: 1 problem.")],
+    [(OK, "All is well."), (NOTE, "No problems found: 1 note."), (PROBLEM, "Not well: 1 problem.")],
 )
 def test_the_last_line_says_whether_something_has_to_be_done(level: str, verdict: str) -> None:
     found = Report("shop", "https://dm.example.com", 1, (Finding("clock", level, "It ticks."),))

@@ -194,7 +194,7 @@ class TestTheCommand:
         result = await self.result(tmp_path, answer=answer)
         assert result.exit_code == status
         assert "GetTrackList" in result.stderr
-        assert "nothing was written" in result.stderr
+        assert "nothing written" in result.stderr
         assert not (tmp_path / "kept").exists()
 
     async def test_with_yes_nobody_is_asked(self, tmp_path: Path) -> None:

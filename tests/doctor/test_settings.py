@@ -27,7 +27,7 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("zone", "habits", "line"),
     [
-        pytest.param("Asia/Shanghai", {}, "timezone: Asia/Shanghai  # fits, as others do", id="fits-as-others-do"),
+        pytest.param("Asia/Shanghai", {}, "timezone: Asia/Shanghai  # fits; so do others", id="fits-as-others-do"),
         pytest.param("Asia/Tokyo", {"rows": "hour"}, "timezone: Asia/Shanghai  # Asia/Tokyo does not fit", id="zone"),
         pytest.param("UTC", {}, "timezone: Asia/Shanghai  # UTC does not fit", id="too-far-west"),
         pytest.param(
@@ -78,7 +78,7 @@ async def test_tomorrows_mail_means_a_zone_further_east() -> None:
 
 async def test_without_the_clock_of_the_texts_the_zone_cannot_be_told() -> None:
     seen = await visit(simulator(Fault("forbidden", action="QueryDomainByParam")))
-    assert printed(seen)[0] == "timezone: Asia/Shanghai  # cannot be told; compare a day with the console"
+    assert printed(seen)[0] == "timezone: Asia/Shanghai  # unknown; compare a day with the console"
 
 
 async def test_a_visit_that_ended_early_prints_no_lines() -> None:
@@ -88,7 +88,7 @@ async def test_a_visit_that_ended_early_prints_no_lines() -> None:
 def test_what_cannot_be_told_is_printed_as_it_is_set_and_says_so() -> None:
     found = lines([evidence(answer(row(), size=None), account=account())])
     assert found.level == OK
-    assert "page_size: 100  # cannot be told" in found.mend
+    assert "page_size: 100  # unknown" in found.mend
 
 
 def test_a_filter_beside_too_little_mail_is_left_out() -> None:

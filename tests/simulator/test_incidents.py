@@ -75,7 +75,7 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
     [
         pytest.param("esp_spm", "'esp_spm' is no incident; choose one of esp_spam, ", id="name"),
         pytest.param("", "'' is no incident", id="nothing"),
-        pytest.param("esp_spam:colour=red", "'colour' is no key of an incident; use one of sender, tag", id="key"),
+        pytest.param("esp_spam:colour=red", "'colour' is not a key of an incident; write one of sender, tag", id="key"),
         pytest.param(
             "cname_lost:domain=example.com",
             "'example.com' is not a domain of the demo account; choose one of mail.example.com, notify.example.com",
@@ -91,17 +91,17 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
             "'receipt' is no tag of mail.example.com; choose one of weekly-newsletter, promo, onboarding",
             id="not-the-domains-tag",
         ),
-        pytest.param("esp_spam:esp=gmial.com", "'gmial.com' is no provider; choose one of gmail.com", id="provider"),
-        pytest.param("esp_spam:sender=a@b.c", "'a@b.c' is no sender of the demo account; choose one of", id="sender"),
+        pytest.param("esp_spam:esp=gmial.com", "'gmial.com' is not a provider; write one of gmail.com", id="provider"),
+        pytest.param("esp_spam:sender=a@b.c", "'a@b.c' is not a sender of the demo account; write one of", id="sender"),
         pytest.param(f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is no tag of {NEWS}; choose", id="not-its-tag"),
         pytest.param("runaway:tag=invoice", "'invoice' is no tag of the demo account; choose", id="tag"),
-        pytest.param("frozen:start=soon", "'soon' is no time; write one such as 30m", id="start"),
+        pytest.param("frozen:start=soon", "'soon' is not a time; write one such as 30m", id="start"),
         pytest.param("frozen:start=2026-04-24T11:06:40", "'2026-04-24T11:06:40' has no time zone", id="no-zone"),
         pytest.param("frozen:for=-2h", "'-2h' is no length of time", id="negative-length"),
-        pytest.param("runaway:factor=many", "'many' is no factor; write a number from 0 to 1000", id="factor"),
+        pytest.param("runaway:factor=many", "'many' is not a factor; write a number from 0 to 1000", id="factor"),
         pytest.param("runaway:factor=nan", "'nan' is no factor", id="not-a-number"),
         pytest.param("runaway:factor=-1", "'-1' is no factor", id="negative"),
-        pytest.param("api_5xx:factor=2", "'2' is no factor; write a number from 0 to 1 ", id="no-probability"),
+        pytest.param("api_5xx:factor=2", "'2' is not a factor; write a number from 0 to 1 ", id="no-probability"),
     ],
 )
 def test_a_mistake_in_an_incident_names_the_choices(text: str, told: str) -> None:
@@ -134,11 +134,11 @@ def test_faults_are_read_as_written(text: str, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param("gremlins", "'gremlins' is no fault; choose one of throttle, ", id="name"),
+        pytest.param("gremlins", "'gremlins' is not a fault; write one of throttle, ", id="name"),
         pytest.param("throttle:often", "'often' in 'throttle:often' is no number", id="probability"),
-        pytest.param("throttle:1.5", "1.5 is no probability; write a number from 0 to 1", id="more-than-certain"),
+        pytest.param("throttle:1.5", "1.5 is not a probability; write a number from 0 to 1", id="more-than-certain"),
         pytest.param("throttle:nan", "'nan' in 'throttle:nan' is no number", id="not-a-number"),
-        pytest.param("hang,tims=3", "'tims' is no key of a fault; use one of times, after", id="key"),
+        pytest.param("hang,tims=3", "'tims' is not a key of a fault; write one of times, after", id="key"),
         pytest.param("hang,times=few", "'few' in 'hang,times=few' is no number", id="times"),
         pytest.param("slow,seconds=-1", "'-1' in 'slow,seconds=-1' is no number", id="negative"),
     ],

@@ -248,4 +248,4 @@ async def test_a_page_with_a_bug_is_500_and_told_in_the_log_alone() -> None:
             assert (answer.status, await answer.text()) == (500, "500 Internal Server Error\n")
             assert answer.headers["Server"] == "directmail-exporter"
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert [(line["event"], line["log_level"]) for line in lines] == [("a page failed; please report this", "error")]
+    assert [(line["event"], line["log_level"]) for line in lines] == [("page failed; please report this", "error")]

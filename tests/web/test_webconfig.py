@@ -251,7 +251,7 @@ MISTAKES = [
     ),
     pytest.param(
         "http_server_config: {headers: {X-Frame-Options: allow}}",
-        "X-Frame-Options: 'allow' is no value of this header; write deny or sameorigin",
+        "X-Frame-Options: 'allow' is not a value of this header; write deny or sameorigin",
         id="header-value",
     ),
     pytest.param("http_server_config: {headers: [a]}", "['a'] is not a set of headers", id="headers-list"),

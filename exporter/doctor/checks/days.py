@@ -23,17 +23,17 @@ def one_day(known: Evidence) -> Finding | None:
     seen = [each for each in days if each.has_mail]
     if seen:
         best = max(seen, key=lambda each: each.emails)
-        text = f"A question about one day answers: {best.question.start} has {mails(best.emails)}."
+        text = f"A request for one day works: {best.question.start} has {mails(best.emails)}."
         return Finding("one_day", OK, text)
     if not whole.has_mail:
-        return Finding("one_day", NOTE, "Cannot tell: there was no mail to ask for.")
+        return Finding("one_day", NOTE, "Unknown: there was no mail to request.")
     asked = [each.question.start for each in days]
     seen_days = {day_of(row.created, zone, ahead) for row in whole.page.rows if any(row.counts)}
     missed = [day for day in asked if day in seen_days]
-    text = f"Asked for {' and '.join(map(str, asked))} alone the API has nothing, asked for the week it has "
+    text = f"Requests for {' and '.join(map(str, asked))} alone return nothing, the request for the week returns "
     text += mails(whole.emails)
     if len(whole.page.rows) == 1 or not missed:
-        return Finding("one_day", NOTE, f"Cannot tell: {_small(text)}. Nothing may have been sent on those days.")
+        return Finding("one_day", NOTE, f"Unknown: {_small(text)}. Perhaps no mail was sent on those days.")
     mend = "Check the target's timezone. If it is right, the API may not count EndTime's day: please report this."
     return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", mend, days[-1].request_id)
 
@@ -50,14 +50,16 @@ def freshness(known: Evidence) -> Finding:
     newest = max(times)
     if newest > now + CLOCK_NOTE:
         text = f"The newest record is of {utc(newest)}, which is {span(newest - now)} from now: "
-        text += "the records have another clock than the list of domains."
+        text += "the records use another time zone than the list of domains."
         return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
     text = f"The newest record is of {utc(newest)}, {span(now - newest)} ago."
     if any(len(rows) == 1 and moment(rows[0].created, ahead) == newest for rows in _rows_of_days(answers)):
-        text += " It is its day's only one, so its CreateTime may be the day's beginning and not its age."
+        text += " It is the only record of its day, so its CreateTime may be the start of the day."
     if now - newest < 2 * 86_400:
         return Finding("freshness", OK, text)
-    return Finding("freshness", NOTE, text, "Nothing to do if nothing was sent since; else compare with the console.")
+    return Finding(
+        "freshness", NOTE, text, "Nothing to do if no mail was sent since; otherwise compare with the console."
+    )
 
 
 def timezone(known: Evidence) -> Finding | None:
@@ -69,24 +71,26 @@ def timezone(known: Evidence) -> Finding | None:
     if tomorrow is not None and tomorrow.has_mail:
         local = datetime.fromtimestamp(now, zone)
         least = ours + 24 - (local.hour + local.minute / 60)
-        text = f"The API has mail for {tomorrow.question.start}, which has not begun in {zone}: its days begin earlier."
+        text = (
+            f"The API has mail for {tomorrow.question.start}, which has not started in {zone}: its days start earlier."
+        )
         mend = f"Set timezone to one that is {offset(least)} or further east"
-        mend += "; Asia/Shanghai is the first to try." if least <= 8 else "."
+        mend += "; try Asia/Shanghai first." if least <= 8 else "."
         return Finding("timezone", PROBLEM, text, mend, tomorrow.request_id)
     seen = offsets(known)
     if seen is None:
-        text = f"Cannot tell where the API's day ends; nothing that it answers speaks against {zone}."
+        text = f"The end of the API's day is unknown; no response contradicts {zone}."
         return Finding("timezone", NOTE, text, "Compare a day's numbers with the Direct Mail console.")
     least, most = seen
     fitting = _stretch(least, most)
     if least <= ours < most:
-        text = f"{zone} ({offset(ours)}) fits the CreateTimes of a day's records; so does {fitting}."
+        text = f"{zone} ({offset(ours)}) fits the CreateTimes of a day's records; {fitting} fits too."
         if most - least <= 1:
             text = f"{zone} fits the CreateTimes of a day's records: the day begins at {fitting}."
         return Finding("timezone", OK, text)
     text = f"The CreateTimes of a day's records fit {fitting}, not {zone} ({offset(ours)})."
-    mend = "Compare a day's numbers with the console and set timezone. If they agree all is well: "
-    mend += "the records have another clock than the list of domains."
+    mend = "Compare a day's numbers with the console and set timezone. If they agree, nothing is wrong:  "
+    mend += "the records use another time zone than the list of domains."
     return Finding("timezone", NOTE, text, mend, days[-1].request_id)
 
 
@@ -127,8 +131,8 @@ def _no_moment(rows: Sequence[Row]) -> Finding:
     """Return why the age of records with mail cannot be told."""
     written = max((row.created for row in rows if row.created), default="")
     if not written or moment(written, 0.0) is None:
-        return Finding("freshness", NOTE, "Cannot tell: no record has a CreateTime that can be read.")
-    text = f"Cannot tell: the newest record says {printable(written, 40)}, and it is not known which clock that is."
+        return Finding("freshness", NOTE, "Unknown: no record has a valid CreateTime.")
+    text = f"Unknown: the newest record says {printable(written, 40)}, in an unknown time zone."
     return Finding("freshness", NOTE, text, "See clock_text.")
 
 

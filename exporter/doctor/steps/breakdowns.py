@@ -31,7 +31,7 @@ async def senders(calls: Calls, known: Evidence) -> None:
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             text = f"{calls.most} calls were too few for {what} {names[0]}{more}."
-            calls.find("coverage", NOTE, text, "The exporter's log and directmail_query_success tell of them.")
+            calls.find("coverage", NOTE, text, "For the others see the exporter's log and directmail_query_success.")
 
 
 async def _ask(calls: Calls, known: Evidence, filters: Filters, spare: int) -> None:

@@ -21,8 +21,8 @@ async def today(calls: Calls, known: Evidence) -> None:
         if not _is_of_dates(answer):
             calls.findings.append(explain(answer, known.target, question))
             raise Enough
-        text = f"The API does not take {known.today}, today in {known.target.timezone} ({answer.code})."
-        mend = "Set timezone to where Direct Mail's day begins, or this machine's clock."
+        text = f"The API rejected {known.today}, today in {known.target.timezone} ({answer.code})."
+        mend = "Set timezone to that of Direct Mail's days, or correct this machine's clock."
         calls.find("timezone", PROBLEM, text, mend, answer.request_id)
     if answer is not None:
         calls.find("access", OK, f"The key is accepted and may call {known.statistic.action}.{_end_of_key(calls)}")
@@ -35,12 +35,12 @@ async def week(calls: Calls, known: Evidence) -> None:
     start, end = known.span
     answer = await calls.attempt(Question(known.statistic, start, end))
     if isinstance(answer, InvalidRequest):
-        text = f"The API takes no question from {start} to {end} ({answer.code})."
-        calls.find("span", NOTE, text, "Nothing to do: the exporter asks day by day.", answer.request_id)
+        text = f"The API rejected the request for {start} to {end} ({answer.code})."
+        calls.find("span", NOTE, text, "Nothing to do: the exporter requests single days.", answer.request_id)
         known.span = (known.today - timedelta(days=1),) * 2
         return
     if answer is not None:
-        calls.find("span", OK, f"A question about {WEEK} days answers, {start} to {end}: the longest documented.")
+        calls.find("span", OK, f"A request for {WEEK} days works, {start} to {end}: the longest documented.")
     known.whole = known.parts[Filters()] = answer
 
 
@@ -68,11 +68,11 @@ async def edge(calls: Calls, known: Evidence) -> None:
     day = known.today - timedelta(days=OLDEST_AGE)
     answer = await calls.attempt(Question(known.statistic, day, day))
     if isinstance(answer, InvalidRequest):
-        text = f"The API does not take {day}, {OLDEST_AGE} days ago ({answer.code})."
-        mend = f"Nothing to do: after a first start the window {OLDEST_AGE}d is complete a day later."
+        text = f"The API rejected {day}, {OLDEST_AGE} days ago ({answer.code})."
+        mend = f"Nothing to do: after the first start the window {OLDEST_AGE}d is complete a day later."
         calls.find("edge", NOTE, text, mend, answer.request_id)
     elif answer is not None:
-        calls.find("edge", OK, f"The API takes {day}, {OLDEST_AGE} days ago.")
+        calls.find("edge", OK, f"The API accepts {day}, {OLDEST_AGE} days ago.")
 
 
 async def second_page(calls: Calls, known: Evidence) -> None:

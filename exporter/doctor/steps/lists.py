@@ -14,7 +14,7 @@ async def discovered(calls: Calls, known: Evidence) -> None:
     """
     for key, page in (await _planned(calls, known)).items():
         count = len(page.names) if page.total is None else page.total
-        calls.find("discovery", OK, f"{OPERATIONS[key].action} answers: {count} values for {key}.")
+        calls.find("discovery", OK, f"{OPERATIONS[key].action} works: {count} values for {key}.")
 
 
 async def planned(calls: Calls, known: Evidence) -> None:
