@@ -210,7 +210,7 @@ class TestInOneProcess:
             with capture_logs() as lines:
                 os.kill(os.getpid(), signal.SIGHUP)
                 await until(f"{base}/metrics", f'account_name="{SENDERS[2]}"')
-            assert await post(f"{base}/-/reload") == (403, "reloading is off; start with --web.enable-lifecycle\n")
+            assert await post(f"{base}/-/reload") == (403, "reload is disabled; start with --web.enable-lifecycle\n")
             app.stop()
             await task
         assert "state_file change needs a restart" in [line["event"] for line in lines]

@@ -313,5 +313,5 @@ async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
             text = text_of((await get(f"{base}/"))[1])
     assert "Discovered, 13 combinations left out" in text
     assert re.search(r"tag_name 6 values listed \d+s ago by QueryTagByParam", text)
-    assert "dedicated_ip 0 values not listed yet by DedicatedIpList; the last try failed:" in text
+    assert "dedicated_ip 0 values not listed yet by DedicatedIpList; the last attempt failed:" in text
     assert "(Code Forbidden.RAM)" in text

@@ -139,8 +139,8 @@ class Database:
             schema = self._schema()
             if schema > SCHEMA:
                 raise StateError(
-                    f"state_file: {self._path} was written by a newer version (schema {schema}, this version reads up to "
-                    f"{SCHEMA}); run that version, or write another file"
+                    f"state_file: {self._path} was written by a newer version (schema {schema}, this version "
+                    f"reads up to {SCHEMA}); run that version, or write another file"
                 )
             try:
                 if schema <= old_schemas.NEWEST:

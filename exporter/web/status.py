@@ -31,12 +31,12 @@ from exporter.web import sparkline, status_account, status_rows, status_text
 from exporter.web.status_choice import LONGEST_REFRESH, SHORTEST_REFRESH, Choice, Pager
 
 MEANINGS = {
-    "failing": "failing since the first try: no numbers yet",
-    "dropped": "older than stale_after: its series are gone",
-    "held": "the last try failed; the numbers from before are still shown",
+    "failing": "failing since the first attempt: no numbers yet",
+    "dropped": "older than stale_after: its series are absent",
+    "held": "the last attempt failed; still shows the previous numbers",
     "never": "not read yet",
     "fresh": "read as planned",
-    "unsupported": "the account cannot use a filter: no data and no error; requested once a day",
+    "unsupported": "the account cannot use a filter: no data and no error; retried once a day",
 }
 """What the states mean, the most urgent first."""
 BAD = ("failing", "dropped", "held")

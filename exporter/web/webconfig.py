@@ -105,7 +105,7 @@ class _Document(Schema):
             raise ValueError("is not a set of users; write a line such as alice: $2y$10$..., made by htpasswd -nBC 10")
         for user, hashed in value.items():
             if not user or ":" in user:
-                raise ValueError(f"{user!r} cannot be a user's name; write one without a colon")
+                raise ValueError(f"{user!r} is not a valid user name; write one without a colon")
             if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
                 raise Conflict(user, "is not a bcrypt hash; make one with htpasswd -nBC 10, and quote it")
             if (cost := int(hashed[4:6])) > HIGHEST_COST:
@@ -130,7 +130,7 @@ def read(path: Path) -> WebConfig:
     if isinstance(document, dict) or document is None:
         written = check(_Document, _given(document or {}), "", problems, source=document)
     else:
-        problems.append(Problem("file", "holds no settings; write tls_server_config or basic_auth_users"))
+        problems.append(Problem("file", "is empty; write tls_server_config or basic_auth_users"))
     if written is None:
         raise ConfigError(str(path), tuple(problems))
     context = None

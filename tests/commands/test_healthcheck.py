@@ -66,7 +66,7 @@ async def test_a_living_exporter_is_healthy_whatever_protects_it(folder: Path, t
         assert (result.exit_code, result.output) == (0, told)
     gone = await check(environment={LISTEN_ADDRESS: address})
     assert gone.exit_code == 1
-    assert gone.output == "not healthy: [Errno 111] Connection refused\n"
+    assert gone.output == "unhealthy: [Errno 111] Connection refused\n"
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1:{}", "0.0.0.0:{}", ":{}", "localhost:{}"])
@@ -104,7 +104,7 @@ async def test_a_url_has_its_certificate_checked_unless_told_otherwise(folder: P
         plain = await check("--url", f"http://{address}/-/healthy")
     assert (distrusted.exit_code, taken.exit_code, plain.exit_code) == (1, 0, 1)
     assert "certificate verify failed" in distrusted.output
-    assert plain.output == "not healthy: Client sent an HTTP request to an HTTPS server.\n"
+    assert plain.output == "unhealthy: Client sent an HTTP request to an HTTPS server.\n"
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ async def test_what_cannot_be_asked_is_told_in_one_line(arguments: list[str], me
 async def test_a_refusal_is_not_health() -> None:
     async with listener(webconfig.WebConfig()) as address:
         result = await check("--url", f"http://{address}/nowhere")
-    assert (result.exit_code, result.output) == (1, "not healthy: 404 404 Not Found\n")
+    assert (result.exit_code, result.output) == (1, "unhealthy: 404 404 Not Found\n")

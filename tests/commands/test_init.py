@@ -214,7 +214,7 @@ class TestFiltersThatDoNotWork:
     async def test_an_account_that_sends_nothing_leaves_out_what_could_not_be_tried(self) -> None:
         text, config, _ = await made(account(Fault("empty", action="GetTrackList")))
         assert list(queries(config)) == ["account", "by_sender", "by_tag", "by_ip", "by_pool"]
-        assert "none of the last 7 days has 100 mails to try it with" in text
+        assert "no day of the last 7 days has 100 mails that a trial needs" in text
 
     async def test_an_account_without_senders_and_tags_is_asked_for_as_a_whole(self) -> None:
         text, config, _ = await made(account(senders=[], tags=[], domains=[], no_dedicated_ips="error"))
@@ -390,7 +390,7 @@ class TestTheCommand:
         [
             (["--region", "mars"], 2, "'mars' is not one of"),
             (["--region", "us-east-1", "--endpoint", "https://x"], 2, "set either --region or --endpoint, not both"),
-            (["--endpoint", "http://dm.example.com"], 1, "write https://dm.example.com (http is for loopback)"),
+            (["--endpoint", "http://dm.example.com"], 1, "(http is accepted for loopback only)"),
             (["--endpoint", "http://127.0.0.1:1", "--output", "/nowhere/x.yaml"], 1, "/nowhere is not a directory"),
             (["--endpoint", "http://127.0.0.1:1"], 1, "nothing written: no credentials"),
         ],

@@ -50,14 +50,14 @@ class TestBlocks:
         (problem,) = found(text)
         assert problem == (
             "targets[0].queries[2]: the combination account_name=news@mail.example.com, tag_name=promo is in query "
-            "'by-tag' at targets[0].queries[0] too; a target may ask for it once: remove it here or add it to this "
+            "'by-tag' at targets[0].queries[0] too; a target may have it only once; remove it here or add it to this "
             "query's exclude"
         )
 
     def test_a_target_may_not_occur_again(self) -> None:
         target = "  - {name: shop, region: us-east-1, queries: [{name: account}]}\n"
         assert found(f"targets:\n{target}{target}") == [
-            "targets[1].name: 'shop' is the name of targets[0] too; give each its own"
+            "targets[1].name: 'shop' is also the name of targets[0]; give each its own name"
         ]
 
 

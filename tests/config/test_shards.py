@@ -193,7 +193,7 @@ def test_the_check_shows_the_part_and_the_whole() -> None:
     assert [line for line in lines if line.startswith("target ")] == [
         f"target {name}: http://127.0.0.1:9, days begin in Asia/Shanghai" for name in ("billing", "news")
     ]
-    assert "No target falls to this shard" in check.report(config, Shard(0, 3))
+    assert "No target belongs to this shard" in check.report(config, Shard(0, 3))
 
 
 def test_the_check_counts_every_statistic_of_a_target() -> None:
@@ -224,7 +224,7 @@ def test_backfill_and_doctor_take_the_part_of_their_shard(tmp_path: Path) -> Non
     assert history.read_text().endswith("# EOF\n")
     asked = CliRunner().invoke(cli, ["doctor", *flags])
     assert asked.exit_code == 0
-    assert "No target of the config falls to this shard" in asked.output
+    assert "No target of the config belongs to this shard" in asked.output
 
 
 async def test_a_shard_polls_its_part_and_keeps_to_it_over_a_reload(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ async def test_a_shard_without_targets_is_healthy_and_says_so(tmp_path: Path) ->
     task, base = await started(app)
     assert await get(f"{base}/-/ready") == (200, "OK\n")
     assert await get(f"{base}/-/healthy") == (200, "OK\n")
-    assert "None of the config's targets falls to this shard" in (await get(f"{base}/"))[1]
+    assert "No target of the config belongs to this shard" in (await get(f"{base}/"))[1]
     text = (await get(f"{base}/metrics"))[1]
     app.stop()
     await task

@@ -135,22 +135,22 @@ class TestAnswers:
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: br\r\n\r\n{}",
-                "the answer comes in a content encoding br that was not requested",
+                "the response has a content encoding br that was not requested",
                 id="brotli",
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: ZSTD\r\n\r\n{}",
-                "the answer comes in a content encoding zstd that was not requested",
+                "the response has a content encoding zstd that was not requested",
                 id="zstd",
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: compress\r\n\r\n{}",
-                "the answer comes in a content encoding compress that was not requested",
+                "the response has a content encoding compress that was not requested",
                 id="compress",
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: LTAI4FAKEKEYID0001\r\n\r\n{}",
-                "the answer comes in a content encoding that was not requested",
+                "the response has a content encoding that was not requested",
                 id="something-secret",
             ),
         ],
@@ -231,7 +231,7 @@ class TestCertificates:
         """Python 3.13 verifies strictly: a certificate without the key id of its authority is rejected."""
         error = await self.error_of(authority, authority.issue("sloppy", is_complete=False), strict=True)
         assert error.text == "certificate not trusted: missing Authority Key Identifier"
-        assert "issued anew" in error.advice
+        assert "reissued" in error.advice
         assert "SSL_CERT_FILE" not in error.advice
 
     async def test_a_good_one_is_trusted_by_the_strictest(self, authority: Authority) -> None:

@@ -134,7 +134,7 @@ class TestFiles:
 
     async def test_two_keys_in_one_file_are_refused(self, mounted: Mounted) -> None:
         mounted.write(id="key", secret="secret\nanother")
-        with pytest.raises(AuthError, match="/secret holds characters") as caught:
+        with pytest.raises(AuthError, match="/secret contains characters") as caught:
             await mounted.source().get()
         assert "another" not in str(caught.value)
 

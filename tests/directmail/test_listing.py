@@ -131,7 +131,7 @@ def test_pages_are_read_until_all_has_come(
             TAGS, [numbered("ab", TotalCount=5, PageNumber=1)] * 2, "came as page 1", id="page-number-ignored-and-said"
         ),
         pytest.param(TAGS, [numbered("cd", PageNumber=2)], "came as page 2", id="not-the-first-page"),
-        pytest.param(SETS, [indexed("", HasMore=True)], "promises more$", id="more-is-promised-and-nothing-comes"),
+        pytest.param(SETS, [indexed("", HasMore=True)], "announces more$", id="more-is-promised-and-nothing-comes"),
     ],
 )
 def test_a_list_counts_only_whole(operation: listing.Operation, documents: list[dict[str, Any]], says: str) -> None:

@@ -75,7 +75,7 @@ async def test_a_filter_that_takes_subdomains_too_is_a_note() -> None:
 async def test_a_filter_that_brings_nothing_is_a_problem() -> None:
     seen = await visit(simulator(Fault("empty", where={"Domain": NOTICES})), queries=queries())
     assert seen.one("domain_filter").level == PROBLEM
-    assert seen.one("domain_filter").text.startswith("The filter lets too little through. ")
+    assert seen.one("domain_filter").text.startswith("The filter returns too little. ")
 
 
 async def test_a_filter_that_the_api_rejects_is_told_once() -> None:
@@ -89,7 +89,7 @@ async def test_a_filter_that_the_api_rejects_is_told_once() -> None:
     seen = await visit(Rejecting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock), queries=queries())
     assert seen.of("domain_filter") == []
     assert seen.one("filters").level == PROBLEM
-    assert f"does not take domain={MAIL} (InvalidParameter)" in seen.one("filters").text
+    assert f"rejected domain={MAIL} (InvalidParameter)" in seen.one("filters").text
 
 
 async def test_senders_that_are_not_listed_are_those_of_the_config() -> None:
@@ -139,7 +139,7 @@ def test_mail_that_is_sent_while_the_senders_are_read_is_no_contradiction(after:
 def test_sums_of_more_than_a_page_are_not_compared() -> None:
     found = compared(known_of({"": 500, NEWS: 500}, 900, listed(NEWS), total=200), MAIL, [NEWS])
     assert found is not None
-    assert found.text.startswith("Cannot tell whether the filter works: not all of")
+    assert found.text.startswith("Unknown whether the filter works: not all of")
 
 
 def test_a_domain_with_more_senders_than_calls_is_not_compared() -> None:

@@ -33,7 +33,7 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
         pytest.param(
             "Asia/Shanghai",
             {"largest_page": 20},
-            "page_size: 20  # the server gives no more, whatever 100 says",
+            "page_size: 20  # the maximum of the API, which ignores 100",
             id="page-size",
         ),
         pytest.param(
@@ -42,7 +42,7 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
         pytest.param(
             "Asia/Shanghai",
             {"no_dedicated_ips": "empty"},
-            "# esp: brings nothing: remove it from by_esp",
+            "# esp: returns nothing: remove it from by_esp",
             id="esp-empty",
         ),
         pytest.param(
@@ -73,7 +73,7 @@ async def test_the_lines_are_a_part_of_a_config_that_loads(zone: str) -> None:
 async def test_tomorrows_mail_means_a_zone_further_east() -> None:
     clock = ScriptedClock("2026-04-22T18:30:00+00:00", skip_sleeps=True)
     seen = await visit(simulator(clock=clock), zone="UTC")
-    assert printed(seen)[0].startswith("timezone: Asia/Shanghai  # the API's days begin earlier than in UTC")
+    assert printed(seen)[0].startswith("timezone: Asia/Shanghai  # the API's days start earlier than in UTC")
 
 
 async def test_without_the_clock_of_the_texts_the_zone_cannot_be_told() -> None:

@@ -73,28 +73,30 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param("esp_spm", "'esp_spm' is no incident; choose one of esp_spam, ", id="name"),
+        pytest.param("esp_spm", "'esp_spm'; write one of esp_spam, ", id="name"),
         pytest.param("", "'' is no incident", id="nothing"),
         pytest.param("esp_spam:colour=red", "'colour' is not a key of an incident; write one of sender, tag", id="key"),
         pytest.param(
             "cname_lost:domain=example.com",
-            "'example.com' is not a domain of the demo account; choose one of mail.example.com, notify.example.com",
+            "'example.com' is not a domain of the demo account; write one of mail.example.com, notify.example.com",
             id="domain",
         ),
         pytest.param(
             f"cname_lost:domain=mail.example.com,sender={NOTIFY}",
-            f"'mail.example.com' is not a domain of {NOTIFY}; choose one of notify.example.com",
+            f"'mail.example.com' is not a domain of {NOTIFY}; write one of notify.example.com",
             id="not-its-domain",
         ),
         pytest.param(
             "runaway:domain=mail.example.com,tag=receipt",
-            "'receipt' is no tag of mail.example.com; choose one of weekly-newsletter, promo, onboarding",
+            "'receipt' is not a tag of mail.example.com; write one of weekly-newsletter, promo, onboarding",
             id="not-the-domains-tag",
         ),
         pytest.param("esp_spam:esp=gmial.com", "'gmial.com' is not a provider; write one of gmail.com", id="provider"),
         pytest.param("esp_spam:sender=a@b.c", "'a@b.c' is not a sender of the demo account; write one of", id="sender"),
-        pytest.param(f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is no tag of {NEWS}; choose", id="not-its-tag"),
-        pytest.param("runaway:tag=invoice", "'invoice' is no tag of the demo account; choose", id="tag"),
+        pytest.param(
+            f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is not a tag of {NEWS}; write", id="not-its-tag"
+        ),
+        pytest.param("runaway:tag=invoice", "'invoice' is not a tag of the demo account; choose", id="tag"),
         pytest.param("frozen:start=soon", "'soon' is not a time; write one such as 30m", id="start"),
         pytest.param("frozen:start=2026-04-24T11:06:40", "'2026-04-24T11:06:40' has no time zone", id="no-zone"),
         pytest.param("frozen:for=-2h", "'-2h' is no length of time", id="negative-length"),
@@ -151,7 +153,7 @@ def test_a_mistake_in_a_fault_names_the_choices(text: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        pytest.param({"rows": "week"}, "'week' is not a value of rows; choose one of day, hour, sum", id="rows"),
+        pytest.param({"rows": "week"}, "'week' is not a value of rows; write one of day, hour, sum", id="rows"),
         pytest.param({"rate_format": "31"}, "choose one of 31.42, 31.42%, 0.3142", id="rate-format"),
         pytest.param({"domain_filter": "no"}, "choose one of exact, ignored, subdomains", id="domain-filter"),
         pytest.param({"no_dedicated_ips": "no"}, "choose one of error, empty, whole", id="no-dedicated-ips"),

@@ -214,5 +214,5 @@ async def test_the_whole_program_serves_its_page(damage: Callable[[bytearray], N
             address = await exporter.address()
             assert (await get(f"http://{address}/metrics"))[0] == 200
             assert await exporter.end() == 0
-    assert any("state file is damaged" in line for line in exporter.lines)
+    assert any("state file damaged" in line for line in exporter.lines)
     assert not any("Traceback" in line for line in exporter.lines)

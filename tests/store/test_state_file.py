@@ -203,7 +203,7 @@ async def test_more_combinations_than_fit_into_a_transaction_are_written(tmp_pat
 
 async def test_a_second_process_is_rejected(tmp_path: Path) -> None:
     file = await opened(tmp_path / "state.db")
-    with pytest.raises(StateError, match="in use by another process; stop it, or give each its own file"):
+    with pytest.raises(StateError, match="in use by another process; stop it, or write a different file"):
         await opened(tmp_path / "state.db")
     await file.close()
 
@@ -641,8 +641,8 @@ class TestTheWholeProgram:
     @pytest.mark.parametrize(
         ("make", "says"),
         [
-            pytest.param(os.mkfifo, "is a FIFO; name a regular file, or one that does not exist yet", id="fifo"),
-            pytest.param(os.mkdir, "is a directory; name a regular file, or one that does not exist yet", id="folder"),
+            pytest.param(os.mkfifo, "is a FIFO; write a regular file, or one that does not exist yet", id="fifo"),
+            pytest.param(os.mkdir, "is a directory; write a regular file, or one that does not exist yet", id="folder"),
             pytest.param(_of_another_program, "is a database of another program; write another file", id="foreign"),
         ],
     )

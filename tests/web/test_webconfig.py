@@ -219,7 +219,7 @@ MISTAKES = [
     ),
     pytest.param(
         f"tls_server_config: {{{PAIR}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key}}",
-        "client_ca_file: cannot be used: it holds no PEM certificate",
+        "client_ca_file: cannot be used: not a PEM certificate",
         id="authority-is-none",
     ),
     pytest.param(
@@ -241,7 +241,7 @@ MISTAKES = [
     ),
     pytest.param(
         f"tls_server_config: {{{PAIR}, key: abc}}",
-        "tls_server_config.key: stands beside key_file",
+        "tls_server_config.key: is set together with key_file",
         id="key-twice",
     ),
     pytest.param(
@@ -280,7 +280,7 @@ MISTAKES = [
     pytest.param("tls_server_config: {key: no}", "key: the value is not text; quote it", id="secret-that-is-no-text"),
     pytest.param(
         f"tls_server_config: {{{PAIR}, client_auth_type: RequireAndVerifyClientCert, client_ca: '\N{BEER MUG}'}}",
-        "client_ca: cannot be used: it holds no PEM certificate",
+        "client_ca: cannot be used: not a PEM certificate",
         id="authority-not-ascii",
     ),
     pytest.param("rate_limit: {interval: 1s, burst: -1}", "rate_limit.burst: -1 is not a whole number", id="burst"),
