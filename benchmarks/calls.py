@@ -92,7 +92,7 @@ class Keys:
     async def get(self) -> Credentials:
         return KEYS
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         """Nobody refuses here."""
 
 

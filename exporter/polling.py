@@ -262,8 +262,8 @@ class Polling:
             changed=lambda: self._accounts.publisher.refresh(target.name),
         )
 
-        async def listed(key: str, found: Listed, asked_at: float) -> None:
-            account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), asked_at)
+        async def listed(key: str, found: Listed, requested_at: float) -> None:
+            account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), requested_at)
             if key in polled.target.discovered:
                 await self._take_up()
 

@@ -177,17 +177,17 @@ class TestInOneProcess:
             write_config(path, url, head="max_serie: 3\nstale_after: soon")
             with capture_logs() as lines:
                 status, reasons = await post(f"{base}/-/reload")
-            refused = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 0.0")
+            rejected = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 0.0")
             write_config(path, url)
             again = await post(f"{base}/-/reload")
             text = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 1.0")
             app.stop()
             await task
-        assert (status, reasons.splitlines()) == (500, [f"{place}: {why}" for place, why in told(lines)])
-        assert ("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?") in told(lines)
-        assert "stale_after" in {place for place, _ in told(lines)}
+        assert (status, reasons.splitlines()) == (500, [f"{place}: {why}" for place, why in notify(lines)])
+        assert ("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?") in notify(lines)
+        assert "stale_after" in {place for place, _ in notify(lines)}
         assert again == (200, "")
-        assert 'directmail_up{target="shop"} 1.0' in refused
+        assert 'directmail_up{target="shop"} 1.0' in rejected
         assert 'directmail_up{target="shop"} 1.0' in text
 
     async def test_a_file_name_that_is_no_text_is_shown_as_far_as_it_is(self, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ class TestInOneProcess:
         assert SENDERS[0] not in text
 
 
-def told(lines: list[Any]) -> list[tuple[str, str]]:
+def notify(lines: list[Any]) -> list[tuple[str, str]]:
     return [(line["place"], line["problem"]) for line in lines if line["log_level"] == "error"]
 
 

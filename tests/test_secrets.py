@@ -99,8 +99,8 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
                 assert (await get(f"{base}/", Authorization=wrong))[0] == 401
             pages = [text for each in paths for _, text in (await get(base + each, **LOGIN), await get(base + each))]
             path.write_text("targets: [{name: shop, access_key_secret: " + SECRET + "}]")
-            async with aiohttp.ClientSession(headers=LOGIN) as session, session.post(f"{base}/-/reload") as refused:
-                pages.append(await refused.text())
+            async with aiohttp.ClientSession(headers=LOGIN) as session, session.post(f"{base}/-/reload") as rejected:
+                pages.append(await rejected.text())
             pages.append((await get(f"{base}/", **LOGIN))[1])
             pages += [(await said(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
             await exporter.line_with("web config is refused")

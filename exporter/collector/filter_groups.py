@@ -30,7 +30,7 @@ OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName", "InvalidDate", "InvalidS
 class Finding(Enum):
     """How it was seen that a filter cannot be used."""
 
-    REFUSED = "the API rejects the filter"
+    REJECTED = "the API rejects the filter"
     EMPTY = "no value has mail, although the account has"
     WHOLE = "the API ignores the filter: every value matches all mail"
 
@@ -54,7 +54,7 @@ class Group:
     """Why the filter cannot be used, None while nothing speaks against it."""
     is_proven: bool = False
     """Whether an answer has shown that it can be used."""
-    refused: set[Combination] = field(default_factory=set)
+    rejected: set[Combination] = field(default_factory=set)
     """Members whose filter the API rejected when they were tried last."""
     has_answered: bool = False
     """Whether the API has ever answered a member's request."""
@@ -80,16 +80,16 @@ class Group:
             readings, whole, may_be_all=self.key in MAY_BE_ALL, is_closed=is_closed
         ):
             self.finding = Finding.WHOLE
-        elif readings and self.finding is Finding.REFUSED:
+        elif readings and self.finding is Finding.REJECTED:
             self.finding = None
 
-    def refuse(self, combination: Combination, error: InvalidRequest) -> bool:
+    def reject(self, combination: Combination, error: InvalidRequest) -> bool:
         """Take in a refusal of a member; return whether it says, or may turn out to say, that the filter is useless."""
         if error.code.startswith(OTHER_CAUSES) or self.is_proven:
             return False
-        self.refused.add(combination)
-        if len(self.refused) == len(self.members):
-            self.finding = Finding.REFUSED
+        self.rejected.add(combination)
+        if len(self.rejected) == len(self.members):
+            self.finding = Finding.REJECTED
         return self.finding is not None or not self.has_answered
 
     def _is_complete(self, readings: Sequence[Reading]) -> bool:

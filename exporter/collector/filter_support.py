@@ -68,19 +68,19 @@ class FilterSupport:
         for group in self._of.get(combination, ()):
             if combination != group.whole:
                 group.has_answered = True
-                group.refused.discard(combination)
+                group.rejected.discard(combination)
             group.unjudged += 1
             if group.unjudged * JUDGEMENTS >= len(group.members):
                 group.unjudged = 0
                 changed += self._judge(group, day)
         return changed
 
-    def refused(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
+    def rejected(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
         """Take in a refusal; return whether it concerns the filter, and the combinations that are shown differently."""
         concerns, changed = False, list[Combination]()
         for group in self.groups_of(combination):
             before = group.finding
-            concerns = group.refuse(combination, error) or concerns
+            concerns = group.reject(combination, error) or concerns
             changed += self._settle(group, before, error)
         return concerns, changed
 

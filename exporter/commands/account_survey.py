@@ -40,7 +40,7 @@ TRIED_DOMAINS = 3
 _OF_ALL = (AuthError, NetworkError, RequestTimeout)
 """Failures that every further request would meet too."""
 _Answer = TypeVar("_Answer")
-_Told = Callable[[str], None]
+_Notify = Callable[[str], None]
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Survey:
 
 
 async def survey(
-    target: Target, client: Client, clock: Clock, *, senders: Listed | None = None, told: _Told = lambda text: None
+    target: Target, client: Client, clock: Clock, *, senders: Listed | None = None, notify: _Notify = lambda text: None
 ) -> Survey:
     """Return what the target's account has and what its key may do; `senders` are those that were listed already.
 
@@ -95,21 +95,21 @@ async def survey(
     if senders is not None:
         found.lists["account_name"] = senders
     for key in (key for key in LISTED if key not in found.lists):
-        told(f"listing with {OPERATIONS[key].action}")
+        notify(f"listing with {OPERATIONS[key].action}")
         listed = await surveyor.attempt(OPERATIONS[key].action, client.list_values(OPERATIONS[key]))
         if listed is not None:
             found.lists[key] = listed
-    told("testing the key's permissions")
+    notify("testing the key's permissions")
     await surveyor.account()
     await surveyor.statistics()
     if found.statistics:
         statistic = STATISTICS[found.statistics[0]]
-        told("testing filters")
+        notify("testing filters")
         await surveyor.filters(statistic)
         pairs = len(found.values("account_name")) * len(found.values("tag_name"))
         if 0 < pairs <= MOST_PAIRS:
             seconds = pairs * client.limiters.of(statistic.action).spacing
-            told(f"requesting each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
+            notify(f"requesting each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
             await surveyor.tags(statistic)
     return found
 
@@ -231,7 +231,7 @@ class _Surveyor:
             try:
                 readings.append(await self._read(statistic, member.filters, self._day))
             except InvalidRequest as error:
-                group.refuse(member, error)
+                group.reject(member, error)
             except _OF_ALL:
                 raise
             except DirectMailError as error:
@@ -244,8 +244,8 @@ class _Surveyor:
             found.doubts[key] = f"the answers for {self._day} do not show whether the API can filter by it"
 
     async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
-        asked_at = self._clock.time()
-        return Reading((await self._client.read(statistic, filters, day)).totals, asked_at)
+        requested_at = self._clock.time()
+        return Reading((await self._client.read(statistic, filters, day)).totals, requested_at)
 
 
 def is_missing_permission(error: DirectMailError) -> bool:

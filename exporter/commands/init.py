@@ -74,7 +74,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
     if not output.parent.is_dir():
         exit_status.fail(f"nothing written: {output.parent} is not a directory")
     places = [(region or "", endpoint or "")] if region or endpoint else [(each, "") for each in SEARCHED]
-    drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, told=_told), NoConfig)
+    drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, notify=_notify), NoConfig)
     if drafts is None:
         exit_status.fail("interrupted; nothing written")
     text = first_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
@@ -88,7 +88,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
         exit_status.say(line)
 
 
-def _told(text: str) -> None:
+def _notify(text: str) -> None:
     click.echo(text, err=True)
 
 
@@ -99,7 +99,7 @@ async def drafted(
     environment: Mapping[str, str] = os.environ,
     hosts: Mapping[str, str] = MappingProxyType({}),
     per_minute: float = 30.0,
-    told: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> list[Draft]:
     """Return the queries for each account, by region or endpoint; of several regions those that have senders.
 
@@ -116,10 +116,12 @@ async def drafted(
             clients = {name: connect(each, session, clock, environment) for name, each in targets.items()}
             known: dict[str, Listed] = {}
             if len(targets) > 1:
-                told(f"looking for senders in {', '.join(targets)}")
+                notify(f"looking for senders in {', '.join(targets)}")
                 known = _with_senders(await senders_of(clients))
             surveys = [
-                await survey(targets[name], clients[name], clock, senders=known.get(name), told=_prefixed(told, name))
+                await survey(
+                    targets[name], clients[name], clock, senders=known.get(name), notify=_prefixed(notify, name)
+                )
                 for name in known or targets
             ]
     except DirectMailError as error:
@@ -130,8 +132,8 @@ async def drafted(
     return [first_config.draft(each, replace(config, targets=(each.target,))) for each in surveys]
 
 
-def _prefixed(told: Callable[[str], None], name: str) -> Callable[[str], None]:
-    return lambda text: told(f"{name}: {text}")
+def _prefixed(notify: Callable[[str], None], name: str) -> Callable[[str], None]:
+    return lambda text: notify(f"{name}: {text}")
 
 
 def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Listed]:

@@ -152,7 +152,7 @@ class WindowReader:
         """List the discovered values that the queries need; where that fails, those of the state file stand in."""
         wanted = [query for query in target.queries if self._query in (None, query.name)]
         for key in dict.fromkeys(key for query in wanted for key in query.discovered):
-            operation, asked_at = OPERATIONS[key], self._clock.time()
+            operation, requested_at = OPERATIONS[key], self._clock.time()
             if (target.name, "") in reading.target_failures:
                 return
             try:
@@ -161,7 +161,7 @@ class WindowReader:
                 scope = "" if _is_of_all(error) else operation.action
                 reading.target_failures[target.name, scope] = error
             else:
-                self._catalogue.succeeded(target.name, key, found, asked_at)
+                self._catalogue.succeeded(target.name, key, found, requested_at)
 
     def _parts(self, store: Store) -> list[Part]:
         targets = self._settings.targets
@@ -215,13 +215,13 @@ class WindowReader:
     async def _read_cell(
         self, part: Part, combination: Combination, day: date, client: Client, reading: Reading
     ) -> None:
-        target, asked_at = part.plan.target, self._clock.time()
+        target, requested_at = part.plan.target, self._clock.time()
         try:
             answer = await client.read(STATISTICS[combination.statistic], combination.filters, day)
         except DirectMailError as error:
             self._failed(part, combination, day, error, reading)
         else:
-            cell = Cell(answer.totals, None, asked_at)
+            cell = Cell(answer.totals, None, requested_at)
             reading.store.put(combination.key, day, cell, day_start=calendar.day_start(day, target.timezone))
             reading.unread.discard((combination.key, day))
         self._step((target.name, part.plan.action))
@@ -236,7 +236,7 @@ class WindowReader:
             reading.target_failures.setdefault((name, action), error)
         else:
             if isinstance(error, InvalidRequest) and (part.days[-1] - day).days < EDGE:
-                part.support.refused(combination, error)
+                part.support.rejected(combination, error)
             reading.failures.setdefault(combination.key, (error, day))
 
     def _step(self, place: tuple[str, str] | None = None) -> None:

@@ -58,7 +58,7 @@ def _uri(value: object) -> str:
 class Credentials(Schema):
     """Where the credentials come from."""
 
-    refused = NOT_INLINE
+    rejected = NOT_INLINE
 
     type: str | None = None
     access_key_id_file: File | None = None

@@ -113,7 +113,7 @@ class Target(Schema):
     """A target without its queries."""
 
     examples = EXAMPLES
-    refused = NOT_INLINE
+    rejected = NOT_INLINE
 
     name: Name
     region: str | None = None

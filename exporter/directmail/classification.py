@@ -154,7 +154,7 @@ def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mappin
             f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role (docs/ram-policy.md)."
         )
     if kind is InvalidRequest:
-        return _question_advice(code, said)
+        return _request_advice(code, said)
     return ""
 
 
@@ -187,7 +187,7 @@ def _date(text: str) -> float | None:
         return None
 
 
-def _question_advice(code: str, said: str) -> str:
+def _request_advice(code: str, said: str) -> str:
     if is_about_page_size(said):
         return "Lower the target's page_size: the API rejects pages of this size."
     if code == "InvalidMailAddress.NotFound":

@@ -127,29 +127,29 @@ class Client:
         """
         parameters = {"StartTime": day.isoformat(), "EndTime": day.isoformat()}
         parameters |= {statistic.parameters[key]: value for key, value in filters._asdict().items() if value}
-        asked = 0
+        sent = 0
         for _ in range(RESTARTS + 1):
             pages = Pages(statistic)
             while (number := pages.wanted) is not None:
                 page = {"PageNumber": str(number), "PageSize": str(self._page_size)} if statistic.is_paged else {}
                 await self._call(_Request(statistic.action, parameters | page, pages.take, self._most_rows))
-            asked += pages.asked
+            sent += pages.sent
             if not pages.changed:
                 add_up = partial(answers.summed, statistic, pages.items, pages.request_id)
                 totals, rates = add_up() if len(pages.items) <= MANY_ROWS else await off_the_loop(add_up)
-                return Answer(totals, rates, asked, pages.request_id, pages.items)
+                return Answer(totals, rates, sent, pages.request_id, pages.items)
         raise ParseError("rows changed between pages", request_id=pages.request_id)
 
     async def list_values(self, operation: Operation) -> Listed:
         """Return everything that an operation lists. Raise DirectMailError unless every page arrived and made sense."""
-        asked = 0
+        sent = 0
         for _ in range(RESTARTS + 1):
             listing = Listing(operation, self._page_size)
             while listing.wanted is not None:
                 await self._call(_Request(operation.action, listing.parameters, listing.take))
-                asked += 1
+                sent += 1
             if not listing.changed:
-                return listing.result(asked)
+                return listing.result(sent)
         raise ParseError("items changed between pages", request_id=listing.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str], most_rows: int | None = None) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Client:
         """Whether the credentials that were refused have been replaced meanwhile."""
         if not isinstance(error, AuthError):
             return False
-        self._provider.refused()
+        self._provider.rejected()
         return await self._provider.get() != used
 
     async def _attempt(self, request: _Request[_Read], credentials: Credentials) -> _Read:

@@ -35,7 +35,7 @@ class Provider(Protocol):
     async def get(self) -> Credentials:
         """Return the credentials for the next call. Raise AuthError where there are none."""
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         """Note that the API refused the credentials: the next `get` reads them anew."""
 
 
@@ -58,7 +58,7 @@ class FromEnvironment:
         _check(parts.items())
         return Credentials(key_id, secret, token)
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         """Nothing is held."""
 
 
@@ -93,7 +93,7 @@ class FromFiles:
                 self._reread()
         return self._held
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         self._seen = None
 
 

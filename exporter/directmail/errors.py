@@ -86,11 +86,11 @@ class DirectMailError(Exception):
         }
 
 
-class Refused(DirectMailError):
+class Rejected(DirectMailError):
     """The API understood the call and said no."""
 
 
-class AuthError(Refused):
+class AuthError(Rejected):
     reason = "auth"
 
 
@@ -100,11 +100,11 @@ class NonceUsed(AuthError):
     retry = True
 
 
-class PermissionDenied(Refused):
+class PermissionDenied(Rejected):
     reason = "permission"
 
 
-class InvalidRequest(Refused):
+class InvalidRequest(Rejected):
     reason = "invalid_request"
 
 

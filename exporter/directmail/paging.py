@@ -40,7 +40,7 @@ class Paging(Generic[Item]):
     def __init__(self, most: int) -> None:
         """`most` is the number of pages beyond which there is no end to it."""
         self.items: list[Item] = []
-        self.asked = 0
+        self.sent = 0
         self.request_id = ""
         """Of the last page."""
         self.changed = False
@@ -55,16 +55,16 @@ class Paging(Generic[Item]):
 
     def put(self, sheet: Sheet[Item], request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where items that were promised do not come."""
-        self.asked += 1
+        self.sent += 1
         self.request_id = request_id
-        if self.asked == 1:
+        if self.sent == 1:
             self._first = sheet
             self._more = sheet.more or None  # a single page is what there is of nothing, too
         if sheet.same != self._first.same:
             self.changed, self.wanted = True, None
         elif not sheet.items:
             self._end("is empty")
-        elif sheet.number not in (None, self.asked - (self._first.number == 0)):
+        elif sheet.number not in (None, self.sent - (self._first.number == 0)):
             self._end(f"came as page {sheet.number}")
         elif sheet.items == self._before and not (sheet.may_repeat and self._is_promised()):
             self._end("repeats the previous one")
@@ -78,23 +78,23 @@ class Paging(Generic[Item]):
         is_short = sheet.size is not None and len(sheet.items) < sheet.size
         if not any(witnesses) if witnesses else is_short:
             self.wanted = None
-        elif self.asked >= self._most:
+        elif self.sent >= self._most:
             raise ParseError(f"more than {self._most} pages", request_id=self.request_id)
         else:
-            self.wanted = self.asked + 1
+            self.wanted = self.sent + 1
 
     def _end(self, what: str) -> None:
         """Take this page, which brings nothing, for the end. Raise ParseError where it was promised items."""
         if self._is_promised():
             total = self._first.total
             come = "" if total is None else f": {len(self.items)} of {total} items received"
-            text = f"page {self.asked} {what}, although the response announces more{come}"
+            text = f"page {self.sent} {what}, although the response announces more{come}"
             raise ParseError(text, request_id=self.request_id)
         self.wanted = None
 
     def _is_promised(self) -> bool:
         """Whether every witness says that the page that was just asked for has items."""
-        if self.asked == 1 and self._first.items:
+        if self.sent == 1 and self._first.items:
             return True  # there are some, of another page
         witnesses = self._witnesses()
         return bool(witnesses) and all(witnesses)
@@ -126,7 +126,7 @@ class Pages(Paging[Row]):
 
     def add(self, page: Page, request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where rows that were promised do not come."""
-        number, size = self.asked + 1, page.size
+        number, size = self.sent + 1, page.size
         if number == 1:
             self._size = size
         elif number == page.pages and size == len(page.rows):

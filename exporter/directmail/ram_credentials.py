@@ -30,7 +30,7 @@ TYPES: dict[str, str] = {
     "credentials_uri": "Check the address and the server behind it.",
 }
 """The types of credentials, each with what to do when there are none."""
-ASK_AGAIN = 60.0
+REQUEST_AGAIN = 60.0
 """Seconds until the library is asked again whether it has newer credentials."""
 PAUSE = 10.0
 """Seconds between two tries where they fail or are refused."""
@@ -90,31 +90,31 @@ class FromRam:
         self._key: Credentials | None = None
         self._held: Credentials | None = None
         self._failure: AuthError | None = None
-        self._renewed_at = self._ask_at = -math.inf
+        self._renewed_at = self._request_at = -math.inf
 
     async def get(self) -> Credentials:
         if self._held is None or self._is_due():
             async with self._lock:
                 if self._is_due():
-                    await self._ask()
+                    await self._request()
         if self._held is None or (self._failure is not None and self._is_expired()):
             raise self._none()
         return self._held
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         now = self._clock.monotonic()
         if now - self._renewed_at >= PAUSE:
-            self._renewed_at = self._ask_at = now
+            self._renewed_at = self._request_at = now
             if self._kind not in _READ_ONCE:
                 self._library = None
 
     def _is_due(self) -> bool:
-        return self._clock.monotonic() >= self._ask_at
+        return self._clock.monotonic() >= self._request_at
 
     def _is_expired(self) -> bool:
         return self.expires_at is not None and self._clock.time() >= self.expires_at
 
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         try:
             key = await self._base.get() if self._base else None
             if key != self._key:
@@ -123,7 +123,7 @@ class FromRam:
             self._failure = None
         except AuthError as error:
             self._failure = error
-        self._ask_at = self._clock.monotonic() + (PAUSE if self._failure else ASK_AGAIN)
+        self._request_at = self._clock.monotonic() + (PAUSE if self._failure else REQUEST_AGAIN)
 
     def _fetch(self) -> _Fetched:
         """Ask the library, in a thread. Raise AuthError, with nothing of what a server said but its Code."""

@@ -26,7 +26,7 @@ def domain_of(sender: str) -> str:
 class Account:
     """What the account says of itself; None is what was not read."""
 
-    asked_at: float | None = None
+    requested_at: float | None = None
     """When, seconds since the epoch; None where it was not asked."""
     summary: Summary | None = None
     senders: Page | None = None

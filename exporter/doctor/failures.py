@@ -22,7 +22,7 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import ACCOUNT, DISCOVERY, allowing, assuming
 from exporter.directmail.statistics.known import STATISTICS
-from exporter.doctor.findings import NOTE, PROBLEM, Finding, Question
+from exporter.doctor.findings import NOTE, PROBLEM, Finding, StatisticRequest
 from exporter.plan.combinations import describe
 
 _KEYS = {
@@ -39,16 +39,16 @@ _KEYS = {
 """By the part of a Code before the first dot."""
 
 
-def explain(error: DirectMailError, target: Target, question: Question) -> Finding:
+def explain(error: DirectMailError, target: Target, request: StatisticRequest) -> Finding:
     """Return what a failed request for a statistic means."""
     if isinstance(error, AuthError):
         return _key(error, target)
     if is_about_account(error.code):
         return account_rejected(error)
     if isinstance(error, PermissionDenied):
-        text = f"The key is accepted, but its RAM user or role may not call {question.statistic.action}"
-        mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([question.statistic.action])}"
-        return _finding("access", f"{text}{_said(error)}.", mend, error)
+        text = f"The key is accepted, but its RAM user or role may not call {request.statistic.action}"
+        fix = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([request.statistic.action])}"
+        return _finding("access", f"{text}{_said(error)}.", fix, error)
     if isinstance(error, Throttled):
         return too_fast(error)
     if isinstance(error, RequestTimeout):
@@ -57,12 +57,12 @@ def explain(error: DirectMailError, target: Target, question: Question) -> Findi
     if isinstance(error, NetworkError):
         return _connection(error, target)
     if isinstance(error, InvalidRequest):
-        return _question(error, target, question.filters)
+        return _request(error, target, request.filters)
     if isinstance(error, ServerError):
         return _finding(
-            "api", f"The API failed{_said(error)}; the request was for {_asked(question)}.", _again(error), error
+            "api", f"The API failed{_said(error)}; the request was for {_requested(request)}.", _again(error), error
         )
-    text = f"The response for {_asked(question)} is invalid: {error.text}."
+    text = f"The response for {_requested(request)} is invalid: {error.text}."
     return _finding("api", text, _again(error), error)
 
 
@@ -129,7 +129,7 @@ def _assume(advice: str, target: Target) -> str:
     return f"{advice} The access key needs this policy (docs/ram-policy.md):\n{assuming(role)}"
 
 
-def _question(error: InvalidRequest, target: Target, filters: Filters) -> Finding:
+def _request(error: InvalidRequest, target: Target, filters: Filters) -> Finding:
     said = f" ({error.code})" if error.code else ""
     if is_about_page_size(f"{error.code} {error.text}"):
         text = f"The API rejected pages of {target.page_size} rows{said}. {error.text}."
@@ -137,8 +137,8 @@ def _question(error: InvalidRequest, target: Target, filters: Filters) -> Findin
     if error.code == "InvalidMailAddress.NotFound" and filters.account_name:
         region = target.region or target.endpoint
         text = f"The account in {region} has no sender {filters.account_name}{said}."
-        mend = "Check its spelling. For a sender of another region add a target with that region."
-        return _finding("sender", text, mend, error)
+        fix = "Check its spelling. For a sender of another region add a target with that region."
+        return _finding("sender", text, fix, error)
     if error.code.startswith("InvalidMailAddress"):
         text = f"The API rejected the sender: {describe(filters)}{said}."
         if not filters.account_name:
@@ -146,8 +146,8 @@ def _question(error: InvalidRequest, target: Target, filters: Filters) -> Findin
         return _finding("sender", text, error.advice, error)
     if error.code.startswith("Missing"):
         text = f"The API requires another parameter with {describe(filters)}{said}. {error.text}."
-        mend = "TagName needs AccountName: add account_name to every query that has tag_name."
-        return _finding("filters", text, mend, error)
+        fix = "TagName needs AccountName: add account_name to every query that has tag_name."
+        return _finding("filters", text, fix, error)
     text = f"The API rejected {describe(filters)}{said}. {error.text[:1].upper()}{error.text[1:].rstrip('.')}."
     return _finding("filters", text, of_dedicated_ips(filters) or error.advice, error)
 
@@ -157,8 +157,8 @@ def of_dedicated_ips(filters: Filters) -> str:
     names = [key for key in ("esp", "dedicated_ip", "dedicated_ip_pool_id") if getattr(filters, key)]
     if not names:
         return ""
-    mend = f"{' and '.join(names)} is documented for users of dedicated IPs. Without them drop the query: it "
-    return mend + "would show nothing. With them compare the value with the console."
+    fix = f"{' and '.join(names)} is documented for users of dedicated IPs. Without them drop the query: it "
+    return fix + "would show nothing. With them compare the value with the console."
 
 
 def _connection(error: NetworkError, target: Target) -> Finding:
@@ -168,8 +168,8 @@ def _connection(error: NetworkError, target: Target) -> Finding:
     return _finding("connection", text, "Check proxies, firewalls and the target's endpoint.", error)
 
 
-def _asked(question: Question) -> str:
-    return f"{question.days}, {describe(question.filters) if any(question.filters) else 'the whole account'}"
+def _requested(request: StatisticRequest) -> str:
+    return f"{request.days}, {describe(request.filters) if any(request.filters) else 'the whole account'}"
 
 
 def _said(error: DirectMailError) -> str:
@@ -179,5 +179,5 @@ def _said(error: DirectMailError) -> str:
     return f" ({said})" if said else ""
 
 
-def _finding(check: str, text: str, mend: str, error: DirectMailError) -> Finding:
-    return Finding(check, PROBLEM, text, mend, error.request_id)
+def _finding(check: str, text: str, fix: str, error: DirectMailError) -> Finding:
+    return Finding(check, PROBLEM, text, fix, error.request_id)

@@ -19,11 +19,11 @@ class Finding(NamedTuple):
     level: str
     """One of LEVELS. A note is worth knowing; only a problem has to be mended."""
     text: str
-    mend: str = ""
+    fix: str = ""
     request_id: str = ""
 
 
-class Question(NamedTuple):
+class StatisticRequest(NamedTuple):
     """A statistic of a range of days, both included, and filters."""
 
     statistic: Statistic
@@ -40,7 +40,7 @@ class Question(NamedTuple):
 class Answer(NamedTuple):
     """One page that a question brought."""
 
-    question: Question
+    request: StatisticRequest
     page: Page
     request_id: str
 

@@ -72,10 +72,10 @@ def _finding(finding: Finding, width: int) -> list[str]:
     head = f"  {finding.level:<{max(map(len, LEVELS))}}  {finding.check:<{width}}  "
     indent = " " * len(head)
     lines = textwrap.wrap(finding.text, _WIDTH, initial_indent=head, subsequent_indent=indent)
-    mend, *block = finding.mend.split("\n")
-    if mend:
-        lines += textwrap.wrap(mend, _WIDTH, initial_indent=f"{indent}-> ", subsequent_indent=f"{indent}   ")
+    fix, *block = finding.fix.split("\n")
+    if fix:
+        lines += textwrap.wrap(fix, _WIDTH, initial_indent=f"{indent}-> ", subsequent_indent=f"{indent}   ")
     lines += [f"{indent}   {line}" for line in block]
-    if finding.request_id and (finding.level == PROBLEM or "RequestId" in finding.mend):
+    if finding.request_id and (finding.level == PROBLEM or "RequestId" in finding.fix):
         lines.append(f"{indent}   RequestId {finding.request_id}")
     return lines

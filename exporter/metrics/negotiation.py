@@ -51,8 +51,8 @@ def choose_format(accept: str) -> Format:
         if score[0] > 0 and score > best:
             chosen, best, escaping = offer, score, parameters.get("escaping", "").lower()
     media, version, style = chosen
-    asked = f"; escaping={escaping}" if escaping in ESCAPING else ""
-    return Format(style, f"{media}; version={version}; charset=utf-8{asked}")
+    requested = f"; escaping={escaping}" if escaping in ESCAPING else ""
+    return Format(style, f"{media}; version={version}; charset=utf-8{requested}")
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

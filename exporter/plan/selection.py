@@ -125,8 +125,8 @@ def _choose(
     """Return at most so many combinations with their ages, the oldest first, and how many are left out."""
     wanted = [query for query in target.queries if query.discovered and statistic in query.statistics]
     matrices = [_matrix(query, known.values) for query in wanted]
-    asked = frozenset(combination.filters for combination in configured)
-    aged = [_combinations(target, statistic, each, matrices[:index], asked) for index, each in enumerate(matrices)]
+    requested = frozenset(combination.filters for combination in configured)
+    aged = [_combinations(target, statistic, each, matrices[:index], requested) for index, each in enumerate(matrices)]
     merged = heapq.merge(*aged, key=itemgetter(0))  # of one age the earlier query's come first
     chosen: list[tuple[float, Combination]] = []
     rest = sum(matrix.size for matrix in matrices)

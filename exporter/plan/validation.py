@@ -61,14 +61,14 @@ def _twins(target: Target) -> Iterator[Problem]:
 
 def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
     place, limit = plan.target.place, budget(plan.target)
-    asked = f"{plan.requests_per_minute:.1f} calls of {plan.action} a minute"
+    requested = f"{plan.requests_per_minute:.1f} calls of {plan.action} a minute"
     ways = "write fewer filter values or windows, or raise rate_limit_per_minute if the account's quota allows"
     if config.poll_interval is None:
         if plan.requests_per_minute > limit:
             yield Problem(
                 f"{place}.rate_limit_per_minute",
                 f"{limit:g} is too low for {len(plan.combinations)} combinations even at one poll a day "
-                f"({asked}); {ways}",
+                f"({requested}); {ways}",
             )
         elif config.stale_after is not None and config.stale_after <= plan.poll_interval:
             yield Problem(
@@ -92,7 +92,7 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
         )
         yield Problem(
             "poll_interval",
-            f"{format_duration(plan.poll_interval)} needs {asked} of target {plan.target.name!r}, "
+            f"{format_duration(plan.poll_interval)} needs {requested} of target {plan.target.name!r}, "
             f"whose rate_limit_per_minute is {limit:g}; {fix}",
         )
 

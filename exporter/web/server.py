@@ -80,7 +80,9 @@ class WebServer:
             settings = await asyncio.to_thread(webconfig.read, file)
         except ConfigError as error:
             for problem in error.problems:
-                self._log.error("web config reload failed; keeping the previous one", place=problem.place, problem=problem.text)
+                self._log.error(
+                    "web config reload failed; keeping the previous one", place=problem.place, problem=problem.text
+                )
             return
         except Exception as error:  # noqa: BLE001  a bug in loading a config must not end what runs well
             self._log.error("web config reload failed; keeping the previous one; please report this", exc_info=error)

@@ -58,7 +58,7 @@ class About:
     """SHA-256 of the config's text."""
     loaded_at: float
     """When the config in force was loaded, seconds since the epoch."""
-    refused: tuple[str, ...]
+    rejected: tuple[str, ...]
     """Why the config that was loaded last is not the one in force."""
     shard: Shard = WHOLE
     targets: int = 1

@@ -30,7 +30,7 @@ class Choice:
     targets_page: int
     refresh: int | None
     """Seconds after which the page reloads itself, None for never."""
-    refused_refresh: str
+    rejected_refresh: str
     """A `refresh` that cannot be used, as it was given."""
 
     @classmethod
@@ -39,11 +39,11 @@ class Choice:
         given = {key: request.query.get(key, "") for key in _FILTERS}
         given["q"] = " ".join(given["q"].split())[:LONGEST_SEARCH]
         page, targets_page = (max(_number(request.query.get(key, "")) or 1, 1) for key in ("page", "targets_page"))
-        asked = request.query.get("refresh", "").strip()
-        seconds = _number(asked)
+        requested = request.query.get("refresh", "").strip()
+        seconds = _number(requested)
         refresh = seconds if seconds is not None and SHORTEST_REFRESH <= seconds <= LONGEST_REFRESH else None
-        refused = asked[:LONGEST_SEARCH] if refresh is None else ""
-        return cls(**given, page=page, targets_page=targets_page, refresh=refresh, refused_refresh=refused)
+        rejected = requested[:LONGEST_SEARCH] if refresh is None else ""
+        return cls(**given, page=page, targets_page=targets_page, refresh=refresh, rejected_refresh=rejected)
 
     @property
     def is_narrow(self) -> bool:
@@ -75,7 +75,7 @@ class Pager:
     anchor: str
     found: int
     size: int
-    asked: int
+    requested: int
 
     @property
     def pages(self) -> int:
@@ -85,7 +85,7 @@ class Pager:
     @property
     def page(self) -> int:
         """The one shown: the last where more was asked for."""
-        return min(self.asked, self.pages)
+        return min(self.requested, self.pages)
 
     @property
     def begin(self) -> int:

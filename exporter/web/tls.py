@@ -122,7 +122,7 @@ def context(settings: TlsServerConfig, folder: Path) -> ssl.SSLContext:
             reason = getattr(error, "reason", None) or "not PEM, or the key is encrypted"
             text = f"certificate and key cannot be used together ({reason}); write a PEM certificate and its own key"
             raise Conflict("cert" if settings.cert else "cert_file", text) from None
-    _ask_clients(made, settings, folder)
+    _request_client_certificates(made, settings, folder)
     return made
 
 
@@ -142,7 +142,7 @@ def _choose_ciphers(made: ssl.SSLContext, settings: TlsServerConfig) -> None:
     made.set_ciphers(":".join(older))
 
 
-def _ask_clients(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) -> None:
+def _request_client_certificates(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) -> None:
     policy = CLIENT_AUTH[settings.client_auth_type]
     key = "client_ca" if settings.client_ca else "client_ca_file"
     has_authority = bool(settings.client_ca or settings.client_ca_file)

@@ -147,8 +147,8 @@ class TestNumbers:
         assert not any(row.is_failure for row in rows)
         assert all(row.values for row in one(groups, "by_sender").rows)
         if way == "error":
-            refused = [seen for seen in api.requests if "Esp" in seen.parameters]
-            assert 5 <= len(refused) < 35, "a rejected filter is not requested for every day"
+            rejected = [seen for seen in api.requests if "Esp" in seen.parameters]
+            assert 5 <= len(rejected) < 35, "a rejected filter is not requested for every day"
 
     async def test_a_day_that_the_api_gives_no_more_is_named_with_the_longest_window(self, tmp_path: Path) -> None:
         reading = await read(account(strict_span=True), tmp_path, window="30d", query="account")

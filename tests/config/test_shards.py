@@ -126,10 +126,10 @@ def test_a_shard_is_named_or_read_from_the_hostname(text: str, hostname: str, sh
         pytest.param("auto/0", "write 1 to 1000", id="none-by-hostname"),
     ],
 )
-def test_a_wrong_shard_is_a_wrong_flag_with_the_mend(text: str, mend: str) -> None:
+def test_a_wrong_shard_is_a_wrong_flag_with_the_mend(text: str, fix: str) -> None:
     result = CliRunner().invoke(cli, [f"--shard={text}"])
     assert result.exit_code == 2
-    assert mend in result.output
+    assert fix in result.output
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def test_a_shard_that_a_command_would_not_see_is_a_wrong_flag() -> None:
 def test_every_shard_tells_the_mistakes_of_all(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(targets("shop", "billing", "news").replace("endpoint: http://127.0.0.1:9", "region: mars"))
-    told = set()
+    notify = set()
     for index in range(3):
         with pytest.raises(ConfigError) as error:
             load(path, Shard(index, 3))
-        told.add(error.value.problems)
-    (problems,) = told
+        notify.add(error.value.problems)
+    (problems,) = notify
     assert [problem.place for problem in problems] == [f"targets[{index}].region" for index in range(3)]
 
 

@@ -19,7 +19,7 @@ from aiohttp import web
 from exporter.directmail.credential_provider import provider
 from exporter.directmail.credentials import Credentials, FromEnvironment, FromFiles, Provider
 from exporter.directmail.errors import AuthError
-from exporter.directmail.ram_credentials import ASK_AGAIN, CONNECT_TIMEOUT, PAUSE, READ_TIMEOUT, TYPES, FromRam
+from exporter.directmail.ram_credentials import CONNECT_TIMEOUT, PAUSE, READ_TIMEOUT, REQUEST_AGAIN, TYPES, FromRam
 from tests.support.certificates import Authority
 from tests.support.clock import ScriptedClock
 from tests.support.issuers import Issuer, Metadata, Mounted, issued, serving
@@ -107,7 +107,7 @@ class TestFiles:
         (tmp_path / "secret").write_text("new")
         os.utime(tmp_path / "secret", ns=(before.st_atime_ns, before.st_mtime_ns))
         assert (await source.get()).access_key_secret == "old"
-        source.refused()
+        source.rejected()
         assert (await source.get()).access_key_secret == "new"
 
     async def test_an_empty_file_is_named(self, mounted: Mounted) -> None:
@@ -212,7 +212,7 @@ class TestTemporaryCredentials:
         async with by_uri(issuer) as (source, clock):
             assert await source.get() == issued(1)
             assert source.expires_at == pytest.approx(time.time() + 3600, abs=5)
-            await clock.advance(ASK_AGAIN)
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() == issued(1)
         assert len(issuer.seen) == 1
 
@@ -220,10 +220,10 @@ class TestTemporaryCredentials:
         issuer = Issuer(lifetime=600)  # the library renews in the last quarter of an hour
         async with by_uri(issuer) as (source, clock):
             first = await source.get()
-            asked = len(issuer.seen)
+            sent = len(issuer.seen)
             assert await source.get() == first
-            assert len(issuer.seen) == asked
-            await clock.advance(ASK_AGAIN)
+            assert len(issuer.seen) == sent
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() != first
 
     async def test_twenty_callers_at_once_are_one_request_and_the_loop_goes_on(self) -> None:
@@ -265,18 +265,18 @@ class TestTemporaryCredentials:
                 found = await asyncio.gather(*(source.get() for _ in range(20)))
                 assert set(found) <= whole
                 assert len(set(found)) == 1
-                await clock.advance(ASK_AGAIN)
+                await clock.advance(REQUEST_AGAIN)
 
     async def test_refused_credentials_are_fetched_anew_at_once_but_not_over_and_over(self) -> None:
         issuer = Issuer()
         async with by_uri(issuer) as (source, clock):
             await source.get()
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(2)
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(2)
             await clock.advance(PAUSE)
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(3)
 
     async def test_the_last_good_ones_are_kept_while_fetching_fails_until_they_expire(self) -> None:
@@ -284,7 +284,7 @@ class TestTemporaryCredentials:
         async with by_uri(issuer) as (source, clock):
             await source.get()
             issuer.refuses = True
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(1)
             clock.jump(wall=3700.0)
             with pytest.raises(AuthError, match="no credentials of type credentials_uri"):
@@ -349,7 +349,7 @@ class TestTemporaryCredentials:
             )
             assert await source.get() == issued(1)
             mounted.write(id="esab", secret="terces")
-            await clock.advance(ASK_AGAIN)
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() == issued(2)
         queries = [request.query for request in issuer.seen]
         assert [query["AccessKeyId"] for query in queries] == ["base", "esab"]
@@ -424,7 +424,7 @@ class TestTemporaryCredentials:
         issuer = Issuer(lifetime=600)
         async with by_uri(issuer) as (source, clock):
             assert await source.get() == issued(1)
-            await clock.advance(ASK_AGAIN)
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() == issued(2)
         assert len(issuer.seen) == 2
 

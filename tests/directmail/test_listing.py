@@ -40,7 +40,7 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
     while pages.wanted is not None:
         pages.take(next(waiting))
     assert not pages.changed
-    return [item.name for item in pages.items], pages.asked
+    return [item.name for item in pages.items], pages.sent
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
     ],
 )
 def test_pages_are_read_until_all_has_come(
-    operation: listing.Operation, documents: list[dict[str, Any]], names: Sequence[str], asked: int
+    operation: listing.Operation, documents: list[dict[str, Any]], names: Sequence[str], sent: int
 ) -> None:
-    assert read(operation, *documents, *documents[-1:]) == (list(names), asked)
+    assert read(operation, *documents, *documents[-1:]) == (list(names), sent)
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,14 @@ def test_a_list_is_whole_however_little_the_server_says_of_its_pages(
         document |= {fields[fact]: whole[fact] for fact in says}
         pages.take(document)
     assert [item.name for item in pages.items] == names
-    assert pages.asked <= -(-count // cap) + 1
+    assert pages.sent <= -(-count // cap) + 1
 
 
 class Keys:
     async def get(self) -> Credentials:
         return Credentials(KEY_ID, SECRET)
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         """Nothing to read again."""
 
 

@@ -80,11 +80,11 @@ def walk(answer: Server) -> Pages:
         pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, nothing said"),
     ],
 )
-def test_every_row_arrives_once(answer: Server, asked: int, count: int) -> None:
+def test_every_row_arrives_once(answer: Server, sent: int, count: int) -> None:
     pages = walk(answer)
-    assert (pages.asked, pages.changed) == (asked, False)
+    assert (pages.sent, pages.changed) == (sent, False)
     assert pages.items == rows(0, count)
-    assert pages.request_id == f"R-{asked}"
+    assert pages.request_id == f"R-{sent}"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_pages_may_call_themselves_from_0() -> None:
 
 
 def test_two_hundred_pages_are_not_too_many() -> None:
-    assert walk(server(2000, 10, total=2000, pages=200)).asked == 200
+    assert walk(server(2000, 10, total=2000, pages=200)).sent == 200
 
 
 def test_promised_pages_of_zeros_may_look_alike() -> None:

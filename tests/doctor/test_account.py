@@ -79,7 +79,7 @@ async def test_a_state_of_the_account_is_a_problem_with_advice(state: int, name:
     seen = await visit(struck(f"account_frozen:factor={state},start=-1h", user_status=status))
     assert seen.one("account").level == PROBLEM
     assert f"The account is {name}:" in seen.one("account").text
-    assert says in seen.one("account").mend
+    assert says in seen.one("account").fix
     assert_readable(seen.report)
 
 
@@ -87,15 +87,15 @@ async def test_two_states_are_both_told() -> None:
     texts = [f"account_frozen:factor={state},start=-1h" for state in (1, 2)]
     seen = await visit(struck(*texts, user_status="bits"))
     assert "The account is frozen and overdue:" in seen.one("account").text
-    assert "open a ticket" in seen.one("account").mend
-    assert "Pay the bill" in seen.one("account").mend
+    assert "open a ticket" in seen.one("account").fix
+    assert "Pay the bill" in seen.one("account").fix
 
 
 async def test_a_quota_that_is_nearly_used_is_a_problem() -> None:
     seen = await visit(struck("quota_used:start=-10h", now=NIGHT))
     assert seen.one("quota").level == PROBLEM
     assert seen.one("quota").text.startswith("97% of the daily quota is used: ")
-    assert "have the quota raised" in seen.one("quota").mend
+    assert "have the quota raised" in seen.one("quota").fix
 
 
 async def test_a_reputation_that_fell_is_a_note() -> None:
@@ -109,7 +109,7 @@ async def test_a_lost_cname_is_a_problem_that_explains_dead_links() -> None:
     seen = await visit(struck("cname_lost:start=-1h"))
     assert seen.one("domains").level == PROBLEM
     assert seen.one("domains").text == f"{MAIL}: cname not verified."
-    assert "tracked links do not resolve" in seen.one("domains").mend
+    assert "tracked links do not resolve" in seen.one("domains").fix
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_a_check_that_fails_is_named_with_its_domain_and_what_to_restore(c
     api.inventory.unverified = {NOTICES: frozenset({check})}
     seen = await visit(api)
     assert (seen.one("domains").level, seen.one("domains").text) == (level, f"{NOTICES}: {check} not verified.")
-    assert seen.one("domains").mend.startswith("Restore the ")
+    assert seen.one("domains").fix.startswith("Restore the ")
 
 
 async def test_a_key_that_may_only_read_statistics_is_one_note_with_what_else_could_be_seen() -> None:
@@ -136,10 +136,10 @@ async def test_a_key_that_may_only_read_statistics_is_one_note_with_what_else_co
     (note,) = seen.of("account")
     assert note.level == NOTE
     assert note.text.endswith("Not checked: quota, reputation, state, the senders' mail, the domains.")
-    assert note.mend.startswith("Nothing to do if that is meant;")
-    assert all(f'"dm:{action}"' in note.mend for action in OPERATIONS)
+    assert note.fix.startswith("Nothing to do if that is meant;")
+    assert all(f'"dm:{action}"' in note.fix for action in OPERATIONS)
     assert seen.one("clock_text").level == NOTE
-    assert "dm:QueryDomainByParam" in seen.one("clock_text").mend
+    assert "dm:QueryDomainByParam" in seen.one("clock_text").fix
     assert_readable(seen.report)
 
 
@@ -157,7 +157,7 @@ async def test_a_permission_that_the_config_needs_is_a_problem_with_the_whole_po
     problem = next(each for each in seen.of("account") if each.level == PROBLEM)
     assert f"may not call {action} (Forbidden.RAM, HTTP 403)." in problem.text
     needed = ["GetTrackList", *ACCOUNT["account_interval"], *ACCOUNT["domains_interval"]]
-    assert problem.mend.endswith(allowing(needed))
+    assert problem.fix.endswith(allowing(needed))
     assert_readable(seen.report)
 
 
@@ -189,8 +189,8 @@ async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy
     seen = await visit(Blacklisting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock))
     assert seen.one("account").level == PROBLEM
     assert "rejects the account itself" in seen.one("account").text
-    assert "ticket" in seen.one("account").mend
-    assert "Statement" not in seen.one("account").mend
+    assert "ticket" in seen.one("account").fix
+    assert "Statement" not in seen.one("account").fix
     assert seen.one("coverage").text == "The remaining checks were skipped."
 
 
@@ -232,7 +232,7 @@ def test_how_much_of_the_quota_is_used(summary: Summary, listed: Page | None, le
     """A quarter past six in the evening: 76 % of the day is over, and 73 % of the month."""
     found = found_by(checks.quota, summary=summary, senders=listed)
     assert (found.level, says in found.text) == (level, True)
-    assert bool(found.mend) == (level != OK)
+    assert bool(found.fix) == (level != OK)
 
 
 @pytest.mark.parametrize(

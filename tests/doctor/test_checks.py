@@ -16,7 +16,7 @@ from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
 from exporter.doctor.evidence import Account, Evidence
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, StatisticRequest
 from exporter.plan import target_plan
 from tests.support.doctor import config_text
 
@@ -49,7 +49,7 @@ def answer(
 ) -> Answer:
     """Return an answer of one full page, `page` says otherwise."""
     numbers: dict[str, int | None] = {"number": 1, "size": 100, "total": len(rows), "pages": 1, **page}
-    return Answer(Question(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
+    return Answer(StatisticRequest(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
 
 
 def week(*rows: Row, **page: int | None) -> Answer:
@@ -140,7 +140,7 @@ def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
 def test_how_fresh_the_newest_record_is(created: str | None, level: str, says: str) -> None:
     found = days.freshness(evidence(answer(row(created))))
     assert found.level == level
-    assert says in found.text + found.mend
+    assert says in found.text + found.fix
 
 
 def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> None:
@@ -179,7 +179,7 @@ def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_probl
     found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
     assert found.level == PROBLEM
     assert "some of it of 2026-04-21" in found.text
-    assert "timezone" in found.mend
+    assert "timezone" in found.fix
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
     tomorrow = answer(row(), start=date(2026, 4, 23))
     found = found_by(days.timezone, evidence(zone="America/New_York", tomorrow=tomorrow))
     assert found.level == PROBLEM
-    assert "UTC+13:45 or further east" in found.mend
-    assert "Shanghai" not in found.mend
+    assert "UTC+13:45 or further east" in found.fix
+    assert "Shanghai" not in found.fix
 
 
 @pytest.mark.parametrize(
@@ -347,4 +347,4 @@ def test_an_empty_breakdown(filters: Filters, emails: int, level: str) -> None:
     whole = week(row(counts=(emails, 0, 0, 0, 0)))
     found = breakdowns.compared(answer(filters=filters), whole)
     assert found.level == level
-    assert found.mend
+    assert found.fix

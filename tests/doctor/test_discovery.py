@@ -38,8 +38,8 @@ async def test_a_permission_that_is_missing_for_one_list_is_found_and_its_policy
     seen = await visit(simulator(Fault("forbidden", action="ConfigSetList")), queries=LISTED)
     (problem,) = [each for each in seen.of("discovery") if each.level == PROBLEM]
     assert "may not call ConfigSetList" in problem.text
-    assert all(f'"dm:{action}"' in problem.mend for action in ("GetTrackList", *DISCOVERY.values()))
-    assert problem.mend.endswith(allowing(["GetTrackList", *(DISCOVERY[key] for key in ORDER)]))
+    assert all(f'"dm:{action}"' in problem.fix for action in ("GetTrackList", *DISCOVERY.values()))
+    assert problem.fix.endswith(allowing(["GetTrackList", *(DISCOVERY[key] for key in ORDER)]))
     assert not seen.is_well
     assert_readable(seen.report)
 

@@ -61,7 +61,7 @@ async def test_a_filter_that_is_ignored_is_a_problem(statistic: str) -> None:
     seen = await visit(simulator(domain_filter="ignored"), queries=queries(statistic))
     assert seen.one("domain_filter").level == PROBLEM
     assert seen.one("domain_filter").text.startswith("The API ignores the filter. ")
-    assert "filter by account_name" in seen.one("domain_filter").mend
+    assert "filter by account_name" in seen.one("domain_filter").fix
     assert_readable(seen.report)
 
 
@@ -122,7 +122,7 @@ def test_what_the_sums_say(
     found = compared(known_of(sums, of_all, senders), MAIL, [name for name in sums if name])
     assert found is not None
     assert (found.level, says in found.text) == (level, True)
-    assert found.mend or level == OK
+    assert found.fix or level == OK
 
 
 @pytest.mark.parametrize(

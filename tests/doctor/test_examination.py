@@ -37,7 +37,7 @@ from exporter.doctor import report
 from exporter.doctor.calls import MOST_CALLS, MOST_FAILURES
 from exporter.doctor.examination import examine
 from exporter.doctor.failures import explain
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Question
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, StatisticRequest
 from exporter.doctor.report import Report
 from exporter.doctor.steps import account
 from exporter.simulator import faults, incidents
@@ -212,7 +212,7 @@ async def test_throttled_half_way_it_tells_what_it_knows_and_that_the_rest_was_n
 
 async def test_the_policy_that_is_missing_is_printed_ready_to_attach() -> None:
     found = await visit(simulator(Fault("forbidden")))
-    assert allowing(["GetTrackList"]) in found.one("access").mend
+    assert allowing(["GetTrackList"]) in found.one("access").fix
     shown = report.as_text([found.report])
     start = shown.index("{")
     policy = json.loads(shown[start : shown.rindex("}") + 1])
@@ -241,16 +241,16 @@ async def test_a_clock_that_is_off_is_told_by_how_much(ahead: float, level: str,
 
 async def test_a_date_that_is_refused_although_the_clock_is_right_points_to_what_stands_between() -> None:
     access = (await visit(simulator(Fault("expired")))).one("access")
-    assert access.mend == "This machine's clock agrees with the API's: look for a proxy that holds requests back."
+    assert access.fix == "This machine's clock agrees with the API's: look for a proxy that holds requests back."
 
 
 @pytest.mark.parametrize(
     ("name", "mend"), [("error", "report the RequestId"), ("html_500", "lacks the API's RequestId")]
 )
-async def test_an_answer_that_fails_is_for_support_or_for_who_stands_between(name: str, mend: str) -> None:
+async def test_an_answer_that_fails_is_for_support_or_for_who_stands_between(name: str, fix: str) -> None:
     first, _ = (await visit(simulator(Fault(name)))).of("api")
     assert "the request was for 2026-04-22, the whole account" in first.text
-    assert mend in first.mend
+    assert fix in first.fix
 
 
 async def test_a_note_for_support_shows_its_request_id() -> None:
@@ -337,8 +337,8 @@ async def test_an_api_that_refuses_today_points_to_the_timezone() -> None:
     api.signing_time = clock.time
     async with api.listen() as url:
         found = await examined(config_text(url), clock)
-    (refused,) = [each for each in found.findings if (each.check, each.level) == ("timezone", PROBLEM)]
-    assert "rejected 2026-04-24, today in Asia/Shanghai (InvalidStartTime.Malformed)" in refused.text
+    (rejected,) = [each for each in found.findings if (each.check, each.level) == ("timezone", PROBLEM)]
+    assert "rejected 2026-04-24, today in Asia/Shanghai (InvalidStartTime.Malformed)" in rejected.text
 
 
 async def test_midnight_on_the_way_leaves_the_zone_open() -> None:
@@ -353,7 +353,7 @@ async def test_a_sender_of_another_region_is_named_and_the_others_are_looked_at(
     found = await visit(api)
     (unknown,) = [each for each in found.of("sender") if each.level == PROBLEM]
     assert f"no sender {NEWS}" in unknown.text
-    assert "region" in unknown.mend
+    assert "region" in unknown.fix
     assert unknown.request_id
     assert any(NOTIFY in each.text and each.level == OK for each in found.of("sender"))
 
@@ -374,7 +374,7 @@ async def test_an_empty_answer_to_a_filter_for_dedicated_ips_is_explained(
     found = await visit(simulator(*struck_faults), queries=f"\n      - name: narrow\n        {query}\n")
     (empty,) = [each for each in found.of("filters") if each.level == PROBLEM]
     assert "no mail, while" in empty.text
-    assert f"{names} is documented for users of dedicated IPs" in empty.mend
+    assert f"{names} is documented for users of dedicated IPs" in empty.fix
 
 
 @pytest.mark.parametrize(
@@ -453,7 +453,7 @@ async def test_a_certificate_that_nobody_trusts_is_explained(tmp_path: Path) -> 
         await runner.cleanup()
     (connection,) = [each for each in found.findings if each.check == "connection"]
     assert connection.text.startswith("Certificate not trusted: self")
-    assert "SSL_CERT_FILE" in connection.mend
+    assert "SSL_CERT_FILE" in connection.fix
 
 
 async def test_a_page_of_somebody_between_is_not_taken_for_the_api() -> None:
@@ -551,12 +551,12 @@ def target(**options: str) -> Target:
         ),
     ],
 )
-def test_a_failure_has_plain_words_and_a_mend(error: DirectMailError, check: str, says: str, mend: str) -> None:
+def test_a_failure_has_plain_words_and_a_mend(error: DirectMailError, check: str, says: str, fix: str) -> None:
     today = datetime.fromisoformat(NOW).date()
-    found = explain(error, target(), Question(ENGAGEMENT, today, today, Filters(tag_name="weekly")))
+    found = explain(error, target(), StatisticRequest(ENGAGEMENT, today, today, Filters(tag_name="weekly")))
     assert (found.check, found.level) == (check, PROBLEM)
     assert says in found.text
-    assert mend in found.mend
+    assert fix in found.fix
 
 
 @pytest.mark.parametrize("code", ["", "NoPermission"], ids=["no-code", "refused-by-sts"])
@@ -565,8 +565,8 @@ def test_a_role_that_cannot_be_assumed_gets_its_policy(code: str) -> None:
     role = target(type="ram_role_arn", role_arn=arn, access_key_id_file="/a", access_key_secret_file="/b")
     today = datetime.fromisoformat(NOW).date()
     error = AuthError("no credentials of type ram_role_arn", code=code, advice="Check the role.")
-    found = explain(error, role, Question(ENGAGEMENT, today, today))
-    assert assuming(arn) in found.mend
+    found = explain(error, role, StatisticRequest(ENGAGEMENT, today, today))
+    assert assuming(arn) in found.fix
     assert code in found.text
 
 

@@ -15,7 +15,7 @@ from tests.support.doctor import Visit, assert_readable, config_text, simulator,
 
 def printed(seen: Visit) -> list[str]:
     """Return the lines that are printed, without the sentence before them."""
-    return seen.one("settings").mend.splitlines()[1:]
+    return seen.one("settings").fix.splitlines()[1:]
 
 
 async def test_a_config_that_fits_is_printed_as_it_is() -> None:
@@ -88,15 +88,15 @@ async def test_a_visit_that_ended_early_prints_no_lines() -> None:
 def test_what_cannot_be_told_is_printed_as_it_is_set_and_says_so() -> None:
     found = lines([evidence(answer(row(), size=None), account=account())])
     assert found.level == OK
-    assert "page_size: 100  # unknown" in found.mend
+    assert "page_size: 100  # unknown" in found.fix
 
 
 def test_a_filter_beside_too_little_mail_is_left_out() -> None:
     parts = {Filters(): week(row(counts=(99, 0, 0, 0, 0))), Filters(dedicated_ip="192.0.2.1"): week()}
-    assert "dedicated_ip" not in lines([evidence(answer(row()), parts=parts)]).mend
+    assert "dedicated_ip" not in lines([evidence(answer(row()), parts=parts)]).fix
 
 
 def test_a_zone_that_fits_nothing_known_is_left_as_it_is() -> None:
     hours = [row("2026-04-21T12:00Z"), row("2026-04-22T11:00Z")]
     known = evidence(answer(*hours), zone="UTC", account=account(0), began_at=NOW + 86_400)
-    assert "timezone: UTC  # does not fit; compare a day with the console" in lines([known]).mend
+    assert "timezone: UTC  # does not fit; compare a day with the console" in lines([known]).fix

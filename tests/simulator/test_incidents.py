@@ -106,8 +106,8 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
         pytest.param("api_5xx:factor=2", "'2' is not a factor; write a number from 0 to 1 ", id="no-probability"),
     ],
 )
-def test_a_mistake_in_an_incident_names_the_choices(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
+def test_a_mistake_in_an_incident_names_the_choices(text: str, notify: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(notify)}"):
         incidents.parse(text, NOW)
 
 
@@ -145,8 +145,8 @@ def test_faults_are_read_as_written(text: str, fault: Fault) -> None:
         pytest.param("slow,seconds=-1", "'-1' in 'slow,seconds=-1' is no number", id="negative"),
     ],
 )
-def test_a_mistake_in_a_fault_names_the_choices(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
+def test_a_mistake_in_a_fault_names_the_choices(text: str, notify: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(notify)}"):
         faults.parse(text)
 
 
@@ -162,8 +162,8 @@ def test_a_mistake_in_a_fault_names_the_choices(text: str, told: str) -> None:
         pytest.param({"sender_counts": "all"}, "choose one of used, limit", id="sender-counts"),
     ],
 )
-def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], notify: str) -> None:
+    with pytest.raises(ValueError, match=notify):
         Habits(**options)
 
 

@@ -278,7 +278,7 @@ class Keys:
     async def get(self) -> Credentials:
         return Credentials(KEY_ID, SECRET)
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         raise AssertionError
 
 

@@ -305,7 +305,7 @@ async def test_our_own_client_reads_all_pages_of_hourly_rows() -> None:
         async def get(self) -> Credentials:
             return Credentials(KEY_ID, SECRET)
 
-        def refused(self) -> None:
+        def rejected(self) -> None:
             raise AssertionError
 
     clock = ScriptedClock(NOW, skip_sleeps=True)

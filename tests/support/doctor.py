@@ -119,4 +119,4 @@ def assert_readable(found: Report) -> None:
         assert not any(canary in text for canary in (ID, SECRET, TOKEN))
         assert "Traceback" not in text
         assert "None" not in text
-    assert all(each.mend for each in found.findings if each.level == PROBLEM)
+    assert all(each.fix for each in found.findings if each.level == PROBLEM)

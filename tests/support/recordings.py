@@ -102,8 +102,8 @@ async def made(name: str) -> dict[str, str]:
             found = await account.ask(settings, clock, keys, calls)
         else:
             (found,) = await examine(settings, clock, keys, {"shop": calls})
-    told = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
-    about = f"The simulator: {told}; page_size {page_size}."
+    notify = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
+    about = f"The simulator: {notify}; page_size {page_size}."
     sanitizer = Sanitizer(name.encode(), weeks=100)
     return recording.files(settings.targets[0], calls.kept, found.findings, sanitizer, Origin("simulator", about))
 

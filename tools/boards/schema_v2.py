@@ -193,8 +193,14 @@ def _variable(each: Json) -> Json:
         spec["current"] = {"text": "default", "value": "default"}
         return {"kind": "DatasourceVariable", "spec": {**spec, "pluginId": each["query"]}}
     all_value = {"allValue": each["allValue"]} if "allValue" in each else {}
-    asked = {**_query(each["query"]), "spec": {**each["query"]}}
+    requested = {**_query(each["query"]), "spec": {**each["query"]}}
     return {
         "kind": "QueryVariable",
-        "spec": {**spec, "query": asked, "sort": SORT[each["sort"]], "definition": each["query"]["query"], **all_value},
+        "spec": {
+            **spec,
+            "query": requested,
+            "sort": SORT[each["sort"]],
+            "definition": each["query"]["query"],
+            **all_value,
+        },
     }

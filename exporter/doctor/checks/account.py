@@ -50,8 +50,8 @@ def state(known: Evidence) -> Finding | None:
     if not found:
         *states, last = account.STATES
         return Finding("account", OK, f"The account is neither {', '.join(states)} nor {last}.")
-    mend = " ".join(_STATES[name] for name in found) + _see("DirectMailAccountRestricted")
-    return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail or less mail.", mend)
+    fix = " ".join(_STATES[name] for name in found) + _see("DirectMailAccountRestricted")
+    return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail or less mail.", fix)
 
 
 def reputation(known: Evidence) -> Finding | None:
@@ -63,9 +63,9 @@ def reputation(known: Evidence) -> Finding | None:
     text = f"The account's reputation level is {level}" + (f" of {highest}." if highest is not None else ".")
     if highest is None or level >= LOW * highest:
         return Finding("reputation", OK, text)
-    mend = "New accounts start low. If it fell, check invalid addresses and complaints; the quota may fall too."
-    mend += _see("DirectMailReputationFell")
-    return Finding("reputation", NOTE, text, mend)
+    fix = "New accounts start low. If it fell, check invalid addresses and complaints; the quota may fall too."
+    fix += _see("DirectMailReputationFell")
+    return Finding("reputation", NOTE, text, fix)
 
 
 def quota(known: Evidence) -> Finding | None:
@@ -91,9 +91,9 @@ def quota(known: Evidence) -> Finding | None:
         elif share >= USED_NOTE and pace > limit:
             texts.append(f"At this pace it is used up before the {('day', 'month')[place]} ends.")
             level = NOTE if level == OK else level
-    mend = "Mail beyond the quota is rejected: stop or move campaigns, or have the quota raised."
-    mend += _see("DirectMailQuotaNearlyUsed")
-    return Finding("quota", level, " ".join(texts), mend if level != OK else "")
+    fix = "Mail beyond the quota is rejected: stop or move campaigns, or have the quota raised."
+    fix += _see("DirectMailQuotaNearlyUsed")
+    return Finding("quota", level, " ".join(texts), fix if level != OK else "")
 
 
 def domains(known: Evidence) -> Finding | None:
@@ -119,10 +119,10 @@ def domains(known: Evidence) -> Finding | None:
         level = PROBLEM if is_heavy or level == PROBLEM else NOTE
     if not texts:
         return Finding("domains", OK, f"{_named(listed)}: all checks pass{_not_described(known)}.")
-    mend = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
+    fix = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
     text = f"{'. '.join(texts)}{_not_described(known)}."
     return Finding(
-        "domains", level, text, f"{mend} The console shows the records.{_see('DirectMailDomainVerificationLost')}"
+        "domains", level, text, f"{fix} The console shows the records.{_see('DirectMailDomainVerificationLost')}"
     )
 
 
@@ -133,8 +133,8 @@ def unread(known: Evidence) -> Finding | None:
         return None
     wanted = denied + [account.DOMAIN] * (account.DOMAIN not in denied and known.account.domains is None)
     text = f"The key may not call {', '.join(denied)}. Not checked: {', '.join(_unknown(known))}."
-    mend = f"Nothing to do if that is intended; otherwise allow this too (docs/ram-policy.md):\n{allowing(wanted)}"
-    return Finding("account", NOTE, text, mend)
+    fix = f"Nothing to do if that is intended; otherwise allow this too (docs/ram-policy.md):\n{allowing(wanted)}"
+    return Finding("account", NOTE, text, fix)
 
 
 def _unknown(known: Evidence) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _used(senders: Page | None, place: int) -> tuple[int | None, bool]:
 
 def _elapsed(known: Evidence, place: int) -> float:
     """Return the part of the day (0) or of the month (1) that is over, in the target's zone."""
-    zone, now = known.target.timezone, known.account.asked_at or known.began_at
+    zone, now = known.target.timezone, known.account.requested_at or known.began_at
     first = known.today if place == 0 else known.today.replace(day=1)
     last = known.today if place == 0 else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     begin, end = day_start(first, zone), day_end(last, zone)

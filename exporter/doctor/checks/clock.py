@@ -18,19 +18,19 @@ def clock(known: Evidence) -> Finding:
     if abs(off) < CLOCK_NOTE:
         return Finding("clock", OK, "This machine's clock agrees with the API's.")
     text = f"This machine's clock is {span(off)} {'ahead of' if off > 0 else 'behind'} the API's."
-    mend = "Set the clock, for instance with NTP; the API rejects requests more than 15 minutes off."
-    return Finding("clock", PROBLEM if abs(off) > CLOCK_PROBLEM else NOTE, text, mend)
+    fix = "Set the clock, for instance with NTP; the API rejects requests more than 15 minutes off."
+    return Finding("clock", PROBLEM if abs(off) > CLOCK_PROBLEM else NOTE, text, fix)
 
 
 def clock_text(known: Evidence) -> Finding | None:
     """Return what clock the texts of CreateTime show, by the domains' CreateTime beside their UtcCreateTime."""
     listed, clocks = known.account.domains, sorted(known.account.clocks)
-    if known.account.asked_at is None:
+    if known.account.requested_at is None:
         return None
     if listed is None:
         text = "The time zone of CreateTime is unknown: the domains, which have it in Unix seconds too,  "
-        mend = f"Allow dm:{OPERATIONS['domain'].action} (docs/ram-policy.md) and run the doctor again."
-        return Finding("clock_text", NOTE, f"{text}were not listed.", mend)
+        fix = f"Allow dm:{OPERATIONS['domain'].action} (docs/ram-policy.md) and run the doctor again."
+        return Finding("clock_text", NOTE, f"{text}were not listed.", fix)
     if not clocks:
         text = "The time zone of CreateTime is unknown: no domain has both it and UtcCreateTime."
         return Finding("clock_text", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")

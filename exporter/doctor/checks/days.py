@@ -23,19 +23,19 @@ def one_day(known: Evidence) -> Finding | None:
     seen = [each for each in days if each.has_mail]
     if seen:
         best = max(seen, key=lambda each: each.emails)
-        text = f"A request for one day works: {best.question.start} has {mails(best.emails)}."
+        text = f"A request for one day works: {best.request.start} has {mails(best.emails)}."
         return Finding("one_day", OK, text)
     if not whole.has_mail:
         return Finding("one_day", NOTE, "Unknown: there was no mail to request.")
-    asked = [each.question.start for each in days]
+    requested = [each.request.start for each in days]
     seen_days = {day_of(row.created, zone, ahead) for row in whole.page.rows if any(row.counts)}
-    missed = [day for day in asked if day in seen_days]
-    text = f"Requests for {' and '.join(map(str, asked))} alone return nothing, the request for the week returns "
+    missed = [day for day in requested if day in seen_days]
+    text = f"Requests for {' and '.join(map(str, requested))} alone return nothing, the request for the week returns "
     text += mails(whole.emails)
     if len(whole.page.rows) == 1 or not missed:
         return Finding("one_day", NOTE, f"Unknown: {_small(text)}. Perhaps no mail was sent on those days.")
-    mend = "Check the target's timezone. If it is right, the API may not count EndTime's day: please report this."
-    return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", mend, days[-1].request_id)
+    fix = "Check the target's timezone. If it is right, the API may not count EndTime's day: please report this."
+    return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", fix, days[-1].request_id)
 
 
 def freshness(known: Evidence) -> Finding:
@@ -72,11 +72,11 @@ def timezone(known: Evidence) -> Finding | None:
         local = datetime.fromtimestamp(now, zone)
         least = ours + 24 - (local.hour + local.minute / 60)
         text = (
-            f"The API has mail for {tomorrow.question.start}, which has not started in {zone}: its days start earlier."
+            f"The API has mail for {tomorrow.request.start}, which has not started in {zone}: its days start earlier."
         )
-        mend = f"Set timezone to one that is {offset(least)} or further east"
-        mend += "; try Asia/Shanghai first." if least <= 8 else "."
-        return Finding("timezone", PROBLEM, text, mend, tomorrow.request_id)
+        fix = f"Set timezone to one that is {offset(least)} or further east"
+        fix += "; try Asia/Shanghai first." if least <= 8 else "."
+        return Finding("timezone", PROBLEM, text, fix, tomorrow.request_id)
     seen = offsets(known)
     if seen is None:
         text = f"The end of the API's day is unknown; no response contradicts {zone}."
@@ -89,9 +89,9 @@ def timezone(known: Evidence) -> Finding | None:
             text = f"{zone} fits the CreateTimes of a day's records: the day begins at {fitting}."
         return Finding("timezone", OK, text)
     text = f"The CreateTimes of a day's records fit {fitting}, not {zone} ({offset(ours)})."
-    mend = "Compare a day's numbers with the console and set timezone. If they agree, nothing is wrong:  "
-    mend += "the records use another time zone than the list of domains."
-    return Finding("timezone", NOTE, text, mend, days[-1].request_id)
+    fix = "Compare a day's numbers with the console and set timezone. If they agree, nothing is wrong:  "
+    fix += "the records use another time zone than the list of domains."
+    return Finding("timezone", NOTE, text, fix, days[-1].request_id)
 
 
 def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float | None) -> date:
@@ -100,7 +100,7 @@ def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float |
     `ahead` is how many seconds the texts are ahead of UTC, None where that is not known.
     """
     days = [day_of(row.created, zone, ahead) for row in whole.page.rows if any(row.counts)]
-    closed = [day for day in days if day is not None and whole.question.start <= day < today]
+    closed = [day for day in days if day is not None and whole.request.start <= day < today]
     return max(closed) if len(days) > 1 and closed else today - timedelta(days=1)
 
 
@@ -111,7 +111,7 @@ def offsets(known: Evidence) -> tuple[float, float] | None:
     """
     least, most, seen = _WESTMOST, _EASTMOST, False
     for each in known.days:
-        begin = datetime.combine(each.question.start, datetime.min.time(), UTC).timestamp()
+        begin = datetime.combine(each.request.start, datetime.min.time(), UTC).timestamp()
         times = [moment(row.created, known.account.clock_ahead) for row in each.page.rows if any(row.counts)]
         for at in times:
             if at is None or at > known.began_at + CLOCK_NOTE:
@@ -122,9 +122,9 @@ def offsets(known: Evidence) -> tuple[float, float] | None:
 
 def _no_mail(whole: Answer) -> Finding:
     """Return what an account without any mail may mean."""
-    start, end = whole.question.start, whole.question.end
-    mend = "Check the region (accounts are per region), and that the mail is sent with tracking on (ClickTrace 1)."
-    return Finding("freshness", NOTE, f"The account has no mail from {start} to {end}.", mend, whole.request_id)
+    start, end = whole.request.start, whole.request.end
+    fix = "Check the region (accounts are per region), and that the mail is sent with tracking on (ClickTrace 1)."
+    return Finding("freshness", NOTE, f"The account has no mail from {start} to {end}.", fix, whole.request_id)
 
 
 def _no_moment(rows: Sequence[Row]) -> Finding:
@@ -139,7 +139,7 @@ def _no_moment(rows: Sequence[Row]) -> Finding:
 def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
     """Yield the rows of each question about one day."""
     for each in answers:
-        if each.question.start == each.question.end:
+        if each.request.start == each.request.end:
             yield each.page.rows
 
 

@@ -11,21 +11,21 @@ def page_size(known: Evidence) -> Finding | None:
     """Return whether the server gives pages as large as those asked for, and how many a day takes."""
     if not known.days or not known.statistic.is_paged:
         return None
-    day, asked = known.days[-1], known.target.page_size
+    day, requested = known.days[-1], known.target.page_size
     page = day.page
     given = page.size
     calls = _expected_pages(page) or page.pages or 1
-    takes = f"{day.question.start} takes {calls} call{'s' * (calls != 1)}"
+    takes = f"{day.request.start} takes {calls} call{'s' * (calls != 1)}"
     if given is None:
         return Finding("page_size", NOTE, f"Unknown: the response has no PageSize; {takes}.")
-    if given < asked:
-        text = f"The API returns {given} rows a page instead of the requested {asked}; {takes}."
+    if given < requested:
+        text = f"The API returns {given} rows a page instead of the requested {requested}; {takes}."
         return Finding(
             "page_size", NOTE, text, f"Set page_size: {given} to match; reading works either way.", day.request_id
         )
     if calls > 1:
-        mend = "Raise page_size if calls are scarce."
-        return Finding("page_size", NOTE, f"The API returns {given} rows a page; {takes}.", mend)
+        fix = "Raise page_size if calls are scarce."
+        return Finding("page_size", NOTE, f"The API returns {given} rows a page; {takes}.", fix)
     return Finding("page_size", OK, f"The API returns {given} rows a page, as requested; {takes}.")
 
 
@@ -39,8 +39,8 @@ def pages(known: Evidence) -> Finding | None:
         expected = _expected_pages(page)
         if expected is not None and page.pages is not None and max(page.pages, 1) != expected:
             text = f"{page.total} rows at {page.size} a page are {expected} pages, but the response says {page.pages}."
-            mend = "Nothing to do: the exporter reads on until both are satisfied or a page is empty."
-            return Finding("pages", NOTE, text, mend, each.request_id)
+            fix = "Nothing to do: the exporter reads on until both are satisfied or a page is empty."
+            return Finding("pages", NOTE, text, fix, each.request_id)
     if second is None:
         return Finding("pages", OK, "The numbers of rows and pages agree; there was no second page to check.")
     if second.page.total != first.page.total:

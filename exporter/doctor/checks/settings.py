@@ -53,11 +53,11 @@ def _zone(known: Evidence) -> tuple[str, str]:
 
 def _page_size(known: Evidence) -> tuple[int, str]:
     """Return the page size that fits, and a comment."""
-    asked = known.target.page_size
+    requested = known.target.page_size
     given = known.days[-1].page.size if known.days and known.statistic.is_paged else None
-    if given is not None and 0 < given < asked:
-        return given, f"  # the maximum of the API, which ignores {asked}"
-    return asked, "" if given is not None else "  # unknown"
+    if given is not None and 0 < given < requested:
+        return given, f"  # the maximum of the API, which ignores {requested}"
+    return requested, "" if given is not None else "  # unknown"
 
 
 def _filters(found: Sequence[Evidence]) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ MOST_CALLS = 3 + MOST_DESCRIBED
 
 async def domains(calls: Calls, known: Evidence) -> None:
     """List the sender domains, which also tell what clock the texts of CreateTime show."""
-    known.account.asked_at = known.began_at
+    known.account.requested_at = known.began_at
     known.account.domains = await calls.values_of("domain")
 
 

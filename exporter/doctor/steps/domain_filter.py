@@ -8,7 +8,7 @@ from exporter.directmail.model import Filters
 from exporter.doctor.calls import Calls
 from exporter.doctor.checks.domain_filter import compared
 from exporter.doctor.evidence import Evidence, domain_of
-from exporter.doctor.findings import PROBLEM, Question
+from exporter.doctor.findings import PROBLEM, StatisticRequest
 from exporter.doctor.steps.breakdowns import part_of
 from exporter.plan.combinations import configured
 
@@ -33,7 +33,7 @@ async def compare(calls: Calls, known: Evidence) -> None:
             await part_of(calls, known, filters)
     found = compared(known, domain, senders)
     if found is not None and found.level == PROBLEM and calls.left > 0:  # mail may have been sent meanwhile
-        again = await calls.ask(Question(known.statistic, *known.span, wanted[0]))
+        again = await calls.request(StatisticRequest(known.statistic, *known.span, wanted[0]))
         found = compared(known, domain, senders, again)
     calls.findings += filter(None, [found])
 
