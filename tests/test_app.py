@@ -183,9 +183,9 @@ class TestInOneProcess:
             text = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 1.0")
             app.stop()
             await task
-        assert (status, reasons.splitlines()) == (500, [f"{place}: {why}" for place, why in notify(lines)])
-        assert ("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?") in notify(lines)
-        assert "stale_after" in {place for place, _ in notify(lines)}
+        assert (status, reasons.splitlines()) == (500, [f"{place}: {why}" for place, why in reported(lines)])
+        assert ("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?") in reported(lines)
+        assert "stale_after" in {place for place, _ in reported(lines)}
         assert again == (200, "")
         assert 'directmail_up{target="shop"} 1.0' in rejected
         assert 'directmail_up{target="shop"} 1.0' in text
@@ -264,7 +264,7 @@ class TestInOneProcess:
         assert SENDERS[0] not in text
 
 
-def notify(lines: list[Any]) -> list[tuple[str, str]]:
+def reported(lines: list[Any]) -> list[tuple[str, str]]:
     return [(line["place"], line["problem"]) for line in lines if line["log_level"] == "error"]
 
 

@@ -180,14 +180,14 @@ async def test_every_check_of_every_domain_is_shown() -> None:
         await world.clock.advance(1)
         shown = await world.shown(VERIFIED)
     assert {check for check, ok in shown.items() if not ok} == {
-        "cname notify.example.com",
+        "cname reported.example.com",
         "dmarc mail.example.com",
-        "dmarc notify.example.com",
+        "dmarc reported.example.com",
     }
     passed = {f"{check} mail.example.com" for check in ("ownership", "spf", "mx", "cname", "dkim")}
     assert {check for check, ok in shown.items() if ok} == passed | {
-        "ownership notify.example.com",
-        "mx notify.example.com",
+        "ownership reported.example.com",
+        "mx reported.example.com",
     }, "what the answer does not say is absent"
 
 
@@ -286,10 +286,10 @@ async def test_a_missing_permission_is_one_line_with_the_policy_and_one_when_it_
             await world.clock.advance(6 * HOUR)
             world.api.fails = lambda asked: None
             await world.clock.advance(2 * HOUR)
-    notify = [line for line in lines if line["event"] != "discovered values changed"]
-    assert [line["log_level"] for line in notify] == ["warning", "info"]
-    assert [line["action"] for line in notify] == [action, action]
-    assert notify[0]["advice"] == "Attach a policy."
+    reported = [line for line in lines if line["event"] != "discovered values changed"]
+    assert [line["log_level"] for line in reported] == ["warning", "info"]
+    assert [line["action"] for line in reported] == [action, action]
+    assert reported[0]["advice"] == "Attach a policy."
 
 
 async def test_an_answer_without_any_number_is_a_failure_and_no_0() -> None:

@@ -176,8 +176,10 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
             each.api.faults.clear()
             await each.advance(700, step=10)
             assert await each.windows(BAD) == {"today"}, "back at the first success"
-    notify = [line for line in lines if line["log_level"] in ("warning", "info") and line["event"] != "window complete"]
-    lost, back = notify
+    reported = [
+        line for line in lines if line["log_level"] in ("warning", "info") and line["event"] != "window complete"
+    ]
+    lost, back = reported
     assert (lost["event"], lost["reason"], back["event"]) == (
         "query combination failing",
         reason,

@@ -320,13 +320,13 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fails_on", "told"),
+    ("fails_on", "reported"),
     [
         pytest.param("every-day", ["target failing"], id="a-key-that-is-refused-is-one-line"),
         pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-told"),
     ],
 )
-async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, notify: list[str]) -> None:
+async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, reported: list[str]) -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         return AuthError("refused") if fails_on == "every-day" or day == date(2026, 4, 21) else None
 
@@ -335,7 +335,7 @@ async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, notif
     with capture_logs() as lines:
         async with running(each.collector.run()):
             await clock.advance(HOUR)
-    assert [line["event"] for line in lines if line["event"] != "window complete"] == notify
+    assert [line["event"] for line in lines if line["event"] != "window complete"] == reported
 
 
 async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> None:

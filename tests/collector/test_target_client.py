@@ -38,8 +38,8 @@ async def test_throttling_is_one_line_when_it_begins_and_one_when_it_has_ended()
         with capture_logs() as lines:
             async with running(work()):
                 await clock.advance(1200)
-    notify = [(line["event"], line["target"], line["action"], line["from"], line["to"]) for line in lines]
-    assert notify == [
+    reported = [(line["event"], line["target"], line["action"], line["from"], line["to"]) for line in lines]
+    assert reported == [
         ("throttling started", "shop", "GetTrackList", "40", "20"),
         ("throttling ended", "shop", "GetTrackList", "39", "40"),
     ]

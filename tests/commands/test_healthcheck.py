@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         pytest.param("", "OK\n", id="plain"),
         pytest.param(PASSWORD, "OK\n", id="password"),
@@ -59,11 +59,11 @@ def folder(tmp_path: Path) -> Path:
         ),
     ],
 )
-async def test_a_living_exporter_is_healthy_whatever_protects_it(folder: Path, text: str, notify: str) -> None:
+async def test_a_living_exporter_is_healthy_whatever_protects_it(folder: Path, text: str, reported: str) -> None:
     (folder / "web.yml").write_text(text)
     async with listener(webconfig.read(folder / "web.yml")) as address:
         result = await check(environment={LISTEN_ADDRESS: address})
-        assert (result.exit_code, result.output) == (0, notify)
+        assert (result.exit_code, result.output) == (0, reported)
     gone = await check(environment={LISTEN_ADDRESS: address})
     assert gone.exit_code == 1
     assert gone.output == "unhealthy: [Errno 111] Connection refused\n"

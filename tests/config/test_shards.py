@@ -114,7 +114,7 @@ def test_a_shard_is_named_or_read_from_the_hostname(text: str, hostname: str, sh
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "fix"),
     [
         pytest.param("", "write I/N such as 0/3, or auto/3", id="empty"),
         pytest.param("3", "write I/N such as 0/3, or auto/3", id="one-number"),
@@ -161,12 +161,12 @@ def test_a_shard_that_a_command_would_not_see_is_a_wrong_flag() -> None:
 def test_every_shard_tells_the_mistakes_of_all(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(targets("shop", "billing", "news").replace("endpoint: http://127.0.0.1:9", "region: mars"))
-    notify = set()
+    reported = set()
     for index in range(3):
         with pytest.raises(ConfigError) as error:
             load(path, Shard(index, 3))
-        notify.add(error.value.problems)
-    (problems,) = notify
+        reported.add(error.value.problems)
+    (problems,) = reported
     assert [problem.place for problem in problems] == [f"targets[{index}].region" for index in range(3)]
 
 

@@ -99,15 +99,15 @@ def test_the_sdist_holds_what_a_clone_holds(built: tuple[Path, Path]) -> None:
 
 def test_the_metadata_says_what_it_is(built: tuple[Path, Path]) -> None:
     name = f"directmail_exporter-{__version__}.dist-info/METADATA"
-    notify = HeaderParser().parsestr(content(built[0])[name].decode())
-    assert notify["Name"] == "directmail-exporter"
-    assert notify["Version"] == __version__
-    assert notify["Requires-Python"] == ">=3.11"
-    urls = dict(line.split(", ") for line in notify.get_all("Project-URL", []))
+    reported = HeaderParser().parsestr(content(built[0])[name].decode())
+    assert reported["Name"] == "directmail-exporter"
+    assert reported["Version"] == __version__
+    assert reported["Requires-Python"] == ">=3.11"
+    urls = dict(line.split(", ") for line in reported.get_all("Project-URL", []))
     assert urls == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
-    assert notify["License-Expression"] == "Apache-2.0"
-    assert "ram" in notify.get_all("Provides-Extra", [])
-    assert str(notify.get_payload()).startswith("# directmail-exporter")
+    assert reported["License-Expression"] == "Apache-2.0"
+    assert "ram" in reported.get_all("Provides-Extra", [])
+    assert str(reported.get_payload()).startswith("# directmail-exporter")
 
 
 def test_the_command_and_the_module_tell_the_version(installed: Path, tmp_path: Path) -> None:

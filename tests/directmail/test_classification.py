@@ -227,13 +227,13 @@ def test_a_page_size_that_is_rejected_points_to_page_size(code: str, message: st
 
 
 class TestWhatIsNeverHeld:
-    def notify(self, error: DirectMailError) -> str:
+    def reported(self, error: DirectMailError) -> str:
         return "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
 
     @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId.NotFound", "SignatureNonceUsed"])
     def test_the_message_of_a_refused_signature_is_not_kept(self, code: str) -> None:
         error = classify(code, Message="server string to sign is POST AccountName=news@example.com")
-        assert "news@example.com" not in self.notify(error)
+        assert "news@example.com" not in self.reported(error)
 
     @pytest.mark.parametrize("code", ["InvalidTagName.Malformed", "NoPermission", "Throttling.User", "InternalError"])
     def test_other_messages_are_kept_short_and_on_one_line(self, code: str) -> None:

@@ -900,9 +900,9 @@ class TestSecrets:
         answer = reply(text.replace("MESSAGE", message.replace("\\", "\\\\")), status, x_acs_request_id=KEY)
         async with sent(answer, keys=Keys([Credentials(*secrets)])) as (called, api):
             error = await called.fails()
-        notify = "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
+        reported = "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
         for secret in (*secrets, *map(spell, secrets), api.seen[0].headers["Authorization"], "LTAI"):
-            assert secret not in notify
+            assert secret not in reported
 
     async def test_a_key_id_as_the_request_id_of_a_good_answer_is_not_kept(self) -> None:
         async with sent(reply(page(counts(7), RequestId=KEY), x_acs_request_id=KEY)) as (called, _):

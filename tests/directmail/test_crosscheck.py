@@ -175,10 +175,14 @@ async def test_the_loop_logs_the_first_one_and_counts_the_rest() -> None:
     with capture_logs() as lines:
         async with running(world.collector.run()):
             await clock.advance(1200)
-    (notify,) = [line for line in lines if line["event"] == "answer is inconsistent"]
-    assert (notify["what"], notify["reported"], notify["request_id"]) == ("RcptUniqueOpenRate", "27.18", "REQUEST")
-    assert notify["advice"]
-    assert len(world.api.sent) > 6
+    (reported,) = [line for line in lines if line["event"] == "answer is inconsistent"]
+    assert (reported["what"], reported["reported"], reported["request_id"]) == (
+        "RcptUniqueOpenRate",
+        "27.18",
+        "REQUEST",
+    )
+    assert reported["advice"]
+    assert len(world.api.asked) > 6
     assert mismatches(world.collector.crosscheck) == {"unique_open": 3}
 
 

@@ -44,7 +44,7 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
 
 
 @pytest.mark.parametrize(
-    ("operation", "documents", "names", "asked"),
+    ("operation", "documents", "names", "sent"),
     [
         pytest.param(TAGS, [numbered("ab", TotalCount=2, PageNumber=1, PageSize=100)], "ab", 1, id="one-page"),
         pytest.param(TAGS, [numbered("", TotalCount=0)], "", 1, id="nothing-at-all"),
@@ -294,7 +294,7 @@ class TestOverHttp:
     @pytest.mark.parametrize(
         ("key", "values", "pages"),
         [
-            ("account_name", {"news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com"}, 3),
+            ("account_name", {"news@mail.example.com", "product@mail.example.com", "no-reply@reported.example.com"}, 3),
             ("tag_name", {"onboarding", "password-reset", "promo", "receipt", "signup", "weekly-newsletter"}, 6),
             ("domain", {"mail.example.com", "notify.example.com"}, 2),
             ("config_set_id", {"set-system", "set-marketing"}, 2),

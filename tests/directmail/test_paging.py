@@ -50,7 +50,7 @@ def walk(answer: Server) -> Pages:
 
 
 @pytest.mark.parametrize(
-    ("answer", "asked", "count"),
+    ("answer", "sent", "count"),
     [
         pytest.param(server(25, 10, total=25, pages=3), 3, 25, id="the truth"),
         pytest.param(server(30, 10, total=30, pages=3), 3, 30, id="the truth, last page full"),

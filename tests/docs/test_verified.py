@@ -131,7 +131,7 @@ async def asked(folder: Path, habits: Habits, *faults: Fault) -> Recording:
     api = Simulator(TRAFFIC, clock=clock, habits=habits, faults=list(faults))
     async with api.listen() as url:
         settings = config(url, QUERIES)
-        found = await account.ask(settings, clock, KEYS, calls)
+        found = await account.request(settings, clock, KEYS, calls)
     assert len(calls.kept) == len(api.requests) <= account.MOST_CALLS
     assert {seen.action for seen in api.requests} <= account.READ_ONLY
     questions = [canonical_query(seen.parameters) + seen.action for seen in api.requests]

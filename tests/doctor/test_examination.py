@@ -245,7 +245,7 @@ async def test_a_date_that_is_refused_although_the_clock_is_right_points_to_what
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"), [("error", "report the RequestId"), ("html_500", "lacks the API's RequestId")]
+    ("name", "fix"), [("error", "report the RequestId"), ("html_500", "lacks the API's RequestId")]
 )
 async def test_an_answer_that_fails_is_for_support_or_for_who_stands_between(name: str, fix: str) -> None:
     first, _ = (await visit(simulator(Fault(name)))).of("api")
@@ -503,7 +503,7 @@ def target(**options: str) -> Target:
 
 
 @pytest.mark.parametrize(
-    ("error", "check", "says", "mend"),
+    ("error", "check", "says", "fix"),
     [
         pytest.param(
             NetworkError("name not found: x", advice="Look."), "connection", "Name not found: x.", "Look.", id="name"
@@ -595,7 +595,7 @@ async def test_the_command_prints_json_for_tickets_and_fails_with_a_problem(tmp_
         result = await asyncio.to_thread(run, "doctor", "--config.file", path, "--format", "json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
-    assert {tuple(each) for each in found} == {("target", "check", "level", "text", "mend", "request_id")}
+    assert {tuple(each) for each in found} == {("target", "check", "level", "text", "fix", "request_id")}
     (problem,) = [each for each in found if each["level"] == PROBLEM]
     assert (problem["target"], problem["check"]) == ("shop", "access")
     assert problem["request_id"]

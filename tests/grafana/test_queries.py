@@ -89,17 +89,17 @@ async def test_every_panel_shows_something_or_says_why_not_and_every_legend_has_
     watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
-    values, empty, unlabelled, notify = chosen(board), [], [], [f"\n\n{board['title']}: series of each query"]
+    values, empty, unlabelled, reported = chosen(board), [], [], [f"\n\n{board['title']}: series of each query"]
     for query in queries(board):
         found = await answer(watched.server, board, query, values)
-        notify.append(f"{len(found):4}  {query.panel['title']} {query.ref}: {query.expr}")
+        reported.append(f"{len(found):4}  {query.panel['title']} {query.ref}: {query.expr}")
         must = watched.has_a_past or not query.panel["fieldConfig"]["defaults"]["noValue"]
         if not found and must and (query.panel["title"], query.ref) != INSTEAD:
-            empty.append(notify[-1])
+            empty.append(reported[-1])
         unlabelled += [
-            (notify[-1], label) for label in query.legend_labels if any(label not in each["metric"] for each in found)
+            (reported[-1], label) for label in query.legend_labels if any(label not in each["metric"] for each in found)
         ]
-    tell(capsys, notify)
+    tell(capsys, reported)
     assert (empty, unlabelled) == ([], [])
 
 
@@ -108,16 +108,16 @@ async def test_every_variable_has_values_and_offers_its_first_choice(
     watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
-    values, notify = chosen(board), [f"\n\n{board['title']}: values of each variable"]
+    values, reported = chosen(board), [f"\n\n{board['title']}: values of each variable"]
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             series, label = asked_values(variable)
             answers = await watched.server.query(expanded(series, values))
             found = {each["metric"].get(label, "") for each in answers} - {""}
-            notify.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
+            reported.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
             assert found, variable["name"]
             assert variable["multi"] or variable["current"]["value"] in found
-    tell(capsys, notify)
+    tell(capsys, reported)
 
 
 @BOARDS

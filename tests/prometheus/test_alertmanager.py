@@ -11,7 +11,7 @@ import pytest
 from tests.support.rule_files import ALERT_NAMES, ALERTS, ON_MAIL, RULES, load, run
 from tools.stack import rules
 from tools.stack.prometheus import alertmanager
-from tools.stack.verdicts import Firing, notify
+from tools.stack.verdicts import Firing, notified
 
 INHIBITIONS = load(RULES / "alertmanager.yml")["inhibit_rules"]
 
@@ -128,6 +128,6 @@ async def test_a_cause_speaks_for_its_consequence_and_for_nothing_else(
     pairs = {name_of(pair): pair for pair in (*SPOKEN_FOR, *NOT_SPOKEN_FOR)}
     shown = {name: [firing(alert, name) for alert in pair] for name, pair in pairs.items()}
     async with alertmanager(tmp_path, rules.routes("127.0.0.1:9")) as url:
-        heard = await notify(url, list(chain.from_iterable(shown.values())))
+        heard = await notified(url, list(chain.from_iterable(shown.values())))
     assert {name for name, (cause, _) in shown.items() if cause in heard} == set(pairs)
     assert {name for name, (_, effect) in shown.items() if effect not in heard} == set(map(name_of, SPOKEN_FOR))

@@ -16,7 +16,7 @@ from tests.support.signed import ask
 
 NOW = 1_777_000_000.0
 HOUR, DAY = 3600, 86_400
-NEWS, NOTIFY = "news@mail.example.com", "no-reply@notify.example.com"
+NEWS, NOTIFY = "news@mail.example.com", "no-reply@reported.example.com"
 DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
 
 
@@ -59,7 +59,7 @@ def test_every_incident_begins_now_with_sensible_defaults(name: str) -> None:
             "cname_lost", Incident("cname_lost", NOW, NOW + DAY, domain="mail.example.com"), id="a-domain-as-usual"
         ),
         pytest.param(
-            "bounce_spike:domain=notify.example.com,tag=receipt",
+            "bounce_spike:domain=reported.example.com,tag=receipt",
             Incident("bounce_spike", NOW, NOW + DAY, "", "receipt", "", 0.7, "notify.example.com"),
             id="a-domain-of-ones-own-drops-the-usual-sender",
         ),
@@ -71,7 +71,7 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         pytest.param("esp_spm", "'esp_spm'; write one of esp_spam, ", id="name"),
         pytest.param("", "'' is no incident", id="nothing"),
@@ -83,7 +83,7 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
         ),
         pytest.param(
             f"cname_lost:domain=mail.example.com,sender={NOTIFY}",
-            f"'mail.example.com' is not a domain of {NOTIFY}; write one of notify.example.com",
+            f"'mail.example.com' is not a domain of {NOTIFY}; write one of reported.example.com",
             id="not-its-domain",
         ),
         pytest.param(
@@ -106,8 +106,8 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
         pytest.param("api_5xx:factor=2", "'2' is not a factor; write a number from 0 to 1 ", id="no-probability"),
     ],
 )
-def test_a_mistake_in_an_incident_names_the_choices(text: str, notify: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(notify)}"):
+def test_a_mistake_in_an_incident_names_the_choices(text: str, reported: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reported)}"):
         incidents.parse(text, NOW)
 
 
@@ -134,7 +134,7 @@ def test_faults_are_read_as_written(text: str, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         pytest.param("gremlins", "'gremlins' is not a fault; write one of throttle, ", id="name"),
         pytest.param("throttle:often", "'often' in 'throttle:often' is no number", id="probability"),
@@ -145,13 +145,13 @@ def test_faults_are_read_as_written(text: str, fault: Fault) -> None:
         pytest.param("slow,seconds=-1", "'-1' in 'slow,seconds=-1' is no number", id="negative"),
     ],
 )
-def test_a_mistake_in_a_fault_names_the_choices(text: str, notify: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(notify)}"):
+def test_a_mistake_in_a_fault_names_the_choices(text: str, reported: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reported)}"):
         faults.parse(text)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         pytest.param({"rows": "week"}, "'week' is not a value of rows; write one of day, hour, sum", id="rows"),
         pytest.param({"rate_format": "31"}, "choose one of 31.42, 31.42%, 0.3142", id="rate-format"),
@@ -162,8 +162,8 @@ def test_a_mistake_in_a_fault_names_the_choices(text: str, notify: str) -> None:
         pytest.param({"sender_counts": "all"}, "choose one of used, limit", id="sender-counts"),
     ],
 )
-def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], notify: str) -> None:
-    with pytest.raises(ValueError, match=notify):
+def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], reported: str) -> None:
+    with pytest.raises(ValueError, match=reported):
         Habits(**options)
 
 

@@ -227,7 +227,7 @@ async def test_infrastructure_is_a_filter_too(api: Simulator) -> None:
         ("DedicatedIp", "192.0.2.10"),
         ("DedicatedIpPoolId", "pool-system"),
         ("ConfigSetId", "set-system"),
-        ("AccountName", "no-reply@notify.example.com"),
+        ("AccountName", "no-reply@reported.example.com"),
     ):
         (row,) = (await ask(api, {**DAYS, name: value})).document["data"]["stat"]
         emails[name] = row["TotalNumber"]
@@ -378,13 +378,13 @@ async def test_faults_of_the_line_leave_the_server_alive(fault: str) -> None:
 
 
 async def test_faults_of_paging_lie_about_the_pages() -> None:
-    notify = {}
+    reported = {}
     for fault in ("pages_up", "pages_down", "page_cap", "rows_added", "page_fails"):
         simulator = made(faults=[Fault(fault)], habits=Habits(rows="hour"))
         async with simulator.listen():
             first, second = [(await ask(simulator, {**DAYS, "PageNumber": n})).document for n in ("1", "2")]
-        notify[fault] = (first["PageSize"], first["Total"], first["TotalPages"], second.get("Total"))
-    assert notify == {
+        reported[fault] = (first["PageSize"], first["Total"], first["TotalPages"], second.get("Total"))
+    assert reported == {
         "pages_up": (10, 24, 6, 24),
         "pages_down": (10, 24, 1, 24),
         "page_cap": (5, 24, 5, 24),

@@ -330,19 +330,19 @@ class TestCounters:
     """None is shown before it is on disk, so none comes back lower than it was shown."""
 
     async def test_growth_is_shown_when_it_is_written(self, tmp_path: Path) -> None:
-        store, notify = Store(), []
-        file = await opened(tmp_path / "state.db", store, written=notify.append)
+        store, reported = Store(), []
+        file = await opened(tmp_path / "state.db", store, written=reported.append)
         grow(store, 0)
         assert shown(store) is None
         await file.save()
-        assert (shown(store), notify) == (0, [KEY])
+        assert (shown(store), reported) == (0, [KEY])
         grow(store, 5)
         assert shown(store) == 0
         await file.save()
-        assert (shown(store), notify) == (5, [KEY, KEY])
+        assert (shown(store), reported) == (5, [KEY, KEY])
         store.succeeded(KEY, 2000.0)
         await file.save()
-        assert notify == [KEY, KEY], "nothing has grown"
+        assert reported == [KEY, KEY], "nothing has grown"
         await file.close()
 
     async def test_those_that_were_shown_are_shown_at_once_after_a_restart(self, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tools import account, verified
 
-NEWS, NOTIFY = "news@mail.example.com", "no-reply@notify.example.com"
+NEWS, NOTIFY = "news@mail.example.com", "no-reply@reported.example.com"
 QUERIES = [
     {"name": "account", "statistics": ["engagement", "delivery"]},
     {"name": "by_sender", "account_name": [NEWS, NOTIFY]},
@@ -99,11 +99,11 @@ async def made(name: str) -> dict[str, str]:
     async with AsyncExitStack() as stack:
         settings = config(await stack.enter_async_context(api.listen()), QUERIES, page_size=page_size)
         if everything:
-            found = await account.ask(settings, clock, keys, calls)
+            found = await account.request(settings, clock, keys, calls)
         else:
             (found,) = await examine(settings, clock, keys, {"shop": calls})
-    notify = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
-    about = f"The simulator: {notify}; page_size {page_size}."
+    reported = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
+    about = f"The simulator: {reported}; page_size {page_size}."
     sanitizer = Sanitizer(name.encode(), weeks=100)
     return recording.files(settings.targets[0], calls.kept, found.findings, sanitizer, Origin("simulator", about))
 

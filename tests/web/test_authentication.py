@@ -83,13 +83,13 @@ class TestPasswords:
         order = []
         async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {SLOW_HASH}}}") as address:
 
-            async def notify(name: str, path: str, headers: dict[str, str]) -> None:
+            async def reported(name: str, path: str, headers: dict[str, str]) -> None:
                 await ask(f"http://{address}{path}", headers)
                 order.append(name)
 
-            checking = asyncio.create_task(notify("password", "/metrics", login("alice", "secret")))
+            checking = asyncio.create_task(reported("password", "/metrics", login("alice", "secret")))
             await asyncio.sleep(0)
-            await notify("health", "/-/healthy", {})
+            await reported("health", "/-/healthy", {})
             await checking
         assert order == ["health", "password"]
 

@@ -199,15 +199,15 @@ async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered()
     order = []
     async with server(exposition=exposition) as (base, session):
 
-        async def notify(name: str, path: str) -> None:
+        async def reported(name: str, path: str) -> None:
             async with session.get(base + path, headers={"Accept-Encoding": "gzip"}) as answer:
                 await answer.read()
             order.append(name)
 
-        scrape = asyncio.create_task(notify("scrape", "/metrics"))
+        scrape = asyncio.create_task(reported("scrape", "/metrics"))
         while not exposition._locks[True].locked():
             await asyncio.sleep(0)
-        await notify("health", "/-/healthy")
+        await reported("health", "/-/healthy")
         await scrape
     assert order == ["health", "scrape"]
 

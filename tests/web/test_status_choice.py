@@ -11,7 +11,7 @@ def choice(query: str) -> Choice:
 
 
 @pytest.mark.parametrize(
-    ("asked", "refresh", "refused"),
+    ("asked", "refresh", "rejected"),
     [
         pytest.param("", None, "", id="never"),
         pytest.param("30", 30, "", id="seconds"),

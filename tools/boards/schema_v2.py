@@ -193,12 +193,12 @@ def _variable(each: Json) -> Json:
         spec["current"] = {"text": "default", "value": "default"}
         return {"kind": "DatasourceVariable", "spec": {**spec, "pluginId": each["query"]}}
     all_value = {"allValue": each["allValue"]} if "allValue" in each else {}
-    requested = {**_query(each["query"]), "spec": {**each["query"]}}
+    query = {**_query(each["query"]), "spec": {**each["query"]}}
     return {
         "kind": "QueryVariable",
         "spec": {
             **spec,
-            "query": requested,
+            "query": query,
             "sort": SORT[each["sort"]],
             "definition": each["query"]["query"],
             **all_value,
