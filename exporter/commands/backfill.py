@@ -78,14 +78,14 @@ def _step(context: click.Context, parameter: click.Parameter, value: str) -> int
     multiple=True,
     metavar="NAME=VALUE",
     callback=_labels,
-    help="A label that Prometheus adds when it scrapes: job and instance are needed. Repeatable.",
+    help="A label that Prometheus adds when it scrapes; job and instance are required. Repeatable.",
 )
 @click.option(
     "--step",
     default=format_duration(STEP),
     show_default=True,
     callback=_step,
-    help="Time between two samples; Prometheus looks back 5m unless --query.lookback-delta says more.",
+    help="Time between two samples; above 5m Prometheus needs a higher --query.lookback-delta.",
 )
 @click.option(
     "--output",
@@ -104,9 +104,9 @@ def command(
     step: int,
     output: Path,
 ) -> None:
-    """Write the past as OpenMetrics, for promtool tsdb create-blocks-from.
+    """Write past days as OpenMetrics, for promtool tsdb create-blocks-from.
 
-    It has the closed windows that a running exporter would have shown, so that graphs show them as the exporter's own
+    It has the closed windows that a running exporter would have exposed, so that graphs show them as the exporter's own
     past. Ends with status 1 when days are missing.
     """
     try:

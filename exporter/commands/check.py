@@ -93,7 +93,7 @@ def _statistic(config: Config, each: target_plan.TargetPlan) -> list[str]:
         ("cells", f"{each.cells}"),
         (
             "calls a minute",
-            f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, when a cell takes one call",
+            f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, if a cell needs one call",
         ),
         ("calls a day", f"{each.requests_per_minute * 1440:.0f}"),
         ("poll interval", f"{format_duration(each.poll_interval)}{shared}"),

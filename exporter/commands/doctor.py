@@ -36,10 +36,10 @@ from exporter.plan import validation
 @click.option("--scale-counts", is_flag=True, help="With --record: multiply all counts by a secret factor.")
 @click.option("--yes", is_flag=True, help="With --record: write without confirmation.")
 def command(config_file: Path, shard: Shard, style: str, folder: Path | None, scale_counts: bool, yes: bool) -> None:
-    """Make a few real calls to each target; say what is wrong and how to fix it, and which settings fit.
+    """Make a few real calls to each target; report what is wrong and how to fix it, and which settings fit.
 
-    A recording (--record) lets others test against what your account answers. It holds no key; senders, tags, domains,
-    IPs and ids are replaced, dates are shifted by whole weeks.
+    A recording (--record) lets others test against the responses to your account. It contains no key; senders, tags,
+    domains, IPs and ids are replaced, dates are shifted by whole weeks.
     """
     if (scale_counts or yes) and folder is None:
         raise click.UsageError("--scale-counts and --yes need --record")

@@ -18,7 +18,7 @@ config_file = click.option(
     type=click.Path(path_type=Path, readable=False),  # a file that cannot be read is no wrong flag
     default="config.yaml",
     show_default=True,
-    help="The config.",
+    help="Path of the config file.",
 )
 
 

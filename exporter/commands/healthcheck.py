@@ -38,9 +38,9 @@ class Closed(NotHealthy):
 @click.option("--url", help="URL to request instead of the listen address.")
 @click.option("--insecure", is_flag=True, help="Skip TLS certificate verification for --url.")
 def command(listen_addresses: tuple[str, ...], url: str | None, insecure: bool) -> None:
-    """Ask a running exporter for its health, with TLS or without; for containers without curl.
+    """Check the health of a running exporter, with TLS or without; for containers without curl.
 
-    Of several addresses to listen on the first is asked.
+    Of several listen addresses the first is checked.
     """
     try:
         click.echo(of_url(url, insecure=insecure) if url else of_listener(listen_addresses[0]))

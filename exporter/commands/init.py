@@ -63,7 +63,7 @@ class NoConfig(Exception):
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def command(region: str | None, endpoint: str | None, per_minute: float, output: Path, force: bool) -> None:
-    """Write a config of what the account has: senders, tags, domains, dedicated IPs and pools.
+    """Write a config from the account's contents: senders, tags, domains, dedicated IPs and pools.
 
     It needs an access key in the environment, and makes at most a hundred requests.
     """

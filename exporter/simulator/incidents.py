@@ -72,7 +72,7 @@ NAMES = {
     "campaigns_stopped": Kind("no more campaigns", NEWS, factor=0.0, lasts=FOR_EVER),
     "runaway": Kind("a job sends far too much mail", NOTIFY, "receipt", factor=20.0),
     "scanner": Kind("link scanners visit one provider", NEWS, esp="outlook.com", factor=25.0, lasts=7 * DAY),
-    "bad_subject": Kind("a campaign that nobody wants to open", NEWS, factor=0.5),
+    "bad_subject": Kind("a campaign that few recipients open", NEWS, factor=0.5),
     "holiday": Kind("a day with little mail and slow readers", factor=0.4),
     "frozen": Kind("responses stay as they were at the start", lasts=FOR_EVER),
     "hourly": Kind("responses show the last full hour, 15 minutes late", lasts=FOR_EVER),

@@ -180,14 +180,14 @@ async def test_every_check_of_every_domain_is_shown() -> None:
         await world.clock.advance(1)
         shown = await world.shown(VERIFIED)
     assert {check for check, ok in shown.items() if not ok} == {
-        "cname reported.example.com",
+        "cname notify.example.com",
         "dmarc mail.example.com",
-        "dmarc reported.example.com",
+        "dmarc notify.example.com",
     }
     passed = {f"{check} mail.example.com" for check in ("ownership", "spf", "mx", "cname", "dkim")}
     assert {check for check, ok in shown.items() if ok} == passed | {
-        "ownership reported.example.com",
-        "mx reported.example.com",
+        "ownership notify.example.com",
+        "mx notify.example.com",
     }, "what the answer does not say is absent"
 
 

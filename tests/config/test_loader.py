@@ -120,7 +120,7 @@ BROKEN = [
     pytest.param(
         SOUND.replace("region: us-east-1", "endpoint: https://x\n    vpc: true"),
         f"{T}.vpc",
-        "goes with region only",
+        "needs region",
         id="vpc-without-region",
     ),
     pytest.param(target("vpc: 'yes'"), f"{T}.vpc", "neither true nor false", id="flag-in-quotes"),
@@ -209,7 +209,7 @@ BROKEN = [
     pytest.param(
         query("account_name: {discover: false}"),
         f"{Q}.account_name.discover",
-        "or the values themselves",
+        "or list the values",
         id="no-discovery",
     ),
     pytest.param(

@@ -294,7 +294,7 @@ class TestOverHttp:
     @pytest.mark.parametrize(
         ("key", "values", "pages"),
         [
-            ("account_name", {"news@mail.example.com", "product@mail.example.com", "no-reply@reported.example.com"}, 3),
+            ("account_name", {"news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com"}, 3),
             ("tag_name", {"onboarding", "password-reset", "promo", "receipt", "signup", "weekly-newsletter"}, 6),
             ("domain", {"mail.example.com", "notify.example.com"}, 2),
             ("config_set_id", {"set-system", "set-marketing"}, 2),

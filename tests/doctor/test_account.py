@@ -188,7 +188,7 @@ async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy
     clock = ScriptedClock(NOW, skip_sleeps=True)
     seen = await visit(Blacklisting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock))
     assert seen.one("account").level == PROBLEM
-    assert "rejects the account itself" in seen.one("account").text
+    assert "rejected the account itself" in seen.one("account").text
     assert "ticket" in seen.one("account").fix
     assert "Statement" not in seen.one("account").fix
     assert seen.one("coverage").text == "The remaining checks were skipped."
@@ -221,9 +221,9 @@ async def test_of_many_domains_those_with_senders_are_described_first() -> None:
         pytest.param(FULL, senders((0, 22_900)), NOTE, "before the month ends", id="of-the-month-by-its-pace"),
         pytest.param(FULL, senders((100, 100), total=2), OK, "At least 10%", id="more-senders-than-a-page"),
         pytest.param(FULL, senders((100, 9), ("many", 9)), OK, "At least 10%", id="a-count-that-is-none"),
-        pytest.param(FULL, senders(("-1", "-1")), OK, "how many of them are used is not known", id="no-count"),
+        pytest.param(FULL, senders(("-1", "-1")), OK, "the number used is unknown", id="no-count"),
         pytest.param(FULL, senders(), OK, "0% of the daily", id="no-sender"),
-        pytest.param(FULL, None, OK, "how many of them are used is not known", id="senders-not-listed"),
+        pytest.param(FULL, None, OK, "the number used is unknown", id="senders-not-listed"),
         pytest.param(FULL._replace(daily_quota=None), senders((9, 9)), OK, "no daily quota", id="no-quota"),
         pytest.param(FULL._replace(daily_quota=0), senders((0, 0)), PROBLEM, "100%", id="a-quota-of-nothing"),
     ],

@@ -111,7 +111,7 @@ def test_the_clock(ahead: tuple[float, float] | None, level: str, says: str) -> 
         pytest.param([row(rates=FRACTION)], OK, "fractions", id="fraction"),
         pytest.param([row(rates=(30, 20, 5, 4))], OK, "percent", id="whole-numbers"),
         pytest.param([row(rates=(None, None, None, 4.0))], OK, "percent", id="only-one-can-be-read"),
-        pytest.param([row(rates=(70.0, 20.0, 5.0, 4.0))], NOTE, "RcptOpenRate cannot", id="one-is-of-something-else"),
+        pytest.param([row(rates=(70.0, 20.0, 5.0, 4.0))], NOTE, "RcptOpenRate do not match", id="one-is-of-something-else"),
         pytest.param([row(), row(rates=FRACTION)], NOTE, "in one unit", id="both-units"),
         pytest.param([row(counts=(1000, 1, 1, 1, 1), rates=(0.1,) * 4)], NOTE, "unknown", id="too-few-opens"),
         pytest.param([row(counts=(0, 5, 5, 0, 0))], NOTE, "unknown", id="opens-without-mail"),
@@ -154,8 +154,8 @@ def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> 
     [
         pytest.param((8,), "2026-04-22T18:00Z", OK, "2026-04-22 10:00 UTC, 16m ago", id="china-with-a-z"),
         pytest.param((8,), "2026-04-22T10:00Z", OK, "2026-04-22 02:00 UTC, 8h16m ago", id="china-hours-ago"),
-        pytest.param((), "2026-04-22T18:00Z", NOTE, "says 2026-04-22T18:00Z, and it is not known", id="not-measured"),
-        pytest.param((8, 9), "2026-04-22T18:00Z", NOTE, "it is not known which clock", id="two-clocks"),
+        pytest.param((), "2026-04-22T18:00Z", NOTE, "says 2026-04-22T18:00Z, in an unknown time zone", id="not-measured"),
+        pytest.param((8, 9), "2026-04-22T18:00Z", NOTE, "in an unknown time zone", id="two-clocks"),
         pytest.param((), "2026-04-22T18:00:00+08:00", OK, "16m ago", id="an-offset-needs-no-measure"),
         pytest.param((), "1776852000", OK, "16m ago", id="seconds-need-no-measure"),
     ],
@@ -268,9 +268,9 @@ def test_where_the_day_begins_goes_by_the_clock_that_was_measured(
 @pytest.mark.parametrize(
     ("known", "level", "says"),
     [
-        pytest.param(account(8), OK, 'UTC+08:00, although they end in "Z"', id="china"),
+        pytest.param(account(8), OK, 'UTC+08:00, although it ends in "Z"', id="china"),
         pytest.param(account(8, 8), OK, "UTC+08:00", id="two-domains-that-agree"),
-        pytest.param(account(0), OK, 'UTC, as their "Z" says', id="utc"),
+        pytest.param(account(0), OK, 'UTC, as its "Z" says', id="utc"),
         pytest.param(account(-7), OK, "UTC-07:00", id="america"),
         pytest.param(account(8, 9), NOTE, "UTC+08:00 and UTC+09:00", id="two-clocks"),
         pytest.param(account(), NOTE, "no domain", id="no-domain"),
@@ -307,7 +307,7 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
         ),
         pytest.param(week(row(), row()), week(number=2, total=2, size=1, pages=2), PROBLEM, "empty", id="empty"),
         pytest.param(
-            week(row(), row()), week(row(), number=1, total=2, size=1, pages=2), PROBLEM, "gives page 1", id="the-first"
+            week(row(), row()), week(row(), number=1, total=2, size=1, pages=2), PROBLEM, "returns page 1", id="the-first"
         ),
     ],
 )
@@ -321,7 +321,7 @@ def test_pages(first: Answer, second: Answer | None, level: str, says: str) -> N
     [
         pytest.param(answer(row()), OK, "as requested", id="as-asked"),
         pytest.param(answer(row(), size=1000), OK, "1000 rows a page", id="more-than-asked"),
-        pytest.param(answer(row(), size=50), NOTE, "gives 50", id="less-than-asked"),
+        pytest.param(answer(row(), size=50), NOTE, "returns 50", id="less-than-asked"),
         pytest.param(answer(row(), size=None), NOTE, "no PageSize", id="not-said"),
         pytest.param(answer(row(), total=250, pages=3), NOTE, "takes 3 calls", id="many-pages"),
     ],

@@ -47,7 +47,7 @@ def listed(*names: str, total: int | None = None) -> Page:
 async def test_a_filter_that_works_is_said_to_work_for_each_statistic(statistic: str) -> None:
     seen = await visit(simulator(), queries=queries(statistic))
     assert seen.one("domain_filter").level == OK
-    assert seen.one("domain_filter").text.startswith("The filter works. reported.example.com has ")
+    assert seen.one("domain_filter").text.startswith("The filter works. notify.example.com has ")
     assert seen.is_well
 
 

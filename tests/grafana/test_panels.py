@@ -166,7 +166,7 @@ def test_every_rule_has_a_mistake_that_it_finds() -> None:
 
 def test_widths_are_those_of_grafanas_font() -> None:
     """Two titles as they were measured in pictures, and one that was cut there at 1600 pixels."""
-    assert text_width("no-reply@reported.example.com: opens vs usual") == pytest.approx(312, abs=1)
+    assert text_width("no-reply@notify.example.com: opens vs usual") == pytest.approx(312, abs=1)
     assert room(3, 1600) == pytest.approx(125)
     assert text_width("Stale combinations") > room(3, 1600) > text_width("Stale combinat...")
 

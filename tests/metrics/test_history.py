@@ -19,7 +19,7 @@ from exporter.simulator.traffic import Traffic
 
 HOUR, DAY = 3600, 86_400
 START = 1_776_700_800.0  # 2026-04-21, midnight in Shanghai
-NOTIFY = "no-reply@reported.example.com"
+NOTIFY = "no-reply@notify.example.com"
 SCRAPED = {"job": "directmail", "instance": "127.0.0.1:10058"}
 SETTINGS = replace(demo.settings("http://127.0.0.1:1", 60), windows=("today", "yesterday"), refresh=Refresh(HOUR, DAY))
 

@@ -19,7 +19,7 @@ from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.processes import PATIENCE, get, started
 from tests.support.scrapers import PROMETHEUS_2, PROMETHEUS_3, Prometheus, prometheus
 
-SENDERS = ("news@mail.example.com", "no-reply@reported.example.com", "product@mail.example.com")
+SENDERS = ("news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com")
 
 
 MORNING = datetime(2026, 4, 22, 10, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()

@@ -20,7 +20,7 @@ from tests.support.signed import ask
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
 HOUR, DAY = 3600, 86_400
 SENDERS = sorted({stream.sender for stream in STREAMS})
-NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@reported.example.com", "product@mail.example.com"
+NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
 QUIET = Traffic()
 
 

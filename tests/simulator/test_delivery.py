@@ -20,7 +20,7 @@ TUESDAY = date(2026, 4, 21)
 MIDNIGHT = datetime(2026, 4, 21, tzinfo=SHANGHAI).timestamp()
 SENT = MIDNIGHT + 10 * HOUR
 SETTLED = SENT + 40 * DAY
-NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@reported.example.com", "product@mail.example.com"
+NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
 WORLDS = (
     (),
     ("bounce_spike:start=-1d,for=5d", "deferred:start=-6h,for=3d,factor=3.3333"),

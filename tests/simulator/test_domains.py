@@ -14,7 +14,7 @@ from tests.support.clock import ScriptedClock
 from tests.support.signed import ask
 
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
-NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@reported.example.com", "product@mail.example.com"
+NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
 MAIL, NOTICES = "mail.example.com", "notify.example.com"
 STATUSES = ("DomainStatus", "CnameAuthStatus", "MxAuthStatus", "SpfAuthStatus", "ConfirmStatus")
 
@@ -134,7 +134,7 @@ async def test_a_wrong_id_is_rejected(parameters: dict[str, str], status: int, c
     ("text", "lost"),
     [
         pytest.param("cname_lost", {MAIL}, id="usual"),
-        pytest.param("cname_lost:domain=reported.example.com", {NOTICES}, id="another-domain"),
+        pytest.param("cname_lost:domain=notify.example.com", {NOTICES}, id="another-domain"),
         pytest.param(f"cname_lost:sender={NOTIFY}", {NOTICES}, id="a-senders-domain"),
         pytest.param("cname_lost:domain=", {MAIL, NOTICES}, id="all-domains"),
         pytest.param("cname_lost:start=+1m", set(), id="not-yet"),

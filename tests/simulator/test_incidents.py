@@ -16,7 +16,7 @@ from tests.support.signed import ask
 
 NOW = 1_777_000_000.0
 HOUR, DAY = 3600, 86_400
-NEWS, NOTIFY = "news@mail.example.com", "no-reply@reported.example.com"
+NEWS, NOTIFY = "news@mail.example.com", "no-reply@notify.example.com"
 DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
 
 
@@ -59,7 +59,7 @@ def test_every_incident_begins_now_with_sensible_defaults(name: str) -> None:
             "cname_lost", Incident("cname_lost", NOW, NOW + DAY, domain="mail.example.com"), id="a-domain-as-usual"
         ),
         pytest.param(
-            "bounce_spike:domain=reported.example.com,tag=receipt",
+            "bounce_spike:domain=notify.example.com,tag=receipt",
             Incident("bounce_spike", NOW, NOW + DAY, "", "receipt", "", 0.7, "notify.example.com"),
             id="a-domain-of-ones-own-drops-the-usual-sender",
         ),
@@ -83,7 +83,7 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
         ),
         pytest.param(
             f"cname_lost:domain=mail.example.com,sender={NOTIFY}",
-            f"'mail.example.com' is not a domain of {NOTIFY}; write one of reported.example.com",
+            f"'mail.example.com' is not a domain of {NOTIFY}; write one of notify.example.com",
             id="not-its-domain",
         ),
         pytest.param(

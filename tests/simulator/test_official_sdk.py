@@ -33,7 +33,7 @@ from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from tests.support.clock import ScriptedClock
 from tests.support.signed import ask
 
-SENDER = "no-reply@reported.example.com"
+SENDER = "no-reply@notify.example.com"
 NOW = datetime(2026, 4, 22, 4, tzinfo=UTC).timestamp()
 YESTERDAY = "2026-04-21"
 

@@ -26,7 +26,7 @@ DELIVERY, TRACK = "SenderStatisticsByTagNameAndBatchID", "GetTrackList"
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
 TUESDAY = date(2026, 4, 21)
 DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
-NEWS, NOTIFY = "news@mail.example.com", "no-reply@reported.example.com"
+NEWS, NOTIFY = "news@mail.example.com", "no-reply@notify.example.com"
 COUNTS = ("requestCount", "successCount", "faildCount", "unavailableCount")
 
 

@@ -227,7 +227,7 @@ async def test_infrastructure_is_a_filter_too(api: Simulator) -> None:
         ("DedicatedIp", "192.0.2.10"),
         ("DedicatedIpPoolId", "pool-system"),
         ("ConfigSetId", "set-system"),
-        ("AccountName", "no-reply@reported.example.com"),
+        ("AccountName", "no-reply@notify.example.com"),
     ):
         (row,) = (await ask(api, {**DAYS, name: value})).document["data"]["stat"]
         emails[name] = row["TotalNumber"]

@@ -25,7 +25,7 @@ from tests.support.clock import ScriptedClock
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
 DAY = 86_400
 TUESDAY = date(2026, 4, 21)
-NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@reported.example.com", "product@mail.example.com"
+NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
 
 
 class TestTraffic:

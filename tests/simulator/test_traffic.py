@@ -14,7 +14,7 @@ from exporter.simulator.traffic import SHANGHAI, Choices, Counts, Traffic
 HOUR, DAY = 3600, 86_400
 TUESDAY = date(2026, 4, 21)
 SENT = datetime(2026, 4, 21, 10, tzinfo=SHANGHAI).timestamp()
-NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@reported.example.com", "product@mail.example.com"
+NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def _stop_before(moment: float) -> incidents.Incident:
 
 @pytest.mark.parametrize("attribution", ["send", "event"])
 def test_losses_that_overlap_are_lost_once(attribution: str) -> None:
-    texts = ("tracking_down:sender=no-reply@reported.example.com,start=-2d,for=3d", "clicks_down:start=-1d,for=4d")
+    texts = ("tracking_down:sender=no-reply@notify.example.com,start=-2d,for=3d", "clicks_down:start=-1d,for=4d")
     planned = [incidents.parse(text, SENT + DAY) for text in texts]
     traffic = Traffic(7, Choices(attribution=attribution), planned)
     before = Counts(0, 0, 0, 0, 0)

@@ -15,7 +15,7 @@ from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 
 ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
-NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@reported.example.com", "product@mail.example.com"
+NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
 KEYS = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": ID,
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET,

@@ -16,7 +16,7 @@ Rule = Callable[[Json], Iterator[str]]
 
 PAGE = 1200
 """Pixels: the narrowest page on which a title is read whole."""
-LONGEST = {"$account_name": "no-reply@reported.example.com", "$window": "yesterday"}
+LONGEST = {"$account_name": "no-reply@notify.example.com", "$window": "yesterday"}
 LEAST_STAT, LEAST_ALERTS = 4, 6
 ONE_MARK = re.compile(r"max_over_time\((\w+\{.*\})\[\$__interval\] offset -\$__interval\) \* 1000")
 LEAST_DIFFERENCE = 30.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
-SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@reported.example.com")
+SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com")
 
 
 def simulator(**options: object) -> Simulator:

@@ -26,7 +26,7 @@ from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tools import account, verified
 
-NEWS, NOTIFY = "news@mail.example.com", "no-reply@reported.example.com"
+NEWS, NOTIFY = "news@mail.example.com", "no-reply@notify.example.com"
 QUERIES = [
     {"name": "account", "statistics": ["engagement", "delivery"]},
     {"name": "by_sender", "account_name": [NEWS, NOTIFY]},
