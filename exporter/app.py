@@ -126,7 +126,7 @@ class App:
         self._stopped.set()
 
     async def run(self, started: Callable[[list[str]], None] = lambda addresses: None) -> None:
-        """Serve and poll until stopped; `started` is told the addresses.
+        """Serve and poll until stopped; `started` is called with the addresses.
 
         Raise BindError, StateError, or whatever a bug raises.
         """

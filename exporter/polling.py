@@ -35,7 +35,7 @@ from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 
 GRACE = 3.0
-"""Seconds that calls in flight get when the process is told to end; everything is over within 5."""
+"""Seconds that calls in flight get when the process is stopping; everything is over within 5."""
 CONNECTED = 10
 """Targets that are connected before other work has its turn: about a millisecond."""
 

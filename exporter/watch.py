@@ -14,7 +14,7 @@ EVERY = 5.0
 async def changes(
     files: Callable[[], Iterable[Path]], known: Mapping[Path, str], clock: Clock, every: float = EVERY
 ) -> AsyncIterator[None]:
-    """Yield whenever the files hold something else than at the last look; `files` is asked each time.
+    """Yield whenever the files hold something else than at the last look; `files` is called each time.
 
     `known` is what they held when they were read: their digests.
     """

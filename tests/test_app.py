@@ -237,7 +237,7 @@ class TestInOneProcess:
         assert seen[-1] == {("shop", SENDERS[1])}
 
     async def test_with_auto_reload_the_swap_of_a_config_map_is_enough(self, tmp_path: Path) -> None:
-        """The kubelet links the file through a folder that it swaps as a whole; a bad one is told and not taken."""
+        """The kubelet links the file through a folder that it swaps as a whole; a bad one is reported and not loaded."""
         path = tmp_path / "config.yaml"
         path.symlink_to(Path("..data") / path.name)
 
@@ -281,7 +281,7 @@ async def senders_of(base: str) -> set[tuple[str, str]]:
 
 
 async def _quiet(api: Simulator) -> None:
-    """Return when the simulator is asked no more."""
+    """Return when the simulator is requested no more."""
     before = -1
     while before != len(api.requests):
         before = len(api.requests)

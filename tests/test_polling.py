@@ -1,4 +1,4 @@
-"""Discovery in the whole program, over HTTP: what is listed is polled, shown and kept, and nothing is asked twice."""
+"""Discovery in the whole program, over HTTP: what is listed is polled, shown and kept; nothing is requested twice."""
 
 import asyncio
 import re
@@ -82,7 +82,7 @@ def asked(api: Simulator) -> Counter[str]:
 
 
 def cells(api: Simulator) -> Counter[tuple[str, ...]]:
-    """Return how often each cell was asked for."""
+    """Return how often each cell was requested."""
     names = ("AccountName", "TagName", "ConfigSetId", "DedicatedIp", "DedicatedIpPoolId", "Domain", "StartTime")
     return Counter(
         (*(seen.parameters.get(name, "") for name in names), seen.action)

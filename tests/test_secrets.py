@@ -63,7 +63,7 @@ SURVIVED = {
 
 
 def world_of_faults() -> tuple[list[Fault], str]:
-    """Return every fault, and for each a target that meets it for ever, told apart by the size of its pages."""
+    """Return every fault, and for each a target that meets it for ever, distinguished by the size of its pages."""
     sizes = {name: 100 + number for number, name in enumerate(faults.NAMES)} | {"page_fails": 1}
     struck = [Fault(name, where={"PageSize": str(size)}, seconds=0.1, retry_after=200) for name, size in sizes.items()]
     targets = "".join(
@@ -88,7 +88,7 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
         async with program(*flags, environment=KEYS) as exporter:
             address = await exporter.line_with("127.0.0.1:")
             base = "http://127.0.0.1:" + address.split("127.0.0.1:")[1].split('"')[0].split()[0]
-            web.write_text(f"basic_auth_users: {{canary: {PASSWORD}}}")  # refused; the old one stays
+            web.write_text(f"basic_auth_users: {{canary: {PASSWORD}}}")  # rejected; the previous one stays
             for name in faults.NAMES.keys() - SURVIVED:
                 await exporter.line_with(f'"target": "{name}"' if style == "json" else f"target={name}")
             async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""A change of content is told, and nothing else is."""
+"""A change of content is reported, and nothing else is."""
 
 import asyncio
 import os

@@ -1,6 +1,6 @@
-"""Whether the account can use a filter, judged from the answers, since no documentation says how it is told.
+"""Whether the account can use a filter, judged from the answers, since it is not documented.
 
-An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then refuses the
+An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then rejects the
 filter, answers with nothing, or answers with everything. In none of these cases an answer is a number to show.
 """
 
@@ -49,7 +49,7 @@ class Group:
     key: str
     members: tuple[Combination, ...]
     whole: Combination | None
-    """None where the config does not ask for it."""
+    """None where the config does not request it."""
     finding: Finding | None = None
     """Why the filter cannot be used, None while nothing speaks against it."""
     is_proven: bool = False

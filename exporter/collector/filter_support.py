@@ -1,4 +1,4 @@
-"""Applies to the store what the answers tell of the filters that an account may not be able to use.
+"""Applies to the store what the answers show of the filters that an account may not be able to use.
 
 Numbers that may repeat all of the mail are withheld until an answer proves that they do not. Combinations of a filter
 that turns out to be useless lose what is known of them: none of it was theirs.
@@ -34,7 +34,7 @@ class FilterSupport:
         self._log = log
         self._groups: dict[tuple[Combination, ...], Group] = {}
         self._probed: dict[Combination, date] = {}
-        """The day that an unsupported combination was last asked for."""
+        """The day that an unsupported combination was last requested."""
         self._reported: set[_Filter] = set()
         self.follow(plan)
 

@@ -62,7 +62,7 @@ class Collector:
         turns: Turns | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """`changed` is told of every combination whose record changed; `replan` makes a plan for a mean of pages.
+        """`changed` is called for every combination whose record changed; `replan` makes a plan for a mean of pages.
 
         `turns` are shared with the other collectors of the process.
         """
@@ -120,7 +120,7 @@ class Collector:
         return self._schedule.backlog(self._clock.time())
 
     def next_cells(self) -> tuple[Slot, ...]:
-        """Return the next few cells in the order they will be asked, for people to look at."""
+        """Return the next few cells in the order they will be requested, for people to look at."""
         return self._schedule.preview(self._clock.time())
 
     def is_up(self) -> bool:
@@ -139,7 +139,7 @@ class Collector:
         return sum(record.last_attempt_ok is None for record in records)
 
     async def follow(self, plan: TargetPlan) -> None:
-        """Poll by this plan from now on; reads in flight still count, and none is asked again for that."""
+        """Poll by this plan from now on; reads in flight still count, and none is requested again for that."""
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
         self._come_back = []

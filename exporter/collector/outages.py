@@ -1,6 +1,6 @@
 """Tells what is wrong with one request from what is wrong with an operation or a whole target.
 
-One refused key fails every query combination. That is one fact: it is logged once when it begins and once when it
+One rejected key fails every query combination. That is one fact: it is logged once when it begins and once when it
 ends, and meanwhile one request a back-off probes whether it is over, instead of the whole budget.
 """
 

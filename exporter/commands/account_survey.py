@@ -51,7 +51,7 @@ class Survey:
     lists: dict[str, Listed] = field(default_factory=dict)
     """By filter; what could not be listed is not there."""
     statistics: tuple[str, ...] = ()
-    """Those that the key may ask for."""
+    """Those that the key may request."""
     failures: dict[str, DirectMailError] = field(default_factory=dict)
     """By operation: why it brought nothing."""
     doubts: dict[str, str] = field(default_factory=dict)
@@ -115,7 +115,7 @@ async def survey(
 
 
 async def senders_of(clients: Mapping[str, Client]) -> dict[str, Listed | DirectMailError]:
-    """Return each client's senders, or why they could not be listed. Raise AuthError where a key is refused."""
+    """Return each client's senders, or why they could not be listed. Raise AuthError where a key is rejected."""
     operation = OPERATIONS["account_name"]
     lists = await asyncio.gather(
         *(client.list_values(operation) for client in clients.values()), return_exceptions=True
@@ -134,7 +134,7 @@ class _Surveyor:
         self._client = client
         self._clock = clock
         self._day = calendar.today(clock.time(), found.target.timezone) - timedelta(days=1)
-        """The day that is asked for: a closed one."""
+        """The day that is requested: a closed one."""
         self._whole: Reading | None = None
         """The whole account on that day."""
 

@@ -74,7 +74,7 @@ class Past:
         return Sizes(series, size)
 
     async def write(self, output: Path, stopped: asyncio.Event, notify: Callable[[int], None]) -> None:
-        """Write the file, whole or not at all; `told` hears how many bytes there are, and other tasks have their turn.
+        """Write the file, whole or not at all; `notify` is called with the number of bytes, and other tasks get a turn.
 
         Raise OSError, and Interrupted once stopped.
         """

@@ -35,7 +35,7 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
 def without_credentials(config: Config, environment: Mapping[str, str] = os.environ) -> tuple[Problem, ...]:
     """Return which targets have no access key, one problem for all that lack it in the same way.
 
-    Only what is here is looked at: variables and files. Services that give keys are not asked.
+    Only what is here is looked at: variables and files. Services that issue keys are not called.
     """
     places: dict[str, list[str]] = {}
     for target in config.targets:

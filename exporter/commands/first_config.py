@@ -44,7 +44,7 @@ class Draft:
 
     @property
     def why_not(self) -> dict[str, str]:
-        """What the config does not ask for, statistics and queries, and why."""
+        """What the config does not request, statistics and queries, and why."""
         statistics = {
             f"the statistic {each.name}": failed(self.survey, each.action) or "not tried"
             for each in STATISTICS.values()
@@ -84,21 +84,21 @@ class _Drafting:
         self._values = {key: tuple(filter(is_writable, survey.values(key))) for key in OPERATIONS}
 
     def account(self) -> None:
-        """Ask for the whole account."""
+        """Request the whole account."""
         self._add("The whole account.", "account", {}, 1)
 
     def senders(self) -> None:
         self.of("by_sender", "account_name", "Each sender.")
 
     def domains(self) -> None:
-        """Ask for sender domains where the filter works; one domain alone has what the account has."""
+        """Request sender domains where the filter works; one domain alone has what the account has."""
         if len(self._values["domain"]) == 1:
             self.draft.left_out["by_domain"] = "the account has one domain, so its numbers are the account's"
         else:
             self.of("by_domain", "domain", "Each sender domain.")
 
     def providers(self) -> None:
-        """Ask for mailbox providers where they are told apart: of as many senders as half of the rest is enough for."""
+        """Request mailbox providers where the account has them: of as many senders as half of the rest allows."""
         if (why := self._why_not("esp")) is not None:
             self.draft.left_out["by_esp"] = why
             return
@@ -110,7 +110,7 @@ class _Drafting:
             self._add("Mailbox providers.", "by_esp", {"esp": ESPS}, len(ESPS))
 
     def tags(self) -> None:
-        """Ask for the tags that each sender uses where that is known, else for each tag of as many senders as fit."""
+        """Request the tags that each sender uses where that is known, else for each tag of as many senders as fit."""
         tags, why = self._values["tag_name"], self._why_not("tag_name") or self._why_not("account_name")
         if why is not None:
             self.draft.left_out["by_tag"] = why
@@ -145,7 +145,7 @@ class _Drafting:
         return {sender: found for sender, found in own.items() if found}
 
     def of(self, name: str, key: str, what: str) -> None:
-        """Ask for each value of a filter."""
+        """Request each value of a filter."""
         if (why := self._why_not(key)) is not None:
             self.draft.left_out[name] = why
             return
@@ -163,7 +163,7 @@ class _Drafting:
         self.draft.queries.append((what, name, filters))
 
     def _wanted(self, key: str) -> int:
-        """Return how many values are asked for: all of a short list, of a long one as many as fit and some new ones."""
+        """Return how many values are requested: all of a short list, of a long one as many as fit and some new ones."""
         count = len(self._values[key])
         return count if count <= LONG else min(count + count // SPARE, max(LONG, self._room))
 
@@ -295,7 +295,7 @@ def _scalar(value: str) -> str:
 
 
 def target_of(region: str, endpoint: str = "", per_minute: float = 30.0) -> tuple[Config, Target]:
-    """Return a config for a region or an endpoint that asks for the account, and its target. Raise ValueError."""
+    """Return a config for a region or an endpoint that requests the account, and its target. Raise ValueError."""
     place = {"region": region} if region else {"endpoint": endpoint}
     settings = {"rate_limit_per_minute": per_minute, "queries": [{"name": "account"}]}
     document = {"targets": [{"name": region or "directmail", **place, **settings}]}

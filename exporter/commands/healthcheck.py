@@ -1,4 +1,4 @@
-"""`healthcheck`: asks a running exporter for its health, for containers that have neither curl nor a shell."""
+"""`healthcheck`: checks the health of a running exporter, for containers that have neither curl nor a shell."""
 
 import http.client
 import ipaddress

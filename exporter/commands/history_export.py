@@ -36,7 +36,7 @@ from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 
 STEP = 300
-"""Seconds between two samples: as far as Prometheus looks back unless it is told otherwise."""
+"""Seconds between two samples: as far as Prometheus looks back by default."""
 
 
 class Forecast(NamedTuple):
@@ -134,7 +134,7 @@ class Backfill:
     ) -> Progress:
         """Read what is not known yet, until stopped, and write everything that is known.
 
-        `started` is told what it takes before the first day is requested. Where nothing is known in the end, there is
+        `started` is called with the forecast before the first day is requested. If nothing is known at the end, there is
         no file. Stopped again while it is written, there is none either. Raise StateError and OSError.
         """
         async with AsyncExitStack() as stack:

@@ -195,7 +195,7 @@ def command(
         exit_status.fail(str(error))
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
-    simulator.signing_time = time.time  # only the mail goes faster, not who asks
+    simulator.signing_time = time.time  # only the mail goes faster, not the requests
     exit_status.run(_serve(simulator, listen, lambda url: exit_status.say(f"GetTrackList: {url}")))
 
 
@@ -213,7 +213,7 @@ def made_simulator(
     seed: int = 7,
     choices: Choices,
 ) -> Simulator:
-    """Return a simulator whose mail goes by the clock. Raise UsageError for an unknown incident or fault."""
+    """Return a simulator whose mail follows the clock. Raise UsageError for an unknown incident or fault."""
     try:
         planned = [known_incidents.parse(text, clock.time()) for text in incident_texts]
         broken = [known_faults.parse(text) for text in fault_texts]

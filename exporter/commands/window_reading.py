@@ -1,7 +1,7 @@
 """Reads one window of some queries now: what the state file knows and is fresh is not requested again.
 
 Cells are requested as the exporter does, newest days first, each operation within its budget. What makes further
-requests useless ends them: a refused key, a missing permission, no network.
+requests useless ends them: a rejected key, a missing permission, no network.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _QUIET = structlog.wrap_logger(
 )
 """What a running exporter would log is part of the result here."""
 Progress = Callable[[int, int, float], None]
-"""Told how many days of combinations are done, of how many, and about how many seconds the rest takes."""
+"""Called with how many days of combinations are done, of how many, and about how many seconds the rest takes."""
 
 
 @dataclass

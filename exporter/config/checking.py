@@ -106,7 +106,7 @@ class Schema(BaseModel):
 
 
 def not_text(value: object) -> Wrong:
-    """Return what is wrong with a value in the place of a text."""
+    """Return what is wrong with a value that should be text."""
     if isinstance(value, dict | list):
         return Wrong(value, "is not a single value; write it without brackets and keys")
     return Wrong(value, "is not text; quote it: '{}'")

@@ -115,7 +115,7 @@ def load(text: str) -> object:
         return yaml.load(text, _Loader)  # noqa: S506  a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # A password that begins with * or ! is read as an alias or a tag, and would be told by its name.
+        # A password that begins with * or ! is read as an alias or a tag, and would be reported by its name.
         why = re.sub(r"\b(alias|tag) '.*", r"\1", error.problem or error.context or "")
         raise NotYaml(mark, f"not valid YAML: {why}; check indentation, colons and quotes") from None
     except yaml.reader.ReaderError as error:

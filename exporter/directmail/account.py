@@ -46,7 +46,7 @@ class Summary(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """The mails that a sender was asked to send.
+    """The mails requested of a sender.
 
     Those of DailyReqCount and MonthReqCount: DailyCount and MonthCount are limits by the documentation's words and
     examples (10000 beside a DailyReqCount of 100, and -1).

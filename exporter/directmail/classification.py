@@ -27,7 +27,7 @@ LONGEST_WAIT = 300.0
 """Seconds to wait that an answer is believed."""
 LONGEST_MESSAGE = 200
 LARGEST_SKEW = 840.0
-"""Seconds that a clock may be off without a doubt: the API refuses more than 900, and an answer takes its time."""
+"""Seconds that a clock may be off without a doubt: the API rejects more than 900, and an answer takes its time."""
 
 _SUCCESS = ("ok", "200", "success")
 """Codes of answers that are no failure, in lower case."""
@@ -89,7 +89,7 @@ def failure(
 ) -> DirectMailError:
     """Return the error that an answer is; the document is free of credentials.
 
-    The remote Message is kept, cut short, except where the credentials are refused: there it repeats the request.
+    The remote Message is kept, cut short, except where the credentials are rejected: there it repeats the request.
     `now` (seconds since the epoch) tells how far off the clock is.
     """
     code = _code(document)
@@ -131,7 +131,7 @@ def _kind(code: str, status: int) -> type[DirectMailError]:
     if not 400 <= status < 500:
         return ServerError
     if not code:
-        # The API always sends a Code. A page without one is a proxy's, and says nothing of the question.
+        # The API always sends a Code. A page without one is a proxy's, and says nothing of the request.
         return NetworkError
     return {401: AuthError, 403: PermissionDenied}.get(status, InvalidRequest)
 

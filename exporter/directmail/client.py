@@ -50,9 +50,9 @@ MOST_ROWS = 1000
 """Rows of a page that are accepted whatever was requested: the API may have a page size of its own."""
 
 Observer = Callable[[str, float, str | None], None]
-"""Told of every HTTP request: its action, its seconds, and the reason of its failure."""
+"""Called for every HTTP request: its action, its seconds, and the reason of its failure."""
 Recorder = Callable[[str, Mapping[str, str], Reply | None], None]
-"""Told of every HTTP request: its action, its parameters, and the reply as it came, None where none came."""
+"""Called for every HTTP request: its action, its parameters, and the reply as it came, None where none came."""
 
 _Read = TypeVar("_Read")
 
@@ -117,7 +117,7 @@ class Client:
 
     @property
     def credentials_expire_at(self) -> float | None:
-        """When the credentials in use expire, in seconds since the epoch; None where nobody knows."""
+        """When the credentials in use expire, in seconds since the epoch; None where unknown."""
         return self._provider.expires_at
 
     async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
@@ -174,7 +174,7 @@ class Client:
                     await self._clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
 
     async def _renewed(self, error: DirectMailError, used: Credentials) -> bool:
-        """Whether the credentials that were refused have been replaced meanwhile."""
+        """Whether the credentials that were rejected have been replaced meanwhile."""
         if not isinstance(error, AuthError):
             return False
         self._provider.rejected()

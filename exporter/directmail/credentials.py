@@ -30,13 +30,13 @@ class Provider(Protocol):
 
     @property
     def expires_at(self) -> float | None:
-        """When the credentials that `get` gave last expire, in seconds since the epoch; None where nobody knows."""
+        """When the credentials that `get` gave last expire, in seconds since the epoch; None where unknown."""
 
     async def get(self) -> Credentials:
         """Return the credentials for the next call. Raise AuthError where there are none."""
 
     def rejected(self) -> None:
-        """Note that the API refused the credentials: the next `get` reads them anew."""
+        """Note that the API rejected the credentials: the next `get` reads them anew."""
 
 
 class FromEnvironment:

@@ -1,17 +1,17 @@
 """Everything that the remote side can do to us, sorted by what the caller does about it.
 
     DirectMailError
-    ├── Refused               tell a human; the same request would be refused again
+    ├── Rejected              tell a human; the same request would be rejected again
     │   ├── AuthError             reason "auth": the key, the signature or the date
     │   │   └── NonceUsed             worth a retry all the same, with a fresh nonce
     │   ├── PermissionDenied      reason "permission": the RAM policy
-    │   └── InvalidRequest        reason "invalid_request": the question itself
+    │   └── InvalidRequest        reason "invalid_request": the request itself
     ├── Transient             try again later
     │   ├── Throttled             reason "throttled": wait first, `retry_after` seconds where the API says so
     │   ├── ServerError           reason "server"
     │   ├── NetworkError          reason "network"
     │   └── RequestTimeout        reason "timeout"
-    └── ParseError            reason "parse": an answer that makes no sense; ask again at the next poll
+    └── ParseError            reason "parse": an answer that makes no sense; retried at the next poll
 
 Messages hold Alibaba's Code and RequestId, never a body, a header or a credential. Which error an answer is:
 `classification`.
@@ -61,7 +61,7 @@ class DirectMailError(Exception):
         self.advice = advice or self.usual_advice
         """What an operator does about it, one sentence."""
         self.retry_after = retry_after
-        """Seconds to wait as the API asks for, None where it does not say."""
+        """Seconds to wait that the API requests, None where it does not say."""
 
     def __str__(self) -> str:
         facts = [
@@ -76,7 +76,7 @@ class DirectMailError(Exception):
         return f"{self.text} ({', '.join(facts)})" if facts else self.text
 
     def facts(self) -> dict[str, str]:
-        """Return what the log tells of it."""
+        """Return what the log shows of it."""
         return {
             "reason": self.reason,
             "error": self.text,

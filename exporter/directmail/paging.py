@@ -2,7 +2,7 @@
 
 A server has two witnesses of whether there is more: how many items there are in all, and whether pages follow this
 one (TotalPages, HasMore). Where they agree they are believed. Where they do not, and where there are none, pages are
-asked for until one is empty or repeats the previous one.
+requested until one is empty or repeats the previous one.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class Paging(Generic[Item]):
         self.changed = False
         """Whether the list changed while it was read: then its items are worth nothing."""
         self.wanted: int | None = 1
-        """The number of the page to ask for, None when there is nothing more to ask."""
+        """The number of the page to request, None when there is nothing more to request."""
         self._most = most
         self._first = Sheet[Item]([], None, None, None, None, ())
         self._before: list[Item] | None = None
@@ -93,7 +93,7 @@ class Paging(Generic[Item]):
         self.wanted = None
 
     def _is_promised(self) -> bool:
-        """Whether every witness says that the page that was just asked for has items."""
+        """Whether every witness says that the page that was just requested has items."""
         if self.sent == 1 and self._first.items:
             return True  # there are some, of another page
         witnesses = self._witnesses()
@@ -106,7 +106,7 @@ class Paging(Generic[Item]):
 
 
 class Pages(Paging[Row]):
-    """The pages of one question about a statistic; of one that is not paged, the only answer."""
+    """The pages of one request about a statistic; of one that is not paged, the only answer."""
 
     def __init__(self, statistic: Statistic) -> None:
         super().__init__(MOST_PAGES)

@@ -1,8 +1,8 @@
 """Temporary credentials of a RAM role, through alibabacloud-credentials (the extra `ram`).
 
 That library blocks, caches, refreshes a quarter of an hour before the end, and prints answers with secrets in them.
-So it is asked in a thread of its own, by one caller at a time and once a minute, and its log handlers are taken away.
-It is asked for the ECS metadata address only by the types `default` and `ecs_ram_role`.
+So it is queried in a thread of its own, by one caller at a time and once a minute, and its log handlers are removed.
+Only the types `default` and `ecs_ram_role` request the ECS metadata address.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ TYPES: dict[str, str] = {
 }
 """The types of credentials, each with what to do when there are none."""
 REQUEST_AGAIN = 60.0
-"""Seconds until the library is asked again whether it has newer credentials."""
+"""Seconds until the library is queried again for newer credentials."""
 PAUSE = 10.0
-"""Seconds between two tries where they fail or are refused."""
+"""Seconds between two tries where they fail or are rejected."""
 
 _NO_WAY_TO_STS = (
     "Check the network and proxies; in a VPC without internet set sts_endpoint to sts-vpc.REGION.aliyuncs.com."
@@ -126,7 +126,7 @@ class FromRam:
         self._request_at = self._clock.monotonic() + (PAUSE if self._failure else REQUEST_AGAIN)
 
     def _fetch(self) -> _Fetched:
-        """Ask the library, in a thread. Raise AuthError, with nothing of what a server said but its Code."""
+        """Query the library, in a thread. Raise AuthError, with nothing of what a server said but its Code."""
         try:
             client, models, providers = _library()
         except ImportError:
@@ -166,7 +166,7 @@ class FromRam:
                     f"no credentials of type {self._kind}: the metadata address is disabled",
                     advice=f"Remove {_NO_METADATA} from the environment.",
                 )
-            # By itself it would start a thread that asks on every minute.
+            # By itself it would start a thread that polls every minute.
             role = self._options.get("role_name")
             return client(provider=providers.EcsRamRoleCredentialsProvider(role_name=role, async_update_enabled=False))
         settings: dict[str, str | int] = {

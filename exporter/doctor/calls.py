@@ -76,7 +76,7 @@ class Calls:
     async def attempt(
         self, request: StatisticRequest, *, number: int = 1, size: int | None = None
     ) -> Answer | InvalidRequest | None:
-        """Return the answer, the refusal of the question, or None where no call is left or the failure is a finding.
+        """Return the answer, the refusal of the request, or None where no call is left or the failure is a finding.
 
         Raise Enough for a failure that every further call would meet too.
         """

@@ -90,7 +90,7 @@ async def examine(
 ) -> list[Report]:
     """Return what is found at every target, in the config's order. Failures of the API are findings.
 
-    `recorders` are told of every request to the target of their name.
+    `recorders` are called for every request to the target of their name.
     """
     async with asyncio.TaskGroup() as group:
         tasks = [

@@ -1,4 +1,4 @@
-"""What a failed call means, in plain words, and what mends it."""
+"""What a failed call means, in plain words, and how to fix it."""
 
 from collections.abc import Sequence
 
@@ -113,7 +113,7 @@ def needed(settings: Config, target: Target) -> list[str]:
 def _key(error: AuthError, target: Target) -> Finding:
     if not error.code and error.status is None:
         return _finding("access", f"{error.text[:1].upper()}{error.text[1:]}.", _assume(error.advice, target), error)
-    if error.status is None:  # somebody else refused, before Direct Mail was asked
+    if error.status is None:  # rejected by a credentials server, before any request to Direct Mail
         return _finding("access", f"{error.text}{_said(error)}.", _assume(error.advice, target), error)
     text = _KEYS.get(error.code.partition(".")[0], "The API rejected the credentials.")
     advice = error.advice

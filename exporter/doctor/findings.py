@@ -1,4 +1,4 @@
-"""What the doctor finds, and what it asks to find it."""
+"""What the doctor finds, and what it requests to find it."""
 
 from datetime import date
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Finding(NamedTuple):
     check: str
     """A stable name, such as `clock`."""
     level: str
-    """One of LEVELS. A note is worth knowing; only a problem has to be mended."""
+    """One of LEVELS. A note is worth knowing; only a problem must be fixed."""
     text: str
     fix: str = ""
     request_id: str = ""
@@ -38,7 +38,7 @@ class StatisticRequest(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One page that a question brought."""
+    """One page that a request brought."""
 
     request: StatisticRequest
     page: Page

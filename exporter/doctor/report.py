@@ -24,12 +24,12 @@ class Report(NamedTuple):
 
 
 def is_well(reports: Sequence[Report]) -> bool:
-    """Return whether nothing has to be mended."""
+    """Return whether there are no problems."""
     return not any(finding.level == PROBLEM for report in reports for finding in report.findings)
 
 
 def as_json(reports: Sequence[Report], encoding: str = "utf-8") -> str:
-    """Return a list of objects with the keys target, check, level, text, mend and request_id."""
+    """Return a list of objects with the keys target, check, level, text, fix and request_id."""
     found = [{"target": report.target, **each._asdict()} for report in reports for each in report.findings]
     text = json.dumps(found, indent=2, ensure_ascii=False)
     if not _is_encodable(text, encoding):
@@ -38,7 +38,7 @@ def as_json(reports: Sequence[Report], encoding: str = "utf-8") -> str:
 
 
 def as_text(reports: Sequence[Report], encoding: str = "utf-8") -> str:
-    """Return the findings to read, each with its mend below it."""
+    """Return the findings to read, each with its fix below."""
     lines: list[str] = []
     for report in reports:
         calls = f"{report.requests} call{'s' * (report.requests != 1)}"

@@ -34,7 +34,7 @@ class Format:
 def choose_format(accept: str) -> Format:
     """Return the format that an Accept header weighs most, the text format where it takes none that is offered.
 
-    Of equal weights the more specific range wins, then the earlier one. `escaping=` is answered where it was asked for.
+    Of equal weights the more specific range wins, then the earlier one. `escaping=` is answered where it was requested.
     """
     ranges = list(_ranges(accept))
     chosen, best, escaping = _OFFERS[0], (0.0, 0, 0), ""

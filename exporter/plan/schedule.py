@@ -1,6 +1,6 @@
 """Which cell is read next: newest days first, then most overdue, nobody starved; after midnight the day that ended.
 
-Knows no clock, is told the time.
+Reads no clock; the time is passed in.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

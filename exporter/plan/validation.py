@@ -23,7 +23,7 @@ from exporter.plan.target_plan import TargetPlan, make_all
 def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
     """Return what is wrong with the config's plan: twins, too many series, more calls than the budget has.
 
-    `max_series` is what one process may expose; every one of the shards is looked at, so that all refuse together.
+    `max_series` is what one process may expose; every one of the shards is looked at, so that all reject together.
     """
     sizes = [prod(map(len, query.filters.values())) for target in config.targets for query in target.queries]
     if sum(sizes) > MOST_COMBINATIONS:  # to look at each would take more memory than there is

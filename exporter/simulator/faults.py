@@ -64,7 +64,7 @@ PARAMETERS = (
 )
 
 PAGES = ("PageNumber", "PageNo", "PageIndex")
-"""What the operations call the number of the page that is asked for."""
+"""What the operations call the number of the page that is requested."""
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ class StateFile:
         written: Callable[[Key], None] = lambda key: None,
         connect: Connect = sqlite3.connect,
     ) -> None:
-        """`written` is told of every combination whose counters have come to the disk; `connect` opens the file."""
+        """`written` is called for every combination whose counters have come to the disk; `connect` opens the file."""
         self.path = path
         self.writable = True
         self._store = store

@@ -37,7 +37,7 @@ class Scraped(Protocol):
     """What has the metrics."""
 
     async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
-        """Return everything, in the format that an Accept header asks for."""
+        """Return everything, in the format that an Accept header requests."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a visitor of the status page asked to see, and the links that change one thing of it."""
+"""What a visitor of the status page chose to see, and the links that change one thing of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _FILTERS = ("target", "query", "statistic", "state", "q")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the visitor asked to see; an empty string is everything, and of the statistics the first."""
+    """What the visitor chose to see; an empty string is everything, and of the statistics the first."""
 
     target: str
     query: str
@@ -35,7 +35,7 @@ class Choice:
 
     @classmethod
     def of(cls, request: web.Request) -> "Choice":
-        """Return what a request asks for; what makes no sense as a number is the first page."""
+        """Return what a request selects; what is not a number is the first page."""
         given = {key: request.query.get(key, "") for key in _FILTERS}
         given["q"] = " ".join(given["q"].split())[:LONGEST_SEARCH]
         page, targets_page = (max(_number(request.query.get(key, "")) or 1, 1) for key in ("page", "targets_page"))
@@ -84,7 +84,7 @@ class Pager:
 
     @property
     def page(self) -> int:
-        """The one shown: the last where more was asked for."""
+        """The one shown: the last where more was requested."""
         return min(self.requested, self.pages)
 
     @property

@@ -98,7 +98,7 @@ class TlsServerConfig(Schema):
 
     @property
     def is_enabled(self) -> bool:
-        """Whether the block asks for TLS at all; an empty one does not."""
+        """Whether the block enables TLS at all; an empty one does not."""
         names = ("cert", "key", "client_ca", *FILE_KEYS, "client_auth_type")
         return any(getattr(self, name) for name in names)
 
@@ -203,5 +203,5 @@ def _in_memory(what: str, text: str) -> Iterator[Path]:
 
 
 def _no_password() -> str:
-    """An encrypted key is an error, not a question on a terminal."""
+    """An encrypted key is an error, not a prompt on a terminal."""
     raise ssl.SSLError("the key is encrypted")

@@ -1,7 +1,7 @@
 """`--web.config.file`: TLS, passwords, headers and rate limit, in the format of Prometheus' exporter-toolkit.
 
-The toolkit's docs/web-configuration.md is the specification. What this server cannot do is refused, never ignored;
-`http2: true` is taken, because clients then agree on HTTP/1.1. No message repeats a key or a password hash.
+The toolkit's docs/web-configuration.md is the specification. What this server cannot do is rejected, never ignored;
+`http2: true` is accepted, because clients then agree on HTTP/1.1. No message repeats a key or a password hash.
 """
 
 import re
@@ -52,7 +52,7 @@ class WebConfig:
     allowed_sans: frozenset[str] = frozenset()
     """Subject alternative names of which a client's certificate must have one; empty allows all."""
     users: Mapping[str, bytes] = field(default_factory=dict)
-    """bcrypt hashes by user; empty asks for no password."""
+    """bcrypt hashes by user; empty means no password."""
     headers: Mapping[str, str] = field(default_factory=dict)
     rate_limit: RateLimit | None = None
 
@@ -160,7 +160,7 @@ def _given(block: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
 
 
 def _go_duration(value: object) -> float:
-    """Return a duration as Go writes it, such as 1m30s or 1.5s, in seconds. Raise ValueError with the mend."""
+    """Return a duration as Go writes it, such as 1m30s or 1.5s, in seconds. Raise ValueError with the fix."""
     parts = GO_DURATION.findall(value) if isinstance(value, str) else []
     seconds = sum(float(number) * GO_UNITS[unit] for number, unit in parts)
     if not 0 < seconds <= LONGEST or "".join(number + unit for number, unit in parts) != value:

@@ -1,4 +1,4 @@
-"""The fault matrix: whatever the API does to one sender, what it is called, what is shown, what is told.
+"""The fault matrix: whatever the API does to one sender, what it is called, what is shown, what is reported.
 
 The simulator is real and so is the connection; time is scripted, so that hours of failing pass in a moment.
 """

@@ -1,4 +1,4 @@
-"""Lists over hours by a script: when they are asked for, what a failure changes, what the log tells."""
+"""Lists over hours by a script: when they are requested, what a failure changes, what the log tells."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""The loop of a target over simulated days: what is asked, what is shown meanwhile, what is told."""
+"""The loop of a target over simulated days: what is requested, what is shown meanwhile, what is reported."""
 
 import itertools
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The config: one broken file per mistake, each with its place and its mend."""
+"""The config: one broken file per mistake, each with its place and its fix."""
 
 import os
 import re

@@ -57,7 +57,7 @@ def wheel_of_sdist(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def installed(wheel_of_sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install it with what its metadata asks for; return the folder of the commands."""
+    """Install it with what its metadata requires; return the folder of the commands."""
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder / "venv")
     commands = folder / "venv" / "bin"

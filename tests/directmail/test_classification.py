@@ -103,7 +103,7 @@ def test_the_request_id_may_come_in_a_header() -> None:
         pytest.param("SignatureNonceUsed", 400, ("nonce",), id="nonce"),
         pytest.param("Throttling.User", 400, ("rate_limit_per_minute",), id="throttled"),
         pytest.param("MissingParameter", 400, ("filter values",), id="question"),
-        pytest.param("InternalError", 500, ("tried again",), id="server"),
+        pytest.param("InternalError", 500, ("retried",), id="server"),
         pytest.param(None, 404, ("proxy",), id="a proxy's page"),
     ],
 )

@@ -108,7 +108,7 @@ class Api:
 
 @dataclass
 class Keys:
-    """A provider whose next credentials take over when the present ones are refused."""
+    """A provider whose next credentials take over when the present ones are rejected."""
 
     held: list[Credentials] = field(default_factory=lambda: [Credentials(KEY, SECRET)])
     refusals: int = 0
@@ -719,7 +719,7 @@ class TestAnswersThatAreNone:
 
 
 class TestLargeAnswers:
-    """What comes is bounded by what was asked for, and what is large is read beside the loop."""
+    """What comes is bounded by what was requested, and what is large is read beside the loop."""
 
     async def test_far_more_rows_than_were_asked_for_are_a_parse_error_before_they_cost_memory(self) -> None:
         endless = Endless(json.dumps(counts(1)).encode() + b",")

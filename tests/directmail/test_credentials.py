@@ -139,7 +139,7 @@ class TestFiles:
         assert "another" not in str(caught.value)
 
     async def test_one_file_named_twice_is_taken_for_both(self, tmp_path: Path) -> None:
-        """The API refuses such a key by its right reason; nothing breaks here."""
+        """The API rejects such a key by its right reason; nothing breaks here."""
         (tmp_path / "id").write_text("key")
         assert await FromFiles(tmp_path / "id", tmp_path / "id").get() == Credentials("key", "key")
 
@@ -196,7 +196,7 @@ try:
 except AuthError as error:
     print("no credentials" if "are not both set" in error.text else error)
 """
-"""Asks for the credentials of a type, in a process that can connect to nothing but loopback."""
+"""Requests the credentials of a type, in a process that can connect to nothing but loopback."""
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ def indexed(names: Sequence[Any], **rest: Any) -> dict[str, Any]:
 
 
 def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list[str], int]:
-    """Return the names, and how many of the pages were asked for; the list must be whole by then."""
+    """Return the names, and how many of the pages were requested; the list must be whole by then."""
     pages = Listing(operation, 100)
     waiting = iter(documents)
     while pages.wanted is not None:

@@ -136,7 +136,7 @@ async def test_a_key_that_may_only_read_statistics_is_one_note_with_what_else_co
     (note,) = seen.of("account")
     assert note.level == NOTE
     assert note.text.endswith("Not checked: quota, reputation, state, the senders' mail, the domains.")
-    assert note.fix.startswith("Nothing to do if that is meant;")
+    assert note.fix.startswith("Nothing to do if that is intended;")
     assert all(f'"dm:{action}"' in note.fix for action in OPERATIONS)
     assert seen.one("clock_text").level == NOTE
     assert "dm:QueryDomainByParam" in seen.one("clock_text").fix

@@ -1,4 +1,4 @@
-"""What the doctor makes of good answers: oddities that no simulator has, and what cannot be told."""
+"""What the doctor makes of good answers: oddities that no simulator has, and what is unknown."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -111,7 +111,9 @@ def test_the_clock(ahead: tuple[float, float] | None, level: str, says: str) -> 
         pytest.param([row(rates=FRACTION)], OK, "fractions", id="fraction"),
         pytest.param([row(rates=(30, 20, 5, 4))], OK, "percent", id="whole-numbers"),
         pytest.param([row(rates=(None, None, None, 4.0))], OK, "percent", id="only-one-can-be-read"),
-        pytest.param([row(rates=(70.0, 20.0, 5.0, 4.0))], NOTE, "RcptOpenRate do not match", id="one-is-of-something-else"),
+        pytest.param(
+            [row(rates=(70.0, 20.0, 5.0, 4.0))], NOTE, "RcptOpenRate do not match", id="one-is-of-something-else"
+        ),
         pytest.param([row(), row(rates=FRACTION)], NOTE, "in one unit", id="both-units"),
         pytest.param([row(counts=(1000, 1, 1, 1, 1), rates=(0.1,) * 4)], NOTE, "unknown", id="too-few-opens"),
         pytest.param([row(counts=(0, 5, 5, 0, 0))], NOTE, "unknown", id="opens-without-mail"),
@@ -154,7 +156,9 @@ def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> 
     [
         pytest.param((8,), "2026-04-22T18:00Z", OK, "2026-04-22 10:00 UTC, 16m ago", id="china-with-a-z"),
         pytest.param((8,), "2026-04-22T10:00Z", OK, "2026-04-22 02:00 UTC, 8h16m ago", id="china-hours-ago"),
-        pytest.param((), "2026-04-22T18:00Z", NOTE, "says 2026-04-22T18:00Z, in an unknown time zone", id="not-measured"),
+        pytest.param(
+            (), "2026-04-22T18:00Z", NOTE, "says 2026-04-22T18:00Z, in an unknown time zone", id="not-measured"
+        ),
         pytest.param((8, 9), "2026-04-22T18:00Z", NOTE, "in an unknown time zone", id="two-clocks"),
         pytest.param((), "2026-04-22T18:00:00+08:00", OK, "16m ago", id="an-offset-needs-no-measure"),
         pytest.param((), "1776852000", OK, "16m ago", id="seconds-need-no-measure"),
@@ -307,7 +311,11 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
         ),
         pytest.param(week(row(), row()), week(number=2, total=2, size=1, pages=2), PROBLEM, "empty", id="empty"),
         pytest.param(
-            week(row(), row()), week(row(), number=1, total=2, size=1, pages=2), PROBLEM, "returns page 1", id="the-first"
+            week(row(), row()),
+            week(row(), number=1, total=2, size=1, pages=2),
+            PROBLEM,
+            "returns page 1",
+            id="the-first",
         ),
     ],
 )

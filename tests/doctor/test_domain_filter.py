@@ -106,7 +106,7 @@ async def test_senders_that_are_not_listed_are_those_of_the_config() -> None:
         pytest.param({"": 505, NEWS: 500}, 900, listed(NEWS), OK, "The filter works", id="grown-meanwhile"),
         pytest.param({"": 500, NEWS: 300, PRODUCT: 200}, 900, listed(NEWS, PRODUCT), OK, "works", id="two-senders"),
         pytest.param({"": 500, NEWS: 500}, None, listed(NEWS), OK, "works", id="nothing-of-the-account"),
-        pytest.param({"": 500, NEWS: 500}, 500, listed(NEWS), NOTE, "all mail is of", id="one-domain"),
+        pytest.param({"": 500, NEWS: 500}, 500, listed(NEWS), NOTE, "all mail is from", id="one-domain"),
         pytest.param({"": 0, NEWS: 0}, 900, listed(NEWS), NOTE, "little mail", id="no-mail"),
         pytest.param({"": 50, NEWS: 60}, 900, listed(NEWS), NOTE, "little mail", id="little-mail"),
         pytest.param({"": 900, NEWS: 500}, 900, listed(NEWS, NOTIFY), PROBLEM, "ignores the filter", id="ignored"),

@@ -22,7 +22,7 @@ BOARDS = pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for p
 OBSERVERS = {"backfilled": BACKFILLED, "every-minute": EVERY_MINUTE, "just-begun": JUST_BEGUN}
 SPANS = {"now-7d": 7 * 86_400.0, "now-6h": 6 * 3600.0}
 POINTS, MARKS = 200, 100
-"""What Grafana asks for in a panel, about, and at most for annotations."""
+"""What Grafana requests in a panel, about, and at most for annotations."""
 USUAL_STEP = 15.0
 """Seconds: the scrape interval of a data source where nobody set it. `$__rate_interval` is four on a wide screen."""
 ALL = ".+"

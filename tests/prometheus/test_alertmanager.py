@@ -91,7 +91,7 @@ SPOKEN_FOR = (
     (BLIND, ("AccountReadFailing warning", ACCOUNT)),
     (("CredentialsFailing critical", ACCOUNT), ("AccountReadFailing warning", ACCOUNT)),
 )
-"""A cause, and a consequence of which nobody is told beside it."""
+"""A cause, and a consequence that is muted by it."""
 NOT_SPOKEN_FOR = (
     (FROZEN, ("ClickTrackingBroken critical", OF_DOMAIN)),
     (FILLING, STOPPED),
@@ -106,7 +106,7 @@ NOT_SPOKEN_FOR = (
     (BLIND, FROZEN),
     (FROZEN, ("AccountReadFailing warning", ACCOUNT)),
 )
-"""Two alerts of which somebody is told: the one is not the other's cause, or is too mild to mute it."""
+"""Two alerts that are both notified: the one is not the other's cause, or is too mild to mute it."""
 Named = tuple[str, dict[str, str]]
 
 

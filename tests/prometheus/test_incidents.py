@@ -36,7 +36,7 @@ class Live:
     exporter: Program
 
     async def until_firing(self, name: str) -> None:
-        """Return when Prometheus says that the alert fires, whoever is told."""
+        """Return when Prometheus says that the alert fires, whether or not it is notified."""
         while not await self.server.query(f'ALERTS{{alertname="{name}",alertstate="firing"}}'):
             await asyncio.sleep(0.1)
 

@@ -1,4 +1,4 @@
-"""The simulator on the wire: who is let in, what is refused, what is paged, what is spoilt."""
+"""The simulator on the wire: who is let in, what is rejected, what is paged, what is spoilt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -253,7 +253,7 @@ async def test_requests_at_the_same_time_have_ids_of_their_own(api: Simulator) -
 
 
 async def test_the_server_answers_while_it_draws() -> None:
-    """The first question of an account draws thousands of batches; another one does not wait for that."""
+    """The first request of an account draws thousands of batches; another one does not wait for that."""
     simulator = made(traffic=Traffic(seed=123))
     async with simulator.listen():
         week = {"StartTime": "2026-04-15", "EndTime": "2026-04-21"}

@@ -92,7 +92,7 @@ def header(content: bytearray, chance: random.Random) -> None:
 
 def blocks(size: int) -> Callable[[bytearray, random.Random], None]:
     def damage(content: bytearray, chance: random.Random) -> None:
-        """Zeros, noise, or another block in the place of one."""
+        """Zeros, noise, or another block instead of one."""
         count = len(content) // size
         start, other = (chance.randrange(count) * size for _ in range(2))
         found = [bytes(size), chance.randbytes(size), bytes(content[other : other + size])]

@@ -112,7 +112,7 @@ async def visit(
 
 
 def assert_readable(found: Report) -> None:
-    """Every problem and note that somebody can mend says how; nothing is secret, nothing that a terminal obeys."""
+    """Every problem and note that somebody can fix says how; nothing is secret, nothing that a terminal obeys."""
     shown = report.as_text([found]), report.as_json([found])
     for text in shown:
         assert all(line.isprintable() for line in text.splitlines())

@@ -20,7 +20,7 @@ LONGEST = {"$account_name": "no-reply@notify.example.com", "$window": "yesterday
 LEAST_STAT, LEAST_ALERTS = 4, 6
 ONE_MARK = re.compile(r"max_over_time\((\w+\{.*\})\[\$__interval\] offset -\$__interval\) \* 1000")
 LEAST_DIFFERENCE = 30.0
-"""Of two colours, in CIELAB: 18 and 21 could not be told apart in thin lines."""
+"""Of two colours, in CIELAB: 18 and 21 could not be distinguished in thin lines."""
 WRONG = {
     *("throttled", "auth", "permission", "server", "network", "timeout"),
     *("failing", "stale", "failed", "invalid"),

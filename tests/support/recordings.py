@@ -47,7 +47,7 @@ MADE: Mapping[str, tuple[Habits, int, bool]] = {
         False,
     ),
 }
-"""The simulator's recordings: its habits, the page size, and whether everything of `make test-account` is asked."""
+"""The simulator's recordings: its habits, the page size, and whether everything of `make test-account` is requested."""
 
 
 def config(

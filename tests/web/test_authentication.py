@@ -79,7 +79,7 @@ class TestPasswords:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
     async def test_health_is_answered_while_a_password_is_checked(self, tmp_path: Path) -> None:
-        """The health that was asked for after the password is answered before it."""
+        """The health that was requested after the password is answered before it."""
         order = []
         async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {SLOW_HASH}}}") as address:
 

@@ -1,4 +1,4 @@
-"""What the server answers, refuses and survives."""
+"""What the server answers, rejects and survives."""
 
 import asyncio
 import gzip
@@ -192,7 +192,7 @@ async def test_a_limit_of_0_is_no_limit() -> None:
 
 
 async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered() -> None:
-    """Rendering and packing have threads of their own: whoever asks for health later is answered before."""
+    """Rendering and packing have threads of their own: a later request for health is answered before."""
     exposition = Exposition(FAMILIES, CollectorRegistry())
     lines = ("".join(f'emails{{n="{n}"}} {n}.0\n' for n in range(key, key + 100)) for key in range(0, 100_000, 100))
     exposition.swap("shop", FAMILIES, {number: (line.encode(),) for number, line in enumerate(lines)})

@@ -1,4 +1,4 @@
-"""What a visitor's address asks for, and the pages of a list."""
+"""What a visitor's address selects, and the pages of a list."""
 
 import pytest
 from aiohttp.test_utils import make_mocked_request

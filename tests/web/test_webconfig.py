@@ -1,4 +1,4 @@
-"""The web configuration file: what Prometheus' toolkit takes is taken, every mistake has its place and its mend."""
+"""The web configuration file: what Prometheus' toolkit accepts is accepted, every mistake has its place and its fix."""
 
 import asyncio
 import ssl

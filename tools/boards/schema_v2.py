@@ -94,7 +94,7 @@ def _element(panel: Json) -> Json:
 
 
 def _query(target: Json) -> Json:
-    """Return what is asked of the chosen Prometheus."""
+    """Return the query to the chosen Prometheus."""
     return {
         "kind": "DataQuery",
         "group": "prometheus",

@@ -37,7 +37,7 @@ FAMILIES = (
 )
 """What Prometheus itself writes of alerts."""
 AT_ONCE = "--rules.alert.for-grace-period=1m"
-"""Alerts that hold already fire a minute after the start of Prometheus, which waits ten unless it is told."""
+"""Alerts that hold already fire a minute after the start of Prometheus, which waits ten by default."""
 ADDRESSES = {"exporter": "127.0.0.1:10058", "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
 
 

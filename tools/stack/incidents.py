@@ -106,7 +106,7 @@ class Verdict:
 
     world: World
     notified: Mapping[str, float]
-    """Seconds from the incident's start until somebody was told of an alert (`Name severity`)."""
+    """Seconds from the incident's start until an alert was notified (`Name severity`)."""
     silenced: frozenset[str]
     """Alerts that fired while another one spoke for them, and only then."""
 

@@ -1,4 +1,4 @@
-"""A Prometheus that holds a history and evaluates our rules, an Alertmanager, and what they can be asked."""
+"""A Prometheus that holds a history and evaluates our rules, an Alertmanager, and their APIs."""
 
 import asyncio
 import json

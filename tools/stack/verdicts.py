@@ -1,4 +1,4 @@
-"""Which alerts fire over a history, when, and which of them anybody is told of."""
+"""Which alerts fire over a history, when, and which of them are notified."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence

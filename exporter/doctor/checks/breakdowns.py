@@ -10,7 +10,7 @@ ENOUGH_MAIL = 100
 
 
 def compared(part: Answer, whole: Answer | None) -> Finding:
-    """Return what the answer to a filtered question says beside one with fewer filters, None for none."""
+    """Return what the answer to a filtered request says beside one with fewer filters, None for none."""
     filters = part.request.filters
     name = describe(filters)
     alone = filters.account_name and not any(filters[1:])

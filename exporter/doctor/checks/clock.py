@@ -6,7 +6,7 @@ from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 from exporter.doctor.wording import offset, span
 
 CLOCK_NOTE, CLOCK_PROBLEM = 60.0, 900.0
-"""Seconds. The API refuses requests that are more than 15 minutes off."""
+"""Seconds. The API rejects requests that are more than 15 minutes off."""
 
 
 def clock(known: Evidence) -> Finding:

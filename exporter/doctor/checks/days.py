@@ -16,7 +16,7 @@ _WESTMOST, _EASTMOST = -12.0, 14.25
 
 
 def one_day(known: Evidence) -> Finding | None:
-    """Return whether a question about one day (StartTime = EndTime) answers, beside one about the week."""
+    """Return whether a request about one day (StartTime = EndTime) answers, beside one about the week."""
     whole, days, zone, ahead = known.whole, known.days, known.target.timezone, known.account.clock_ahead
     if whole is None or not days:
         return None
@@ -105,7 +105,7 @@ def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float |
 
 
 def offsets(known: Evidence) -> tuple[float, float] | None:
-    """Return the hours from UTC, the last exclusive, at which every record is of the day that was asked for.
+    """Return the hours from UTC, the last exclusive, at which every record is of the day that was requested.
 
     None where no record tells, or where they contradict each other.
     """
@@ -128,7 +128,7 @@ def _no_mail(whole: Answer) -> Finding:
 
 
 def _no_moment(rows: Sequence[Row]) -> Finding:
-    """Return why the age of records with mail cannot be told."""
+    """Return why the age of records with mail is unknown."""
     written = max((row.created for row in rows if row.created), default="")
     if not written or moment(written, 0.0) is None:
         return Finding("freshness", NOTE, "Unknown: no record has a valid CreateTime.")
@@ -137,7 +137,7 @@ def _no_moment(rows: Sequence[Row]) -> Finding:
 
 
 def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
-    """Yield the rows of each question about one day."""
+    """Yield the rows of each request about one day."""
     for each in answers:
         if each.request.start == each.request.end:
             yield each.page.rows

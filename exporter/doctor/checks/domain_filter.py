@@ -14,7 +14,7 @@ GROWTH = 0.02
 
 
 def compared(known: Evidence, domain: str, senders: Sequence[str], again: Answer | None = None) -> Finding | None:
-    """Return whether a domain's mail is that of its senders, None where the API rejected the filter, as is told.
+    """Return whether a domain's mail is that of its senders, None where the API rejected the filter, which is reported.
 
     `again` is the domain's mail as it was read after that of its senders.
     """

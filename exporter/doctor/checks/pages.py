@@ -8,7 +8,7 @@ _REPORT = "Numbers of more than one page cannot be read: please report this, wit
 
 
 def page_size(known: Evidence) -> Finding | None:
-    """Return whether the server gives pages as large as those asked for, and how many a day takes."""
+    """Return whether the server gives pages as large as those requested, and how many a day takes."""
     if not known.days or not known.statistic.is_paged:
         return None
     day, requested = known.days[-1], known.target.page_size

@@ -61,7 +61,7 @@ def _page_size(known: Evidence) -> tuple[int, str]:
 
 
 def _filters(found: Sequence[Evidence]) -> Iterator[tuple[str, str, str]]:
-    """Yield each doubtful filter that was asked for, the queries that have it, and a verdict."""
+    """Yield each doubtful filter that was requested, the queries that have it, and a verdict."""
     for key in _DOUBTFUL:
         verdicts = [verdict for known in found for filters in known.parts if (verdict := _verdict(known, filters, key))]
         if verdicts:

@@ -16,13 +16,13 @@ LATER = 3
 
 
 async def shapes(calls: Calls, known: Evidence) -> None:
-    """Ask for one combination of each set of filter keys."""
+    """Request one combination of each set of filter keys."""
     for filters in _shapes(known):
         await _request(calls, known, filters, spare=LATER)
 
 
 async def senders(calls: Calls, known: Evidence) -> None:
-    """Ask for each sender that was not asked for yet, and report what the calls were too few for."""
+    """Request each sender that was not requested yet, and report what the calls were too few for."""
     for filters in _senders(known):
         await _request(calls, known, filters, spare=0)
     left = [filters.account_name for filters in _senders(known)]
@@ -35,13 +35,13 @@ async def senders(calls: Calls, known: Evidence) -> None:
 
 
 async def _request(calls: Calls, known: Evidence, filters: Filters, spare: int) -> None:
-    """Ask for filters while more than `spare` calls are left, and compare with what has fewer of them."""
+    """Request filters while more than `spare` calls are left, and compare with what has fewer of them."""
     parts = known.parts
     if filters in parts or calls.left <= spare:
         return
     alone = Filters(account_name=filters.account_name)
     if alone != Filters() and alone in parts and parts[alone] is None:
-        parts[filters] = None  # the sender alone brought no answer, and what was wrong is told
+        parts[filters] = None  # the sender alone brought no answer, and the error is reported
         return
     part = await part_of(calls, known, filters)
     if part is None:
@@ -55,7 +55,7 @@ async def _request(calls: Calls, known: Evidence, filters: Filters, spare: int) 
 
 
 async def part_of(calls: Calls, known: Evidence, filters: Filters) -> Answer | None:
-    """Ask for filters, and keep what comes of it."""
+    """Request filters, and keep what comes of it."""
     request = StatisticRequest(known.statistic, *known.span, filters)
     answer = await calls.attempt(request)
     if isinstance(answer, InvalidRequest):
@@ -82,7 +82,7 @@ def _has_mail(known: Evidence, sender: str) -> bool:
 
 
 def _senders(known: Evidence) -> list[Filters]:
-    """Return the senders that the config names and that were not asked for yet."""
+    """Return the senders that the config names and that were not requested yet."""
     combinations = configured(known.target, known.statistic.name)
     named = {each.filters.account_name: None for each in combinations if each.filters.account_name}
     requested = {filters.account_name for filters in known.parts}

@@ -14,7 +14,7 @@ from exporter.plan.pacing import OLDEST_AGE
 
 
 async def today(calls: Calls, known: Evidence) -> None:
-    """Ask for today: the request that shows whether anything works. Raise Enough where nothing does."""
+    """Request today: the request that shows whether anything works. Raise Enough where nothing does."""
     request = StatisticRequest(known.statistic, known.today, known.today)
     answer = await calls.attempt(request)
     if isinstance(answer, InvalidRequest):
@@ -31,7 +31,7 @@ async def today(calls: Calls, known: Evidence) -> None:
 
 
 async def week(calls: Calls, known: Evidence) -> None:
-    """Ask for a week, and continue with yesterday where the API takes no week."""
+    """Request a week, and continue with yesterday where the API takes no week."""
     start, end = known.span
     answer = await calls.attempt(StatisticRequest(known.statistic, start, end))
     if isinstance(answer, InvalidRequest):
@@ -45,7 +45,7 @@ async def week(calls: Calls, known: Evidence) -> None:
 
 
 async def closed_day(calls: Calls, known: Evidence) -> None:
-    """Ask for the newest day before today that has mail, as far as the week tells."""
+    """Request the newest day before today that has mail, as far as the week tells."""
     day = known.today - timedelta(days=1)
     if known.whole is not None:
         day = newest_closed_day(known.whole, known.today, known.target.timezone, known.account.clock_ahead)
@@ -55,14 +55,14 @@ async def closed_day(calls: Calls, known: Evidence) -> None:
 
 
 async def tomorrow(calls: Calls, known: Evidence) -> None:
-    """Ask for tomorrow, which has no mail where the target's zone is right."""
+    """Request tomorrow, which has no mail where the target's zone is right."""
     day = known.today + timedelta(days=1)
     answer = await calls.attempt(StatisticRequest(known.statistic, day, day))
     known.tomorrow = answer if isinstance(answer, Answer) else None
 
 
 async def edge(calls: Calls, known: Evidence) -> None:
-    """Ask for the oldest day, where a window needs it: the 30 days may be meant to the second."""
+    """Request the oldest day, where a window needs it: the 30 days may be meant to the second."""
     if OLDEST_AGE not in known.plan.ages:
         return
     day = known.today - timedelta(days=OLDEST_AGE)
@@ -76,7 +76,7 @@ async def edge(calls: Calls, known: Evidence) -> None:
 
 
 async def second_page(calls: Calls, known: Evidence) -> None:
-    """Ask for the rest of the week's rows, on a second page made by a smaller page size where one holds all."""
+    """Request the rest of the week's rows, on a second page made by a smaller page size where one holds all."""
     whole = known.whole
     if whole is None or len(whole.page.rows) < 2:
         return
