@@ -237,7 +237,7 @@ class TestInOneProcess:
         assert seen[-1] == {("shop", SENDERS[1])}
 
     async def test_with_auto_reload_the_swap_of_a_config_map_is_enough(self, tmp_path: Path) -> None:
-        """The kubelet links the file through a folder that it swaps as a whole; a bad one is reported and not loaded."""
+        """The kubelet links the file through a folder that it swaps as a whole; a bad one is not loaded."""
         path = tmp_path / "config.yaml"
         path.symlink_to(Path("..data") / path.name)
 

@@ -134,8 +134,8 @@ class Backfill:
     ) -> Progress:
         """Read what is not known yet, until stopped, and write everything that is known.
 
-        `started` is called with the forecast before the first day is requested. If nothing is known at the end, there is
-        no file. Stopped again while it is written, there is none either. Raise StateError and OSError.
+        `started` is called with the forecast before the first day is requested. If nothing is known at the end, no
+        file is written. Stopped again while it is written, there is none either. Raise StateError and OSError.
         """
         async with AsyncExitStack() as stack:
             if self._state is not None:

@@ -55,7 +55,7 @@ async def firings(server: Prometheus, alerts: Iterable[Alert], start: float, end
 def episodes(moments: Sequence[float], step: float, waits: float, keeps: float) -> list[tuple[float, float]]:
     """Return when an alert fires whose expression has a value at these moments, evaluated every `step` seconds.
 
-    It fires when the expression held for `waits` seconds, and goes on for `keeps` seconds after it held last
+    It fires when the expression held for `waits` seconds, and continues for `keeps` seconds after it held last
     (Prometheus' `for` and `keep_firing_for`).
     """
     found: list[tuple[float, float]] = []
