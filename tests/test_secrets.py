@@ -103,9 +103,11 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
                 pages.append(await rejected.text())
             pages.append((await get(f"{base}/", **LOGIN))[1])
             pages += [(await said(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
-            await exporter.line_with("web config is refused")
+            await exporter.line_with("web config reload failed")
             await exporter.end()
-    assert sum("secrets do not belong in the config" in page for page in pages) == 2, "the answer and the page tell it"
+    assert sum("secrets are not accepted in the config" in page for page in pages) == 2, (
+        "the answer and the page tell it"
+    )
     for name in faults.NAMES.keys() - SURVIVED:
         assert f'directmail_up{{target="{name}"}}' in pages[0]
     assert_clean(*pages, *exporter.lines)

@@ -334,7 +334,7 @@ class TestStateFile:
         reading = await read(api, tmp_path, query="account", head=f"state_file: {state}")
         (note,) = reading.notes
         assert "is a directory" in note
-        assert note.endswith("everything is requested")
+        assert note.endswith("requesting everything")
         assert len(api.requests) == 14
 
 

@@ -73,8 +73,8 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
 @pytest.mark.parametrize(
     ("text", "reported"),
     [
-        pytest.param("esp_spm", "'esp_spm'; write one of esp_spam, ", id="name"),
-        pytest.param("", "'' is no incident", id="nothing"),
+        pytest.param("esp_spm", "unknown incident 'esp_spm'; write one of esp_spam, ", id="name"),
+        pytest.param("", "unknown incident ''; write one of", id="nothing"),
         pytest.param("esp_spam:colour=red", "'colour' is not a key of an incident; write one of sender, tag", id="key"),
         pytest.param(
             "cname_lost:domain=example.com",
@@ -96,13 +96,13 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
         pytest.param(
             f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is not a tag of {NEWS}; write", id="not-its-tag"
         ),
-        pytest.param("runaway:tag=invoice", "'invoice' is not a tag of the demo account; choose", id="tag"),
+        pytest.param("runaway:tag=invoice", "'invoice' is not a tag of the demo account; write", id="tag"),
         pytest.param("frozen:start=soon", "'soon' is not a time; write one such as 30m", id="start"),
         pytest.param("frozen:start=2026-04-24T11:06:40", "'2026-04-24T11:06:40' has no time zone", id="no-zone"),
-        pytest.param("frozen:for=-2h", "'-2h' is no length of time", id="negative-length"),
+        pytest.param("frozen:for=-2h", "'-2h' is not a duration", id="negative-length"),
         pytest.param("runaway:factor=many", "'many' is not a factor; write a number from 0 to 1000", id="factor"),
-        pytest.param("runaway:factor=nan", "'nan' is no factor", id="not-a-number"),
-        pytest.param("runaway:factor=-1", "'-1' is no factor", id="negative"),
+        pytest.param("runaway:factor=nan", "'nan' is not a factor", id="not-a-number"),
+        pytest.param("runaway:factor=-1", "'-1' is not a factor", id="negative"),
         pytest.param("api_5xx:factor=2", "'2' is not a factor; write a number from 0 to 1 ", id="no-probability"),
     ],
 )
@@ -154,12 +154,12 @@ def test_a_mistake_in_a_fault_names_the_choices(text: str, reported: str) -> Non
     ("options", "reported"),
     [
         pytest.param({"rows": "week"}, "'week' is not a value of rows; write one of day, hour, sum", id="rows"),
-        pytest.param({"rate_format": "31"}, "choose one of 31.42, 31.42%, 0.3142", id="rate-format"),
-        pytest.param({"domain_filter": "no"}, "choose one of exact, ignored, subdomains", id="domain-filter"),
-        pytest.param({"no_dedicated_ips": "no"}, "choose one of error, empty, whole", id="no-dedicated-ips"),
-        pytest.param({"clock_text": "z"}, "choose one of utc, china", id="clock-text"),
-        pytest.param({"user_status": "bit"}, "choose one of codes, bits", id="user-status"),
-        pytest.param({"sender_counts": "all"}, "choose one of used, limit", id="sender-counts"),
+        pytest.param({"rate_format": "31"}, "write one of 31.42, 31.42%, 0.3142", id="rate-format"),
+        pytest.param({"domain_filter": "no"}, "write one of exact, ignored, subdomains", id="domain-filter"),
+        pytest.param({"no_dedicated_ips": "no"}, "write one of error, empty, whole", id="no-dedicated-ips"),
+        pytest.param({"clock_text": "z"}, "write one of utc, china", id="clock-text"),
+        pytest.param({"user_status": "bit"}, "write one of codes, bits", id="user-status"),
+        pytest.param({"sender_counts": "all"}, "write one of used, limit", id="sender-counts"),
     ],
 )
 def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], reported: str) -> None:

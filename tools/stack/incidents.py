@@ -165,8 +165,8 @@ critical alerts are looked for.
 `bad_subject` halves what people open, but pre-loaded opens stay, and they come first: the day ends at 0.8 of the week
 before, within what campaigns differ by themselves. Of 30 seeds OpenRateDrop finds it in two, where the week before was
 a good one; with `factor=0.4` in twelve.
-`key_revoked` and `ram_denied` are stale data and failing requests a few minutes before requests have been rejected for long
-enough for their own alert, which then inhibits the others.
+`key_revoked` and `ram_denied` are stale data and failing requests until requests have been rejected for a few
+minutes: then their own alert fires and inhibits the others.
 
 """
 
