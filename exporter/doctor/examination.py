@@ -149,4 +149,4 @@ async def _examined(
         known.ended_at = clock.time()
         calls.findings += filter(None, (check(known) for check in checks))
     except Enough:
-        calls.find("coverage", NOTE, "The remaining checks were skipped.", "Fix the problem and run the doctor again.")
+        calls.find("coverage", NOTE, "The rest was not tried.", "Fix the problem and run the doctor again.")

@@ -92,7 +92,7 @@ def test_the_example_of_a_report_has_the_words_of_one() -> None:
     for words in (
         "may not call",
         "Attach this policy to it",
-        "The remaining checks were skipped.",
+        "The rest was not tried.",
         "agrees with the API's",
     ):
         assert words in TEXT

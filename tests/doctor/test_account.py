@@ -191,7 +191,7 @@ async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy
     assert "rejected the account itself" in seen.one("account").text
     assert "ticket" in seen.one("account").fix
     assert "Statement" not in seen.one("account").fix
-    assert seen.one("coverage").text == "The remaining checks were skipped."
+    assert seen.one("coverage").text == "The rest was not tried."
 
 
 async def test_throttling_of_the_account_ends_the_visit() -> None:

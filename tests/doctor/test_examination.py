@@ -178,7 +178,7 @@ async def test_every_fault_is_explained(name: str) -> None:
         assert found.is_well
     if level == PROBLEM and (check in ENDS_AT_ONCE or name == "http_503_retry_after"):
         assert found.report.requests == 1
-        assert found.one("coverage").text == "The remaining checks were skipped."
+        assert found.one("coverage").text == "The rest was not tried."
     if level == PROBLEM and check == "api" and name not in ("page_fails", "http_503_retry_after"):
         assert found.report.requests == MOST_FAILURES
         assert len(found.of("api")) == MOST_FAILURES
@@ -207,7 +207,7 @@ async def test_throttled_half_way_it_tells_what_it_knows_and_that_the_rest_was_n
     assert found.one("throttling").level == PROBLEM
     assert "wait 2s" in found.one("throttling").text
     assert found.one("access").level == OK
-    assert found.one("coverage").text == "The remaining checks were skipped."
+    assert found.one("coverage").text == "The rest was not tried."
 
 
 async def test_the_policy_that_is_missing_is_printed_ready_to_attach() -> None:
