@@ -149,9 +149,9 @@ async def measure(folder: Path) -> Findings:
 
 HEAD = """# Incidents and alerts
 
-What each incident of the simulator fires, and how long after its start it is notified. Measured by
+What each incident of the simulator fires, and how long after its start somebody is told. Measured by
 `.venv/bin/python -m tools.stack.incidents > docs/incidents.md`; `make stack-test` measures it again and fails where
-an alert in bold does not come, or one comes for something else.
+an alert in bold does not come, or one comes that tells of something else.
 
 Conditions: the demo's three senders, seed 7, opens, clicks and delivery polled every 5 minutes, the account and its
 domains every hour; the incidents begin on a Tuesday at 10:00 of the account's day, or so
@@ -165,8 +165,8 @@ critical alerts are looked for.
 `bad_subject` halves what people open, but pre-loaded opens stay, and they come first: the day ends at 0.8 of the week
 before, within what campaigns differ by themselves. Of 30 seeds OpenRateDrop finds it in two, where the week before was
 a good one; with `factor=0.4` in twelve.
-`key_revoked` and `ram_denied` are stale data and failing requests until requests have been rejected for a few
-minutes: then their own alert fires and inhibits the others.
+`key_revoked` and `ram_denied` are stale data and failing requests a few minutes before they have been refused for long
+enough to be called by their name; from then on that name speaks for them.
 
 """
 
