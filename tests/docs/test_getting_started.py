@@ -91,7 +91,12 @@ def test_the_example_of_a_report_has_the_words_of_one() -> None:
     assert shown
     assert {level for level, _ in shown} <= set(LEVELS)
     sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").rglob("*.py"))
-    for words in ("may not call", "Attach this policy to it", "The rest was not tried.", "agrees with the API's"):
+    for words in (
+        "may not call",
+        "Attach this policy to it",
+        "The rest was not tried.",
+        "agrees with the API's",
+    ):
         assert words in TEXT
         assert words in sources
 

@@ -99,11 +99,11 @@ def test_the_reference_of_metrics_is_what_the_code_says() -> None:
 
 
 def test_the_reference_tells_which_fields_a_metric_is_made_of() -> None:
-    told = dict(re.findall(r"^\| `(directmail_track_\w+)` \| gauge \| (.*?) \|", references.text(), re.MULTILINE))
-    assert told["directmail_track_emails"] == "`TotalNumber`"
-    assert told["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
-    assert told["directmail_track_click_to_open_ratio"] == "`RcptUniqueClickCount` / `RcptUniqueOpenCount`"
-    assert told["directmail_track_reported_click_rate"] == "`RcptClickRate`, weighed by `TotalNumber`"
+    reported = dict(re.findall(r"^\| `(directmail_track_\w+)` \| gauge \| (.*?) \|", references.text(), re.MULTILINE))
+    assert reported["directmail_track_emails"] == "`TotalNumber`"
+    assert reported["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
+    assert reported["directmail_track_click_to_open_ratio"] == "`RcptUniqueClickCount` / `RcptUniqueOpenCount`"
+    assert reported["directmail_track_reported_click_rate"] == "`RcptClickRate`, weighed by `TotalNumber`"
 
 
 def reasons() -> dict[str, str]:
