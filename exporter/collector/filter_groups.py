@@ -66,9 +66,14 @@ class Group:
         """Whether there is anything to compare a member with."""
         return len(self.members) > 1 or (self.whole is not None and self.key not in MAY_BE_ALL)
 
-    def withholds(self, totals: Totals) -> bool:
-        """Return whether a member's number is not shown: it may be that of all the mail."""
-        return self.finding is not None or (self.can_be_told and not self.is_proven and any(totals))
+    def withholds(self, totals: Totals, whole: Totals | None) -> bool:
+        """Return whether a member's numbers of a day are not shown; `whole` are those without the filter, if known.
+
+        They may be those of all the mail. A 0 beside mail may be how the API says that it cannot tell.
+        """
+        if self.finding is not None or self.is_proven or not self.can_be_told:
+            return self.finding is not None
+        return any(totals) or (self.whole is not None and (whole is None or any(whole)))
 
     def judge(self, readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> None:
         """Take in what is known of one day: the members' readings, and the one without the filter."""

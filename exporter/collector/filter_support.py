@@ -73,6 +73,8 @@ class FilterSupport:
             if group.unjudged * JUDGEMENTS >= len(group.members):
                 group.unjudged = 0
                 changed += self._judge(group, day)
+            elif combination != group.whole and not group.is_proven:
+                self._mark(combination)
         return changed
 
     def refused(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
@@ -113,7 +115,12 @@ class FilterSupport:
         is_supported = self.is_supported(member)
         is_withheld = not is_supported or (
             record is not None
-            and any(group.withholds(cell.totals) for group in self.groups_of(member) for cell in record.cells.values())
+            and any(
+                group.withholds(cell.totals, whole.totals if whole else None)
+                for group in self.groups_of(member)
+                for day, cell in record.cells.items()
+                for whole in [self._reading(group.whole, day) if group.whole else None]
+            )
         )
         return self._store.judged(member.key, is_supported=is_supported, is_withheld=is_withheld)
 
