@@ -14,12 +14,6 @@ USED_NOTE, USED_PROBLEM = 0.7, 0.95
 """Shares of a quota that DirectMailQuotaNearlyUsed looks at, too."""
 LOW = 0.5
 """The share of the highest reputation level below which a level is worth a note."""
-_STATES = {
-    "frozen": "Stop campaigns; the console and the messages to the account's owner say why. Then open a ticket.",
-    "overdue": "Pay the bill in the console.",
-    "restricted": "Stop campaigns and clean the lists; the console's overview says why. Then open a ticket.",
-    "deleted": "Direct Mail was closed for this account: check that the key belongs to the right one.",
-}
 _CHECKS = {
     "ownership": "Restore the TXT record of the ownership: without it Direct Mail may reject the domain's mail.",
     "spf": "Restore the SPF record: without it providers reject the mail or take it for spam.",
@@ -50,7 +44,7 @@ def state(known: Evidence) -> Finding | None:
     if not found:
         *states, last = account.STATES
         return Finding("account", OK, f"The account is neither {', '.join(states)} nor {last}.")
-    mend = " ".join(_STATES[name] for name in found) + _see("DirectMailAccountRestricted")
+    mend = " ".join(account.STATE_ADVICE[name] for name in found) + _see("DirectMailAccountRestricted")
     return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail, or less.", mend)
 
 
