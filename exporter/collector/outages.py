@@ -31,7 +31,9 @@ class _Failure(NamedTuple):
     """A subject that has begun to fail."""
 
     error: DirectMailError
+    began_at: float
     at: float
+    """When it failed last."""
     report: Callable[[], None]
     is_typical: bool
 
@@ -118,7 +120,8 @@ class Outages:
                 outage.probe_at = self._clock.monotonic() + self._back_off(outage.probes)
         if outages or report is None:
             return
-        self._failing[action, subject] = _Failure(error, self._clock.monotonic(), report, is_typical)
+        now, before = self._clock.monotonic(), self._failing.get((action, subject))
+        self._failing[action, subject] = _Failure(error, before.began_at if before else now, now, report, is_typical)
         if isinstance(error, InvalidRequest):
             self._report([(action, subject)])
         elif (scope := self._scope(action, of)) is not None:
@@ -130,7 +133,7 @@ class Outages:
     def look(self) -> None:
         """Report what has failed alone for long enough."""
         now = self._clock.monotonic()
-        self._report([key for key, failure in self._failing.items() if now - failure.at >= LONGEST_HOLD])
+        self._report([key for key, failure in self._failing.items() if now - failure.began_at >= LONGEST_HOLD])
 
     def _of(self, action: str) -> list[_Outage]:
         return [outage for scope in (_WHOLE_TARGET, action) if (outage := self._ongoing.get(scope))]
