@@ -65,6 +65,8 @@ class Outages:
         """Operations of which enough fails, but nothing typical."""
         self._succeeded_at = -math.inf
         self._ongoing: dict[str, _Outage] = {}
+        self.wake: list[Callable[[], None]] = []
+        """Called when an outage is over: those who sleep meanwhile have work again."""
 
     def of(self, action: str) -> DirectMailError | None:
         """Return the failure that keeps the operation from being called, None where nothing does."""
@@ -94,6 +96,8 @@ class Outages:
             if outage is not None and asked_at >= outage.began_at:
                 del self._ongoing[scope]
                 self._say(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
+                for wake in self.wake:
+                    wake()
         self._report([key for key in self._failing if key[0] == action])
 
     def failed(

@@ -189,3 +189,23 @@ async def test_a_lone_failure_that_is_tried_again_often_is_logged_all_the_same()
         await clock.advance(30)
         outages.look()
     assert told, "it has failed for six minutes"
+
+
+async def test_when_one_loop_finds_that_the_outage_is_over_the_others_go_on_at_once() -> None:
+    weather = Weather(AuthError("refused"), head="windows: [today]\npoll_interval: 1m")
+    config = make_config(senders=3, head="windows: [today]\npoll_interval: 1m")
+    others = [World(config, weather.clock, fails=weather._fails, outages=weather.world.outages) for _ in range(3)]
+    worlds = [weather.world, *others]
+    async with running(*(each.collector.run() for each in worlds)):
+        for _ in range(5):
+            weather.is_failing = False
+            await weather.clock.advance(5 * MINUTE)
+            weather.is_failing = True
+            await weather.clock.advance(10 * MINUTE)
+            weather.is_failing = False
+            while weather.world.outages.of("GetTrackList"):
+                await weather.clock.advance(1)
+            for each in worlds:
+                each.api.asked.clear()
+            await weather.clock.advance(5)
+            assert all(each.api.asked for each in worlds)
