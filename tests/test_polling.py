@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from exporter.app import App, Options
 from exporter.clock import VirtualClock
 from exporter.config.queries import DISCOVERABLE
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
@@ -112,7 +113,8 @@ async def test_every_filter_is_listed_polled_and_shown(tmp_path: Path) -> None:
         status, text = await get(f"{base}/-/ready")
         assert (status, "lists not tried yet" in text) == (503, True)
         await until(f"{base}/-/ready", "OK")
-        _, text = await get(f"{base}/metrics")
+        for action in (operation.action for operation in OPERATIONS.values()):
+            text = await until(f"{base}/metrics", f'discovered_values{{action="{action}",target="shop"}}')
     assert set(cells(api).values()) == {1}, "no cell is asked for twice, whatever plan was followed meanwhile"
     shown = [line for line in text.splitlines() if line.startswith("directmail_track_emails{")]
     assert len(shown) == 1 + len(SENDERS) + len(TAGS) + 2 + 2 + 2 + 2
