@@ -139,12 +139,12 @@ def test_the_codes_of_a_reason_are_classified_so(reason: str) -> None:
     [
         "cannot listen on",
         "is a database of another program",
-        "config reloaded; nothing has changed",
+        "config reloaded; no change",
         "certificate not trusted",
         "is not a listening socket",
-        "the client certificate has no name that is allowed here",
-        "too many passwords are being checked",
-        "no room for another connection; closing idle ones",
+        "the client certificate has no allowed name",
+        "too many password checks in progress",
+        "connection limit reached; closing idle connections",
     ],
 )
 def test_a_message_that_the_page_explains_is_one_of_the_program(message: str) -> None:
