@@ -34,8 +34,8 @@ def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_pat
 
 
 def test_the_headers_are_those_that_are_sent() -> None:
-    told = dict(re.findall(r"^\| `([\w-]+)` \| `(.+)` \|$", TEXT, re.MULTILINE))
-    assert told == {**routes.SECURITY_HEADERS, "Cache-Control": "no-store"}
+    reported = dict(re.findall(r"^\| `([\w-]+)` \| `(.+)` \|$", TEXT, re.MULTILINE))
+    assert reported == {**routes.SECURITY_HEADERS, "Cache-Control": "no-store"}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_headers_are_those_that_are_sent() -> None:
         f"| an idle connection, or a later request's headers | {Patience().next_request:.0f} s |",
         f"| reading an answer | {Patience().answer:.0f} s |",
         f"each with {routes.CHUNK // 1024} KiB of its own",
-        f"| concurrent scrapes | `--web.max-requests`, {Options().max_requests}; 0 is no limit |",
+        f"| concurrent scrapes | `--web.max-requests`, {Options().max_requests}; 0 disables the limit |",
         f"`400 {tls_transport.SPEAKS_TLS}`",
         f"looked at every {watch.EVERY:.0f} s",
         f"Beyond {passwords.LONGEST_QUEUE} of them",
