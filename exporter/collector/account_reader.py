@@ -61,6 +61,8 @@ class AccountReader:
         self._failures: dict[str, int] = {}
         self._reported: set[str] = set()
         """What is logged as failing."""
+        self._states: frozenset[str] = frozenset()
+        """The account's states as they are logged."""
         self._wake = asyncio.Event()
 
     def follow(self, account_interval: float | None, domains_interval: float | None) -> None:
@@ -157,6 +159,7 @@ class AccountReader:
             else:
                 summary = account.summary(await self._client.call(action, {}))
                 self._facts.summary.succeeded(summary, requested_at, self._clock)
+                self._log_states(summary.states)
         except DirectMailError as error:
             self._failed(action, subject, error, requesting_at)
         else:
@@ -182,6 +185,18 @@ class AccountReader:
     def _report_failing(self, action: str, subject: str, error: DirectMailError) -> None:
         self._reported.add(subject)
         self._log.warning("account read failing", action=action, domain=subject, **error.facts())
+
+    def _log_states(self, states: frozenset[str] | None) -> None:
+        """Log that the account has come into other states, None where the answer does not tell."""
+        if states is None or states == self._states:
+            return
+        self._states = states
+        if states:
+            found = [name for name in account.STATES if name in states]
+            advice = " ".join(account.STATE_ADVICE[name] for name in found)
+            self._log.warning("account not in good standing", states=", ".join(found), advice=advice)
+        else:
+            self._log.info("account in good standing")
 
     def _described(self, domain: str) -> Fact[Checks]:
         return self._facts.described.setdefault(domain, Fact())

@@ -94,6 +94,7 @@ class Collector:
         """Cells that came back while another schedule is filled."""
         self._stopping = False
         self._returned = asyncio.Event()
+        outages.wake.append(self._returned.set)
 
     @property
     def plan(self) -> TargetPlan:

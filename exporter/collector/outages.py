@@ -31,7 +31,9 @@ class _Failure(NamedTuple):
     """A subject that has begun to fail."""
 
     error: DirectMailError
+    began_at: float
     at: float
+    """When it failed last."""
     report: Callable[[], None]
     is_typical: bool
 
@@ -63,6 +65,8 @@ class Outages:
         """Operations of which enough fails, but nothing typical."""
         self._succeeded_at = -math.inf
         self._ongoing: dict[str, _Outage] = {}
+        self.wake: list[Callable[[], None]] = []
+        """Called when an outage is over: those who sleep meanwhile have work again."""
 
     def of(self, action: str) -> DirectMailError | None:
         """Return the failure that keeps the operation from being called, None where nothing does."""
@@ -92,6 +96,8 @@ class Outages:
             if outage is not None and requested_at >= outage.began_at:
                 del self._ongoing[scope]
                 self._say(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
+                for wake in self.wake:
+                    wake()
         self._report([key for key in self._failing if key[0] == action])
 
     def failed(
@@ -118,7 +124,8 @@ class Outages:
                 outage.probe_at = self._clock.monotonic() + self._back_off(outage.probes)
         if outages or report is None:
             return
-        self._failing[action, subject] = _Failure(error, self._clock.monotonic(), report, is_typical)
+        now, before = self._clock.monotonic(), self._failing.get((action, subject))
+        self._failing[action, subject] = _Failure(error, before.began_at if before else now, now, report, is_typical)
         if isinstance(error, InvalidRequest):
             self._report([(action, subject)])
         elif (scope := self._scope(action, of)) is not None:
@@ -130,7 +137,7 @@ class Outages:
     def look(self) -> None:
         """Report what has failed alone for long enough."""
         now = self._clock.monotonic()
-        self._report([key for key, failure in self._failing.items() if now - failure.at >= LONGEST_HOLD])
+        self._report([key for key, failure in self._failing.items() if now - failure.began_at >= LONGEST_HOLD])
 
     def _of(self, action: str) -> list[_Outage]:
         return [outage for scope in (_WHOLE_TARGET, action) if (outage := self._ongoing.get(scope))]

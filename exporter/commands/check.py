@@ -12,6 +12,7 @@ from exporter.config.durations import format_duration
 from exporter.config.loader import KEY_FILES
 from exporter.config.model import Config, Credentials, Query, Target
 from exporter.config.shards import WHOLE, Shard, divide
+from exporter.directmail import account
 from exporter.directmail.credential_provider import provider
 from exporter.directmail.errors import AuthError
 from exporter.directmail.listing import OPERATIONS
@@ -26,7 +27,7 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
     lines = _shards(config, shard) if shard.count > 1 else []
     for target in config.of(shard).targets:
         lines += [f"target {target.name}: {target.endpoint}, days begin in {target.timezone}"]
-        lines += _discovery(config, target)
+        lines += _lists(config, target)
         for statistic in target.statistics:
             lines += _statistic(config, target_plan.make(config, target, statistic))
     return "\n".join(lines)
@@ -123,13 +124,26 @@ def _about(seconds: float) -> str:
     return format_duration(math.ceil(seconds / 60) * 60 if seconds > 3600 else seconds)
 
 
-def _discovery(config: Config, target: Target) -> list[str]:
-    actions = ", ".join(OPERATIONS[key].action for key in target.discovered)
-    rows = [
-        ("discovery", f"{actions}, every {format_duration(config.discovery_interval)}"),
-        ("discovered values", "unknown until it runs; not included below"),
-    ]
-    return _table(rows, "  ") if actions else []
+def _lists(config: Config, target: Target) -> list[str]:
+    """Return what is requested beside statistics: lists of values, the account and its domains."""
+    rows = []
+    if target.discovered:
+        actions = ", ".join(OPERATIONS[key].action for key in target.discovered)
+        rows += [
+            ("discovery", f"{actions}, every {format_duration(config.discovery_interval)}"),
+            ("discovered values", "unknown until it runs; not included below"),
+        ]
+    if config.account_interval is not None:
+        actions = f"{account.SUMMARY}, {OPERATIONS['account_name'].action}"
+        rows += [("account", f"{actions}, every {format_duration(config.account_interval)}")]
+    if config.domains_interval is not None:
+        actions = f"{OPERATIONS['domain'].action}, and {account.DOMAIN} for each domain"
+        rows += [("domains", f"{actions}, every {format_duration(config.domains_interval)}")]
+    if rows:
+        limit = target.rate_limit_per_minute
+        lower = f"{min(limit, account.CALLS_PER_MINUTE):g} of {account.SUMMARY} and {account.DOMAIN}"
+        rows += [("their limits", f"{limit:g} calls a minute of each operation, {lower}")]
+    return _table(rows, "  ")
 
 
 def _room(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:
@@ -140,7 +154,7 @@ def _room(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]
 
 
 def _table(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     return [f"{indent}{name:<{width}}  {value}" for name, value in rows]
 
 

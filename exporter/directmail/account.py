@@ -16,6 +16,12 @@ CALLS_PER_MINUTE = 10
 """What the documentation allows of DescAccountSummary; DescDomain is called no more often."""
 STATES: Mapping[str, int] = {"frozen": 1, "overdue": 2, "restricted": 4, "deleted": 8}
 """States of an account and their numbers in UserStatus. Codes or bits is not documented: each number is one bit."""
+STATE_ADVICE: Mapping[str, str] = {
+    "frozen": "Stop campaigns; the console and the messages to the account's owner say why. Then open a ticket.",
+    "overdue": "Pay the bill in the console.",
+    "restricted": "Stop campaigns and clean the lists; the console's overview says why. Then open a ticket.",
+    "deleted": "Direct Mail was closed for this account: check that the key belongs to the right one.",
+}
 LISTED_CHECKS: Mapping[str, str] = {
     "ownership": "ConfirmStatus",
     "spf": "SpfAuthStatus",

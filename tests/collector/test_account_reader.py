@@ -292,6 +292,27 @@ async def test_a_missing_permission_is_one_line_with_the_policy_and_one_when_it_
     assert reported[0]["advice"] == "Attach a policy."
 
 
+async def test_an_account_that_is_frozen_is_one_line_with_what_to_do_and_one_when_it_works_again() -> None:
+    world = World()
+    with capture_logs() as lines:
+        async with world.polled():
+            await world.clock.advance(3 * HOUR)
+            world.api.status = 1
+            await world.clock.advance(3 * HOUR)
+            world.api.status = 5
+            await world.clock.advance(3 * HOUR)
+            world.api.status = 0
+            await world.clock.advance(3 * HOUR)
+    told = [line for line in lines if line["event"] != "discovered values changed"]
+    assert [(line["event"], line["log_level"]) for line in told] == [
+        ("account not in good standing", "warning"),
+        ("account not in good standing", "warning"),
+        ("account in good standing", "info"),
+    ]
+    assert [line.get("states") for line in told] == ["frozen", "frozen, restricted", None]
+    assert "ticket" in told[0]["advice"]
+
+
 async def test_an_answer_without_any_number_is_a_failure_and_no_0() -> None:
     world = World()
     world.api.status = "frozen?"

@@ -87,6 +87,20 @@ def test_a_check_prints_long_times_as_durations(tmp_path: Path) -> None:
     assert result.output.endswith("  query by-sender: 491 combinations\n")
 
 
+def test_a_check_shows_what_the_account_and_its_domains_take_and_the_limit_of_each_operation(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "account_interval: 1h\ndomains_interval: 6h\ntargets:\n  - name: a\n    region: us-east-1\n    queries:\n"
+        "      - name: account\n"
+    )
+    result = run("--config.file", str(path), "--config.check", environment=KEYS)
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "account DescAccountSummary, QueryMailAddressByParam, every 1h" in lines
+    assert "domains QueryDomainByParam, and DescDomain for each domain, every 6h" in lines
+    assert "their limits 30 calls a minute of each operation, 10 of DescAccountSummary and DescDomain" in lines
+
+
 def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_known(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(

@@ -14,12 +14,6 @@ USED_NOTE, USED_PROBLEM = 0.7, 0.95
 """Shares of a quota that DirectMailQuotaNearlyUsed looks at, too."""
 LOW = 0.5
 """The share of the highest reputation level below which a level is worth a note."""
-_STATES = {
-    "frozen": "Stop campaigns. See the console and the messages to the account's owner, then open a ticket.",
-    "overdue": "Pay the bill in the console.",
-    "restricted": "Stop campaigns and clean the lists. See the console's overview, then open a ticket.",
-    "deleted": "Direct Mail is closed for this account: check that the key belongs to the right account.",
-}
 _CHECKS = {
     "ownership": "Restore the TXT record that proves ownership: without it Direct Mail may reject the domain's mail.",
     "spf": "Restore the SPF record: without it providers reject the mail or treat it as spam.",
@@ -50,8 +44,8 @@ def state(known: Evidence) -> Finding | None:
     if not found:
         *states, last = account.STATES
         return Finding("account", OK, f"The account is neither {', '.join(states)} nor {last}.")
-    fix = " ".join(_STATES[name] for name in found) + _see("DirectMailAccountRestricted")
-    return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail or less mail.", fix)
+    fix = " ".join(account.STATE_ADVICE[name] for name in found) + _see("DirectMailAccountRestricted")
+    return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail, or less.", fix)
 
 
 def reputation(known: Evidence) -> Finding | None:
