@@ -137,12 +137,12 @@ def test_faults_are_read_as_written(text: str, fault: Fault) -> None:
     ("text", "reported"),
     [
         pytest.param("gremlins", "'gremlins' is not a fault; write one of throttle, ", id="name"),
-        pytest.param("throttle:often", "'often' in 'throttle:often' is no number", id="probability"),
+        pytest.param("throttle:often", "'often' in 'throttle:often' is not a number", id="probability"),
         pytest.param("throttle:1.5", "1.5 is not a probability; write a number from 0 to 1", id="more-than-certain"),
-        pytest.param("throttle:nan", "'nan' in 'throttle:nan' is no number", id="not-a-number"),
+        pytest.param("throttle:nan", "'nan' in 'throttle:nan' is not a number", id="not-a-number"),
         pytest.param("hang,tims=3", "'tims' is not a key of a fault; write one of times, after", id="key"),
-        pytest.param("hang,times=few", "'few' in 'hang,times=few' is no number", id="times"),
-        pytest.param("slow,seconds=-1", "'-1' in 'slow,seconds=-1' is no number", id="negative"),
+        pytest.param("hang,times=few", "'few' in 'hang,times=few' is not a number", id="times"),
+        pytest.param("slow,seconds=-1", "'-1' in 'slow,seconds=-1' is not a number", id="negative"),
     ],
 )
 def test_a_mistake_in_a_fault_names_the_choices(text: str, reported: str) -> None:
