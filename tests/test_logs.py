@@ -222,7 +222,7 @@ class TestOtherVoices:
         assert output("logging.getLogger('x').info('all is well')") == ""
 
     def test_repeats_are_counted(self) -> None:
-        """Ten thousand refused connections are two lines, whatever each of them says of itself."""
+        """Ten thousand rejected connections are two lines, whatever each of them says of itself."""
         code = """
 for number in range(10_000):
     logging.getLogger('asyncio').error('socket.accept() out of system resource\\nsocket: %d', number)

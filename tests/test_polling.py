@@ -1,4 +1,4 @@
-"""Discovery in the whole program, over HTTP: what is listed is polled, shown and kept, and nothing is asked twice."""
+"""Discovery in the whole program, over HTTP: what is listed is polled, shown and kept; nothing is requested twice."""
 
 import asyncio
 import re
@@ -82,7 +82,7 @@ def asked(api: Simulator) -> Counter[str]:
 
 
 def cells(api: Simulator) -> Counter[tuple[str, ...]]:
-    """Return how often each cell was asked for."""
+    """Return how often each cell was requested."""
     names = ("AccountName", "TagName", "ConfigSetId", "DedicatedIp", "DedicatedIpPoolId", "Domain", "StartTime")
     return Counter(
         (*(seen.parameters.get(name, "") for name in names), seen.action)
@@ -315,5 +315,5 @@ async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
             text = text_of((await get(f"{base}/"))[1])
     assert "Discovered, 13 combinations left out" in text
     assert re.search(r"tag_name 6 values listed \d+s ago by QueryTagByParam", text)
-    assert "dedicated_ip 0 values not listed yet by DedicatedIpList; the last try failed:" in text
+    assert "dedicated_ip 0 values not listed yet by DedicatedIpList; the last attempt failed:" in text
     assert "(Code Forbidden.RAM)" in text

@@ -1,6 +1,6 @@
-"""Whether the account can use a filter, judged from the answers, since no documentation says how it is told.
+"""Whether the account can use a filter, judged from the answers, since it is not documented.
 
-An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then refuses the
+An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then rejects the
 filter, answers with nothing, or answers with everything. In none of these cases an answer is a number to show.
 """
 
@@ -30,9 +30,9 @@ OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName", "InvalidDate", "InvalidS
 class Finding(Enum):
     """How it was seen that a filter cannot be used."""
 
-    REFUSED = "the API rejects the filter"
-    EMPTY = "there is no mail for any value, although there is without the filter"
-    WHOLE = "the API ignores the filter: every value has all of the mail"
+    REJECTED = "the API rejects the filter"
+    EMPTY = "no value has mail, although the account has"
+    WHOLE = "the API ignores the filter: every value matches all mail"
 
 
 class Reading(NamedTuple):
@@ -49,7 +49,7 @@ class Group:
     key: str
     members: tuple[Combination, ...]
     whole: Combination | None
-    """None where the config does not ask for it."""
+    """None where the config does not request it."""
     finding: Finding | None = None
     """Why the filter cannot be used, None while nothing speaks against it."""
     is_proven: bool = False
@@ -58,7 +58,7 @@ class Group:
     """Whether that is only so because numbers were shown before a restart, or because other groups have shown it."""
     is_inherited: bool = False
     """Whether the finding is that of other groups of the filter."""
-    refused: set[Combination] = field(default_factory=set)
+    rejected: set[Combination] = field(default_factory=set)
     """Members whose filter the API rejected when they were tried last."""
     has_answered: bool = False
     """Whether the API has ever answered a member's request."""
@@ -89,7 +89,7 @@ class Group:
             readings, whole, may_be_all=self.key in MAY_BE_ALL, is_closed=is_closed
         ):
             self.finding = Finding.WHOLE
-        elif readings and self.finding is Finding.REFUSED:
+        elif readings and self.finding is Finding.REJECTED:
             self.finding = None
 
     def inherit(self, finding: Finding | None) -> None:
@@ -99,13 +99,13 @@ class Group:
         elif finding is not None and self.finding is None:
             self.finding, self.is_inherited = finding, True
 
-    def refuse(self, combination: Combination, error: InvalidRequest) -> bool:
+    def reject(self, combination: Combination, error: InvalidRequest) -> bool:
         """Take in a refusal of a member; return whether it says, or may turn out to say, that the filter is useless."""
         if error.code.startswith(OTHER_CAUSES) or self.is_proven:
             return False
-        self.refused.add(combination)
-        if len(self.refused) == len(self.members):
-            self.finding = Finding.REFUSED
+        self.rejected.add(combination)
+        if len(self.rejected) == len(self.members):
+            self.finding = Finding.REJECTED
         return self.finding is not None or not self.has_answered
 
     def _is_complete(self, readings: Sequence[Reading]) -> bool:

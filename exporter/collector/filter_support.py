@@ -1,4 +1,4 @@
-"""Applies to the store what the answers tell of the filters that an account may not be able to use.
+"""Applies to the store what the answers show of the filters that an account may not be able to use.
 
 Numbers that may repeat all of the mail are withheld until an answer proves that they do not. Combinations of a filter
 that turns out to be useless lose what is known of them: none of it was theirs.
@@ -35,7 +35,7 @@ class FilterSupport:
         self._log = log
         self._groups: dict[tuple[Combination, ...], Group] = {}
         self._probed: dict[Combination, date] = {}
-        """The day that an unsupported combination was last asked for."""
+        """The day that an unsupported combination was last requested."""
         self._reported: set[_Filter] = set()
         self.follow(plan)
 
@@ -72,7 +72,7 @@ class FilterSupport:
         for group in self._of.get(combination, ()):
             if combination != group.whole:
                 group.has_answered = True
-                group.refused.discard(combination)
+                group.rejected.discard(combination)
             group.unjudged += 1
             if group.unjudged * JUDGEMENTS >= len(group.members):
                 group.unjudged = 0
@@ -81,12 +81,12 @@ class FilterSupport:
                 self._mark(combination)
         return changed
 
-    def refused(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
+    def rejected(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
         """Take in a refusal; return whether it concerns the filter, and the combinations that are shown differently."""
         concerns, changed = False, list[Combination]()
         for group in self.groups_of(combination):
             before = group.finding
-            concerns = group.refuse(combination, error) or concerns
+            concerns = group.reject(combination, error) or concerns
             changed += self._settle(group, before, error)
         return concerns, changed
 

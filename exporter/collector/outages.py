@@ -1,6 +1,6 @@
 """Tells what is wrong with one request from what is wrong with an operation or a whole target.
 
-One refused key fails every query combination. That is one fact: it is logged once when it begins and once when it
+One rejected key fails every query combination. That is one fact: it is logged once when it begins and once when it
 ends, and meanwhile one request a back-off probes whether it is over, instead of the whole budget.
 """
 
@@ -76,7 +76,7 @@ class Outages:
         """Return the seconds until the operation may be called, 0 for now."""
         return max((outage.probe_at - self._clock.monotonic() for outage in self._of(action)), default=0.0)
 
-    def asking(self, action: str) -> float:
+    def requesting(self, action: str) -> float:
         """Note a request that is made now and return the time; during an outage it is the probe."""
         now = self._clock.monotonic()
         for outage in self._of(action):
@@ -87,13 +87,13 @@ class Outages:
         """Return whether only a typical request can tell if the operation works at all."""
         return action in self._suspected
 
-    def succeeded(self, action: str, asked_at: float) -> None:
+    def succeeded(self, action: str, requested_at: float) -> None:
         """Note that a request of that time succeeded."""
         self._suspected.discard(action)
         self._succeeded_at = self._clock.monotonic()
         for scope in (_WHOLE_TARGET, action):
             outage = self._ongoing.get(scope)
-            if outage is not None and asked_at >= outage.began_at:
+            if outage is not None and requested_at >= outage.began_at:
                 del self._ongoing[scope]
                 self._say(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
                 for wake in self.wake:
@@ -105,7 +105,7 @@ class Outages:
         action: str,
         subject: Hashable,
         error: DirectMailError,
-        asked_at: float,
+        requested_at: float,
         *,
         of: int,
         report: Callable[[], None] | None,
@@ -119,7 +119,7 @@ class Outages:
         """
         outages = self._of(action)
         for outage in outages:
-            if asked_at >= outage.probed_at:
+            if requested_at >= outage.probed_at:
                 outage.probes += 1
                 outage.probe_at = self._clock.monotonic() + self._back_off(outage.probes)
         if outages or report is None:

@@ -36,7 +36,7 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
 def without_credentials(config: Config, environment: Mapping[str, str] = os.environ) -> tuple[Problem, ...]:
     """Return which targets have no access key, one problem for all that lack it in the same way.
 
-    Only what is here is looked at: variables and files. Services that give keys are not asked.
+    Only what is here is looked at: variables and files. Services that issue keys are not called.
     """
     places: dict[str, list[str]] = {}
     for target in config.targets:
@@ -74,7 +74,7 @@ def _shards(config: Config, shard: Shard) -> list[str]:
     width = max(len(row[0]) for row in rows)
     lines = ["  ".join([f"{name:<{width}}", *(f"{cell:>8}" for cell in cells)]) for name, *cells in (head, *rows)]
     if not parts[shard.index]:
-        lines.append("No target falls to this shard: it runs, is healthy, and shows its own metrics only.")
+        lines.append("No target belongs to this shard: it is healthy and exposes only its own metrics.")
     return lines
 
 
@@ -94,7 +94,7 @@ def _statistic(config: Config, each: target_plan.TargetPlan) -> list[str]:
         ("cells", f"{each.cells}"),
         (
             "calls a minute",
-            f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, when a cell takes one call",
+            f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, if a cell needs one call",
         ),
         ("calls a day", f"{each.requests_per_minute * 1440:.0f}"),
         ("poll interval", f"{format_duration(each.poll_interval)}{shared}"),
@@ -131,7 +131,7 @@ def _lists(config: Config, target: Target) -> list[str]:
         actions = ", ".join(OPERATIONS[key].action for key in target.discovered)
         rows += [
             ("discovery", f"{actions}, every {format_duration(config.discovery_interval)}"),
-            ("discovered values", "not known before it runs; all below is without them"),
+            ("discovered values", "unknown until it runs; not included below"),
         ]
     if config.account_interval is not None:
         actions = f"{account.SUMMARY}, {OPERATIONS['account_name'].action}"
@@ -150,7 +150,7 @@ def _room(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]
     if not any(query.discovered and each.statistic in query.statistics for query in each.target.queries):
         return []
     room = selection.most(config, each.target, each.statistic, len(each.combinations), selection.Found())
-    return [("room for discovered", f"{room} more combinations; the rest is left out")]
+    return [("room for discovered", f"{room} more combinations; any others are left out")]
 
 
 def _table(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
@@ -163,7 +163,7 @@ def _bound(query: Query) -> str:
     limits = {key: wish.limit for key, wish in query.discovered.items()}
     most = math.prod([*limits.values(), *map(len, query.filters.values())])
     parts = ", ".join(f"{limit} of {key}" for key, limit in limits.items())
-    return f"at most {_combinations(most)} by its limits ({parts}); which ones, is discovered"
+    return f"at most {_combinations(most)} by its limits ({parts}); the values are discovered"
 
 
 def _combinations(count: int) -> str:

@@ -52,7 +52,7 @@ class Summary(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """The mails that a sender was asked to send.
+    """The mails requested of a sender.
 
     Those of DailyReqCount and MonthReqCount: DailyCount and MonthCount are limits by the documentation's words and
     examples (10000 beside a DailyReqCount of 100, and -1).
@@ -77,7 +77,7 @@ def summary(document: Mapping[str, Any]) -> Summary:
     """Return what DescAccountSummary says. Raise ParseError for a value that is no number, and where there is none."""
     values = {name: _whole(document, name) for name in (*_QUOTAS, _STATUS)}
     if all(value is None for value in values.values()):
-        text = f"the answer has none of {', '.join(values)}"
+        text = f"the response has none of {', '.join(values)}"
         raise ParseError(text, request_id=str(document.get("RequestId", "")))
     status = values.pop(_STATUS)
     states = None if status is None else frozenset(name for name, bit in STATES.items() if status & bit)

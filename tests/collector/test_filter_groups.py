@@ -143,25 +143,25 @@ class TestGroup:
         made, refusal = group(), InvalidRequest("no", code="InvalidEsp.NotSupported")
         seen = []
         for member in MEMBERS:
-            assert made.refuse(member, refusal), "it may be the filter"
+            assert made.reject(member, refusal), "it may be the filter"
             seen.append(made.finding)
-        assert seen == [None, None, Finding.REFUSED]
+        assert seen == [None, None, Finding.REJECTED]
 
     @pytest.mark.parametrize(
         "code", ["InvalidMailAddress.NotFound", "InvalidTagName.Malformed", "InvalidDate.Malformed"]
     )
     def test_a_refusal_that_speaks_of_something_else_is_a_failure(self, code: str) -> None:
         made = group()
-        assert not any(made.refuse(member, InvalidRequest("no", code=code)) for member in MEMBERS)
+        assert not any(made.reject(member, InvalidRequest("no", code=code)) for member in MEMBERS)
 
     def test_a_value_that_is_refused_beside_others_that_answer_is_a_failure(self) -> None:
         made, refusal = group(), InvalidRequest("no", code="InvalidParameter")
         made.judge(reads(300, 150), None, is_closed=False)
-        assert not any(made.refuse(member, refusal) for member in MEMBERS)
+        assert not any(made.reject(member, refusal) for member in MEMBERS)
 
     def test_an_answer_that_proves_the_filter_ends_every_finding(self) -> None:
         made = group()
         for member in MEMBERS:
-            made.refuse(member, InvalidRequest("no", code="InvalidParameter"))
+            made.reject(member, InvalidRequest("no", code="InvalidParameter"))
         made.judge(reads(300, 150, 50), Reading((500, 0), 1.0), is_closed=True)
         assert (made.finding, made.withholds((500, 0), None)) == (None, False)

@@ -142,7 +142,7 @@ async def test_a_request_that_is_rejected_for_what_it_asks_says_nothing_of_the_t
 
 
 async def test_a_day_that_fails_for_every_combination_is_no_outage() -> None:
-    """Whether all fails is asked of today's numbers then."""
+    """Whether all fails is judged by today's numbers then."""
     weather = Weather(ServerError("the API failed"), senders=10, head="windows: [today, 7d]\npoll_interval: 5m")
     weather.world.api.fails = lambda filters, day: weather.error if day == date(2026, 4, 20) else None
     with capture_logs() as lines:

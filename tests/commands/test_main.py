@@ -112,8 +112,8 @@ def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_kn
     assert result.exit_code == 0
     for words in (
         "QueryMailAddressByParam, QueryTagByParam, every 1h",
-        "not known before it runs",
-        "9 more combinations; the rest is left out",
+        "unknown until it runs",
+        "9 more combinations; any others left out",
         "at most 1200 combinations by its limits (3 of account_name, 200 of tag_name)",
     ):
         assert words in result.output
@@ -135,7 +135,7 @@ class TestACheckWithoutAKey:
         assert status == 1
         assert said == (
             f"{path}: targets[0].credentials: no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID and "
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET are not both set. Set both variables, or name files in the target's "
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET are not both set. Set both variables, or write files in the target's "
             "credentials.\n"
         )
 
@@ -220,7 +220,7 @@ def test_wrong_flags_are_status_2(arguments: list[str]) -> None:
         (["--config.file", EXAMPLE, "--web.listen-address"], ""),
         (
             ["demo", "--listen"],
-            '; --listen 127.0.0.1:0 takes a free port, as in: make demo ARGS="--listen 127.0.0.1:0"',
+            '; --listen 127.0.0.1:0 uses a free port, as in: make demo ARGS="--listen 127.0.0.1:0"',
         ),
         (["simulate", "--listen"], ""),
     ],
