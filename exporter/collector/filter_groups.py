@@ -55,7 +55,7 @@ class Group:
     is_proven: bool = False
     """Whether an answer has shown that it can be used."""
     is_presumed: bool = False
-    """Whether that is only so because numbers were shown before a restart."""
+    """Whether that is only so because numbers were shown before a restart, or because other groups have shown it."""
     is_inherited: bool = False
     """Whether the finding is that of other groups of the filter."""
     rejected: set[Combination] = field(default_factory=set)
@@ -128,15 +128,17 @@ def groups(combinations: Iterable[Combination]) -> list[Group]:
     return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]  # type: ignore[call-overload]
 
 
-def told_elsewhere(others: Iterable[Group]) -> Finding | None:
-    """Return what the groups of a filter tell of it altogether: nothing where it was heard once."""
-    found = None
-    for group in others:
-        if group.is_proven and (group.can_be_told or not group.is_presumed):
-            return None
-        if not group.is_inherited and group.can_be_told and group.finding in (Finding.EMPTY, Finding.WHOLE):
-            found = group.finding
-    return found
+def is_heard(groups: Iterable[Group]) -> bool:
+    """Return whether any of a filter's groups shows that it can be used."""
+    return any(
+        group.is_proven and group.finding is None and (group.can_be_told or not group.is_presumed) for group in groups
+    )
+
+
+def told_elsewhere(groups: Iterable[Group]) -> Finding | None:
+    """Return what those of a filter's groups tell that can be compared with something."""
+    told = (group.finding for group in groups if group.can_be_told and not group.is_inherited)
+    return next((finding for finding in told if finding in (Finding.EMPTY, Finding.WHOLE)), None)
 
 
 def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:

@@ -4,11 +4,12 @@ Numbers that may repeat all of the mail are withheld until an answer proves that
 that turns out to be useless lose what is known of them: none of it was theirs.
 """
 
+from collections.abc import Iterable
 from datetime import date
 
 from structlog.typing import FilteringBoundLogger
 
-from exporter.collector.filter_groups import Finding, Group, Reading, groups, told_elsewhere
+from exporter.collector.filter_groups import MAY_BE_ALL, Finding, Group, Reading, groups, is_heard, told_elsewhere
 from exporter.directmail.errors import InvalidRequest
 from exporter.plan.calendar import day_end
 from exporter.plan.combinations import Combination
@@ -99,26 +100,37 @@ class FilterSupport:
         end = day_end(day, self._zone)
         is_closed = all(reading.read_at >= end for reading in (*readings, *([whole] if whole else [])))
         before, was_proven = group.finding, group.is_proven
+        self._presume(group)
         group.judge(readings, whole, is_closed=is_closed)
         if group.finding is None and was_proven and before is None and group.can_be_told:
             return []
         changed = self._settle(group, before)
-        if not group.can_be_told or (before, was_proven) != (group.finding, group.is_proven):
-            changed += self._spread(group)
+        if (before, was_proven) != (group.finding, group.is_proven):
+            changed += self._spread(self._by_filter[group.key])
+        elif not group.can_be_told:
+            changed += self._spread([group])
         return changed
 
-    def _spread(self, told: Group) -> list[Combination]:
-        """Have groups that can be compared with nothing follow what the others of the filter tell."""
-        finding = told_elsewhere(self._by_filter[told.key])
+    def _presume(self, group: Group) -> None:
+        """Take a filter as proven where other values of it prove it: of a domain or an IP none may have any mail."""
+        if group.key in MAY_BE_ALL and not group.is_proven and is_heard(self._by_filter[group.key]):
+            group.is_proven = group.is_presumed = True
+            if group.finding is Finding.EMPTY:
+                group.finding, group.is_inherited = None, False
+
+    def _spread(self, others: Iterable[Group]) -> list[Combination]:
+        """Have groups of one filter follow what all of its groups tell."""
         changed: list[Combination] = []
-        for group in self._by_filter[told.key] if told.can_be_told else [told]:
-            if group.can_be_told:
-                continue
-            before = group.finding
-            records = [self._store.get(member.key) for member in group.members]
-            has_mail = any(any(cell.totals) for record in records for cell in record.cells.values())
-            group.inherit(None if finding is Finding.EMPTY and has_mail else finding)
-            if group.finding != before:
+        for group in others:
+            before, was_proven = group.finding, group.is_proven
+            self._presume(group)
+            if not group.can_be_told:
+                everything = self._by_filter[group.key]
+                finding = None if is_heard(everything) else told_elsewhere(everything)
+                records = [self._store.get(member.key) for member in group.members]
+                has_mail = any(any(cell.totals) for record in records for cell in record.cells.values())
+                group.inherit(None if finding is Finding.EMPTY and has_mail else finding)
+            if (before, was_proven) != (group.finding, group.is_proven):
                 changed += self._settle(group, before)
         return changed
 

@@ -265,7 +265,8 @@ class Backfill:
 
     async def _read_plan(self, each: TargetPlan, reading: _Reading, client: Client) -> None:
         """Read the missing days of an operation; a permission that is missing ends it at once."""
-        support = FilterSupport(each, self.store, self._log.bind(target=each.target.name))
+        log = self._log.bind(target=each.target.name, statistic=each.statistic)
+        support = FilterSupport(each, self.store, log)
         self._supports[each.target.name, each.statistic] = support
         try:
             async with asyncio.TaskGroup() as reads:

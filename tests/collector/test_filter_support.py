@@ -140,6 +140,29 @@ async def test_a_filter_that_is_useless_is_so_where_no_comparison_tells(way: str
             assert len(await domains_shown()) == 8, "four combinations, two windows"
 
 
+async def test_a_domain_without_mail_beside_others_that_have_some_has_0_and_is_no_useless_filter() -> None:
+    queries = "".join(f"      - {{name: {name}, domain: {name}.example.com}}\n" for name in ("c", "d"))
+    pair = "      - {name: account}\n      - {name: pair, domain: [e.example.com, f.example.com]}\n"
+    both = "      - {name: both, domain: [a.example.com, b.example.com]}\n"
+    account = Account("works", queries + pair + both)
+    mails = {"": 1000, "a.example.com": 400, "b.example.com": 600}
+    account.world.api.counts = lambda filters, day, now: mails.get(filters.domain, 0)
+    await account.world.publisher.show([account.world.collector.plan])
+    with capture_logs() as lines:
+        async with running(account.world.collector.run(), account.world.publisher.run()):
+            await account.clock.advance(5 * MINUTE)
+            mails["c.example.com"] = 50
+            await account.clock.advance(20 * MINUTE)
+            page = await account.world.exposition.scrape()
+    found = {
+        line.split('domain="')[1][0]: float(line.rsplit(" ", 1)[1])
+        for line in b"".join(page.parts).decode().splitlines()
+        if line.startswith("directmail_track_emails{") and 'domain=""' not in line and "today" in line
+    }
+    assert found == {"a": 1600, "b": 2400, "c": 200, "d": 0, "e": 0, "f": 0}
+    assert [line for line in lines_of(lines)[-2:] if line[0] == "filter not supported"] == []
+
+
 async def test_the_line_about_a_refusal_has_what_the_support_asks_for() -> None:
     account = Account("refused")
     with capture_logs() as lines:

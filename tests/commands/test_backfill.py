@@ -216,7 +216,7 @@ async def test_a_filter_that_the_account_cannot_use_has_no_past(tmp_path: Path) 
             progress = await backfilled(config, output, days=3)
     assert "by_sender" in output.read_text()
     assert "by_esp" not in output.read_text()
-    assert [line["event"] for line in lines] == ["filter not supported"]
+    assert [(line["event"], line["statistic"]) for line in lines] == [("filter not supported", "engagement")]
     assert progress.missing == 0
 
 
