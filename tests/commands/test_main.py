@@ -281,6 +281,7 @@ def test_a_file_that_may_not_be_read_is_one_line_and_status_1(
         ("init", ["--endpoint", "http://127.0.0.1:1", "--output", "closed/x.yaml"]),
         ("doctor", ["--record", "closed/recording"]),
         ("backfill", ["--output", "closed/x.om", "--label", "job=mail", "--label", "instance="]),
+        ("demo", ["--history", "closed/x.om"]),
     ],
 )
 def test_a_folder_that_cannot_be_written_to_is_said_before_any_request(
