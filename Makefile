@@ -100,6 +100,7 @@ check: lint types test
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell $$(git ls-files)
 
 types: $(READY)
 	$(BIN)/mypy

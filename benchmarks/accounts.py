@@ -145,7 +145,7 @@ async def _cores(pid: int, work: Awaitable[object]) -> float:
 
 
 async def _visited(base: str, took: dict[str, list[float]]) -> None:
-    """Ask for health, metrics and the page as an installation does, and note how long each answer took."""
+    """Request health, metrics and the page as an installation does, and note how long each answer took."""
     visits = [("scrape", "/metrics", 1.0)] * SCRAPERS + [("page", "/", 2.0), ("health", "/-/healthy", 0.05)]
 
     async def visit(number: int, name: str, path: str, every: float) -> None:

@@ -19,10 +19,10 @@ async def calls_per_interval() -> Figure:
     world = World(make_config(senders=SENDERS, head="windows: [today, 7d, 30d]"), clock)
     async with running(world.collector.run()):
         await clock.advance(DAY)
-        world.api.asked.clear()
+        world.api.requested.clear()
         await clock.advance(3 * DAY)
     intervals = 3 * DAY / world.collector.plan.poll_interval
-    ours = len(world.api.asked) / intervals / SENDERS
+    ours = len(world.api.requested) / intervals / SENDERS
     return Figure(
         "API calls per combination and poll interval",
         f"{ours:.2f}",

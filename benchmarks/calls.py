@@ -92,8 +92,8 @@ class Keys:
     async def get(self) -> Credentials:
         return KEYS
 
-    def refused(self) -> None:
-        """Nobody refuses here."""
+    def rejected(self) -> None:
+        """Accepts every value."""
 
 
 @asynccontextmanager
@@ -189,7 +189,7 @@ def _trust(certificate: Path) -> None:
     """Let both clients verify the server as they would a public one: the usual bundle, and ours beside it."""
     bundle = certificate.with_name("bundle.pem")
     bundle.write_text(Path(certifi.where()).read_text() + certificate.read_text())
-    certifi.where = lambda: str(bundle)  # the SDK asks for it at every call
+    certifi.where = lambda: str(bundle)  # the SDK calls it for every request
 
 
 async def _ours_over_tls(url: str, times: int) -> None:

@@ -126,7 +126,7 @@ class App:
         self._stopped.set()
 
     async def run(self, started: Callable[[list[str]], None] = lambda addresses: None) -> None:
-        """Serve and poll until stopped; `started` is told the addresses.
+        """Serve and poll until stopped; `started` is called with the addresses.
 
         Raise BindError, StateError, or whatever a bug raises.
         """
@@ -203,7 +203,7 @@ class App:
     async def _follow(self, settings: Config) -> None:
         await self._polling.follow(settings.of(self._shard))
         if settings.state_file != self._config.state_file:
-            self._log.warning("state_file changes with a restart only", in_use=str(self._config.state_file))
+            self._log.warning("state_file change needs a restart", in_use=str(self._config.state_file))
         self._config = settings
         gc.freeze()
 

@@ -1,4 +1,4 @@
-"""One target that is polled: its client, its tasks, and what a scrape and the status page ask of it."""
+"""One target that is polled: its client, its tasks, and what a scrape and the status page read of it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -77,7 +77,7 @@ class PolledTarget:
             task.cancel()
 
     def lists(self, discovery_interval: float) -> dict[str, float]:
-        """Return the filters whose values are listed, and every how many seconds, whoever needs them."""
+        """Return the filters whose values are listed, and every how many seconds, for any user of them."""
         lists = dict.fromkeys(self.target.discovered, discovery_interval)
         for key, interval in self.account.lists.items():
             lists[key] = min(interval, lists.get(key, interval))

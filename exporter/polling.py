@@ -35,7 +35,7 @@ from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
 
 GRACE = 3.0
-"""Seconds that calls in flight get when the process is told to end; everything is over within 5."""
+"""Seconds that calls in flight get when the process is stopping; everything is over within 5."""
 CONNECTED = 10
 """Targets that are connected before other work has its turn: about a millisecond."""
 
@@ -90,7 +90,7 @@ class Polling:
     def unready(self) -> str:
         """Return why a scrape would not have the whole picture yet, "" when it has."""
         if not self._is_followed:
-            return "no target is polled yet"
+            return "no target polled yet"
         waiting = []
         for name, polled in self._polled.items():
             untried = sum(poll.collector.untried() for poll in polled.running.values())
@@ -190,7 +190,7 @@ class Polling:
                 for collector in collectors:
                     await collector.finished()
         except TimeoutError:
-            self._log.info("calls in flight are given up")
+            self._log.info("cancelling calls in flight")
         for polled in ending:
             polled.cancel()
 
@@ -238,13 +238,13 @@ class Polling:
         poll.left_out = each.left_out
         if each.left_out:
             log.warning(
-                "discovered combinations are left out, the oldest are kept",
+                "discovered combinations left out; keeping the oldest",
                 left_out=each.left_out,
                 polled=len(each.combinations),
                 advice="Narrow include or exclude, or raise limit, max_series or rate_limit_per_minute.",
             )
         else:
-            log.info("no discovered combination is left out any more", polled=len(each.combinations))
+            log.info("all discovered combinations polled again", polled=len(each.combinations))
 
     def _connect(self, target: Target, phase: float) -> Client:
         observe = self._telemetry.observer(target.name)
@@ -262,8 +262,8 @@ class Polling:
             changed=lambda: self._accounts.publisher.refresh(target.name),
         )
 
-        async def listed(key: str, found: Listed, asked_at: float) -> None:
-            account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), asked_at)
+        async def listed(key: str, found: Listed, requested_at: float) -> None:
+            account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), requested_at)
             if key in polled.target.discovered:
                 await self._take_up()
 

@@ -90,7 +90,7 @@ class Reloader:
         self._seen = await asyncio.to_thread(digests, (self._path,))
         try:
             if self._path.is_fifo():
-                raise ConfigError(str(self._path), (Problem("file", "is a pipe, which can be read once only"),))
+                raise ConfigError(str(self._path), (Problem("file", "is a pipe, which can be read only once"),))
             self._seen = await asyncio.to_thread(lambda: digests(loader.files(self._path)))
             config = await asyncio.to_thread(self._load, self._path)
             await self._put_in_force(config)
@@ -103,7 +103,7 @@ class Reloader:
             return (BUG,)
         is_new = config.digest != self._current.digest
         self._current, self._seen = config, {self._path: config.digest}
-        self._log.info("config reloaded" if is_new else "config reloaded; nothing has changed", digest=config.digest)
+        self._log.info("config reloaded" if is_new else "config reloaded; no change", digest=config.digest)
         return ()
 
     async def _put_in_force(self, config: Config) -> None:

@@ -14,7 +14,7 @@ EVERY = 5.0
 async def changes(
     files: Callable[[], Iterable[Path]], known: Mapping[Path, str], clock: Clock, every: float = EVERY
 ) -> AsyncIterator[None]:
-    """Yield whenever the files hold something else than at the last look; `files` is asked each time.
+    """Yield whenever the files hold something else than at the last look; `files` is called each time.
 
     `known` is what they held when they were read: their digests.
     """
@@ -32,7 +32,7 @@ def digest(content: bytes) -> str:
 
 
 def digests(files: Iterable[Path]) -> dict[Path, str]:
-    """Return what the files hold now; one that cannot be read, or is no regular file, holds nothing."""
+    """Return what the files hold now; one that cannot be read, or is not a regular file, holds nothing."""
     found = {}
     for path in files:
         try:

@@ -27,7 +27,7 @@ from tests.test_polling import asked
 
 
 class Replies(NamedTuple):
-    """Mails that were answered, of those that asked for it."""
+    """Mails that were answered, of those that requested it."""
 
     asked_for: int
     given: int

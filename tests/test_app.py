@@ -177,17 +177,17 @@ class TestInOneProcess:
             write_config(path, url, head="max_serie: 3\nstale_after: soon")
             with capture_logs() as lines:
                 status, reasons = await post(f"{base}/-/reload")
-            refused = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 0.0")
+            rejected = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 0.0")
             write_config(path, url)
             again = await post(f"{base}/-/reload")
             text = await until(f"{base}/metrics", "directmail_exporter_config_last_reload_successful 1.0")
             app.stop()
             await task
-        assert (status, reasons.splitlines()) == (500, [f"{place}: {why}" for place, why in told(lines)])
-        assert ("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?") in told(lines)
-        assert "stale_after" in {place for place, _ in told(lines)}
+        assert (status, reasons.splitlines()) == (500, [f"{place}: {why}" for place, why in reported(lines)])
+        assert ("max_serie", "unknown key 'max_serie'; did you mean 'max_series'?") in reported(lines)
+        assert "stale_after" in {place for place, _ in reported(lines)}
         assert again == (200, "")
-        assert 'directmail_up{target="shop"} 1.0' in refused
+        assert 'directmail_up{target="shop"} 1.0' in rejected
         assert 'directmail_up{target="shop"} 1.0' in text
 
     async def test_a_file_name_that_is_no_text_is_shown_as_far_as_it_is(self, tmp_path: Path) -> None:
@@ -210,10 +210,10 @@ class TestInOneProcess:
             with capture_logs() as lines:
                 os.kill(os.getpid(), signal.SIGHUP)
                 await until(f"{base}/metrics", f'account_name="{SENDERS[2]}"')
-            assert await post(f"{base}/-/reload") == (403, "reloading is off; start with --web.enable-lifecycle\n")
+            assert await post(f"{base}/-/reload") == (403, "reload is disabled; start with --web.enable-lifecycle\n")
             app.stop()
             await task
-        assert "state_file changes with a restart only" in [line["event"] for line in lines]
+        assert "state_file change needs a restart" in [line["event"] for line in lines]
 
     async def test_no_scrape_sees_half_of_a_reload(self, tmp_path: Path) -> None:
         """One target goes and the other one changes; whoever scrapes on and on sees all of it or nothing."""
@@ -237,7 +237,7 @@ class TestInOneProcess:
         assert seen[-1] == {("shop", SENDERS[1])}
 
     async def test_with_auto_reload_the_swap_of_a_config_map_is_enough(self, tmp_path: Path) -> None:
-        """The kubelet links the file through a folder that it swaps as a whole; a bad one is told and not taken."""
+        """The kubelet links the file through a folder that it swaps as a whole; a bad one is not loaded."""
         path = tmp_path / "config.yaml"
         path.symlink_to(Path("..data") / path.name)
 
@@ -264,7 +264,7 @@ class TestInOneProcess:
         assert SENDERS[0] not in text
 
 
-def told(lines: list[Any]) -> list[tuple[str, str]]:
+def reported(lines: list[Any]) -> list[tuple[str, str]]:
     return [(line["place"], line["problem"]) for line in lines if line["log_level"] == "error"]
 
 
@@ -281,7 +281,7 @@ async def senders_of(base: str) -> set[tuple[str, str]]:
 
 
 async def _quiet(api: Simulator) -> None:
-    """Return when the simulator is asked no more."""
+    """Return when the simulator is requested no more."""
     before = -1
     while before != len(api.requests):
         before = len(api.requests)

@@ -1,4 +1,4 @@
-"""Discovery in the whole program, over HTTP: what is listed is polled, shown and kept, and nothing is asked twice."""
+"""Discovery in the whole program, over HTTP: what is listed is polled, shown and kept; nothing is requested twice."""
 
 import asyncio
 import re
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from exporter.app import App, Options
 from exporter.clock import VirtualClock
 from exporter.config.queries import DISCOVERABLE
+from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
@@ -81,7 +82,7 @@ def asked(api: Simulator) -> Counter[str]:
 
 
 def cells(api: Simulator) -> Counter[tuple[str, ...]]:
-    """Return how often each cell was asked for."""
+    """Return how often each cell was requested."""
     names = ("AccountName", "TagName", "ConfigSetId", "DedicatedIp", "DedicatedIpPoolId", "Domain", "StartTime")
     return Counter(
         (*(seen.parameters.get(name, "") for name in names), seen.action)
@@ -112,7 +113,8 @@ async def test_every_filter_is_listed_polled_and_shown(tmp_path: Path) -> None:
         status, text = await get(f"{base}/-/ready")
         assert (status, "lists not tried yet" in text) == (503, True)
         await until(f"{base}/-/ready", "OK")
-        _, text = await get(f"{base}/metrics")
+        for action in (operation.action for operation in OPERATIONS.values()):
+            text = await until(f"{base}/metrics", f'discovered_values{{action="{action}",target="shop"}}')
     assert set(cells(api).values()) == {1}, "no cell is asked for twice, whatever plan was followed meanwhile"
     shown = [line for line in text.splitlines() if line.startswith("directmail_track_emails{")]
     assert len(shown) == 1 + len(SENDERS) + len(TAGS) + 2 + 2 + 2 + 2
@@ -313,5 +315,5 @@ async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
             text = text_of((await get(f"{base}/"))[1])
     assert "Discovered, 13 combinations left out" in text
     assert re.search(r"tag_name 6 values listed \d+s ago by QueryTagByParam", text)
-    assert "dedicated_ip 0 values not listed yet by DedicatedIpList; the last try failed:" in text
+    assert "dedicated_ip 0 values not listed yet by DedicatedIpList; the last attempt failed:" in text
     assert "(Code Forbidden.RAM)" in text

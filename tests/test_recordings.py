@@ -39,7 +39,7 @@ from tools import verified
 FOLDERS = sorted(path.parent for path in verified.FOLDER.glob(f"*/{MANIFEST}"))
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
 OF_THE_MOMENT = {"clock", "speed", "discovery", "coverage"}
-"""Checks of the doctor whose findings are of when and how it was asked, not of the answers."""
+"""Checks of the doctor that judge the requests and their timing, not the answers."""
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)

@@ -84,7 +84,7 @@ async def test_a_file_that_holds_the_same_is_said_to(exporter: Exporter) -> None
     """The usual reason: the file was mounted alone, and the editor wrote another one in its place."""
     with capture_logs() as lines:
         assert await exporter.reloader.reload() == ()
-    assert [line["event"] for line in lines] == ["config reloaded; nothing has changed"]
+    assert [line["event"] for line in lines] == ["config reloaded; no change"]
 
 
 async def test_a_rejected_config_changes_nothing(exporter: Exporter) -> None:
@@ -102,7 +102,7 @@ async def test_a_pipe_is_not_waited_for(exporter: Exporter) -> None:
     exporter.path.unlink()
     os.mkfifo(exporter.path)
     (problem,) = await exporter.reloader.reload()
-    assert str(problem) == "file: is a pipe, which can be read once only"
+    assert str(problem) == "file: is a pipe, which can be read only once"
 
 
 async def test_requests_that_wait_are_answered_by_one_load(exporter: Exporter) -> None:

@@ -28,7 +28,7 @@ def lasting(text: str) -> list[str]:
 
 
 async def test_no_text_ends_the_exporter_or_changes_it_when_it_is_rejected(tmp_path: Path) -> None:
-    """There are no credentials, so nothing is asked of anybody."""
+    """There are no credentials, so no request is made."""
     path = tmp_path / "config.yaml"
     path.write_text(SOUND)
     app = App(load(path), Options(("127.0.0.1:0",)), environment={}, config_file=path)

@@ -63,7 +63,7 @@ SURVIVED = {
 
 
 def world_of_faults() -> tuple[list[Fault], str]:
-    """Return every fault, and for each a target that meets it for ever, told apart by the size of its pages."""
+    """Return every fault, and for each a target that meets it for ever, distinguished by the size of its pages."""
     sizes = {name: 100 + number for number, name in enumerate(faults.NAMES)} | {"page_fails": 1}
     struck = [Fault(name, where={"PageSize": str(size)}, seconds=0.1, retry_after=200) for name, size in sizes.items()]
     targets = "".join(
@@ -88,7 +88,7 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
         async with program(*flags, environment=KEYS) as exporter:
             address = await exporter.line_with("127.0.0.1:")
             base = "http://127.0.0.1:" + address.split("127.0.0.1:")[1].split('"')[0].split()[0]
-            web.write_text(f"basic_auth_users: {{canary: {PASSWORD}}}")  # refused; the old one stays
+            web.write_text(f"basic_auth_users: {{canary: {PASSWORD}}}")  # rejected; the previous one stays
             for name in faults.NAMES.keys() - SURVIVED:
                 await exporter.line_with(f'"target": "{name}"' if style == "json" else f"target={name}")
             async with asyncio.timeout(PATIENCE):
@@ -99,13 +99,15 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
                 assert (await get(f"{base}/", Authorization=wrong))[0] == 401
             pages = [text for each in paths for _, text in (await get(base + each, **LOGIN), await get(base + each))]
             path.write_text("targets: [{name: shop, access_key_secret: " + SECRET + "}]")
-            async with aiohttp.ClientSession(headers=LOGIN) as session, session.post(f"{base}/-/reload") as refused:
-                pages.append(await refused.text())
+            async with aiohttp.ClientSession(headers=LOGIN) as session, session.post(f"{base}/-/reload") as rejected:
+                pages.append(await rejected.text())
             pages.append((await get(f"{base}/", **LOGIN))[1])
             pages += [(await said(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
-            await exporter.line_with("web config is refused")
+            await exporter.line_with("web config reload failed")
             await exporter.end()
-    assert sum("secrets do not belong in the config" in page for page in pages) == 2, "the answer and the page tell it"
+    assert sum("secrets are not accepted in the config" in page for page in pages) == 2, (
+        "the answer and the page tell it"
+    )
     for name in faults.NAMES.keys() - SURVIVED:
         assert f'directmail_up{{target="{name}"}}' in pages[0]
     assert_clean(*pages, *exporter.lines)

@@ -1,4 +1,4 @@
-"""A change of content is told, and nothing else is."""
+"""A change of content is reported, and nothing else is."""
 
 import asyncio
 import os
@@ -56,23 +56,23 @@ async def test_new_content_is_told_however_it_came(change: Callable[[Path], obje
     path = tmp_path / "config.yaml"
     path.write_text("old")
     looks = Looks(path)
-    told = asyncio.ensure_future(anext(watching(looks)))
+    reported = asyncio.ensure_future(anext(watching(looks)))
     await looks.more()
-    assert not told.done()
+    assert not reported.done()
     change(path)
-    assert await asyncio.wait_for(told, 30) is None
+    assert await asyncio.wait_for(reported, 30) is None
 
 
 async def test_a_touch_is_no_change(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("old")
     looks = Looks(path)
-    told = asyncio.ensure_future(anext(watching(looks)))
+    reported = asyncio.ensure_future(anext(watching(looks)))
     await looks.more()
     os.utime(path, (1, 1))
     same = tmp_path / "same"
     same.write_text("old")
     same.replace(path)
     await looks.more()
-    assert not told.done()
-    told.cancel()
+    assert not reported.done()
+    reported.cancel()

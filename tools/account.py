@@ -50,7 +50,7 @@ READ_ONLY = frozenset(
 Request = tuple[str, dict[str, str]]
 
 
-async def ask(settings: Config, clock: Clock, environment: Mapping[str, str], calls: recording.Calls) -> Report:
+async def request(settings: Config, clock: Clock, environment: Mapping[str, str], calls: recording.Calls) -> Report:
     """Examine the first target and make the further requests; `calls` keeps all. Failures are answers too."""
     target = settings.targets[0]
     alone = replace(settings, targets=(target,))
@@ -121,7 +121,7 @@ def main(config_file: Path, folder: Path, scale_counts: bool, yes: bool) -> None
     calls = recording.Calls(clock)
     target = settings.targets[0]
     click.echo(f"At most {MOST_CALLS} calls to {target.endpoint}, read-only.", err=True)
-    found = asyncio.run(ask(settings, clock, os.environ, calls))
+    found = asyncio.run(request(settings, clock, os.environ, calls))
     click.echo(report.as_text([found]))
     made = recording.files(target, calls.kept, found.findings, Sanitizer.random(scaled=scale_counts))
     with tempfile.TemporaryDirectory() as kept:

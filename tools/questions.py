@@ -39,7 +39,7 @@ class Question(NamedTuple):
     read: Reader | None = None
 
 
-class Asked(NamedTuple):
+class Requested(NamedTuple):
     """A successful request for a statistic."""
 
     statistic: Statistic
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
         return self.page.total is None or len(self.page.rows) == self.page.total
 
 
-def asked(recording: Recording, statistic: Statistic = ENGAGEMENT) -> Iterator[Asked]:
+def requested(recording: Recording, statistic: Statistic = ENGAGEMENT) -> Iterator[Requested]:
     """Yield the requests for a statistic whose answers make sense."""
     for call in recording.calls:
         if call.action == statistic.action and call.status == 200 and call.body is not None:
@@ -72,7 +72,7 @@ def asked(recording: Recording, statistic: Statistic = ENGAGEMENT) -> Iterator[A
             names = set(statistic.parameters.values())
             filters = {name: value for name, value in call.parameters.items() if name in names}
             paging = {name: value for name, value in call.parameters.items() if name.startswith("Page")}
-            yield Asked(statistic, start, end, filters, paging, page)
+            yield Requested(statistic, start, end, filters, paging, page)
 
 
 def _rejected(recording: Recording, action: str, **parameters: str) -> str:
@@ -85,7 +85,7 @@ def _rejected(recording: Recording, action: str, **parameters: str) -> str:
 
 
 def _day_begins(recording: Recording) -> str:
-    for each in asked(recording):
+    for each in requested(recording):
         times = [_moment(row.created) for row in each.page.rows if any(row.counts)]
         known = [at for at in times if at is not None]
         if each.start == each.end and known and not each.filters:
@@ -96,7 +96,7 @@ def _day_begins(recording: Recording) -> str:
 
 
 def _rows(recording: Recording) -> str:
-    for each in asked(recording):
+    for each in requested(recording):
         if not each.filters and each.start < each.end and any(map(any, (row.counts for row in each.page.rows))):
             rows, days = each.page.total or len(each.page.rows), (each.end - each.start).days + 1
             if rows > days:
@@ -108,7 +108,9 @@ def _rows(recording: Recording) -> str:
 
 
 def _page_size(recording: Recording) -> str:
-    found = [(each.paging.get("PageSize"), each.page.size) for each in asked(recording) if each.page.size is not None]
+    found = [
+        (each.paging.get("PageSize"), each.page.size) for each in requested(recording) if each.page.size is not None
+    ]
     usual = [f"{size} by default" for wanted, size in found if wanted is None]
     wanted, given = max(((int(wanted), size) for wanted, size in found if wanted), default=(0, 0))
     largest = [f"{given} where {wanted} were requested"] if wanted else []
@@ -117,7 +119,7 @@ def _page_size(recording: Recording) -> str:
 
 def _unit(recording: Recording) -> str:
     votes, signs = dict.fromkeys(UNITS, 0), set()
-    for each in asked(recording):
+    for each in requested(recording):
         for row in each.page.rows:
             for place in range(len(ENGAGEMENT.rates)):
                 units = fitting(ENGAGEMENT, row, place)
@@ -129,7 +131,7 @@ def _unit(recording: Recording) -> str:
 
 
 def _end_time(recording: Recording) -> str:
-    mails = {(each.start, each.end): each.mails for each in asked(recording) if not each.filters and each.is_whole}
+    mails = {(each.start, each.end): each.mails for each in requested(recording) if not each.filters and each.is_whole}
     for (start, end), both in mails.items():
         first, last = mails.get((start, start)), mails.get((end, end))
         if (end - start).days == 1 and first and last:
@@ -140,26 +142,26 @@ def _end_time(recording: Recording) -> str:
 
 def _oldest(recording: Recording) -> str:
     day = (recording.today - timedelta(days=30)).isoformat()
-    taken = [each for each in asked(recording) if each.start.isoformat() == day]
-    return "accepted" if taken else _rejected(recording, ENGAGEMENT.action, StartTime=day)
+    matching = [each for each in requested(recording) if each.start.isoformat() == day]
+    return "accepted" if matching else _rejected(recording, ENGAGEMENT.action, StartTime=day)
 
 
 def _span(recording: Recording) -> str:
-    spans = [(each.end - each.start).days for each in asked(recording)]
+    spans = [(each.end - each.start).days for each in requested(recording)]
     longest = max(spans, default=0)
     start = (recording.today - timedelta(days=7)).isoformat()
-    refused = _rejected(recording, ENGAGEMENT.action, StartTime=start, EndTime=recording.today.isoformat())
+    rejected = _rejected(recording, ENGAGEMENT.action, StartTime=start, EndTime=recording.today.isoformat())
     words = [f"{longest} days from StartTime to EndTime are accepted"] if longest else []
-    return ", ".join([*words, *([f"7 {refused}"] if refused else [])])
+    return ", ".join([*words, *([f"7 {rejected}"] if rejected else [])])
 
 
 def _of_filter(name: str) -> Reader:
     """Return the reader that compares answers with a filter to those without it."""
 
     def read(recording: Recording) -> str:
-        if refused := next((said for each in _values(recording, name) if (said := _of(recording, name, each))), ""):
-            return refused
-        found = [each for each in asked(recording) if each.is_whole]
+        if rejected := next((said for each in _values(recording, name) if (said := _of(recording, name, each))), ""):
+            return rejected
+        found = [each for each in requested(recording) if each.is_whole]
         whole = {(each.start, each.end, frozenset(each.filters.items())): each.mails for each in found}
         for each in found:
             without = frozenset((key, value) for key, value in each.filters.items() if key != name)
@@ -219,8 +221,8 @@ def _user_status(recording: Recording) -> str:
 def _others(recording: Recording) -> str:
     words = []
     for value in ("others", "Others"):
-        taken = [each for each in asked(recording) if each.filters.get("Esp") == value]
-        said = f"accepted, {'with' if any(one.mails for one in taken) else 'without'} mail" if taken else ""
+        matching = [each for each in requested(recording) if each.filters.get("Esp") == value]
+        said = f"accepted, {'with' if any(one.mails for one in matching) else 'without'} mail" if matching else ""
         if said := said or _of(recording, "Esp", value):
             words.append(f"`{value}` {said}")
     return ", ".join(words)
@@ -247,7 +249,7 @@ def _lists(recording: Recording) -> str:
 
 
 def _delivery(recording: Recording) -> str:
-    spans = [(each.end - each.start).days for each in asked(recording, STATISTICS["delivery"])]
+    spans = [(each.end - each.start).days for each in requested(recording, STATISTICS["delivery"])]
     return f"{max(spans)} days from StartTime to EndTime are accepted" if spans else ""
 
 

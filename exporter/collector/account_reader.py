@@ -61,6 +61,8 @@ class AccountReader:
         self._failures: dict[str, int] = {}
         self._reported: set[str] = set()
         """What is logged as failing."""
+        self._states: frozenset[str] = frozenset()
+        """The account's states as they are logged."""
         self._wake = asyncio.Event()
 
     def follow(self, account_interval: float | None, domains_interval: float | None) -> None:
@@ -95,16 +97,16 @@ class AccountReader:
             planned[account.DOMAIN] = len(self._ids) * MINUTE / self._domains_interval
         return planned
 
-    def listed(self, key: str, found: Listed, known: frozenset[str], asked_at: float) -> None:
+    def listed(self, key: str, found: Listed, known: frozenset[str], requested_at: float) -> None:
         """Take in a whole list; `known` are its values and those that are to be listed once more before they go."""
         if key == SENDERS and self._account_interval is not None:
             usage = {name: account.usage(facts) for name, facts in found.facts.items()}
-            self._facts.senders.succeeded(usage, asked_at, self._clock)
+            self._facts.senders.succeeded(usage, requested_at, self._clock)
         elif key == DOMAINS and self._domains_interval is not None:
             before = self._facts.domains.value or {}
             checks = {name: account.verified(each, account.LISTED_CHECKS) for name, each in found.facts.items()}
             kept = {name: known_checks for name, known_checks in before.items() if name in known}
-            self._facts.domains.succeeded({**kept, **checks}, asked_at, self._clock)
+            self._facts.domains.succeeded({**kept, **checks}, requested_at, self._clock)
             self._follow_domains({name: _id(each) for name, each in found.facts.items()}, known)
         else:
             return
@@ -148,40 +150,53 @@ class AccountReader:
         if (pause := self._outages.pause(action)) > 0:
             self._due[subject] = self._clock.monotonic() + pause
             return
-        asked_at, asking_at = self._clock.time(), self._outages.asking(action)
+        requested_at, requesting_at = self._clock.time(), self._outages.requesting(action)
         try:
             if subject:
                 document = await self._client.call(action, {account.DOMAIN_ID: self._ids[subject]})
                 checks = account.verified(document, account.DESCRIBED_CHECKS)
-                self._described(subject).succeeded(checks, asked_at, self._clock)
+                self._described(subject).succeeded(checks, requested_at, self._clock)
             else:
                 summary = account.summary(await self._client.call(action, {}))
-                self._facts.summary.succeeded(summary, asked_at, self._clock)
+                self._facts.summary.succeeded(summary, requested_at, self._clock)
+                self._log_states(summary.states)
         except DirectMailError as error:
-            self._failed(action, subject, error, asking_at)
+            self._failed(action, subject, error, requesting_at)
         else:
-            self._succeeded(action, subject, asking_at)
+            self._succeeded(action, subject, requesting_at)
         self._changed()
 
-    def _succeeded(self, action: str, subject: str, asking_at: float) -> None:
-        self._outages.succeeded(action, asking_at)
+    def _succeeded(self, action: str, subject: str, requesting_at: float) -> None:
+        self._outages.succeeded(action, requesting_at)
         self._failures.pop(subject, None)
         self._again(subject, self._interval(subject))
         if subject in self._reported:
             self._reported.discard(subject)
             self._log.info("account read recovered", action=action, domain=subject)
 
-    def _failed(self, action: str, subject: str, error: DirectMailError, asking_at: float) -> None:
+    def _failed(self, action: str, subject: str, error: DirectMailError, requesting_at: float) -> None:
         (self._described(subject) if subject else self._facts.summary).failed(error)
         failures = self._failures[subject] = self._failures.get(subject, 0) + 1
         self._again(subject, min(self._interval(subject), FIRST_BACKOFF * 2.0 ** min(failures - 1, 16)))
         report = None if subject in self._reported else partial(self._report_failing, action, subject, error)
         subjects = len(self._ids) if subject else 1
-        self._outages.failed(action, (action, subject), error, asking_at, of=subjects, report=report)
+        self._outages.failed(action, (action, subject), error, requesting_at, of=subjects, report=report)
 
     def _report_failing(self, action: str, subject: str, error: DirectMailError) -> None:
         self._reported.add(subject)
         self._log.warning("account read failing", action=action, domain=subject, **error.facts())
+
+    def _log_states(self, states: frozenset[str] | None) -> None:
+        """Log that the account has come into other states, None where the answer does not tell."""
+        if states is None or states == self._states:
+            return
+        self._states = states
+        if states:
+            found = [name for name in account.STATES if name in states]
+            advice = " ".join(account.STATE_ADVICE[name] for name in found)
+            self._log.warning("account not in good standing", states=", ".join(found), advice=advice)
+        else:
+            self._log.info("account in good standing")
 
     def _described(self, domain: str) -> Fact[Checks]:
         return self._facts.described.setdefault(domain, Fact())

@@ -42,7 +42,7 @@ class Discovery:
     ) -> None:
         """`listed` is awaited after every list that came: the filter, the list and when it was requested.
 
-        `not_listed` is told of every one that did not, and why. Nothing is asked before `follow` has named filters.
+        `not_listed` is called for every one that did not, and why. Nothing is requested before `follow` has named filters.
         """
         self._target = target
         self._client = client
@@ -108,16 +108,16 @@ class Discovery:
             self._due[key] = self._clock.monotonic() + pause
             self._tried.add(key)
             return
-        asked_at, asking_at = self._clock.time(), self._outages.asking(action)
+        requested_at, requesting_at = self._clock.time(), self._outages.requesting(action)
         try:
             found = await self._client.list_values(OPERATIONS[key])
         except DirectMailError as error:
-            self._failed(key, error, asking_at)
+            self._failed(key, error, requesting_at)
             return
-        self._outages.succeeded(action, asking_at)
+        self._outages.succeeded(action, requesting_at)
         self._failures.pop(key, None)
         unusable = self._catalogue.get(self._target, key).unusable
-        change = self._catalogue.succeeded(self._target, key, found, asked_at)
+        change = self._catalogue.succeeded(self._target, key, found, requested_at)
         self._again(key, self._intervals.get(key, 0.0))
         log = self._log.bind(filter=key, action=action)
         if key in self._reported:
@@ -128,19 +128,19 @@ class Discovery:
             log.info("discovered values changed", appeared=change.appeared, vanished=change.vanished, known=known)
         if found.unusable > unusable:
             log.warning(
-                "names that cannot be asked for are left out", names=found.unusable, request_id=found.request_id
+                "names that cannot be requested are left out", names=found.unusable, request_id=found.request_id
             )
-        await self._listed(key, found, asked_at)
+        await self._listed(key, found, requested_at)
         self._tried.add(key)
 
-    def _failed(self, key: str, error: DirectMailError, asking_at: float) -> None:
+    def _failed(self, key: str, error: DirectMailError, requesting_at: float) -> None:
         self._catalogue.failed(self._target, key, error, self._clock.time())
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._again(key, min(self._intervals.get(key, 0.0), FIRST_BACKOFF * 2.0 ** min(failures - 1, 16)))
         self._tried.add(key)
         self._not_listed(key, error)
         report = None if key in self._reported else partial(self._report_failing, key, error)
-        self._outages.failed(OPERATIONS[key].action, key, error, asking_at, of=1, report=report)
+        self._outages.failed(OPERATIONS[key].action, key, error, requesting_at, of=1, report=report)
 
     def _report_failing(self, key: str, error: DirectMailError) -> None:
         self._reported.add(key)

@@ -30,9 +30,9 @@ class Doubts:
         is_new = is_emptied and not self._emptied.get(slot, False)
         where = {**named(slot.combination), "day": slot.day.isoformat(), "request_id": answer.request_id}
         if is_new and slot not in self._emptied:
-            self._log.warning("a day with mail has none now; requesting it once more before that is shown", **where)
+            self._log.warning("day with mail has none now; requesting it again before showing that", **where)
         elif is_emptied and not is_new:
-            self._log.warning("a day with mail has none, as the API confirms", **where)
+            self._log.warning("day with mail has none; the API confirms it", **where)
         if is_new or slot in self._emptied:
             self._emptied[slot] = is_new
         return is_new
@@ -41,12 +41,12 @@ class Doubts:
         """Hold the answer against itself; the first time that something does not fit is reported."""
         for doubt in self.crosscheck.look(combination.filters, day, answer.rows):
             self._log.warning(
-                "an answer does not agree with itself",
+                "answer is inconsistent",
                 **named(combination),
                 day=day.isoformat(),
                 **doubt._asdict(),
                 request_id=answer.request_id,
-                advice="Trust the counts and the ratios made of them; show the RequestId to Alibaba Cloud's support.",
+                advice="Trust the counts and the ratios; report the RequestId to Alibaba Cloud's support.",
             )
 
     def forget(self, oldest: date) -> None:

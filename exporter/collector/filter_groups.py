@@ -1,6 +1,6 @@
-"""Whether the account can use a filter, judged from the answers, since no documentation says how it is told.
+"""Whether the account can use a filter, judged from the answers, since it is not documented.
 
-An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then refuses the
+An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then rejects the
 filter, answers with nothing, or answers with everything. In none of these cases an answer is a number to show.
 """
 
@@ -30,9 +30,9 @@ OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName", "InvalidDate", "InvalidS
 class Finding(Enum):
     """How it was seen that a filter cannot be used."""
 
-    REFUSED = "the API rejects the filter"
-    EMPTY = "there is no mail for any value, although there is without the filter"
-    WHOLE = "the API ignores the filter: every value has all of the mail"
+    REJECTED = "the API rejects the filter"
+    EMPTY = "no value has mail, although the account has"
+    WHOLE = "the API ignores the filter: every value matches all mail"
 
 
 class Reading(NamedTuple):
@@ -49,12 +49,16 @@ class Group:
     key: str
     members: tuple[Combination, ...]
     whole: Combination | None
-    """None where the config does not ask for it."""
+    """None where the config does not request it."""
     finding: Finding | None = None
     """Why the filter cannot be used, None while nothing speaks against it."""
     is_proven: bool = False
     """Whether an answer has shown that it can be used."""
-    refused: set[Combination] = field(default_factory=set)
+    is_presumed: bool = False
+    """Whether that is only so because numbers were shown before a restart."""
+    is_inherited: bool = False
+    """Whether the finding is that of other groups of the filter."""
+    rejected: set[Combination] = field(default_factory=set)
     """Members whose filter the API rejected when they were tried last."""
     has_answered: bool = False
     """Whether the API has ever answered a member's request."""
@@ -66,30 +70,42 @@ class Group:
         """Whether there is anything to compare a member with."""
         return len(self.members) > 1 or (self.whole is not None and self.key not in MAY_BE_ALL)
 
-    def withholds(self, totals: Totals) -> bool:
-        """Return whether a member's number is not shown: it may be that of all the mail."""
-        return self.finding is not None or (self.can_be_told and not self.is_proven and any(totals))
+    def withholds(self, totals: Totals, whole: Totals | None) -> bool:
+        """Return whether a member's numbers of a day are not shown; `whole` are those without the filter, if known.
+
+        They may be those of all the mail. A 0 beside mail may be how the API says that it cannot tell.
+        """
+        if self.finding is not None or self.is_proven or not self.can_be_told:
+            return self.finding is not None
+        return any(totals) or (self.whole is not None and (whole is None or any(whole)))
 
     def judge(self, readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> None:
         """Take in what is known of one day: the members' readings, and the one without the filter."""
         if is_narrower(readings, whole, is_closed=is_closed):
-            self.finding, self.is_proven = None, True
+            self.finding, self.is_proven, self.is_presumed, self.is_inherited = None, True, False, False
         elif self._is_complete(readings) and is_empty(readings, whole, is_closed=is_closed):
             self.finding = Finding.EMPTY
         elif len(readings) >= min(2, len(self.members)) and is_whole(
             readings, whole, may_be_all=self.key in MAY_BE_ALL, is_closed=is_closed
         ):
             self.finding = Finding.WHOLE
-        elif readings and self.finding is Finding.REFUSED:
+        elif readings and self.finding is Finding.REJECTED:
             self.finding = None
 
-    def refuse(self, combination: Combination, error: InvalidRequest) -> bool:
+    def inherit(self, finding: Finding | None) -> None:
+        """Take over what other groups of the filter tell, where this one can be compared with nothing."""
+        if finding is None and self.is_inherited:
+            self.finding, self.is_inherited = None, False
+        elif finding is not None and self.finding is None:
+            self.finding, self.is_inherited = finding, True
+
+    def reject(self, combination: Combination, error: InvalidRequest) -> bool:
         """Take in a refusal of a member; return whether it says, or may turn out to say, that the filter is useless."""
         if error.code.startswith(OTHER_CAUSES) or self.is_proven:
             return False
-        self.refused.add(combination)
-        if len(self.refused) == len(self.members):
-            self.finding = Finding.REFUSED
+        self.rejected.add(combination)
+        if len(self.rejected) == len(self.members):
+            self.finding = Finding.REJECTED
         return self.finding is not None or not self.has_answered
 
     def _is_complete(self, readings: Sequence[Reading]) -> bool:
@@ -110,6 +126,17 @@ def groups(combinations: Iterable[Combination]) -> list[Group]:
             if getattr(filters, key):
                 members.setdefault((combination.query, key, filters._replace(**{key: ""})), []).append(combination)
     return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]  # type: ignore[call-overload]
+
+
+def told_elsewhere(others: Iterable[Group]) -> Finding | None:
+    """Return what the groups of a filter tell of it altogether: nothing where it was heard once."""
+    found = None
+    for group in others:
+        if group.is_proven and (group.can_be_told or not group.is_presumed):
+            return None
+        if not group.is_inherited and group.can_be_told and group.finding in (Finding.EMPTY, Finding.WHOLE):
+            found = group.finding
+    return found
 
 
 def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:

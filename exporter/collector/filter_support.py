@@ -1,4 +1,4 @@
-"""Applies to the store what the answers tell of the filters that an account may not be able to use.
+"""Applies to the store what the answers show of the filters that an account may not be able to use.
 
 Numbers that may repeat all of the mail are withheld until an answer proves that they do not. Combinations of a filter
 that turns out to be useless lose what is known of them: none of it was theirs.
@@ -8,7 +8,7 @@ from datetime import date
 
 from structlog.typing import FilteringBoundLogger
 
-from exporter.collector.filter_groups import Finding, Group, Reading, groups
+from exporter.collector.filter_groups import Finding, Group, Reading, groups, told_elsewhere
 from exporter.directmail.errors import InvalidRequest
 from exporter.plan.calendar import day_end
 from exporter.plan.combinations import Combination
@@ -34,7 +34,7 @@ class FilterSupport:
         self._log = log
         self._groups: dict[tuple[Combination, ...], Group] = {}
         self._probed: dict[Combination, date] = {}
-        """The day that an unsupported combination was last asked for."""
+        """The day that an unsupported combination was last requested."""
         self._reported: set[_Filter] = set()
         self.follow(plan)
 
@@ -44,8 +44,11 @@ class FilterSupport:
         made = {(*group.members, *([group.whole] if group.whole else [])): group for group in groups(plan.combinations)}
         self._groups = {key: self._groups.get(key, group) for key, group in made.items()}
         self._of: dict[Combination, list[Group]] = {}
+        self._by_filter: dict[str, list[Group]] = {}
         for key, group in self._groups.items():
-            group.is_proven = group.is_proven or any(map(self._was_shown, group.members))
+            if not group.is_proven:
+                group.is_proven = group.is_presumed = any(map(self._was_shown, group.members))
+            self._by_filter.setdefault(group.key, []).append(group)
             for combination in key:
                 self._of.setdefault(combination, []).append(group)
 
@@ -68,19 +71,21 @@ class FilterSupport:
         for group in self._of.get(combination, ()):
             if combination != group.whole:
                 group.has_answered = True
-                group.refused.discard(combination)
+                group.rejected.discard(combination)
             group.unjudged += 1
             if group.unjudged * JUDGEMENTS >= len(group.members):
                 group.unjudged = 0
                 changed += self._judge(group, day)
+            elif combination != group.whole and not group.is_proven:
+                self._mark(combination)
         return changed
 
-    def refused(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
+    def rejected(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
         """Take in a refusal; return whether it concerns the filter, and the combinations that are shown differently."""
         concerns, changed = False, list[Combination]()
         for group in self.groups_of(combination):
             before = group.finding
-            concerns = group.refuse(combination, error) or concerns
+            concerns = group.reject(combination, error) or concerns
             changed += self._settle(group, before, error)
         return concerns, changed
 
@@ -95,9 +100,27 @@ class FilterSupport:
         is_closed = all(reading.read_at >= end for reading in (*readings, *([whole] if whole else [])))
         before, was_proven = group.finding, group.is_proven
         group.judge(readings, whole, is_closed=is_closed)
-        if group.finding is None and was_proven and before is None:
+        if group.finding is None and was_proven and before is None and group.can_be_told:
             return []
-        return self._settle(group, before)
+        changed = self._settle(group, before)
+        if not group.can_be_told or (before, was_proven) != (group.finding, group.is_proven):
+            changed += self._spread(group)
+        return changed
+
+    def _spread(self, told: Group) -> list[Combination]:
+        """Have groups that can be compared with nothing follow what the others of the filter tell."""
+        finding = told_elsewhere(self._by_filter[told.key])
+        changed: list[Combination] = []
+        for group in self._by_filter[told.key] if told.can_be_told else [told]:
+            if group.can_be_told:
+                continue
+            before = group.finding
+            records = [self._store.get(member.key) for member in group.members]
+            has_mail = any(any(cell.totals) for record in records for cell in record.cells.values())
+            group.inherit(None if finding is Finding.EMPTY and has_mail else finding)
+            if group.finding != before:
+                changed += self._settle(group, before)
+        return changed
 
     def _settle(self, group: Group, before: Finding | None, error: InvalidRequest | None = None) -> list[Combination]:
         """Have the store follow what is found; return the combinations that are shown differently now."""
@@ -113,7 +136,12 @@ class FilterSupport:
         is_supported = self.is_supported(member)
         is_withheld = not is_supported or (
             record is not None
-            and any(group.withholds(cell.totals) for group in self.groups_of(member) for cell in record.cells.values())
+            and any(
+                group.withholds(cell.totals, whole.totals if whole else None)
+                for group in self.groups_of(member)
+                for day, cell in record.cells.items()
+                for whole in [self._reading(group.whole, day) if group.whole else None]
+            )
         )
         return self._store.judged(member.key, is_supported=is_supported, is_withheld=is_withheld)
 

@@ -62,7 +62,7 @@ class Collector:
         turns: Turns | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """`changed` is told of every combination whose record changed; `replan` makes a plan for a mean of pages.
+        """`changed` is called for every combination whose record changed; `replan` makes a plan for a mean of pages.
 
         `turns` are shared with the other collectors of the process.
         """
@@ -89,11 +89,12 @@ class Collector:
         self._failures = Failures(store, clock, self._log, rng or random.Random())
         self._rolled_at = clock.time()
         self._pages = plan.pages_per_cell
-        self._asking: set[Slot] = set()
+        self._requesting: set[Slot] = set()
         self._come_back: list[Slot] | None = None
         """Cells that came back while another schedule is filled."""
         self._stopping = False
         self._returned = asyncio.Event()
+        outages.wake.append(self._returned.set)
 
     @property
     def plan(self) -> TargetPlan:
@@ -120,7 +121,7 @@ class Collector:
         return self._schedule.backlog(self._clock.time())
 
     def next_cells(self) -> tuple[Slot, ...]:
-        """Return the next few cells in the order they will be asked, for people to look at."""
+        """Return the next few cells in the order they will be requested, for people to look at."""
         return self._schedule.preview(self._clock.time())
 
     def is_up(self) -> bool:
@@ -139,13 +140,13 @@ class Collector:
         return sum(record.last_attempt_ok is None for record in records)
 
     async def follow(self, plan: TargetPlan) -> None:
-        """Poll by this plan from now on; reads in flight still count, and none is asked again for that."""
+        """Poll by this plan from now on; reads in flight still count, and none is requested again for that."""
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
         self._come_back = []
         states = self._next_states = States(plan, self._store, self._clock)
         await self._turns.work(chain(states.fill(), schedule.fill(now)))
-        schedule.take_over(self._asking, self._come_back)
+        schedule.take_over(self._requesting, self._come_back)
         self._schedule, self._come_back = schedule, None
         self._support.follow(plan)
         self._states, self._next_states = states, None
@@ -164,7 +165,7 @@ class Collector:
 
     async def finished(self) -> None:
         """Return when no read is in flight."""
-        while self._asking:
+        while self._requesting:
             self._returned.clear()
             await self._returned.wait()
 
@@ -181,7 +182,7 @@ class Collector:
                 pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
                 if self._progress.reads >= len(self.plan.combinations) or (self._progress.reads and pause > 0):
                     await self._progress.look(self.plan, self._schedule.today, now)
-                if pause > 0 or len(self._asking) >= MAX_IN_FLIGHT:
+                if pause > 0 or len(self._requesting) >= MAX_IN_FLIGHT:
                     await self._nap(pause or LONGEST_NAP)
                     continue
                 await self._limiter.turn()
@@ -189,8 +190,8 @@ class Collector:
                 await self._roll(now)
                 slot = None if self._stopping or self._outages.pause(self._action) > 0 else self._take(now)
                 if slot is not None:
-                    self._asking.add(slot)
-                    reads.create_task(self._read(slot, self._outages.asking(self._action)))
+                    self._requesting.add(slot)
+                    reads.create_task(self._read(slot, self._outages.requesting(self._action)))
                     await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
 
     def _take(self, now: float) -> Slot | None:
@@ -246,36 +247,36 @@ class Collector:
         self._returned.clear()
         await sleep_or_wake(self._clock, min(seconds, LONGEST_NAP), self._returned)
 
-    async def _read(self, slot: Slot, asking_at: float) -> None:
-        asked_at = self._clock.time()
+    async def _read(self, slot: Slot, requesting_at: float) -> None:
+        requested_at = self._clock.time()
         of_today = slot.day == self._schedule.today
         try:
             answer = await self._client.read(self._statistic, slot.combination.filters, slot.day)
         except DirectMailError as error:
-            self._failed(slot, error, asking_at, of_today=of_today)
+            self._failed(slot, error, requesting_at, of_today=of_today)
         else:
-            self._outages.succeeded(self._action, asking_at)
-            self._succeeded(slot, answer, asked_at, of_today=of_today)
+            self._outages.succeeded(self._action, requesting_at)
+            self._succeeded(slot, answer, requested_at, of_today=of_today)
         finally:
-            self._asking.discard(slot)
+            self._requesting.discard(slot)
             if self._come_back is not None:
                 self._come_back.append(slot)
             self._returned.set()
 
-    def _succeeded(self, slot: Slot, answer: Answer, asked_at: float, *, of_today: bool) -> None:
+    def _succeeded(self, slot: Slot, answer: Answer, requested_at: float, *, of_today: bool) -> None:
         combination, zone = slot.combination, self.plan.target.timezone
         self._failures.ended(slot)
         if self._doubts.is_to_be_confirmed(slot, answer):
             self._schedule.again(slot, self._clock.time() + self._failures.backoff(1, self.plan.poll_interval))
             return
         totals = tuple(answer.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
-        cell = Cell(totals, self._rates(answer), asked_at)
+        cell = Cell(totals, self._rates(answer), requested_at)
         self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
-        self._schedule.done(slot, asked_at)
+        self._schedule.done(slot, requested_at)
         self._doubts.compare(combination, slot.day, answer)
         if of_today:
             self._failures.recovered(combination)
-            self._store.succeeded(combination.key, asked_at)
+            self._store.succeeded(combination.key, requested_at)
         self._learn_pages(answer.pages)
         self._progress.reads += 1
         self._judged(self._support.answered(combination, slot.day))
@@ -288,7 +289,7 @@ class Collector:
                 self._schedule.refill(combination, self._clock.time())
             self._changed(combination)
 
-    def _failed(self, slot: Slot, error: DirectMailError, asking_at: float, *, of_today: bool) -> None:
+    def _failed(self, slot: Slot, error: DirectMailError, requesting_at: float, *, of_today: bool) -> None:
         combination, age = slot.combination, (self._schedule.today - slot.day).days
         concerns_filter = False
         if isinstance(error, InvalidRequest):
@@ -297,7 +298,7 @@ class Collector:
                 self._schedule.drop(slot)
                 self._log.debug("day is too old for the API", **named(combination), day=slot.day.isoformat())
                 return
-            concerns_filter, judged = self._support.refused(combination, error)
+            concerns_filter, judged = self._support.rejected(combination, error)
             self._judged(judged)
         if not self._support.is_supported(combination):
             self._schedule.drop(slot)
@@ -313,7 +314,7 @@ class Collector:
             self._action,
             combination,
             error,
-            asking_at,
+            requesting_at,
             of=len(self.plan.combinations),
             report=report,
             is_typical=of_today,

@@ -1,6 +1,6 @@
 """Tells what is wrong with one request from what is wrong with an operation or a whole target.
 
-One refused key fails every query combination. That is one fact: it is logged once when it begins and once when it
+One rejected key fails every query combination. That is one fact: it is logged once when it begins and once when it
 ends, and meanwhile one request a back-off probes whether it is over, instead of the whole budget.
 """
 
@@ -31,7 +31,9 @@ class _Failure(NamedTuple):
     """A subject that has begun to fail."""
 
     error: DirectMailError
+    began_at: float
     at: float
+    """When it failed last."""
     report: Callable[[], None]
     is_typical: bool
 
@@ -63,6 +65,8 @@ class Outages:
         """Operations of which enough fails, but nothing typical."""
         self._succeeded_at = -math.inf
         self._ongoing: dict[str, _Outage] = {}
+        self.wake: list[Callable[[], None]] = []
+        """Called when an outage is over: those who sleep meanwhile have work again."""
 
     def of(self, action: str) -> DirectMailError | None:
         """Return the failure that keeps the operation from being called, None where nothing does."""
@@ -72,7 +76,7 @@ class Outages:
         """Return the seconds until the operation may be called, 0 for now."""
         return max((outage.probe_at - self._clock.monotonic() for outage in self._of(action)), default=0.0)
 
-    def asking(self, action: str) -> float:
+    def requesting(self, action: str) -> float:
         """Note a request that is made now and return the time; during an outage it is the probe."""
         now = self._clock.monotonic()
         for outage in self._of(action):
@@ -83,15 +87,17 @@ class Outages:
         """Return whether only a typical request can tell if the operation works at all."""
         return action in self._suspected
 
-    def succeeded(self, action: str, asked_at: float) -> None:
+    def succeeded(self, action: str, requested_at: float) -> None:
         """Note that a request of that time succeeded."""
         self._suspected.discard(action)
         self._succeeded_at = self._clock.monotonic()
         for scope in (_WHOLE_TARGET, action):
             outage = self._ongoing.get(scope)
-            if outage is not None and asked_at >= outage.began_at:
+            if outage is not None and requested_at >= outage.began_at:
                 del self._ongoing[scope]
                 self._say(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
+                for wake in self.wake:
+                    wake()
         self._report([key for key in self._failing if key[0] == action])
 
     def failed(
@@ -99,7 +105,7 @@ class Outages:
         action: str,
         subject: Hashable,
         error: DirectMailError,
-        asked_at: float,
+        requested_at: float,
         *,
         of: int,
         report: Callable[[], None] | None,
@@ -113,12 +119,13 @@ class Outages:
         """
         outages = self._of(action)
         for outage in outages:
-            if asked_at >= outage.probed_at:
+            if requested_at >= outage.probed_at:
                 outage.probes += 1
                 outage.probe_at = self._clock.monotonic() + self._back_off(outage.probes)
         if outages or report is None:
             return
-        self._failing[action, subject] = _Failure(error, self._clock.monotonic(), report, is_typical)
+        now, before = self._clock.monotonic(), self._failing.get((action, subject))
+        self._failing[action, subject] = _Failure(error, before.began_at if before else now, now, report, is_typical)
         if isinstance(error, InvalidRequest):
             self._report([(action, subject)])
         elif (scope := self._scope(action, of)) is not None:
@@ -130,7 +137,7 @@ class Outages:
     def look(self) -> None:
         """Report what has failed alone for long enough."""
         now = self._clock.monotonic()
-        self._report([key for key, failure in self._failing.items() if now - failure.at >= LONGEST_HOLD])
+        self._report([key for key, failure in self._failing.items() if now - failure.began_at >= LONGEST_HOLD])
 
     def _of(self, action: str) -> list[_Outage]:
         return [outage for scope in (_WHOLE_TARGET, action) if (outage := self._ongoing.get(scope))]

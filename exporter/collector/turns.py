@@ -8,7 +8,7 @@ class Turns:
     """What collectors share who may all have to work at the same moment, as at a midnight."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()  # hands over in the order of asking
+        self._lock = asyncio.Lock()  # hands over in the order of requests
 
     async def work(self, slices: Iterator[None]) -> None:
         """Do the work. After a slice everything else that waits has its turn, and then the next collector's slice."""

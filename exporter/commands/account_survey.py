@@ -40,7 +40,7 @@ TRIED_DOMAINS = 3
 _OF_ALL = (AuthError, NetworkError, RequestTimeout)
 """Failures that every further request would meet too."""
 _Answer = TypeVar("_Answer")
-_Told = Callable[[str], None]
+_Notify = Callable[[str], None]
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Survey:
     lists: dict[str, Listed] = field(default_factory=dict)
     """By filter; what could not be listed is not there."""
     statistics: tuple[str, ...] = ()
-    """Those that the key may ask for."""
+    """Those that the key may request."""
     failures: dict[str, DirectMailError] = field(default_factory=dict)
     """By operation: why it brought nothing."""
     doubts: dict[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Survey:
 
 
 async def survey(
-    target: Target, client: Client, clock: Clock, *, senders: Listed | None = None, told: _Told = lambda text: None
+    target: Target, client: Client, clock: Clock, *, senders: Listed | None = None, notify: _Notify = lambda text: None
 ) -> Survey:
     """Return what the target's account has and what its key may do; `senders` are those that were listed already.
 
@@ -95,27 +95,27 @@ async def survey(
     if senders is not None:
         found.lists["account_name"] = senders
     for key in (key for key in LISTED if key not in found.lists):
-        told(f"listing with {OPERATIONS[key].action}")
+        notify(f"listing with {OPERATIONS[key].action}")
         listed = await surveyor.attempt(OPERATIONS[key].action, client.list_values(OPERATIONS[key]))
         if listed is not None:
             found.lists[key] = listed
-    told("trying what the key may do")
+    notify("testing the key's permissions")
     await surveyor.account()
     await surveyor.statistics()
     if found.statistics:
         statistic = STATISTICS[found.statistics[0]]
-        told("trying filters")
+        notify("testing filters")
         await surveyor.filters(statistic)
         pairs = len(found.values("account_name")) * len(found.values("tag_name"))
         if 0 < pairs <= MOST_PAIRS:
             seconds = pairs * client.limiters.of(statistic.action).spacing
-            told(f"looking for mail of each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
+            notify(f"requesting each sender with each tag: {pairs} requests, about {format_duration(seconds)}")
             await surveyor.tags(statistic)
     return found
 
 
 async def senders_of(clients: Mapping[str, Client]) -> dict[str, Listed | DirectMailError]:
-    """Return each client's senders, or why they could not be listed. Raise AuthError where a key is refused."""
+    """Return each client's senders, or why they could not be listed. Raise AuthError where a key is rejected."""
     operation = OPERATIONS["account_name"]
     lists = await asyncio.gather(
         *(client.list_values(operation) for client in clients.values()), return_exceptions=True
@@ -134,7 +134,7 @@ class _Surveyor:
         self._client = client
         self._clock = clock
         self._day = calendar.today(clock.time(), found.target.timezone) - timedelta(days=1)
-        """The day that is asked for: a closed one."""
+        """The day that is requested: a closed one."""
         self._whole: Reading | None = None
         """The whole account on that day."""
 
@@ -221,7 +221,7 @@ class _Surveyor:
     async def _try_filter(self, statistic: Statistic, key: str, values: Iterable[str], *, is_every: bool) -> None:
         found = self.found
         if self._whole is None:
-            found.doubts[key] = f"none of the last {DAYS} days has {ENOUGH} mails to try it with"
+            found.doubts[key] = f"no day of the last {DAYS} has the {ENOUGH} mails that a trial needs"
             return
         name, own = found.target.name, f"by_{key}"
         members = [Combination(name, statistic.name, own, Filters(**{key: value})) for value in values]
@@ -231,21 +231,21 @@ class _Surveyor:
             try:
                 readings.append(await self._read(statistic, member.filters, self._day))
             except InvalidRequest as error:
-                group.refuse(member, error)
+                group.reject(member, error)
             except _OF_ALL:
                 raise
             except DirectMailError as error:
-                found.doubts[key] = f"{statistic.action} failed when it was tried: {error}"
+                found.doubts[key] = f"{statistic.action} failed when tried: {error}"
                 return
         group.judge(readings, self._whole, is_closed=True)
         if group.finding is not None and (is_every or group.finding is not Finding.EMPTY):
             found.useless[key] = group.finding.value
         elif not group.is_proven:
-            found.doubts[key] = f"the answers for {self._day} do not tell whether the API can filter by it"
+            found.doubts[key] = f"the answers for {self._day} do not show whether the API can filter by it"
 
     async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
-        asked_at = self._clock.time()
-        return Reading((await self._client.read(statistic, filters, day)).totals, asked_at)
+        requested_at = self._clock.time()
+        return Reading((await self._client.read(statistic, filters, day)).totals, requested_at)
 
 
 def is_missing_permission(error: DirectMailError) -> bool:

@@ -21,7 +21,7 @@ INSIDE = Path("exporter") / "assets"
     required=True,
     help="Folder to write to; created if it does not exist.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that were changed.")
+@click.option("--force", is_flag=True, help="Overwrite changed files.")
 def command(folder: Path, force: bool) -> None:
     """Write the example config, rules, dashboards and systemd units of this version to a folder.
 

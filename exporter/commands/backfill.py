@@ -78,14 +78,14 @@ def _step(context: click.Context, parameter: click.Parameter, value: str) -> int
     multiple=True,
     metavar="NAME=VALUE",
     callback=_labels,
-    help="A label that Prometheus adds when it scrapes: job and instance are needed. Repeatable.",
+    help="A label that Prometheus adds when it scrapes; job and instance are required. Repeatable.",
 )
 @click.option(
     "--step",
     default=format_duration(STEP),
     show_default=True,
     callback=_step,
-    help="Time between two samples; Prometheus looks back 5m unless --query.lookback-delta says more.",
+    help="Time between two samples; above 5m Prometheus needs a higher --query.lookback-delta.",
 )
 @click.option(
     "--output",
@@ -104,9 +104,9 @@ def command(
     step: int,
     output: Path,
 ) -> None:
-    """Write the past as OpenMetrics, for promtool tsdb create-blocks-from.
+    """Write past days as OpenMetrics, for promtool tsdb create-blocks-from.
 
-    It has the closed windows that a running exporter would have shown, so that graphs show them as the exporter's own
+    It has the closed windows that a running exporter would have exposed, so that graphs show them as the exporter's own
     past. Ends with status 1 when days are missing.
     """
     try:
@@ -115,7 +115,7 @@ def command(
         exit_status.fail(str(error))
     names = {each.name for target in settings.targets for each in target.queries}
     if query is not None and query not in names:
-        raise click.BadParameter(f"{query!r} is no query of the config; name one of {', '.join(sorted(names))}")
+        raise click.BadParameter(f"{query!r} is not a query of the config; write one of {', '.join(sorted(names))}")
     if not output.parent.is_dir():
         raise click.BadParameter(f"{output.parent} is not a directory", param_hint="--output")
     is_stream = output.exists() and not output.is_file()

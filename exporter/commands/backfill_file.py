@@ -73,8 +73,8 @@ class Past:
                     size += lengths[window] * sum(len(row.name) + length + VALUE + 13 for length in labels)
         return Sizes(series, size)
 
-    async def write(self, output: Path, stopped: asyncio.Event, told: Callable[[int], None]) -> None:
-        """Write the file, whole or not at all; `told` hears how many bytes there are, and other tasks have their turn.
+    async def write(self, output: Path, stopped: asyncio.Event, notify: Callable[[int], None]) -> None:
+        """Write the file, whole or not at all; `notify` is called with the number of bytes, and other tasks get a turn.
 
         Raise OSError, and Interrupted once stopped.
         """
@@ -82,7 +82,7 @@ class Past:
         with whole_file(output) as file:
             for text in self.lines():
                 written += file.write(text)
-                told(written)
+                notify(written)
                 await asyncio.sleep(0)
                 if stopped.is_set():
                     raise Interrupted

@@ -12,6 +12,7 @@ from exporter.config.durations import format_duration
 from exporter.config.loader import KEY_FILES
 from exporter.config.model import Config, Credentials, Query, Target
 from exporter.config.shards import WHOLE, Shard, divide
+from exporter.directmail import account
 from exporter.directmail.credential_provider import provider
 from exporter.directmail.errors import AuthError
 from exporter.directmail.listing import OPERATIONS
@@ -26,7 +27,7 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
     lines = _shards(config, shard) if shard.count > 1 else []
     for target in config.of(shard).targets:
         lines += [f"target {target.name}: {target.endpoint}, days begin in {target.timezone}"]
-        lines += _discovery(config, target)
+        lines += _lists(config, target)
         for statistic in target.statistics:
             lines += _statistic(config, target_plan.make(config, target, statistic))
     return "\n".join(lines)
@@ -35,7 +36,7 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
 def without_credentials(config: Config, environment: Mapping[str, str] = os.environ) -> tuple[Problem, ...]:
     """Return which targets have no access key, one problem for all that lack it in the same way.
 
-    Only what is here is looked at: variables and files. Services that give keys are not asked.
+    Only what is here is looked at: variables and files. Services that issue keys are not called.
     """
     places: dict[str, list[str]] = {}
     for target in config.targets:
@@ -73,7 +74,7 @@ def _shards(config: Config, shard: Shard) -> list[str]:
     width = max(len(row[0]) for row in rows)
     lines = ["  ".join([f"{name:<{width}}", *(f"{cell:>8}" for cell in cells)]) for name, *cells in (head, *rows)]
     if not parts[shard.index]:
-        lines.append("No target falls to this shard: it runs, is healthy, and shows its own metrics only.")
+        lines.append("No target belongs to this shard: it is healthy and exposes only its own metrics.")
     return lines
 
 
@@ -93,7 +94,7 @@ def _statistic(config: Config, each: target_plan.TargetPlan) -> list[str]:
         ("cells", f"{each.cells}"),
         (
             "calls a minute",
-            f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, when a cell takes one call",
+            f"{each.requests_per_minute:.1f} of {each.target.rate_limit_per_minute:g}, if a cell needs one call",
         ),
         ("calls a day", f"{each.requests_per_minute * 1440:.0f}"),
         ("poll interval", f"{format_duration(each.poll_interval)}{shared}"),
@@ -123,24 +124,37 @@ def _about(seconds: float) -> str:
     return format_duration(math.ceil(seconds / 60) * 60 if seconds > 3600 else seconds)
 
 
-def _discovery(config: Config, target: Target) -> list[str]:
-    actions = ", ".join(OPERATIONS[key].action for key in target.discovered)
-    rows = [
-        ("discovery", f"{actions}, every {format_duration(config.discovery_interval)}"),
-        ("discovered values", "not known before it runs; all below is without them"),
-    ]
-    return _table(rows, "  ") if actions else []
+def _lists(config: Config, target: Target) -> list[str]:
+    """Return what is requested beside statistics: lists of values, the account and its domains."""
+    rows = []
+    if target.discovered:
+        actions = ", ".join(OPERATIONS[key].action for key in target.discovered)
+        rows += [
+            ("discovery", f"{actions}, every {format_duration(config.discovery_interval)}"),
+            ("discovered values", "unknown until it runs; not included below"),
+        ]
+    if config.account_interval is not None:
+        actions = f"{account.SUMMARY}, {OPERATIONS['account_name'].action}"
+        rows += [("account", f"{actions}, every {format_duration(config.account_interval)}")]
+    if config.domains_interval is not None:
+        actions = f"{OPERATIONS['domain'].action}, and {account.DOMAIN} for each domain"
+        rows += [("domains", f"{actions}, every {format_duration(config.domains_interval)}")]
+    if rows:
+        limit = target.rate_limit_per_minute
+        lower = f"{min(limit, account.CALLS_PER_MINUTE):g} of {account.SUMMARY} and {account.DOMAIN}"
+        rows += [("their limits", f"{limit:g} calls a minute of each operation, {lower}")]
+    return _table(rows, "  ")
 
 
 def _room(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:
     if not any(query.discovered and each.statistic in query.statistics for query in each.target.queries):
         return []
     room = selection.most(config, each.target, each.statistic, len(each.combinations), selection.Found())
-    return [("room for discovered", f"{room} more combinations; the rest is left out")]
+    return [("room for discovered", f"{room} more combinations; any others are left out")]
 
 
 def _table(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     return [f"{indent}{name:<{width}}  {value}" for name, value in rows]
 
 
@@ -149,7 +163,7 @@ def _bound(query: Query) -> str:
     limits = {key: wish.limit for key, wish in query.discovered.items()}
     most = math.prod([*limits.values(), *map(len, query.filters.values())])
     parts = ", ".join(f"{limit} of {key}" for key, limit in limits.items())
-    return f"at most {_combinations(most)} by its limits ({parts}); which ones, is discovered"
+    return f"at most {_combinations(most)} by its limits ({parts}); the values are discovered"
 
 
 def _combinations(count: int) -> str:

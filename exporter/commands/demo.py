@@ -50,17 +50,17 @@ LOOKBACK = "--query.lookback-delta=16m"
 @click.option(
     "--timezone",
     callback=read_zone,
-    help="Where the account's day begins.  [default: where it is between 11 and 12 in the morning]",
+    help="Time zone of the account.  [default: one where it is between 11:00 and 12:00]",
 )
 @incidents_flag
 @faults_flag
 @click.option(
     "--history",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the days before to this file first, for promtool; the exporter's counters continue from there.",
+    help="First write the history to this file, for promtool; the exporter's counters continue from it.",
 )
 @click.option(
-    "--days", type=click.IntRange(1, 30), default=DAYS, show_default=True, help="How many days --history has."
+    "--days", type=click.IntRange(1, 30), default=DAYS, show_default=True, help="Days of history that --history writes."
 )
 @click.option("--state-file", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
 def command(
@@ -87,11 +87,11 @@ def command(
         time = datetime.fromtimestamp(clock.time(), zone)
         exit_status.say(f"Metrics:  http://{addresses[0]}/metrics")
         exit_status.say(f"Status:   http://{addresses[0]}/")
-        exit_status.say(f"It is {time:%H:%M} where the account's day begins ({zone}).")
-        exit_status.say("All windows are filled within ten seconds. Ctrl-C ends the demo.")
+        exit_status.say(f"It is {time:%H:%M} in the account's time zone ({zone}).")
+        exit_status.say("All windows are complete within ten seconds. Ctrl-C stops the demo.")
         if history is not None:
             data = history.with_suffix("")
-            exit_status.say("A Prometheus that has the days before and scrapes this demo:")
+            exit_status.say("To run Prometheus with this history, scraping the demo:")
             exit_status.say(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
             exit_status.say(
                 "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
@@ -100,7 +100,7 @@ def command(
 
     with tempfile.TemporaryDirectory(prefix="directmail-demo-") as folder:
         if history is not None:
-            exit_status.say(f"Writing {days} days to {history}; 30 take about a minute.")
+            exit_status.say(f"Writing {days} days to {history}; 30 days take about a minute.")
             state_file = Path(folder) / "state.db"
             try:
                 write_past(history, state_file, simulator.traffic, clock.time(), listen, days)
@@ -201,4 +201,4 @@ async def _run(
             await App(made, options, clock=simulator.clock, environment=environment).run(started)
         except BindError as error:
             other = "--listen 127.0.0.1:0"
-            raise BindError(f'{error}; {other} takes a free port, as in: make demo ARGS="{other}"') from None
+            raise BindError(f'{error}; {other} uses a free port, as in: make demo ARGS="{other}"') from None

@@ -149,7 +149,7 @@ class _Answers:
 
 
 class _PastTarget:
-    """A target, polled without a call; what telemetry asks of one."""
+    """A target, polled without a call; what telemetry reads of one."""
 
     credentials_expire_at = None
 

@@ -25,21 +25,21 @@ from exporter.plan import validation
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="json: for tickets.",
+    help="Output format; json is for support tickets.",
 )
 @click.option(
     "--record",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write all requests and answers, sanitised, to a new folder; they are shown first.",
+    help="Write all requests and responses, sanitised, to a new folder; prints them first.",
 )
 @click.option("--scale-counts", is_flag=True, help="With --record: multiply all counts by a secret factor.")
-@click.option("--yes", is_flag=True, help="With --record: write without asking.")
+@click.option("--yes", is_flag=True, help="With --record: write without confirmation.")
 def command(config_file: Path, shard: Shard, style: str, folder: Path | None, scale_counts: bool, yes: bool) -> None:
-    """Make a few real calls to each target; say what is wrong and how to fix it, and which settings fit.
+    """Make a few real calls to each target; report what is wrong and how to fix it, and which settings fit.
 
-    A recording (--record) lets others test against what your account answers. It holds no key; senders, tags, domains,
-    IPs and ids are replaced, dates are shifted by whole weeks.
+    A recording (--record) lets others test against the responses to your account. It contains no key; senders, tags,
+    domains, IPs and ids are replaced, dates are shifted by whole weeks.
     """
     if (scale_counts or yes) and folder is None:
         raise click.UsageError("--scale-counts and --yes need --record")
@@ -79,19 +79,19 @@ def offer(folder: Path, recordings: Sequence[Mapping[str, str]], *, yes: bool) -
         for name, text in files.items()
     }
     if not made:
-        click.echo("no request was sent; nothing to record", err=True)
+        click.echo("no request sent; nothing to record", err=True)
         return
     for name, text in made.items():
         click.echo(f"--- {folder / name}\n{text}", err=True, nl=False)
-    click.echo(f"These {len(made)} files are all that a recording holds.", err=True)
+    click.echo(f"The recording consists of these {len(made)} files.", err=True)
     try:
         if not yes and not click.confirm(f"Write them to {folder}?", err=True):
-            click.echo("nothing was written", err=True)
+            click.echo("nothing written", err=True)
             return
     except click.Abort:
-        exit_status.fail("nothing was written: nobody answered; --yes writes without asking")
+        exit_status.fail("nothing written: no confirmation on stdin; use --yes to write without it")
     try:
         recording.write(folder, made)
     except OSError as error:
-        exit_status.fail(f"{folder}: {error.strerror}; nothing may be complete there")
+        exit_status.fail(f"{folder}: {error.strerror}; files there may be incomplete")
     click.echo(f"recording written to {folder}", err=True)

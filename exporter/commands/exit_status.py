@@ -51,7 +51,7 @@ def _leave() -> NoReturn:
 
 
 def say(text: str) -> None:
-    """Print a line for whoever started the program; one who reads no more is no reason to end."""
+    """Print a line for the user who started the program; one who reads no more is no reason to end."""
     try:
         click.echo(text)
     except OSError:

@@ -44,9 +44,9 @@ class Draft:
 
     @property
     def why_not(self) -> dict[str, str]:
-        """What the config does not ask for, statistics and queries, and why."""
+        """What the config does not request, statistics and queries, and why."""
         statistics = {
-            f"the statistic {each.name}": failed(self.survey, each.action) or "it was not tried"
+            f"the statistic {each.name}": failed(self.survey, each.action) or "not tried"
             for each in STATISTICS.values()
             if each.name not in self.survey.statistics
         }
@@ -84,21 +84,21 @@ class _Drafting:
         self._values = {key: tuple(filter(is_writable, survey.values(key))) for key in OPERATIONS}
 
     def account(self) -> None:
-        """Ask for the whole account."""
+        """Request the whole account."""
         self._add("The whole account.", "account", {}, 1)
 
     def senders(self) -> None:
         self.of("by_sender", "account_name", "Each sender.")
 
     def domains(self) -> None:
-        """Ask for sender domains where the filter works; one domain alone has what the account has."""
+        """Request sender domains where the filter works; one domain alone has what the account has."""
         if len(self._values["domain"]) == 1:
-            self.draft.left_out["by_domain"] = "the account has one domain: its numbers are the account's"
+            self.draft.left_out["by_domain"] = "the account has one domain, so its numbers are the account's"
         else:
             self.of("by_domain", "domain", "Each sender domain.")
 
     def providers(self) -> None:
-        """Ask for mailbox providers where they are told apart: of as many senders as half of the rest is enough for."""
+        """Request mailbox providers where the account has them: of as many senders as half of the rest allows."""
         if (why := self._why_not("esp")) is not None:
             self.draft.left_out["by_esp"] = why
             return
@@ -110,7 +110,7 @@ class _Drafting:
             self._add("Mailbox providers.", "by_esp", {"esp": ESPS}, len(ESPS))
 
     def tags(self) -> None:
-        """Ask for the tags that each sender uses where that is known, else for each tag of as many senders as fit."""
+        """Request the tags that each sender uses where that is known, else for each tag of as many senders as fit."""
         tags, why = self._values["tag_name"], self._why_not("tag_name") or self._why_not("account_name")
         if why is not None:
             self.draft.left_out["by_tag"] = why
@@ -118,9 +118,9 @@ class _Drafting:
         pairs = self._pairs(tags)
         if pairs and sum(map(len, pairs.values())) <= self._room:
             unused = [tag for tag in tags if not any(tag in own for own in pairs.values())]
-            what = "Tags that each sender had mail with in the last 7 days."
+            what = "The tags that each sender used in the last 7 days."
             if unused:
-                what += f" Tags without any, to be added by hand: {_inline(unused)}"
+                what += f" Unused tags, to be added by hand: {_inline(unused)}"
             for sender, own in pairs.items():
                 self._add(what, "by_tag", {"account_name": (sender,), "tag_name": own}, len(own))
                 what = ""
@@ -129,7 +129,7 @@ class _Drafting:
         senders = self._most_mail(max(1, self._room // wanted))
         values: Values = wanted if len(tags) > LONG else tags
         self._add(
-            f"Each tag{self._of_senders(senders)}. A tag belongs to the account: a sender without it shows 0.",
+            f"Each tag{self._of_senders(senders)}. Tags belong to the account: a sender that does not use one shows 0.",
             "by_tag",
             {"account_name": senders, "tag_name": values},
             wanted * len(senders),
@@ -145,7 +145,7 @@ class _Drafting:
         return {sender: found for sender, found in own.items() if found}
 
     def of(self, name: str, key: str, what: str) -> None:
-        """Ask for each value of a filter."""
+        """Request each value of a filter."""
         if (why := self._why_not(key)) is not None:
             self.draft.left_out[name] = why
             return
@@ -155,7 +155,7 @@ class _Drafting:
     def _add(self, what: str, name: str, filters: Mapping[str, Values], size: int) -> None:
         if size > self._room:
             self.draft.left_out[name] = (
-                f"its {size} combinations would stretch the poll interval beyond {format_duration(LONGEST_POLL)} "
+                f"its {size} combinations would raise the poll interval above {format_duration(LONGEST_POLL)} "
                 f"at {self._survey.target.rate_limit_per_minute:g} calls a minute"
             )
             return
@@ -163,7 +163,7 @@ class _Drafting:
         self.draft.queries.append((what, name, filters))
 
     def _wanted(self, key: str) -> int:
-        """Return how many values are asked for: all of a short list, of a long one as many as fit and some new ones."""
+        """Return how many values are requested: all of a short list, of a long one as many as fit and some new ones."""
         count = len(self._values[key])
         return count if count <= LONG else min(count + count // SPARE, max(LONG, self._room))
 
@@ -172,7 +172,7 @@ class _Drafting:
 
     def _of_senders(self, senders: Sequence[str]) -> str:
         left = len(self._values["account_name"]) - len(senders)
-        return f" of the senders with most mail this month; {left} more are left out" if left else " of each sender"
+        return f" of the senders with most mail this month; {left} more left out" if left else " of each sender"
 
     def _why_not(self, key: str) -> str | None:
         """Return why a filter cannot be used, None where it can."""
@@ -225,16 +225,16 @@ def render(drafts: Sequence[Draft], today: date) -> str:
 
 
 def _head(drafts: Sequence[Draft], today: date) -> Iterator[str]:
-    yield f"# Written by directmail-exporter {__version__} init on {today} from what the account has."
-    yield "# Every setting is in config.example.yaml. After a change check it: directmail-exporter --config.check"
+    yield f"# Written by directmail-exporter {__version__} init on {today} from the account's contents."
+    yield "# All settings: config.example.yaml. Check the file after a change: directmail-exporter --config.check"
     yield ""
-    yield "# How often today's numbers are read. auto: as fast as the call budget allows, not faster than 5m."
+    yield "# How often today's numbers are read. auto: as fast as the call budget allows, at least 5m."
     yield "poll_interval: auto"
     yield ""
-    yield "# What is summed: today (still growing), yesterday, or the last N closed days, 1d to 30d."
+    yield "# Days that are summed: today (so far), yesterday, or the last N closed days, 1d to 30d."
     yield "windows: [today, yesterday, 7d, 30d]"
     yield ""
-    yield "# Keeps counts and counters over restarts. Without it everything is kept in memory."
+    yield "# Keeps counts and counters across restarts. Without it they are kept in memory only."
     yield "# state_file: /var/lib/directmail-exporter/state.db"
     for key, what in (
         ("account_interval", "The account's quota, reputation and state, and each sender's mails."),
@@ -254,7 +254,7 @@ def _target(each: Draft) -> Iterator[str]:
     target = each.survey.target
     yield f"  - name: {target.name}   # the label `target`"
     yield f"    region: {target.region}" if target.region else f"    endpoint: {target.endpoint}"
-    yield f"    timezone: {target.timezone}   # where Direct Mail's day begins; the doctor looks whether it is right"
+    yield f"    timezone: {target.timezone}   # time zone of Direct Mail's days; the doctor checks it"
     yield f"    rate_limit_per_minute: {target.rate_limit_per_minute:g}   # of each operation"
     yield "    # The access key is in ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET. From files:"
     yield "    # credentials:"
@@ -295,7 +295,7 @@ def _scalar(value: str) -> str:
 
 
 def target_of(region: str, endpoint: str = "", per_minute: float = 30.0) -> tuple[Config, Target]:
-    """Return a config for a region or an endpoint that asks for the account, and its target. Raise ValueError."""
+    """Return a config for a region or an endpoint that requests the account, and its target. Raise ValueError."""
     place = {"region": region} if region else {"endpoint": endpoint}
     settings = {"rate_limit_per_minute": per_minute, "queries": [{"name": "account"}]}
     document = {"targets": [{"name": region or "directmail", **place, **settings}]}

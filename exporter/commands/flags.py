@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from exporter.config import shards
 
 LISTEN_ADDRESS = "DIRECTMAIL_EXPORTER_LISTEN_ADDRESS"
-"""The environment variable that tells the exporter where to listen, and a container's health check whom to ask."""
+"""The environment variable with the address that the exporter listens on and a container's health check requests."""
 
 config_file = click.option(
     "--config.file",
@@ -18,7 +18,7 @@ config_file = click.option(
     type=click.Path(path_type=Path, readable=False),  # a file that cannot be read is no wrong flag
     default="config.yaml",
     show_default=True,
-    help="The config.",
+    help="Path of the config file.",
 )
 
 
@@ -39,7 +39,7 @@ listen_addresses = click.option(
     callback=_addresses,
     show_default=True,
     show_envvar=True,
-    help="Address to listen on; may be given several times.",
+    help="Address to listen on. Repeatable.",
 )
 
 
@@ -60,5 +60,5 @@ shard = click.option(
     "--shard",
     metavar="I/N",
     callback=_shard,
-    help="Take the targets of shard I of N, from 0 to N-1; auto/N reads I from a hostname such as exporter-3.",
+    help="Poll the targets of shard I of N, from 0 to N-1; auto/N reads I from a hostname such as exporter-3.",
 )

@@ -1,4 +1,4 @@
-"""`healthcheck`: asks a running exporter for its health, for containers that have neither curl nor a shell."""
+"""`healthcheck`: checks the health of a running exporter, for containers that have neither curl nor a shell."""
 
 import http.client
 import ipaddress
@@ -35,17 +35,17 @@ class Closed(NotHealthy):
 
 @click.command()
 @flags.listen_addresses
-@click.option("--url", help="Ask this instead of the address to listen on.")
-@click.option("--insecure", is_flag=True, help="Take any certificate of --url.")
+@click.option("--url", help="URL to request instead of the listen address.")
+@click.option("--insecure", is_flag=True, help="Skip TLS certificate verification for --url.")
 def command(listen_addresses: tuple[str, ...], url: str | None, insecure: bool) -> None:
-    """Ask a running exporter for its health, with TLS or without; for containers without curl.
+    """Check the health of a running exporter, with TLS or without; for containers without curl.
 
-    Of several addresses to listen on the first is asked.
+    Of several listen addresses the first is checked.
     """
     try:
         click.echo(of_url(url, insecure=insecure) if url else of_listener(listen_addresses[0]))
     except NotHealthy as error:
-        exit_status.fail(f"not healthy: {error}")
+        exit_status.fail(f"unhealthy: {error}")
 
 
 def of_listener(address: str) -> str:
@@ -62,7 +62,7 @@ def of_listener(address: str) -> str:
     try:
         return _answer(f"https://{place}{PATH}", insecure=True)
     except (WantsCertificate, Closed):
-        return "OK, and wants a client certificate"
+        return "OK, requires a client certificate"
 
 
 def of_url(url: str, *, insecure: bool = False) -> str:
@@ -78,7 +78,7 @@ def _answer(url: str, *, insecure: bool) -> str:
     except ValueError as error:
         raise NotHealthy(str(error)) from None
     if host is None or parts.scheme not in ("http", "https"):
-        raise NotHealthy(f"{url!r} is no URL; write one such as http://127.0.0.1:10058{PATH}")
+        raise NotHealthy(f"{url!r} is not a URL; write one such as http://127.0.0.1:10058{PATH}")
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         trust = ssl.create_default_context()
@@ -92,7 +92,7 @@ def _answer(url: str, *, insecure: bool) -> str:
         with connection.getresponse() as answer:
             text = answer.read(100).decode(errors="replace").strip()
     except CLOSED:
-        raise Closed("the connection was closed without an answer; is it https?") from None
+        raise Closed("connection closed without a response; check whether the server uses https") from None
     except ssl.SSLError as error:
         raise (WantsCertificate if "ALERT" in (error.reason or "") else NotHealthy)(str(error)) from None
     except (OSError, http.client.HTTPException) as error:

@@ -36,7 +36,7 @@ from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 
 STEP = 300
-"""Seconds between two samples: as far as Prometheus looks back unless it is told otherwise."""
+"""Seconds between two samples: as far as Prometheus looks back by default."""
 
 
 class Forecast(NamedTuple):
@@ -119,7 +119,7 @@ class Backfill:
         self._step = step
         self._plans: list[TargetPlan] = []
         self._ages = range(1, days + 1)
-        self._refused: set[str] = set()
+        self._rejected: set[str] = set()
         """Targets whose key the API rejected."""
         self._supports: dict[tuple[str, str], FilterSupport] = {}
         """By target and statistic."""
@@ -134,8 +134,8 @@ class Backfill:
     ) -> Progress:
         """Read what is not known yet, until stopped, and write everything that is known.
 
-        `started` is told what it takes before the first day is requested. Where nothing is known in the end, there is
-        no file. Stopped again while it is written, there is none either. Raise StateError and OSError.
+        `started` is called with the forecast before the first day is requested. If nothing is known at the end, no
+        file is written. Stopped again while it is written, there is none either. Raise StateError and OSError.
         """
         async with AsyncExitStack() as stack:
             if self._state is not None:
@@ -208,24 +208,24 @@ class Backfill:
         started(Forecast(progress.total, progress.known, progress.seconds_left, sizes.series, sizes.size))
         async with asyncio.TaskGroup() as targets:
             for target in self._settings.targets:
-                if target.name not in self._refused:
+                if target.name not in self._rejected:
                     its = [(each, reading) for each, reading in readings if each.target.name == target.name]
                     targets.create_task(self._read_target(target, its, clients[target.name]))
 
     async def _discover(self, target: Target, client: Client) -> None:
         """List the target's discovered values once; where that fails, those that the state file knows are used."""
         for key in target.discovered:
-            operation, asked_at = OPERATIONS[key], self._clock.time()
+            operation, requested_at = OPERATIONS[key], self._clock.time()
             try:
                 found = await client.list_values(operation)
             except AuthError as error:
-                self._refuse(target, error)
+                self._reject(target, error)
                 return
             except DirectMailError as error:
                 log = self._log.bind(target=target.name, filter=key, action=operation.action)
-                log.warning("list failed; using the values of the state file", **error.facts())
+                log.warning("list failing; using the values of the state file", **error.facts())
             else:
-                self._catalogue.succeeded(target.name, key, found, asked_at)
+                self._catalogue.succeeded(target.name, key, found, requested_at)
 
     def _make_plans(self) -> list[TargetPlan]:
         """Return the plan of every target, of one query where it is named."""
@@ -236,7 +236,7 @@ class Backfill:
             if each.left_out:
                 left_out, kept = each.left_out, len(each.combinations)
                 self._log.warning(
-                    "discovered combinations are left out", target=each.target.name, left_out=left_out, kept=kept
+                    "discovered combinations left out", target=each.target.name, left_out=left_out, kept=kept
                 )
         if self._query is None:
             return plans
@@ -253,15 +253,15 @@ class Backfill:
                 for each, reading in plans:
                     group.create_task(self._read_plan(each, reading, client))
         except* AuthError as errors:
-            self._refuse(target, _first(errors))
+            self._reject(target, _first(errors))
 
-    def _refuse(self, target: Target, error: DirectMailError) -> None:
-        self._refused.add(target.name)
-        self._log.error("target failing; the rest of its days is not requested", target=target.name, **error.facts())
+    def _reject(self, target: Target, error: DirectMailError) -> None:
+        self._rejected.add(target.name)
+        self._log.error("target failing; skipping the rest of its days", target=target.name, **error.facts())
 
     def _deny(self, each: TargetPlan, error: DirectMailError) -> None:
         log = self._log.bind(target=each.target.name, action=each.action)
-        log.error("operation failing; the rest of its days is not requested", **error.facts())
+        log.error("operation failing; skipping the rest of its days", **error.facts())
 
     async def _read_plan(self, each: TargetPlan, reading: _Reading, client: Client) -> None:
         """Read the missing days of an operation; a permission that is missing ends it at once."""
@@ -290,7 +290,7 @@ class Backfill:
         reading: _Reading,
     ) -> None:
         """Read one day of a combination. Raise AuthError and PermissionDenied."""
-        asked_at = self._clock.time()
+        requested_at = self._clock.time()
         try:
             answer = await client.read(STATISTICS[each.statistic], combination.filters, day)
         except DirectMailError as error:
@@ -301,9 +301,9 @@ class Backfill:
             today = calendar.today(self._now, each.target.timezone)
             if isinstance(error, InvalidRequest) and (today - day).days >= OLDEST_AGE:
                 self._beyond.add((combination, day))
-            elif not (isinstance(error, InvalidRequest) and support.refused(combination, error)[0]):
+            elif not (isinstance(error, InvalidRequest) and support.rejected(combination, error)[0]):
                 self._log.warning(
-                    "day could not be read",
+                    "day read failing",
                     target=each.target.name,
                     statistic=each.statistic,
                     day=day.isoformat(),
@@ -314,7 +314,7 @@ class Backfill:
         reading.left -= 1
         rates = answer.rates if each.reported_rates else None
         day_start = calendar.day_start(day, each.target.timezone)
-        self.store.put(combination.key, day, Cell(answer.totals, rates, asked_at), day_start=day_start)
+        self.store.put(combination.key, day, Cell(answer.totals, rates, requested_at), day_start=day_start)
         support.answered(combination, day)
         self.progress.read += 1
 

@@ -42,15 +42,17 @@ class NoConfig(Exception):
 
 
 @click.command()
-@click.option("--region", type=click.Choice(list(REGIONS)), help="The account's region.  [default: those with senders]")
-@click.option("--endpoint", metavar="URL", help="Where the API is, instead of a region.")
+@click.option(
+    "--region", type=click.Choice(list(REGIONS)), help="Region of the account.  [default: the regions with senders]"
+)
+@click.option("--endpoint", metavar="URL", help="API endpoint, instead of a region.")
 @click.option(
     "--rate-limit",
     "per_minute",
     type=click.FloatRange(0.1, 100_000),
     default=30.0,
     show_default=True,
-    help="Calls of each operation a minute, now and in the config.",
+    help="Calls per minute of each operation, now and in the config.",
 )
 @click.option(
     "--output",
@@ -61,7 +63,7 @@ class NoConfig(Exception):
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def command(region: str | None, endpoint: str | None, per_minute: float, output: Path, force: bool) -> None:
-    """Write a config of what the account has: senders, tags, domains, dedicated IPs and pools.
+    """Write a config from the account's contents: senders, tags, domains, dedicated IPs and pools.
 
     It needs an access key in the environment, and makes at most a hundred requests.
     """
@@ -73,7 +75,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
         exit_status.fail(f"nothing written: {output.parent} is not a directory")
     exit_status.check_writable(output)
     places = [(region or "", endpoint or "")] if region or endpoint else [(each, "") for each in SEARCHED]
-    drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, told=_told), NoConfig)
+    drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, notify=_notify), NoConfig)
     if drafts is None:
         exit_status.fail("interrupted; nothing written")
     text = first_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
@@ -87,7 +89,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
         exit_status.say(line)
 
 
-def _told(text: str) -> None:
+def _notify(text: str) -> None:
     click.echo(text, err=True)
 
 
@@ -98,7 +100,7 @@ async def drafted(
     environment: Mapping[str, str] = os.environ,
     hosts: Mapping[str, str] = MappingProxyType({}),
     per_minute: float = 30.0,
-    told: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> list[Draft]:
     """Return the queries for each account, by region or endpoint; of several regions those that have senders.
 
@@ -115,10 +117,12 @@ async def drafted(
             clients = {name: connect(each, session, clock, environment) for name, each in targets.items()}
             known: dict[str, Listed] = {}
             if len(targets) > 1:
-                told(f"looking for senders in {', '.join(targets)}")
+                notify(f"looking for senders in {', '.join(targets)}")
                 known = _with_senders(await senders_of(clients))
             surveys = [
-                await survey(targets[name], clients[name], clock, senders=known.get(name), told=_prefixed(told, name))
+                await survey(
+                    targets[name], clients[name], clock, senders=known.get(name), notify=_prefixed(notify, name)
+                )
                 for name in known or targets
             ]
     except DirectMailError as error:
@@ -129,8 +133,8 @@ async def drafted(
     return [first_config.draft(each, replace(config, targets=(each.target,))) for each in surveys]
 
 
-def _prefixed(told: Callable[[str], None], name: str) -> Callable[[str], None]:
-    return lambda text: told(f"{name}: {text}")
+def _prefixed(notify: Callable[[str], None], name: str) -> Callable[[str], None]:
+    return lambda text: notify(f"{name}: {text}")
 
 
 def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Listed]:
@@ -138,7 +142,7 @@ def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Li
     known = {name: each for name, each in found.items() if isinstance(each, Listed) and each.values}
     if not known:
         said = [f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()]
-        raise NoConfig("\n".join(["nothing written: no region shows a sender; name yours with --region", *said]))
+        raise NoConfig("\n".join(["nothing written: no region has a sender; write yours as --region", *said]))
     return known
 
 
@@ -168,9 +172,9 @@ def summary(settings: Config, drafts: Sequence[Draft], output: Path) -> Iterator
     if OPERATIONS["domain"].action in denied:
         denied[account.DOMAIN] = None  # which could not be tried without a domain, and is of no use alone
     if denied:
-        yield "What the key lacks, as a policy for its RAM user or role (docs/ram-policy.md):"
+        yield "Permissions that the key lacks, as a policy for its RAM user or role (docs/ram-policy.md):"
         yield from (f"  {line}" for line in allowing(denied).splitlines())
-        yield "With it, run init again with --force."
+        yield "Attach it and run init again with --force."
         yield ""
     query = next((name for each in drafts for _, name, _ in each.queries if name == "by_sender"), "account")
     named = f"--config.file {shlex.quote(str(output))}"

@@ -34,9 +34,9 @@ class _Subcommands(click.Group):
 
 def _telemetry_path(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if not TELEMETRY_PATH.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is not a path that can be scraped; write one such as /metrics")
+        raise click.BadParameter(f"{value!r} is not a valid path; write one such as /metrics")
     if value.startswith("/-/"):
-        raise click.BadParameter(f"{value!r} is below /-/, where health and reload are; write one such as /metrics")
+        raise click.BadParameter(f"{value!r} is below /-/, which is reserved; write one such as /metrics")
     return value
 
 
@@ -57,34 +57,34 @@ def _telemetry_path(context: click.Context, parameter: click.Parameter, value: s
     default="/metrics",
     show_default=True,
     callback=_telemetry_path,
-    help="Path of the metrics.",
+    help="Path to expose metrics on.",
 )
 @click.option(
     "--web.config.file",
     "web_config_file",
     type=click.Path(path_type=Path, readable=False),
-    help="TLS, passwords and headers, in the format of Prometheus' exporter-toolkit.",
+    help="File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit.",
 )
 @click.option(
     "--web.systemd-socket",
     "systemd_socket",
     is_flag=True,
-    help="Listen on the sockets that systemd hands over, instead of the listen addresses.",
+    help="Listen on the sockets passed by systemd instead of the listen addresses.",
 )
-@click.option("--web.enable-lifecycle", "enable_lifecycle", is_flag=True, help="Allow POST /-/reload.")
+@click.option("--web.enable-lifecycle", "enable_lifecycle", is_flag=True, help="Enable POST /-/reload.")
 @click.option(
     "--web.max-requests",
     "max_requests",
     type=click.IntRange(min=0),
     default=40,
     show_default=True,
-    help="Maximum concurrent scrapes; 0 is no limit.",
+    help="Maximum concurrent scrapes; 0 means no limit.",
 )
 @click.option(
     "--web.disable-exporter-metrics",
     "disable_exporter_metrics",
     is_flag=True,
-    help="Leave out process_* and python_*.",
+    help="Omit process_* and python_*.",
 )
 @click.option(
     "--log.level",

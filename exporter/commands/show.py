@@ -28,8 +28,12 @@ from exporter.plan import validation
 @flags.config_file
 @flags.shard
 @click.option("--query", help="Only this query.  [default: all]")
-@click.option("--window", default="7d", show_default=True, help="today, yesterday, or the last closed days, 1d to 30d.")
-@click.option("--sort", help="Count or rate, such as open_ratio: the largest first.  [default: as in the config]")
+@click.option(
+    "--window", default="7d", show_default=True, help="today, yesterday, or the last closed days from 1d to 30d."
+)
+@click.option(
+    "--sort", help="Sort by this count or rate, such as open_ratio, largest first.  [default: order of the config]"
+)
 @click.option("--format", "style", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 def command(config_file: Path, shard: Shard, query: str | None, window: str, sort: str | None, style: str) -> None:
     """Request a window now, within the budget, and print counts and rates of each combination.
@@ -44,7 +48,7 @@ def command(config_file: Path, shard: Shard, query: str | None, window: str, sor
     except Wrong as error:
         exit_status.fail(f"--window: {error}")
     if not settings.targets:
-        click.echo("No target of the config falls to this shard: there is nothing to show.", err=True)
+        click.echo("No target of the config belongs to this shard; nothing to show.", err=True)
         return
     _check(settings, query, sort)
     with _bar() as progress:
@@ -83,9 +87,9 @@ def _messages(reading: Reading, groups: list[window_rows.Group]) -> Iterator[str
     for part in reading.parts:
         if part.plan.left_out:
             plan = part.plan
-            yield f"{plan.target.name}: {plan.left_out} discovered combinations of {plan.statistic} are left out"
+            yield f"{plan.target.name}: {plan.left_out} discovered combinations of {plan.statistic} left out"
     if not groups and not reading.target_failures:
-        yield "nothing to show: no value of a discovered filter is known"
+        yield "nothing to show: no values discovered"
 
 
 @contextmanager

@@ -38,7 +38,7 @@ incidents_flag = click.option(
     multiple=True,
     metavar="NAME[:KEY=VALUE,...]",
     help=_listed(
-        f"What goes wrong in the mail; keys are {', '.join(known_incidents.KEYS)}. Repeatable.",
+        f"Incident in the mail traffic; keys are {', '.join(known_incidents.KEYS)}. Repeatable.",
         {name: kind.what for name, kind in known_incidents.NAMES.items()},
     ),
 )
@@ -47,9 +47,7 @@ faults_flag = click.option(
     "faults",
     multiple=True,
     metavar="NAME[:PROBABILITY][,KEY=VALUE,...]",
-    help=_listed(
-        f"What goes wrong in the API; keys are {', '.join(known_faults.OPTIONS)}. Repeatable.", known_faults.NAMES
-    ),
+    help=_listed(f"Fault of the API; keys are {', '.join(known_faults.OPTIONS)}. Repeatable.", known_faults.NAMES),
 )
 
 
@@ -60,7 +58,7 @@ def speed_flag(most: int) -> Callable[[Decorated], Decorated]:
         type=click.FloatRange(min=1, max=most),
         default=1.0,
         show_default=True,
-        help="How fast the clock runs.",
+        help="Speed of the clock.",
     )
 
 
@@ -74,16 +72,16 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
 
 @click.command()
 @click.option("--listen", default="127.0.0.1:8025", show_default=True, help="Address to listen on.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another account's traffic.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the traffic.")
 @speed_flag(3600)
 @click.option(
     "--rate-limit",
     type=click.IntRange(min=1),
     default=60,
     show_default=True,
-    help="Calls a minute of each operation before it throttles.",
+    help="Calls per minute of each operation before it throttles.",
 )
-@click.option("--retry-after", is_flag=True, help="Throttling tells how long to wait.")
+@click.option("--retry-after", is_flag=True, help="Throttling responses say how long to wait.")
 @click.option(
     "--largest-page",
     type=click.IntRange(min=1),
@@ -91,27 +89,27 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
     show_default=True,
     help="Rows of the largest page.",
 )
-@click.option("--rows", type=click.Choice(CHOICES["rows"]), default="day", show_default=True, help="What a row is of.")
+@click.option("--rows", type=click.Choice(CHOICES["rows"]), default="day", show_default=True, help="What a row covers.")
 @click.option(
     "--rate-format",
     type=click.Choice(CHOICES["rate_format"]),
     default="31.42",
     show_default=True,
-    help="How GetTrackList writes rates.",
+    help="Format of GetTrackList's rates.",
 )
 @click.option(
     "--attribution",
     type=click.Choice(["send", "event"]),
     default="send",
     show_default=True,
-    help="The day that opens are booked on.",
+    help="Day that opens are counted on.",
 )
 @click.option(
     "--clock-text",
     type=click.Choice(CHOICES["clock_text"]),
     default="china",
     show_default=True,
-    help='Time before the "Z" of CreateTime.',
+    help="Time zone of CreateTime.",
 )
 @click.option(
     "--domain-filter",
@@ -124,7 +122,7 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
     "--no-dedicated-ips",
     type=click.Choice([mode for mode in CHOICES["no_dedicated_ips"] if mode]),
     default=None,
-    help="The account has no dedicated IPs: what a request gets that filters by ESP, IP or pool.",
+    help="The account has no dedicated IPs: the response to filters by ESP, IP or pool.",
 )
 @click.option(
     "--user-status",
@@ -138,17 +136,17 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
     type=click.Choice(CHOICES["sender_counts"]),
     default="used",
     show_default=True,
-    help="What a sender's DailyCount and MonthCount are.",
+    help="Meaning of a sender's DailyCount and MonthCount.",
 )
 @click.option(
-    "--timezone", default="Asia/Shanghai", callback=read_zone, show_default=True, help="Where the day begins."
+    "--timezone", default="Asia/Shanghai", callback=read_zone, show_default=True, help="Time zone of the account."
 )
-@click.option("--hourly", is_flag=True, help="Answers are of the last full hour, 15 minutes late.")
+@click.option("--hourly", is_flag=True, help="Responses show the last full hour, 15 minutes late.")
 @click.option(
     "--recording",
     "recording_folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Answer from a recording of `doctor --record` instead of made-up mail.",
+    help="Replay a recording of `doctor --record` instead of generated traffic.",
 )
 @incidents_flag
 @faults_flag
@@ -197,7 +195,7 @@ def command(
         exit_status.fail(str(error))
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
-    simulator.signing_time = time.time  # only the mail goes faster, not who asks
+    simulator.signing_time = time.time  # only the mail goes faster, not the requests
     is_made_up = (simulator.key_id, simulator.secret) == (KEY_ID, SECRET)
     key = f"\nexport ALIBABA_CLOUD_ACCESS_KEY_ID={KEY_ID}\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET={SECRET}"
     exit_status.run(
@@ -219,7 +217,7 @@ def made_simulator(
     seed: int = 7,
     choices: Choices,
 ) -> Simulator:
-    """Return a simulator whose mail goes by the clock. Raise UsageError for an unknown incident or fault."""
+    """Return a simulator whose mail follows the clock. Raise UsageError for an unknown incident or fault."""
     try:
         planned = [known_incidents.parse(text, clock.time()) for text in incident_texts]
         broken = [known_faults.parse(text) for text in fault_texts]

@@ -31,7 +31,7 @@ def as_table(groups: Sequence[Group], window: str, at: float) -> str:
 def as_csv(groups: Sequence[Group], window: str, at: float) -> str:
     """Return one header, whatever the statistics, and a row for each combination; what is not known is empty.
 
-    There are no sums among them: whoever adds up a column would count twice.
+    There are no sums among them: adding up a column would count twice.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, (*FIELDS, *VALUES, "problem"), lineterminator="\n")

@@ -1,7 +1,7 @@
 """Reads one window of some queries now: what the state file knows and is fresh is not requested again.
 
 Cells are requested as the exporter does, newest days first, each operation within its budget. What makes further
-requests useless ends them: a refused key, a missing permission, no network.
+requests useless ends them: a rejected key, a missing permission, no network.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _QUIET = structlog.wrap_logger(
 )
 """What a running exporter would log is part of the result here."""
 Progress = Callable[[int, int, float], None]
-"""Told how many days of combinations are done, of how many, and about how many seconds the rest takes."""
+"""Called with how many days of combinations are done, of how many, and about how many seconds the rest takes."""
 
 
 @dataclass
@@ -140,7 +140,7 @@ class WindowReader:
         try:
             contents = await snapshot.read(path)
         except snapshot.Unreadable as error:
-            reading.notes.append(f"state_file: {path} cannot be read now ({error}): everything is requested")
+            reading.notes.append(f"state_file: {path} cannot be read now ({error}); requesting everything")
             return
         own = {each.name for each in self._settings.targets if contents.accounts.get(each.name) == each.account}
         for key, record in contents.records.items():
@@ -152,7 +152,7 @@ class WindowReader:
         """List the discovered values that the queries need; where that fails, those of the state file stand in."""
         wanted = [query for query in target.queries if self._query in (None, query.name)]
         for key in dict.fromkeys(key for query in wanted for key in query.discovered):
-            operation, asked_at = OPERATIONS[key], self._clock.time()
+            operation, requested_at = OPERATIONS[key], self._clock.time()
             if (target.name, "") in reading.target_failures:
                 return
             try:
@@ -161,7 +161,7 @@ class WindowReader:
                 scope = "" if _is_of_all(error) else operation.action
                 reading.target_failures[target.name, scope] = error
             else:
-                self._catalogue.succeeded(target.name, key, found, asked_at)
+                self._catalogue.succeeded(target.name, key, found, requested_at)
 
     def _parts(self, store: Store) -> list[Part]:
         targets = self._settings.targets
@@ -215,13 +215,13 @@ class WindowReader:
     async def _read_cell(
         self, part: Part, combination: Combination, day: date, client: Client, reading: Reading
     ) -> None:
-        target, asked_at = part.plan.target, self._clock.time()
+        target, requested_at = part.plan.target, self._clock.time()
         try:
             answer = await client.read(STATISTICS[combination.statistic], combination.filters, day)
         except DirectMailError as error:
             self._failed(part, combination, day, error, reading)
         else:
-            cell = Cell(answer.totals, None, asked_at)
+            cell = Cell(answer.totals, None, requested_at)
             reading.store.put(combination.key, day, cell, day_start=calendar.day_start(day, target.timezone))
             reading.unread.discard((combination.key, day))
         self._step((target.name, part.plan.action))
@@ -236,7 +236,7 @@ class WindowReader:
             reading.target_failures.setdefault((name, action), error)
         else:
             if isinstance(error, InvalidRequest) and (part.days[-1] - day).days < EDGE:
-                part.support.refused(combination, error)
+                part.support.rejected(combination, error)
             reading.failures.setdefault(combination.key, (error, day))
 
     def _step(self, place: tuple[str, str] | None = None) -> None:

@@ -79,7 +79,7 @@ def _row(reading: Reading, part: Part, combination: Combination) -> Row:
     if any((combination.key, day) in reading.unread for day in part.days):
         return Row(combination, {}, _failure(reading, part, combination), is_failure=True)
     if record.is_withheld:
-        return Row(combination, {}, "withheld: no answer proves yet that the API does not ignore the filter")
+        return Row(combination, {}, "withheld: the API may ignore the filter; not proved otherwise yet")
     total = tables.add_up(record, part.days)
     if total is None:
         return Row(combination, {}, "a day is missing", is_failure=True)
@@ -97,7 +97,7 @@ def _failure(reading: Reading, part: Part, combination: Combination) -> str:
         return "not read" if error is None else f"not read: {error.text}"
     error, day = failure
     if isinstance(error, InvalidRequest) and day == part.days[0] and len(part.days) == OLDEST_AGE:
-        return f"the API does not give {day}, {OLDEST_AGE} days ago, any more: the longest window is {OLDEST_AGE - 1}d"
+        return f"the API no longer has {day}, {OLDEST_AGE} days ago; the longest window is {OLDEST_AGE - 1}d"
     return f"{day} could not be read: {said(error)}"
 
 
@@ -140,5 +140,5 @@ def _why_no_sums(rows: Sequence[Row]) -> str:
         for place in range(len(parents)):
             whole = filters._replace(domain=".".join(parents[place:]))
             if whole in known:
-                return f"{describe(filters)} may be part of {describe(whole)}"
+                return f"{describe(filters)} may overlap with {describe(whole)}"
     return ""

@@ -86,7 +86,7 @@ class Schema(BaseModel):
 
     examples: ClassVar[dict[str, str]] = {}
     """What to write for keys that are missing."""
-    refused: ClassVar[dict[str, str]] = {}
+    rejected: ClassVar[dict[str, str]] = {}
     """Keys that look right and are not, and what to do instead."""
     secret: ClassVar[tuple[str, ...]] = ()
     """Keys whose values no message repeats."""
@@ -106,9 +106,9 @@ class Schema(BaseModel):
 
 
 def not_text(value: object) -> Wrong:
-    """Return what is wrong with a value in the place of a text."""
+    """Return what is wrong with a value that should be text."""
     if isinstance(value, dict | list):
-        return Wrong(value, "is not one text; write it without brackets and keys")
+        return Wrong(value, "is not a single value; write it without brackets and keys")
     return Wrong(value, "is not text; quote it: '{}'")
 
 
@@ -216,7 +216,7 @@ def _problems(
     elif kind == "string_type":
         yield _wrong(place, path, not_text(detail["input"]), read, is_secret=is_secret)
     else:
-        why = f"is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        why = f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}"
         yield _wrong(place, path, Wrong(detail["input"], why), read, is_secret=is_secret)
 
 
@@ -232,23 +232,23 @@ def _found(read: object, path: Path) -> tuple[Path, str | None]:
 
     It ends early where a lone value stands for a list of one.
     """
-    taken: Path = ()
+    found: Path = ()
     written = None
     for step in path:
         if not isinstance(read, dict | list) or (isinstance(read, dict) and isinstance(step, int)):
-            return taken, written
+            return found, written
         held: dict[Any, Any] = read if isinstance(read, dict) else dict(enumerate(read))
         if step not in held:
             return path, None
         read, written = held[step], getattr(read, "written", {}).get(step)
-        taken += (step,)
-    return taken, written
+        found += (step,)
+    return found, written
 
 
 def _unknown(model: type[Schema], path: Path, children: tuple[str, ...]) -> str:
     key = str(path[-1])
-    if key in model.refused:
-        return model.refused[key]
+    if key in model.rejected:
+        return model.rejected[key]
     known = [*_below(model, path[:-1]).model_fields, *(children if len(path) == 1 else ())]
     close = difflib.get_close_matches(key[:LONGEST_SHOWN], known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(sorted(known))}"

@@ -32,7 +32,7 @@ def _arn(kind: str) -> BeforeValidator:
 def _session(value: object) -> float:
     seconds = parse_duration(value)
     if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
-        raise Wrong(value, "is not a session that STS gives; write 15m to 12h, and no more than the role allows")
+        raise Wrong(value, "is not a valid session; write 15m to 12h, at most what the role allows")
     return seconds
 
 
@@ -40,23 +40,25 @@ def _sts(value: object) -> str:
     address = addresses.parse(f"https://{value}" if isinstance(value, str) and "://" not in value else value)
     if address is None or not address.is_bare:
         if addresses.may_hold_secrets(value):
-            raise ValueError("this is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
+            raise ValueError("not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
         raise Wrong(value, "is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
     if address.is_readable_by_others:
-        raise Wrong(value, f"would show the credentials to the network; write {address.host} (http is for loopback)")
+        raise Wrong(
+            value, f"sends the credentials unencrypted; write {address.host} (http is accepted for loopback only)"
+        )
     return str(address)
 
 
 def _uri(value: object) -> str:
     if isinstance(value, str) and addresses.parse(value) is not None:
         return value
-    raise ValueError("this is not an address; write one such as http://127.0.0.1:9000/credentials")  # may hold a token
+    raise ValueError("not an address; write one such as http://127.0.0.1:9000/credentials")  # may hold a token
 
 
 class Credentials(Schema):
     """Where the credentials come from."""
 
-    refused = NOT_INLINE
+    rejected = NOT_INLINE
 
     type: str | None = None
     access_key_id_file: File | None = None
@@ -111,7 +113,7 @@ class Credentials(Schema):
             if key not in given:
                 yield key, f"is missing; credentials of type {kind} need {', '.join(needed)}"
         for key in sorted(given - {*needed, *cls.OPTIONAL.get(kind, ())}):
-            yield key, f"has no meaning for credentials of type {kind}; remove it"
+            yield key, f"does not apply to credentials of type {kind}; remove it"
 
     @property
     def kind(self) -> str:

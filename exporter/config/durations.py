@@ -35,7 +35,7 @@ def parse_duration(value: object) -> float:
     given = [(count, size) for count, size in zip(match.groups(), _UNITS, strict=True) if count]
     seconds = sum(int(count[:20]) * size for count, size in given)
     if seconds <= 0:
-        raise Wrong(value, "is no time at all; write one such as 90s, 5m or 1h30m")
+        raise Wrong(value, "is zero; write one such as 90s, 5m or 1h30m")
     if seconds > LONGEST or any(len(count) > 20 for count, _ in given):
         raise Wrong(value, "is too long; write at most 10y")
     return float(seconds)

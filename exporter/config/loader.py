@@ -61,7 +61,7 @@ def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
     except yamlfile.NotYaml as error:
         return None, (Problem(error.place, error.text),)
     if not isinstance(document, dict):
-        return None, (Problem("file", "holds no settings; start from config.example.yaml"),)
+        return None, (Problem("file", "is empty; start from config.example.yaml"),)
     problems: list[Problem] = []
     top = check(schema.Top, document, "", problems, children=("targets",))
     items = _items(document, "targets", "", problems)
@@ -168,7 +168,7 @@ def _repeated_names(items: Iterable[tuple[str, object]]) -> Iterator[Problem]:
     for at, item in items:
         name = item.get("name") if isinstance(item, dict) else None
         if isinstance(name, str) and names.setdefault(name, at) != at:
-            yield Problem(f"{at}.name", f"{shown(name)} is the name of {names[name]} too; give each its own")
+            yield Problem(f"{at}.name", f"{shown(name)} is also the name of {names[name]}; give each its own name")
 
 
 def _missing_extras(config: Config) -> list[Problem]:

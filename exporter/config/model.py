@@ -58,7 +58,7 @@ class Query:
     """The filters whose values the API lists."""
     exclude: tuple[Mapping[str, str], ...]
     statistics: tuple[str, ...]
-    """What is asked about its combinations, by name."""
+    """The statistics of its combinations, by name."""
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Discover(Schema):
     @classmethod
     def _true(cls, value: bool) -> bool:
         if not value:
-            raise ValueError("false has no meaning; write discover: true, or the values themselves")
+            raise ValueError("false is not valid; write discover: true, or list the values")
         return value
 
     @field_validator("include", "exclude", mode="before")
@@ -62,18 +62,18 @@ def _choice(value: object) -> object:
 def _esp(value: object) -> str:
     if isinstance(value, str) and value.lower() in ESPS:
         return value.lower()
-    raise Wrong(value, f"is not a mailbox provider that Direct Mail tells apart; write one of {', '.join(ESPS)}")
+    raise Wrong(value, f"is not a mailbox provider of Direct Mail; write one of {', '.join(ESPS)}")
 
 
 def _esps(value: object) -> tuple[str, ...]:
     if isinstance(value, dict):
-        raise ValueError(f"cannot be discovered: Direct Mail knows these only; name some of {', '.join(ESPS)}")
+        raise ValueError(f"cannot be discovered; write some of {', '.join(ESPS)}")
     return several(value, _esp)
 
 
 def _excluded(entry: object) -> dict[str, str]:
     if not isinstance(entry, dict) or not entry:
-        raise Wrong(entry, "does not say what to leave out; write a list such as [{tag_name: promo}]")
+        raise Wrong(entry, "is empty; write a list such as [{tag_name: promo}]")
     return dict(each(((key, (key, item)) for key, item in entry.items()), _excluded_value))
 
 
@@ -126,7 +126,7 @@ class Query(Schema):
     def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if "tag_name" in item and "account_name" not in item:
             given = "discovery" if isinstance(item["tag_name"], Discover) else shown(item["tag_name"])
-            text = "needs account_name: the API tells tags apart within a sender only; add account_name"
+            text = "needs account_name, as the API reports tags per sender only; add account_name"
             yield "tag_name", f"{given} {text}"
         written = item.get("statistics", DEFAULT)
         named = written if isinstance(written, list | tuple) else [written]
@@ -139,7 +139,7 @@ class Query(Schema):
     def _sound_matrix(self) -> Self:
         filters, discovered = self.filters, self.discovered
         unknown = [
-            Wrong(value, "is a value that the query does not ask for; remove or correct it", ("exclude", index, key))
+            Wrong(value, "is not a value of the query; remove or correct it", ("exclude", index, key))
             for index, entry in enumerate(self.exclude)
             for key, value in entry.items()
             if value not in filters.get(key, ()) and key not in discovered
@@ -147,9 +147,11 @@ class Query(Schema):
         if unknown:
             raise Wrongs(unknown)
         if (size := prod(map(len, filters.values()))) > MOST_COMBINATIONS:
-            raise ValueError(f"its lists multiply to {size} combinations; name fewer values")
+            raise ValueError(f"its lists multiply to {size} combinations; write fewer values")
         if self.exclude and not discovered and not any(self._kept(row) for row in self._rows()):
-            raise Conflict("exclude", "leaves nothing of the query; remove some of its entries, or the query")
+            raise Conflict(
+                "exclude", "excludes every combination of the query; remove some of its entries, or the query"
+            )
         return self
 
     @property

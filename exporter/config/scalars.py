@@ -14,7 +14,7 @@ from exporter.config.checking import Item, Wrong, each, not_text
 from exporter.config.durations import parse_duration
 
 NOT_INLINE = {
-    key: f"secrets do not belong in the config; write {key}_file with the path of a file that holds it"
+    key: f"secrets are not accepted in the config; write {key}_file with the path of a file"
     for key in ("access_key_id", "access_key_secret", "security_token")
 }
 """Keys that no block takes, and what to write instead."""

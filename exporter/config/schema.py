@@ -95,7 +95,7 @@ class Top(Schema):
     @classmethod
     def _a_minute(cls, value: float | None) -> float | None:
         if value is not None and value < 60:
-            raise ValueError(f"{value:g}s is too short for what hardly changes; write 1m or more, such as 1h")
+            raise ValueError(f"{value:g}s is too short; write 1m or more, such as 1h")
         return value
 
     @model_validator(mode="after")
@@ -113,7 +113,7 @@ class Target(Schema):
     """A target without its queries."""
 
     examples = EXAMPLES
-    refused = NOT_INLINE
+    rejected = NOT_INLINE
 
     name: Name
     region: str | None = None
@@ -142,11 +142,9 @@ class Target(Schema):
             return str(address)
         if address is not None and address.is_bare:
             secure = replace(address, scheme="https")
-            raise Wrong(value, f"would show all that is sent to the network; write {secure} (http is for loopback)")
+            raise Wrong(value, f"sends everything unencrypted; write {secure} (http is accepted for loopback only)")
         if addresses.may_hold_secrets(value):
-            raise ValueError(
-                "an address with a user or parameters is not an endpoint; write https://host or https://host:port"
-            )
+            raise ValueError("is an address with a user or parameters; write https://host or https://host:port")
         raise Wrong(value, "is not an endpoint; write https://host or https://host:port")
 
     @field_validator("timezone", mode="before")
@@ -174,7 +172,7 @@ class Target(Schema):
             )
             yield "region", problem
         if item.get("vpc") is True and "region" not in item:
-            yield "vpc", "true goes with region only; remove it, or write region instead of endpoint"
+            yield "vpc", "true needs region; remove it, or write region instead of endpoint"
 
     @property
     def url(self) -> str:

@@ -56,7 +56,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except _ODD:  # the value is not repeated: it may be a password
-            text = f"looks like a value of the type {node.tag.rpartition(':')[2]}, and is none; quote it"
+            text = f"is not a valid {node.tag.rpartition(':')[2]}; quote it"
             raise NotYaml(node.start_mark, text) from None
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
@@ -115,7 +115,7 @@ def load(text: str) -> object:
         return yaml.load(text, _Loader)  # noqa: S506  a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # A password that begins with * or ! is read as an alias or a tag, and would be told by its name.
+        # A password that begins with * or ! is read as an alias or a tag, and would be reported by its name.
         why = re.sub(r"\b(alias|tag) '.*", r"\1", error.problem or error.context or "")
         raise NotYaml(mark, f"not valid YAML: {why}; check indentation, colons and quotes") from None
     except yaml.reader.ReaderError as error:
@@ -132,4 +132,4 @@ def _is_no_text(node: yaml.Node) -> bool:
 
 def _not_text(character: str) -> str:
     is_half = "\ud800" <= character <= "\udfff"
-    return f"has {character!a} in it, {'half of a character' if is_half else 'which is no text'}; remove it"
+    return f"has {character!a} in it, {'half of a character' if is_half else 'which is not text'}; remove it"

@@ -16,6 +16,12 @@ CALLS_PER_MINUTE = 10
 """What the documentation allows of DescAccountSummary; DescDomain is called no more often."""
 STATES: Mapping[str, int] = {"frozen": 1, "overdue": 2, "restricted": 4, "deleted": 8}
 """States of an account and their numbers in UserStatus. Codes or bits is not documented: each number is one bit."""
+STATE_ADVICE: Mapping[str, str] = {
+    "frozen": "Stop campaigns; the console and the messages to the account's owner say why. Then open a ticket.",
+    "overdue": "Pay the bill in the console.",
+    "restricted": "Stop campaigns and clean the lists; the console's overview says why. Then open a ticket.",
+    "deleted": "Direct Mail was closed for this account: check that the key belongs to the right one.",
+}
 LISTED_CHECKS: Mapping[str, str] = {
     "ownership": "ConfirmStatus",
     "spf": "SpfAuthStatus",
@@ -46,7 +52,7 @@ class Summary(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """The mails that a sender was asked to send.
+    """The mails requested of a sender.
 
     Those of DailyReqCount and MonthReqCount: DailyCount and MonthCount are limits by the documentation's words and
     examples (10000 beside a DailyReqCount of 100, and -1).
@@ -71,7 +77,7 @@ def summary(document: Mapping[str, Any]) -> Summary:
     """Return what DescAccountSummary says. Raise ParseError for a value that is no number, and where there is none."""
     values = {name: _whole(document, name) for name in (*_QUOTAS, _STATUS)}
     if all(value is None for value in values.values()):
-        text = f"the answer has none of {', '.join(values)}"
+        text = f"the response has none of {', '.join(values)}"
         raise ParseError(text, request_id=str(document.get("RequestId", "")))
     status = values.pop(_STATUS)
     states = None if status is None else frozenset(name for name, bit in STATES.items() if status & bit)

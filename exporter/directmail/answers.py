@@ -50,7 +50,7 @@ def page(statistic: Statistic, document: Mapping[str, Any], request_id: str) -> 
     data = document.get("data")
     rows = data.get("stat") if isinstance(data, dict) else None
     if not isinstance(rows, list):
-        raise ParseError("the answer has no data.stat", request_id=request_id)
+        raise ParseError("the response has no data.stat", request_id=request_id)
     numbers = (number(document.get(name)) for name in ("PageNo", "PageSize", statistic.total, "TotalPages"))
     return Page([_row(statistic, row, request_id) for row in rows], *numbers)
 
@@ -66,7 +66,7 @@ def summed(statistic: Statistic, rows: Sequence[Row], request_id: str) -> tuple[
     rates = [_weighed((emails, each[index]) for emails, each in weighed) for index in range(len(statistic.rates))]
     for name, total in zip(statistic.fields, totals, strict=True):
         if total > LARGEST:
-            raise ParseError(f"{name} adds up to more than can be right", request_id=request_id)
+            raise ParseError(f"the sum of {name} is too large", request_id=request_id)
     return statistic.counts._make(totals), tuple(rates)
 
 
@@ -77,7 +77,7 @@ def printable(text: str, longest: int) -> str:
 
 def _row(statistic: Statistic, row: Any, request_id: str) -> Row:
     if not isinstance(row, dict):
-        raise ParseError("a row of data.stat is no object", request_id=request_id)
+        raise ParseError("a row of data.stat is not an object", request_id=request_id)
     try:
         values = statistic.counts_of(row)
     except KeyError as missing:
@@ -115,7 +115,7 @@ def _count(name: str, value: Any, request_id: str) -> int:
         return 0
     count = number(value)
     if count is None:
-        raise ParseError(f"{name} is no count: {_shown(value)}", request_id=request_id)
+        raise ParseError(f"{name} is not a count: {_shown(value)}", request_id=request_id)
     return count
 
 

@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-LATER = "If it stays, look at proxies and firewalls on the way."
-ENDPOINT = "Check the endpoint: its scheme, its port, and proxies on the way."
+LATER = "If it persists, check proxies and firewalls on the path."
+ENDPOINT = "Check the endpoint's scheme and port, and proxies on the path."
 _PROXY = "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and that the proxy allows the endpoint."
 _UNKNOWN_ISSUER = (18, 19, 20, 21)
 """OpenSSL's codes (X509_V_ERR) where nobody who is trusted has signed."""
@@ -90,14 +90,12 @@ def _certificate(error: BaseException, place: Place) -> Cause | None:
     if code in _UNKNOWN_ISSUER:
         advice = _trust()
     elif code in _WRONG_TIME:
-        advice = (
-            "Check this machine's clock. If it is right, whoever runs the endpoint, or a proxy that opens TLS, has to "
-        )
-        advice += "renew the certificate."
+        advice = "Check this machine's clock. If it is right, the operator of the endpoint, or of a proxy that "
+        advice += "intercepts TLS, must renew the certificate."
     elif code in _WRONG_NAME:
-        advice = "Check the target's endpoint, and look for a proxy that answers in the API's place."
+        advice = "Check the target's endpoint, and look for a proxy that responds instead of the API."
     else:
-        advice = "Whoever runs the endpoint, or a proxy that opens TLS, has to have the certificate issued anew."
+        advice = "The operator of the endpoint, or of a proxy that intercepts TLS, must have the certificate reissued."
     return Cause(f"certificate not trusted: {_small(reason.rstrip('.'))}", advice)
 
 
@@ -106,12 +104,12 @@ def _trust() -> str:
     file = os.environ.get("SSL_CERT_FILE")
     if file is None:
         return (
-            "Look for a proxy that opens TLS. Add the authority that signed the certificate to this machine's, or name "
-            "a PEM file with it and all others in SSL_CERT_FILE and start again (docs/troubleshooting.md)."
+            "Look for a proxy that intercepts TLS. Add the authority that signed the certificate to this machine's, or "
+            "name a PEM file with it and all others in SSL_CERT_FILE and restart (docs/troubleshooting.md)."
         )
     if not os.access(file, os.R_OK):
-        return f"SSL_CERT_FILE names {file}, which cannot be read. Correct it and start again."
-    return f"Add the authority that signed the certificate to {file}, which SSL_CERT_FILE names, and start again."
+        return f"SSL_CERT_FILE names {file}, which cannot be read. Correct it and restart."
+    return f"Add the authority that signed the certificate to {file}, which SSL_CERT_FILE names, and restart."
 
 
 def _name(error: BaseException, place: Place) -> Cause | None:
@@ -119,7 +117,7 @@ def _name(error: BaseException, place: Place) -> Cause | None:
         return None
     of = f": {place.host}" if place.host else ""
     if error.errno == socket.EAI_AGAIN:
-        return Cause(f"name lookup failed{of}", "No name server answered: check name resolution on this machine.", True)
+        return Cause(f"name lookup failed{of}", "No DNS server responded: check name resolution on this machine.", True)
     return Cause(f"name not found{of}", "Check region or endpoint, proxies, and name resolution on this machine.", True)
 
 
@@ -138,14 +136,14 @@ def _system(error: BaseException, place: Place) -> Cause | None:
     if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
         return None
     if not error.errno:
-        return Cause("no answer in time", LATER, True) if isinstance(error, TimeoutError) else None
+        return Cause("no response in time", LATER, True) if isinstance(error, TimeoutError) else None
     text = f"{_small(os.strerror(error.errno))}{place}"
     return Cause(text, _PROXY if place.is_proxy else "Check region or endpoint, `vpc` and firewalls.", True)
 
 
 def _closed(error: BaseException, place: Place) -> Cause | None:
     if isinstance(error, ConnectionError | ssl.SSLError):
-        return Cause("the connection was closed before the answer came", LATER)
+        return Cause("the connection was closed before the response", LATER)
     return None
 
 

@@ -27,7 +27,7 @@ LONGEST_WAIT = 300.0
 """Seconds to wait that an answer is believed."""
 LONGEST_MESSAGE = 200
 LARGEST_SKEW = 840.0
-"""Seconds that a clock may be off without a doubt: the API refuses more than 900, and an answer takes its time."""
+"""Seconds that a clock may be off without a doubt: the API rejects more than 900, and an answer takes its time."""
 
 _SUCCESS = ("ok", "200", "success")
 """Codes of answers that are no failure, in lower case."""
@@ -55,20 +55,20 @@ _PREFIXES: tuple[tuple[str, type[DirectMailError]], ...] = (
     ("Invalid", InvalidRequest),
 )
 _TEXTS: dict[type[DirectMailError], str] = {
-    Throttled: "the API asks to go slower",
-    NonceUsed: "the API has seen this nonce before",
-    AuthError: "the API refuses the credentials",
-    PermissionDenied: "the RAM policy does not allow this call",
-    InvalidRequest: "the API does not take this question",
+    Throttled: "the API throttled the request",
+    NonceUsed: "the API reports a reused nonce",
+    AuthError: "the API rejected the credentials",
+    PermissionDenied: "the RAM policy does not allow this operation",
+    InvalidRequest: "the API rejected the request",
     ServerError: "the API failed",
-    NetworkError: "something between here and the API answered in its place",
+    NetworkError: "something on the path responded instead of the API",
 }
 
 
-_OF_ACCOUNT = "the API rejects the account itself"
+_OF_ACCOUNT = "the API rejected the account"
 _ACCOUNT_ADVICE = (
-    "Read the messages to the account's owner and the Direct Mail console: they say why; then open a ticket. "
-    "No policy helps."
+    "Read the messages to the account's owner and the Direct Mail console, then open a ticket. "
+    "Changing the RAM policy does not help."
 )
 """Of Codes such as User.Blacklisted, which are about the account and not about what its key may do."""
 
@@ -89,7 +89,7 @@ def failure(
 ) -> DirectMailError:
     """Return the error that an answer is; the document is free of credentials.
 
-    The remote Message is kept, cut short, except where the credentials are refused: there it repeats the request.
+    The remote Message is kept, cut short, except where the credentials are rejected: there it repeats the request.
     `now` (seconds since the epoch) tells how far off the clock is.
     """
     code = _code(document)
@@ -131,7 +131,7 @@ def _kind(code: str, status: int) -> type[DirectMailError]:
     if not 400 <= status < 500:
         return ServerError
     if not code:
-        # The API always sends a Code. A page without one is a proxy's, and says nothing of the question.
+        # The API always sends a Code. A page without one is a proxy's, and says nothing of the request.
         return NetworkError
     return {401: AuthError, 403: PermissionDenied}.get(status, InvalidRequest)
 
@@ -146,7 +146,7 @@ def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mappin
     if is_about_account(code):
         return _ACCOUNT_ADVICE
     if kind is NonceUsed:
-        return "Nothing to do: it is sent again with another nonce."
+        return "Nothing to do: the request is retried with a new nonce."
     if kind is AuthError:
         return _auth_advice(_family(code), headers, now)
     if kind is PermissionDenied:
@@ -154,7 +154,7 @@ def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mappin
             f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role (docs/ram-policy.md)."
         )
     if kind is InvalidRequest:
-        return _question_advice(code, said)
+        return _request_advice(code, said)
     return ""
 
 
@@ -164,9 +164,9 @@ def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
         if off is not None and abs(off) < LARGEST_SKEW:
             return "This machine's clock agrees with the API's: look for a proxy that holds requests back."
         by = "" if off is None else f": it is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the API's"
-        return f"Set this machine's clock{by}; the API refuses dates more than 15 minutes off."
+        return f"Set this machine's clock{by}; the API rejects dates more than 15 minutes off."
     if family == "InvalidAccessKeyId":
-        return "Check that the access key exists, is enabled, and is of this account."
+        return "Check that the access key exists, is enabled, and belongs to this account."
     if family in ("InvalidSecurityToken", "MissingSecurityToken"):
         return "The temporary credentials have expired or do not belong together; renew them."
     return "Check that the secret belongs to the access key, without stray characters."
@@ -187,15 +187,15 @@ def _date(text: str) -> float | None:
         return None
 
 
-def _question_advice(code: str, said: str) -> str:
+def _request_advice(code: str, said: str) -> str:
     if is_about_page_size(said):
         return "Lower the target's page_size: the API rejects pages of this size."
     if code == "InvalidMailAddress.NotFound":
-        return "The sender is not of this region's account: check its spelling and the target's region."
+        return "The account has no such sender in this region: check its spelling and the target's region."
     if code.startswith("InvalidTagName"):
         return "Check the tag's spelling, and that it belongs to the sender."
     if code.startswith(("InvalidDate", "InvalidStartTime", "InvalidBetweenTime")):
-        return "The API does not take this day: check the target's timezone and this machine's clock."
+        return "The API rejected the day: check the target's timezone and this machine's clock."
     return "Check the query's filter values against the Direct Mail console."
 
 

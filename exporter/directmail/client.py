@@ -50,9 +50,9 @@ MOST_ROWS = 1000
 """Rows of a page that are accepted whatever was requested: the API may have a page size of its own."""
 
 Observer = Callable[[str, float, str | None], None]
-"""Told of every HTTP request: its action, its seconds, and the reason of its failure."""
+"""Called for every HTTP request: its action, its seconds, and the reason of its failure."""
 Recorder = Callable[[str, Mapping[str, str], Reply | None], None]
-"""Told of every HTTP request: its action, its parameters, and the reply as it came, None where none came."""
+"""Called for every HTTP request: its action, its parameters, and the reply as it came, None where none came."""
 
 _Read = TypeVar("_Read")
 
@@ -117,7 +117,7 @@ class Client:
 
     @property
     def credentials_expire_at(self) -> float | None:
-        """When the credentials in use expire, in seconds since the epoch; None where nobody knows."""
+        """When the credentials in use expire, in seconds since the epoch; None where unknown."""
         return self._provider.expires_at
 
     async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
@@ -127,30 +127,30 @@ class Client:
         """
         parameters = {"StartTime": day.isoformat(), "EndTime": day.isoformat()}
         parameters |= {statistic.parameters[key]: value for key, value in filters._asdict().items() if value}
-        asked = 0
+        sent = 0
         for _ in range(RESTARTS + 1):
             pages = Pages(statistic)
             while (number := pages.wanted) is not None:
                 page = {"PageNumber": str(number), "PageSize": str(self._page_size)} if statistic.is_paged else {}
                 await self._call(_Request(statistic.action, parameters | page, pages.take, self._most_rows))
-            asked += pages.asked
+            sent += pages.sent
             if not pages.changed:
                 add_up = partial(answers.summed, statistic, pages.items, pages.request_id)
                 totals, rates = add_up() if len(pages.items) <= MANY_ROWS else await off_the_loop(add_up)
-                return Answer(totals, rates, asked, pages.request_id, pages.items)
-        raise ParseError("rows came and went between the pages", request_id=pages.request_id)
+                return Answer(totals, rates, sent, pages.request_id, pages.items)
+        raise ParseError("rows changed between pages", request_id=pages.request_id)
 
     async def list_values(self, operation: Operation) -> Listed:
         """Return everything that an operation lists. Raise DirectMailError unless every page arrived and made sense."""
-        asked = 0
+        sent = 0
         for _ in range(RESTARTS + 1):
             listing = Listing(operation, self._page_size)
             while listing.wanted is not None:
                 await self._call(_Request(operation.action, listing.parameters, listing.take))
-                asked += 1
+                sent += 1
             if not listing.changed:
-                return listing.result(asked)
-        raise ParseError("items came and went between the pages", request_id=listing.request_id)
+                return listing.result(sent)
+        raise ParseError("items changed between pages", request_id=listing.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str], most_rows: int | None = None) -> dict[str, Any]:
         """Return the answer's JSON object, its RequestId always a string; None accepts any number of rows.
@@ -174,10 +174,10 @@ class Client:
                     await self._clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
 
     async def _renewed(self, error: DirectMailError, used: Credentials) -> bool:
-        """Whether the credentials that were refused have been replaced meanwhile."""
+        """Whether the credentials that were rejected have been replaced meanwhile."""
         if not isinstance(error, AuthError):
             return False
-        self._provider.refused()
+        self._provider.rejected()
         return await self._provider.get() != used
 
     async def _attempt(self, request: _Request[_Read], credentials: Credentials) -> _Read:

@@ -34,7 +34,7 @@ class Connector(aiohttp.TCPConnector):
 class _Connection(ResponseHandler):
     """A connection that closes when bytes come between two requests.
 
-    aiohttp would parse and keep them, and take an answer that nobody asked for for the answer to the next request.
+    aiohttp would parse and keep them, and take an answer that was not requested for the answer to the next request.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,7 +47,7 @@ class _Connection(ResponseHandler):
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
-        if self.is_idle and data:  # aiohttp calls it without any when it goes on reading
+        if self.is_idle and data:  # aiohttp calls it without any when it continues reading
             self.close()
         else:
             super().data_received(data)

@@ -1,4 +1,4 @@
-"""Which provider a target's credentials ask for."""
+"""Which provider a target's credentials request."""
 
 import os
 from collections.abc import Callable, Mapping

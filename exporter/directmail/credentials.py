@@ -30,13 +30,13 @@ class Provider(Protocol):
 
     @property
     def expires_at(self) -> float | None:
-        """When the credentials that `get` gave last expire, in seconds since the epoch; None where nobody knows."""
+        """When the credentials that `get` gave last expire, in seconds since the epoch; None where unknown."""
 
     async def get(self) -> Credentials:
         """Return the credentials for the next call. Raise AuthError where there are none."""
 
-    def refused(self) -> None:
-        """Note that the API refused the credentials: the next `get` reads them anew."""
+    def rejected(self) -> None:
+        """Note that the API rejected the credentials: the next `get` reads them anew."""
 
 
 class FromEnvironment:
@@ -53,12 +53,12 @@ class FromEnvironment:
         if not key_id or not secret:
             raise AuthError(
                 f"no credentials: {VARIABLES[0]} and {VARIABLES[1]} are not both set",
-                advice="Set both variables, or name files in the target's credentials.",
+                advice="Set both variables, or write files in the target's credentials.",
             )
         _check(parts.items())
         return Credentials(key_id, secret, token)
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         """Nothing is held."""
 
 
@@ -93,7 +93,7 @@ class FromFiles:
                 self._reread()
         return self._held
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         self._seen = None
 
 
@@ -112,7 +112,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise _unreadable(path, error.strerror) from None
     except UnicodeDecodeError:
-        raise _unreadable(path, "it is not UTF-8") from None
+        raise _unreadable(path, "not UTF-8") from None
     if not text:
         raise AuthError(f"no credentials: {path} is empty", advice="Write the key into that file.")
     return text
@@ -120,7 +120,7 @@ def _read(path: Path) -> str:
 
 def _unreadable(path: Path, why: str | None) -> AuthError:
     return AuthError(
-        f"no credentials: {path} cannot be read: {why}", advice="Mend the file that the target's credentials name."
+        f"no credentials: {path} cannot be read: {why}", advice="Fix the file that the target's credentials name."
     )
 
 
@@ -129,6 +129,6 @@ def _check(parts: Iterable[tuple[str, str]]) -> None:
     for place, part in parts:
         if not (part.isascii() and part.isprintable()) or " " in part:
             raise AuthError(
-                f"no credentials: {place} holds characters that no key has",
-                advice="Write the key alone there, on one line.",
+                f"no credentials: {place} contains characters that are not valid in a key",
+                advice="Write only the key there, on one line.",
             )

@@ -55,7 +55,7 @@ class Crosscheck:
         return self._note(key, odd) if odd or key in self._odd else []
 
     def forget(self, oldest: date) -> None:
-        """Forget the days before one that nothing asks for any more."""
+        """Forget the days before one that nothing requests any more."""
         self._odd = {key: names for key, names in self._odd.items() if key[1] >= oldest}
 
     def _is_plainly_right(self, row: Row) -> bool:

@@ -33,9 +33,9 @@ def decode(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise ParseError("the answer is not JSON, or was cut short") from None
+        raise ParseError("the response is not JSON, or was truncated") from None
     if not isinstance(document, dict):
-        raise ParseError("the answer is not a JSON object")
+        raise ParseError("the response is not a JSON object")
     return document
 
 

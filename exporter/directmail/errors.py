@@ -1,17 +1,17 @@
 """Everything that the remote side can do to us, sorted by what the caller does about it.
 
     DirectMailError
-    ├── Refused               tell a human; the same request would be refused again
+    ├── Rejected              tell a human; the same request would be rejected again
     │   ├── AuthError             reason "auth": the key, the signature or the date
     │   │   └── NonceUsed             worth a retry all the same, with a fresh nonce
     │   ├── PermissionDenied      reason "permission": the RAM policy
-    │   └── InvalidRequest        reason "invalid_request": the question itself
+    │   └── InvalidRequest        reason "invalid_request": the request itself
     ├── Transient             try again later
     │   ├── Throttled             reason "throttled": wait first, `retry_after` seconds where the API says so
     │   ├── ServerError           reason "server"
     │   ├── NetworkError          reason "network"
     │   └── RequestTimeout        reason "timeout"
-    └── ParseError            reason "parse": an answer that makes no sense; ask again at the next poll
+    └── ParseError            reason "parse": an answer that makes no sense; retried at the next poll
 
 Messages hold Alibaba's Code and RequestId, never a body, a header or a credential. Which error an answer is:
 `classification`.
@@ -61,7 +61,7 @@ class DirectMailError(Exception):
         self.advice = advice or self.usual_advice
         """What an operator does about it, one sentence."""
         self.retry_after = retry_after
-        """Seconds to wait as the API asks for, None where it does not say."""
+        """Seconds to wait that the API requests, None where it does not say."""
 
     def __str__(self) -> str:
         facts = [
@@ -76,7 +76,7 @@ class DirectMailError(Exception):
         return f"{self.text} ({', '.join(facts)})" if facts else self.text
 
     def facts(self) -> dict[str, str]:
-        """Return what the log tells of it."""
+        """Return what the log shows of it."""
         return {
             "reason": self.reason,
             "error": self.text,
@@ -86,11 +86,11 @@ class DirectMailError(Exception):
         }
 
 
-class Refused(DirectMailError):
+class Rejected(DirectMailError):
     """The API understood the call and said no."""
 
 
-class AuthError(Refused):
+class AuthError(Rejected):
     reason = "auth"
 
 
@@ -100,11 +100,11 @@ class NonceUsed(AuthError):
     retry = True
 
 
-class PermissionDenied(Refused):
+class PermissionDenied(Rejected):
     reason = "permission"
 
 
-class InvalidRequest(Refused):
+class InvalidRequest(Rejected):
     reason = "invalid_request"
 
 
@@ -116,24 +116,24 @@ class Transient(DirectMailError):
 
 class Throttled(Transient):
     reason = "throttled"
-    usual_advice = "Lower the target's rate_limit_per_minute, or find who else uses the account's quota."
+    usual_advice = "Lower the target's rate_limit_per_minute, or find what else uses the account's quota."
 
 
 class ServerError(Transient):
     reason = "server"
-    usual_advice = "Nothing to do: it is tried again; if it stays, show the RequestId to Alibaba Cloud's support."
+    usual_advice = "Nothing to do: it is retried. If it persists, report the RequestId to Alibaba Cloud's support."
 
 
 class NetworkError(Transient):
     reason = "network"
-    usual_advice = "Look at name resolution, the proxy and the network between here and the endpoint."
+    usual_advice = "Check name resolution, the proxy and the network path to the endpoint."
 
 
 class RequestTimeout(Transient):
     reason = "timeout"
-    usual_advice = "Look at the network between here and the endpoint, or raise the target's timeout."
+    usual_advice = "Check the network path to the endpoint, or raise the target's timeout."
 
 
 class ParseError(DirectMailError):
     reason = "parse"
-    usual_advice = "Nothing to do if it passes; if it stays, show the RequestId to Alibaba Cloud's support."
+    usual_advice = "Nothing to do if it passes. If it persists, report the RequestId to Alibaba Cloud's support."

@@ -25,7 +25,7 @@ def cause(error: BaseException) -> Cause:
 def not_requested(encoding: str) -> Cause:
     """Return the cause where an answer has a content encoding that was not requested; only a name is repeated."""
     name = f" {encoding}" if _ENCODING.fullmatch(encoding) else ""
-    return Cause(f"the answer comes in a content encoding{name} that was not requested", LATER)
+    return Cause(f"the response has a content encoding{name} that was not requested", LATER)
 
 
 def _proxy(error: BaseException, place: Place) -> Cause | None:
@@ -34,20 +34,20 @@ def _proxy(error: BaseException, place: Place) -> Cause | None:
 
 def _answer(error: BaseException, place: Place) -> Cause | None:
     if isinstance(error, http_exceptions.LineTooLong):
-        return Cause("the answer has a header that is too large", LATER)
+        return Cause("the response has a header that is too large", LATER)
     if isinstance(error, http_exceptions.ContentEncodingError):
         name = _NOT_REQUESTED.search(error.message)
-        return not_requested(name[1]) if name else Cause("the answer's compression is damaged", LATER)
+        return not_requested(name[1]) if name else Cause("the response's compression is corrupt", LATER)
     if isinstance(error, http_exceptions.PayloadEncodingError):
-        return Cause("the connection was closed before the answer was complete", LATER)
+        return Cause("the connection was closed before the response was complete", LATER)
     if isinstance(error, http_exceptions.BadHttpMessage):
-        return Cause("the answer is not valid HTTP", ENDPOINT)
+        return Cause("the response is not valid HTTP", ENDPOINT)
     return None
 
 
 def _closed(error: BaseException, place: Place) -> Cause | None:
     if isinstance(error, aiohttp.ClientPayloadError):
-        return Cause("the connection was closed before the answer was complete", LATER)
+        return Cause("the connection was closed before the response was complete", LATER)
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return Cause("the connection was closed before the answer came", LATER)
+        return Cause("the connection was closed before the response", LATER)
     return None

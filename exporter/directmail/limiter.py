@@ -43,7 +43,7 @@ class Limiter:
         self._clock = clock
         self._changed = changed
         self._next = clock.monotonic() + phase * self.spacing
-        self._lock = asyncio.Lock()  # hands over in the order of asking
+        self._lock = asyncio.Lock()  # hands over in the order of requests
         self._waiting = 0
         self._idle = asyncio.Event()
         self._idle.set()

@@ -16,12 +16,12 @@ from exporter.directmail.paging import Paging, Sheet
 LARGEST_PAGE = 100
 MOST_PAGES = 1000
 LONGEST_VALUE = 256
-"""Characters of a name that can be asked for; a longer one is left out."""
+"""Characters of a name that can be requested; a longer one is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """How one operation is asked and where its answer has what (the official SDK's models of 2015-11-23)."""
+    """How one operation is requested and where its answer has what (the official SDK's models of 2015-11-23)."""
 
     action: str
     page: str
@@ -136,7 +136,7 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
     for step in operation.items:
         items = items.get(step) if isinstance(items, Mapping) else None
     if not isinstance(items, list):
-        raise ParseError(f"the answer has no {'.'.join(operation.items)}", request_id=request_id)
+        raise ParseError(f"the response has no {'.'.join(operation.items)}", request_id=request_id)
     found = [
         Item(_name(operation, item, request_id), {name: item.get(name) for name in operation.facts}) for item in items
     ]
@@ -147,7 +147,7 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
 
 
 def is_usable(name: str) -> bool:
-    """Return whether a name can be asked for and shown: neither blank nor endless, nothing that is no character."""
+    """Return whether a name can be requested and shown: neither blank nor endless, nothing that is no character."""
     return 0 < len(name.strip()) <= len(name) <= LONGEST_VALUE and (
         name.isprintable() or not any(unicodedata.category(each) in ("Cc", "Cs") for each in name)
     )

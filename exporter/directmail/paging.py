@@ -2,7 +2,7 @@
 
 A server has two witnesses of whether there is more: how many items there are in all, and whether pages follow this
 one (TotalPages, HasMore). Where they agree they are believed. Where they do not, and where there are none, pages are
-asked for until one is empty or repeats the one before.
+requested until one is empty or repeats the previous one.
 """
 
 from collections.abc import Mapping
@@ -40,13 +40,13 @@ class Paging(Generic[Item]):
     def __init__(self, most: int) -> None:
         """`most` is the number of pages beyond which there is no end to it."""
         self.items: list[Item] = []
-        self.asked = 0
+        self.sent = 0
         self.request_id = ""
         """Of the last page."""
         self.changed = False
         """Whether the list changed while it was read: then its items are worth nothing."""
         self.wanted: int | None = 1
-        """The number of the page to ask for, None when there is nothing more to ask."""
+        """The number of the page to request, None when there is nothing more to request."""
         self._most = most
         self._first = Sheet[Item]([], None, None, None, None, ())
         self._before: list[Item] | None = None
@@ -55,19 +55,19 @@ class Paging(Generic[Item]):
 
     def put(self, sheet: Sheet[Item], request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where items that were promised do not come."""
-        self.asked += 1
+        self.sent += 1
         self.request_id = request_id
-        if self.asked == 1:
+        if self.sent == 1:
             self._first = sheet
             self._more = sheet.more or None  # a single page is what there is of nothing, too
         if sheet.same != self._first.same:
             self.changed, self.wanted = True, None
         elif not sheet.items:
             self._end("is empty")
-        elif sheet.number not in (None, self.asked - (self._first.number == 0)):
+        elif sheet.number not in (None, self.sent - (self._first.number == 0)):
             self._end(f"came as page {sheet.number}")
         elif sheet.items == self._before and not (sheet.may_repeat and self._is_promised()):
-            self._end("repeats the one before")
+            self._end("repeats the previous one")
         else:
             self.items += sheet.items
             self._before, self._more = sheet.items, sheet.more
@@ -78,23 +78,23 @@ class Paging(Generic[Item]):
         is_short = sheet.size is not None and len(sheet.items) < sheet.size
         if not any(witnesses) if witnesses else is_short:
             self.wanted = None
-        elif self.asked >= self._most:
+        elif self.sent >= self._most:
             raise ParseError(f"more than {self._most} pages", request_id=self.request_id)
         else:
-            self.wanted = self.asked + 1
+            self.wanted = self.sent + 1
 
     def _end(self, what: str) -> None:
         """Take this page, which brings nothing, for the end. Raise ParseError where it was promised items."""
         if self._is_promised():
             total = self._first.total
-            come = "" if total is None else f": {len(self.items)} of {total} items have come"
-            text = f"page {self.asked} {what}, although the answer promises more{come}"
+            come = "" if total is None else f": {len(self.items)} of {total} items received"
+            text = f"page {self.sent} {what}, although the response announces more{come}"
             raise ParseError(text, request_id=self.request_id)
         self.wanted = None
 
     def _is_promised(self) -> bool:
-        """Whether every witness says that the page that was just asked for has items."""
-        if self.asked == 1 and self._first.items:
+        """Whether every witness says that the page that was just requested has items."""
+        if self.sent == 1 and self._first.items:
             return True  # there are some, of another page
         witnesses = self._witnesses()
         return bool(witnesses) and all(witnesses)
@@ -106,7 +106,7 @@ class Paging(Generic[Item]):
 
 
 class Pages(Paging[Row]):
-    """The pages of one question about a statistic; of one that is not paged, the only answer."""
+    """The pages of one request about a statistic; of one that is not paged, the only answer."""
 
     def __init__(self, statistic: Statistic) -> None:
         super().__init__(MOST_PAGES)
@@ -120,13 +120,13 @@ class Pages(Paging[Row]):
         if self._statistic.is_paged:
             self.add(page, request_id)
         elif page.total is not None and len(page.rows) < page.total:
-            raise ParseError(f"the answer has {len(page.rows)} of {page.total} rows", request_id=request_id)
+            raise ParseError(f"the response has {len(page.rows)} of {page.total} rows", request_id=request_id)
         else:
             self.put(Sheet(page.rows, None, None, len(page.rows), None, ()), request_id)
 
     def add(self, page: Page, request_id: str) -> None:
         """Take in the page that was wanted. Raise ParseError where rows that were promised do not come."""
-        number, size = self.asked + 1, page.size
+        number, size = self.sent + 1, page.size
         if number == 1:
             self._size = size
         elif number == page.pages and size == len(page.rows):

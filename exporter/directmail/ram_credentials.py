@@ -1,8 +1,8 @@
 """Temporary credentials of a RAM role, through alibabacloud-credentials (the extra `ram`).
 
 That library blocks, caches, refreshes a quarter of an hour before the end, and prints answers with secrets in them.
-So it is asked in a thread of its own, by one caller at a time and once a minute, and its log handlers are taken away.
-It is asked for the ECS metadata address only by the types `default` and `ecs_ram_role`.
+So it is queried in a thread of its own, by one caller at a time and once a minute, and its log handlers are removed.
+Only the types `default` and `ecs_ram_role` request the ECS metadata address.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ TYPES: dict[str, str] = {
     "credentials_uri": "Check the address and the server behind it.",
 }
 """The types of credentials, each with what to do when there are none."""
-ASK_AGAIN = 60.0
-"""Seconds until the library is asked again whether it has newer credentials."""
+REQUEST_AGAIN = 60.0
+"""Seconds until the library is queried again for newer credentials."""
 PAUSE = 10.0
-"""Seconds between two tries where they fail or are refused."""
+"""Seconds between two tries where they fail or are rejected."""
 
 _NO_WAY_TO_STS = (
     "Check the network and proxies; in a VPC without internet set sts_endpoint to sts-vpc.REGION.aliyuncs.com."
@@ -90,31 +90,31 @@ class FromRam:
         self._key: Credentials | None = None
         self._held: Credentials | None = None
         self._failure: AuthError | None = None
-        self._renewed_at = self._ask_at = -math.inf
+        self._renewed_at = self._request_at = -math.inf
 
     async def get(self) -> Credentials:
         if self._held is None or self._is_due():
             async with self._lock:
                 if self._is_due():
-                    await self._ask()
+                    await self._request()
         if self._held is None or (self._failure is not None and self._is_expired()):
             raise self._none()
         return self._held
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         now = self._clock.monotonic()
         if now - self._renewed_at >= PAUSE:
-            self._renewed_at = self._ask_at = now
+            self._renewed_at = self._request_at = now
             if self._kind not in _READ_ONCE:
                 self._library = None
 
     def _is_due(self) -> bool:
-        return self._clock.monotonic() >= self._ask_at
+        return self._clock.monotonic() >= self._request_at
 
     def _is_expired(self) -> bool:
         return self.expires_at is not None and self._clock.time() >= self.expires_at
 
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         try:
             key = await self._base.get() if self._base else None
             if key != self._key:
@@ -123,10 +123,10 @@ class FromRam:
             self._failure = None
         except AuthError as error:
             self._failure = error
-        self._ask_at = self._clock.monotonic() + (PAUSE if self._failure else ASK_AGAIN)
+        self._request_at = self._clock.monotonic() + (PAUSE if self._failure else REQUEST_AGAIN)
 
     def _fetch(self) -> _Fetched:
-        """Ask the library, in a thread. Raise AuthError, with nothing of what a server said but its Code."""
+        """Query the library, in a thread. Raise AuthError, with nothing of what a server said but its Code."""
         try:
             client, models, providers = _library()
         except ImportError:
@@ -163,10 +163,10 @@ class FromRam:
         if self._kind == "ecs_ram_role":
             if os.environ.get(_NO_METADATA, "").lower() == "true":
                 raise AuthError(
-                    f"no credentials of type {self._kind}: the metadata address is switched off",
+                    f"no credentials of type {self._kind}: the metadata address is disabled",
                     advice=f"Remove {_NO_METADATA} from the environment.",
                 )
-            # By itself it would start a thread that asks on every minute.
+            # By itself it would start a thread that polls every minute.
             role = self._options.get("role_name")
             return client(provider=providers.EcsRamRoleCredentialsProvider(role_name=role, async_update_enabled=False))
         settings: dict[str, str | int] = {
@@ -204,13 +204,13 @@ class FromRam:
         if type(error).__name__ == "CredentialException":
             status = _STATUS.search(said)
             from_server = f"the server gave none{f' (HTTP {status[1]})' if status else ''}"
-            return "none of the places to look has any" if self._kind == "default" else from_server, advice
+            return "no source has any" if self._kind == "default" else from_server, advice
         if type(error).__name__ == "RetryError" or isinstance(error, OSError):
             known = cause(error) or UNKNOWN
             if known.is_unreachable:
                 return known.text, _NO_WAY_TO_STS if self._kind in ("ram_role_arn", "oidc_role_arn") else advice
             return known.text, known.advice
-        return "the answer is not JSON" if isinstance(error, JSONDecodeError) else "the answer makes no sense", advice
+        return "the response is not JSON" if isinstance(error, JSONDecodeError) else "the response is invalid", advice
 
     def _none(self) -> AuthError:
         """Return the failure anew: many callers raise it, each with a traceback of its own."""

@@ -36,7 +36,7 @@ def cleaned(value: Any, secrets: Sequence[str]) -> Any:
     try:
         return _cleaned(value, [secret for secret in secrets if len(secret) >= SHORTEST])
     except RecursionError:
-        raise ParseError("the answer is nested too deeply") from None
+        raise ParseError("the response is nested too deeply") from None
 
 
 def clean(text: str, secrets: Sequence[str]) -> str:

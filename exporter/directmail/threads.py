@@ -15,7 +15,7 @@ _DECODER = ThreadPoolExecutor(1, thread_name_prefix="decoder")
 async def in_own_thread(work: Callable[[], _Result]) -> _Result:
     """Return what `work` returns, or raise what it raises, in a thread that exists for it alone.
 
-    For what waits for others and cannot be told to stop, such as name lookups: neither other work nor the end of the
+    For what waits for others and cannot be stopped, such as name lookups: neither other work nor the end of the
     process waits for it.
     """
     found: Future[_Result] = Future()
@@ -25,7 +25,7 @@ async def in_own_thread(work: Callable[[], _Result]) -> _Result:
             return
         try:
             found.set_result(work())
-        except BaseException as error:  # noqa: BLE001  whoever awaits it decides
+        except BaseException as error:  # noqa: BLE001  the awaiting task decides
             found.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

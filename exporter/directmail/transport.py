@@ -78,7 +78,7 @@ async def post(
                 raise _failed(http_causes.not_requested(encoding))
             return await _bounded(response, most_rows)
     except TimeoutError:
-        raise RequestTimeout(f"no complete answer within {limits.total:g} s") from None
+        raise RequestTimeout(f"no complete response within {limits.total:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # ValueError: addresses and encodings that aiohttp gives up on. The exception may hold the whole URL.
         raise _failed(http_causes.cause(error)) from None
@@ -99,9 +99,9 @@ async def _bounded(response: aiohttp.ClientResponse, most_rows: int | None) -> R
         size += len(chunk)
         objects += chunk.count(b"{")
         if size > LARGEST_BODY:
-            excess = f"the answer is larger than {LARGEST_BODY // 1024**2} MB"
+            excess = f"the response is larger than {LARGEST_BODY // 1024**2} MB"
         elif most_rows is not None and objects > most_rows + WRAPPING:
-            excess = f"the answer has more than {most_rows} rows, far more than requested"
+            excess = f"the response has more than {most_rows} rows, far more than requested"
         if excess:
             break
     return Reply(response.status, response.headers, b"" if excess else b"".join(chunks), excess)

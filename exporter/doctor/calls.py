@@ -12,13 +12,13 @@ from exporter.directmail.errors import (
     InvalidRequest,
     ParseError,
     PermissionDenied,
-    Refused,
+    Rejected,
     ServerError,
     Throttled,
 )
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.doctor.failures import account_rejected, explain, not_looked_at, too_fast, unread
-from exporter.doctor.findings import Answer, Finding, Question
+from exporter.doctor.findings import Answer, Finding, StatisticRequest
 from exporter.doctor.http_trace import Wire
 
 MOST_CALLS = 10
@@ -61,44 +61,44 @@ class Calls:
         """When temporary credentials end, in seconds since the epoch; None for a key that does not."""
         return self._client.credentials_expire_at
 
-    def find(self, check: str, level: str, text: str, mend: str = "", request_id: str = "") -> None:
+    def find(self, check: str, level: str, text: str, fix: str = "", request_id: str = "") -> None:
         """Add a finding."""
-        self.findings.append(Finding(check, level, text, mend, request_id))
+        self.findings.append(Finding(check, level, text, fix, request_id))
 
-    async def ask(self, question: Question, *, number: int = 1, size: int | None = None) -> Answer | None:
+    async def request(self, request: StatisticRequest, *, number: int = 1, size: int | None = None) -> Answer | None:
         """Return the answer, None where there is none; a refusal is a finding. Raise Enough as `attempt` does."""
-        answer = await self.attempt(question, number=number, size=size)
+        answer = await self.attempt(request, number=number, size=size)
         if isinstance(answer, InvalidRequest):
-            self.findings.append(explain(answer, self._target, question))
+            self.findings.append(explain(answer, self._target, request))
             return None
         return answer
 
     async def attempt(
-        self, question: Question, *, number: int = 1, size: int | None = None
+        self, request: StatisticRequest, *, number: int = 1, size: int | None = None
     ) -> Answer | InvalidRequest | None:
-        """Return the answer, the refusal of the question, or None where no call is left or the failure is a finding.
+        """Return the answer, the refusal of the request, or None where no call is left or the failure is a finding.
 
         Raise Enough for a failure that every further call would meet too.
         """
         if self.left <= 0:
             return None
         size = size or self._target.page_size
-        statistic = question.statistic
+        statistic = request.statistic
         parameters = {
-            "StartTime": question.start.isoformat(),
-            "EndTime": question.end.isoformat(),
+            "StartTime": request.start.isoformat(),
+            "EndTime": request.end.isoformat(),
             **({"PageSize": str(size), "PageNumber": str(number)} if statistic.is_paged else {}),
-            **{statistic.parameters[key]: value for key, value in question.filters._asdict().items() if value},
+            **{statistic.parameters[key]: value for key, value in request.filters._asdict().items() if value},
         }
         try:
             document = await self._client.call(statistic.action, parameters, most_rows(size))
             request_id = str(document["RequestId"])
-            return Answer(question, answers.page(statistic, document, request_id), request_id)
+            return Answer(request, answers.page(statistic, document, request_id), request_id)
         except InvalidRequest as error:
             return error
         except DirectMailError as error:
             self._failures += 1
-            self.findings.append(explain(error, self._target, question))
+            self.findings.append(explain(error, self._target, request))
             passes = isinstance(error, ServerError | ParseError) and error.retry_after is None
             if not passes or self._failures >= MOST_FAILURES:
                 raise Enough from None
@@ -142,6 +142,6 @@ class Calls:
                 self.denied.append(action)
             else:
                 self.findings.append(not_looked_at(error, action))
-            if not isinstance(error, Refused | ServerError | ParseError):
+            if not isinstance(error, Rejected | ServerError | ParseError):
                 raise Enough from None
             return None

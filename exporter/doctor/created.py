@@ -19,7 +19,7 @@ _LARGEST_SECONDS = 10**11
 
 
 def moment(created: str | None, ahead: float | None) -> float | None:
-    """Return a CreateTime in seconds since the epoch, None where it cannot be told.
+    """Return a CreateTime in seconds since the epoch, None where it is unknown.
 
     `ahead` is how many seconds texts with a "Z" are ahead of UTC, None where that was not measured. Numbers, and texts
     with an offset such as +08:00, need it not.

@@ -14,7 +14,7 @@ from exporter.doctor.findings import Answer
 from exporter.plan.target_plan import TargetPlan
 
 WEEK = 7
-"""Days of the longest question, today included (GetTrackList's documentation: at most 7)."""
+"""Days of the longest request, today included (GetTrackList's documentation: at most 7)."""
 
 
 def domain_of(sender: str) -> str:
@@ -26,8 +26,8 @@ def domain_of(sender: str) -> str:
 class Account:
     """What the account says of itself; None is what was not read."""
 
-    asked_at: float | None = None
-    """When, seconds since the epoch; None where it was not asked."""
+    requested_at: float | None = None
+    """When, seconds since the epoch; None where it was not requested."""
     summary: Summary | None = None
     senders: Page | None = None
     domains: Page | None = None
@@ -38,12 +38,12 @@ class Account:
 
     @property
     def clocks(self) -> set[float]:
-        """How many seconds the texts of CreateTime are ahead of UTC: one number where it can be told."""
+        """How many seconds the texts of CreateTime are ahead of UTC: one number where it is known."""
         return clocks(item.facts for item in self.domains.items) if self.domains else set()
 
     @property
     def clock_ahead(self) -> float | None:
-        """The same, None where it cannot be told."""
+        """The same, None where it is unknown."""
         found = self.clocks
         return found.pop() if len(found) == 1 else None
 
@@ -61,7 +61,7 @@ class Evidence:
     """With this target alone."""
     target: Target
     statistic: Statistic
-    """What is asked about."""
+    """What the requests are about."""
     plan: TargetPlan
     """Of the statistic, revised by what discovery brings."""
     began_at: float
@@ -71,7 +71,7 @@ class Evidence:
     """The same for every statistic."""
     ended_at: float = 0.0
     span: tuple[date, date] = field(init=False)
-    """The days that filters are asked for: a week, or yesterday where the API takes no week."""
+    """The days that filters are requested for: a week, or yesterday where the API takes no week."""
     days: list[Answer] = field(default_factory=list)
     """Answers about single days of the whole account."""
     parts: dict[Filters, Answer | None] = field(default_factory=dict)

@@ -75,11 +75,11 @@ ACCOUNT_CHECKS: tuple[Check, ...] = (
 def longest(settings: Config) -> str:
     """Return, for people who wait, how many calls are made and about how long they take."""
     if not settings.targets:
-        return "No target of the config falls to this shard: there is nothing to ask."
+        return "No target of the config belongs to this shard; nothing to check."
     slowest = min(target.rate_limit_per_minute for target in settings.targets)
     most = max(map(most_calls, settings.targets))
     takes = format_duration(most * MINUTE / slowest)
-    return f"At most {most} calls a target; at {slowest:g} a minute they take about {takes}."
+    return f"At most {most} calls per target, which take about {takes} at {slowest:g} a minute."
 
 
 async def examine(
@@ -90,7 +90,7 @@ async def examine(
 ) -> list[Report]:
     """Return what is found at every target, in the config's order. Failures of the API are findings.
 
-    `recorders` are told of every request to the target of their name.
+    `recorders` are called for every request to the target of their name.
     """
     async with asyncio.TaskGroup() as group:
         tasks = [

@@ -1,4 +1,4 @@
-"""What a failed call means, in plain words, and what mends it."""
+"""What a failed call means, in plain words, and how to fix it."""
 
 from collections.abc import Sequence
 
@@ -22,67 +22,67 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import ACCOUNT, DISCOVERY, allowing, assuming
 from exporter.directmail.statistics.known import STATISTICS
-from exporter.doctor.findings import NOTE, PROBLEM, Finding, Question
+from exporter.doctor.findings import NOTE, PROBLEM, Finding, StatisticRequest
 from exporter.plan.combinations import describe
 
 _KEYS = {
-    "InvalidAccessKeyId": "The API does not know the access key.",
-    "InvalidSecurityToken": "The API does not take the security token.",
+    "InvalidAccessKeyId": "The API does not recognize the access key.",
+    "InvalidSecurityToken": "The API rejected the security token.",
     "MissingSecurityToken": "The access key is a temporary one, and its security token is missing.",
-    "InvalidTimeStamp": "The API does not take the date that the requests carry.",
-    "IllegalTimestamp": "The API does not take the date that the requests carry.",
-    "IncompleteSignature": "The signature does not arrive whole: something between here and the API changes headers.",
+    "InvalidTimeStamp": "The API rejected the date of the requests.",
+    "IllegalTimestamp": "The API rejected the date of the requests.",
+    "IncompleteSignature": "The signature was changed on the way: something between here and the API changes headers.",
     "SignatureDoesNotMatch": "The signature is wrong: the secret does not belong to the access key.",
     "InvalidAccessKeySecret": "The signature is wrong: the secret does not belong to the access key.",
-    "SignatureNonceUsed": "A request reached the API twice: something between here and it sends requests again.",
+    "SignatureNonceUsed": "A request reached the API twice: something on the path repeats requests.",
 }
 """By the part of a Code before the first dot."""
 
 
-def explain(error: DirectMailError, target: Target, question: Question) -> Finding:
+def explain(error: DirectMailError, target: Target, request: StatisticRequest) -> Finding:
     """Return what a failed request for a statistic means."""
     if isinstance(error, AuthError):
         return _key(error, target)
     if is_about_account(error.code):
         return account_rejected(error)
     if isinstance(error, PermissionDenied):
-        text = f"The key is accepted, but its RAM user or role may not call {question.statistic.action}"
-        mend = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([question.statistic.action])}"
-        return _finding("access", f"{text}{_said(error)}.", mend, error)
+        text = f"The key is accepted, but its RAM user or role may not call {request.statistic.action}"
+        fix = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([request.statistic.action])}"
+        return _finding("access", f"{text}{_said(error)}.", fix, error)
     if isinstance(error, Throttled):
         return too_fast(error)
     if isinstance(error, RequestTimeout):
-        text = f"{URL(target.endpoint).host} gave no complete answer within {target.timeout:g} s."
+        text = f"{URL(target.endpoint).host} sent no complete response within {target.timeout:g} s."
         return _finding("connection", text, error.advice, error)
     if isinstance(error, NetworkError):
         return _connection(error, target)
     if isinstance(error, InvalidRequest):
-        return _question(error, target, question.filters)
+        return _request(error, target, request.filters)
     if isinstance(error, ServerError):
-        return _finding("api", f"The API failed{_said(error)}; asked for {_asked(question)}.", _again(error), error)
-    text = f"The answer for {_asked(question)} makes no sense: {error.text}."
+        return _finding(
+            "api", f"The API failed{_said(error)}; the request was for {_requested(request)}.", _again(error), error
+        )
+    text = f"The response for {_requested(request)} is invalid: {error.text}."
     return _finding("api", text, _again(error), error)
 
 
 def account_rejected(error: DirectMailError) -> Finding:
     """Return what it means that a Code is about the account itself."""
-    text = f"The API rejects the account itself, whatever its key may do{_said(error)}."
+    text = f"The API rejected the account itself, independent of the key's permissions{_said(error)}."
     return _finding("account", text, error.advice, error)
 
 
 def too_fast(error: Throttled) -> Finding:
     """Return what it means that the API throttles."""
-    wait = f", and to wait {format_duration(error.retry_after)}" if error.retry_after else ""
-    text = f"The API asks to go slower{wait}{_said(error)}."
+    wait = f", and says to wait {format_duration(error.retry_after)}" if error.retry_after else ""
+    text = f"The API throttles requests{wait}{_said(error)}."
     return _finding("throttling", text, f"{error.advice} Then run the doctor again.", error)
 
 
 def _again(error: DirectMailError) -> str:
     if error.request_id:
-        return "Run the doctor again; if it stays, show the RequestId to Alibaba Cloud's support."
-    return (
-        "Run the doctor again; if it stays, look at proxies on the way: the answer has no RequestId, as the API's have."
-    )
+        return "Run the doctor again. If it persists, report the RequestId to Alibaba Cloud's support."
+    return "Run the doctor again. If it persists, check proxies: the response lacks the API's RequestId."
 
 
 def unread(error: DirectMailError, action: str, needed: Sequence[str], target: Target) -> Finding:
@@ -92,13 +92,13 @@ def unread(error: DirectMailError, action: str, needed: Sequence[str], target: T
         text = f"The key is accepted, but its RAM user or role may not call {action}{_said(error)}."
         return _finding(check, text, f"Attach this policy to it (docs/ram-policy.md):\n{allowing(needed)}", error)
     what = "list" if action in [operation.action for operation in OPERATIONS.values()] else "answer"
-    return _finding(check, f"{action} brings no {what}: {error.text}{_said(error)}.", error.advice, error)
+    return _finding(check, f"{action} returns no {what}: {error.text}{_said(error)}.", error.advice, error)
 
 
 def not_looked_at(error: DirectMailError, action: str) -> Finding:
     """Return what it means that an operation failed which the config does not need."""
-    text = f"{action} brings no answer: {error.text}{_said(error)}. The config does not need it."
-    return Finding("account", NOTE, text, "Run the doctor again to see what it would say.", error.request_id)
+    text = f"{action} failed: {error.text}{_said(error)}. The config does not need it."
+    return Finding("account", NOTE, text, "Run the doctor again to include it.", error.request_id)
 
 
 def needed(settings: Config, target: Target) -> list[str]:
@@ -113,12 +113,12 @@ def needed(settings: Config, target: Target) -> list[str]:
 def _key(error: AuthError, target: Target) -> Finding:
     if not error.code and error.status is None:
         return _finding("access", f"{error.text[:1].upper()}{error.text[1:]}.", _assume(error.advice, target), error)
-    if error.status is None:  # somebody else refused, before Direct Mail was asked
+    if error.status is None:  # rejected by a credentials server, before any request to Direct Mail
         return _finding("access", f"{error.text}{_said(error)}.", _assume(error.advice, target), error)
-    text = _KEYS.get(error.code.partition(".")[0], "The API refuses the credentials.")
+    text = _KEYS.get(error.code.partition(".")[0], "The API rejected the credentials.")
     advice = error.advice
     if isinstance(error, NonceUsed):
-        advice = "Look for a proxy or gateway that repeats requests; they must reach the API once."
+        advice = "Look for a proxy or gateway that repeats requests; each must reach the API once."
     return _finding("access", f"{text.removesuffix('.')}{_said(error)}.", advice, error)
 
 
@@ -129,26 +129,26 @@ def _assume(advice: str, target: Target) -> str:
     return f"{advice} The access key needs this policy (docs/ram-policy.md):\n{assuming(role)}"
 
 
-def _question(error: InvalidRequest, target: Target, filters: Filters) -> Finding:
+def _request(error: InvalidRequest, target: Target, filters: Filters) -> Finding:
     said = f" ({error.code})" if error.code else ""
     if is_about_page_size(f"{error.code} {error.text}"):
-        text = f"The API rejects pages of {target.page_size} rows{said}. {error.text}."
+        text = f"The API rejected pages of {target.page_size} rows{said}. {error.text}."
         return _finding("page_size", text, error.advice, error)
     if error.code == "InvalidMailAddress.NotFound" and filters.account_name:
         region = target.region or target.endpoint
         text = f"The account in {region} has no sender {filters.account_name}{said}."
-        mend = "Check its spelling. A sender of another region needs a target of its own with that region."
-        return _finding("sender", text, mend, error)
+        fix = "Check its spelling. For a sender of another region add a target with that region."
+        return _finding("sender", text, fix, error)
     if error.code.startswith("InvalidMailAddress"):
-        text = f"The API does not take the sender: {describe(filters)}{said}."
+        text = f"The API rejected the sender: {describe(filters)}{said}."
         if not filters.account_name:
-            text = f"The API misses a sender, although none was asked for{said}."
+            text = f"The API requires a sender, although the request is for all{said}."
         return _finding("sender", text, error.advice, error)
     if error.code.startswith("Missing"):
-        text = f"The API misses a parameter beside {describe(filters)}{said}. {error.text}."
-        mend = "TagName needs AccountName: name account_name in every query that has tag_name."
-        return _finding("filters", text, mend, error)
-    text = f"The API does not take {describe(filters)}{said}. {error.text[:1].upper()}{error.text[1:].rstrip('.')}."
+        text = f"The API requires another parameter with {describe(filters)}{said}. {error.text}."
+        fix = "TagName needs AccountName: add account_name to every query that has tag_name."
+        return _finding("filters", text, fix, error)
+    text = f"The API rejected {describe(filters)}{said}. {error.text[:1].upper()}{error.text[1:].rstrip('.')}."
     return _finding("filters", text, of_dedicated_ips(filters) or error.advice, error)
 
 
@@ -157,19 +157,19 @@ def of_dedicated_ips(filters: Filters) -> str:
     names = [key for key in ("esp", "dedicated_ip", "dedicated_ip_pool_id") if getattr(filters, key)]
     if not names:
         return ""
-    mend = f"{' and '.join(names)} is documented for users of dedicated IPs. Without them drop the query: it "
-    return mend + "would show nothing. With them compare the value with the console."
+    fix = f"{' and '.join(names)} is documented for users of dedicated IPs. Without them drop the query: it "
+    return fix + "would show nothing. With them compare the value with the console."
 
 
 def _connection(error: NetworkError, target: Target) -> Finding:
     if error.status is None:
         return _finding("connection", f"{error.text[:1].upper()}{error.text[1:]}.", error.advice, error)
-    text = f"Something between here and {URL(target.endpoint).host} answered in the API's place (HTTP {error.status})."
-    return _finding("connection", text, "Look at proxies and firewalls, and check the target's endpoint.", error)
+    text = f"Something between here and {URL(target.endpoint).host} responded instead of the API (HTTP {error.status})."
+    return _finding("connection", text, "Check proxies, firewalls and the target's endpoint.", error)
 
 
-def _asked(question: Question) -> str:
-    return f"{question.days}, {describe(question.filters) if any(question.filters) else 'the whole account'}"
+def _requested(request: StatisticRequest) -> str:
+    return f"{request.days}, {describe(request.filters) if any(request.filters) else 'the whole account'}"
 
 
 def _said(error: DirectMailError) -> str:
@@ -179,5 +179,5 @@ def _said(error: DirectMailError) -> str:
     return f" ({said})" if said else ""
 
 
-def _finding(check: str, text: str, mend: str, error: DirectMailError) -> Finding:
-    return Finding(check, PROBLEM, text, mend, error.request_id)
+def _finding(check: str, text: str, fix: str, error: DirectMailError) -> Finding:
+    return Finding(check, PROBLEM, text, fix, error.request_id)

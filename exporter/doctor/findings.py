@@ -1,4 +1,4 @@
-"""What the doctor finds, and what it asks to find it."""
+"""What the doctor finds, and what it requests to find it."""
 
 from datetime import date
 from typing import NamedTuple
@@ -17,13 +17,13 @@ class Finding(NamedTuple):
     check: str
     """A stable name, such as `clock`."""
     level: str
-    """One of LEVELS. A note is worth knowing; only a problem has to be mended."""
+    """One of LEVELS. A note is worth knowing; only a problem must be fixed."""
     text: str
-    mend: str = ""
+    fix: str = ""
     request_id: str = ""
 
 
-class Question(NamedTuple):
+class StatisticRequest(NamedTuple):
     """A statistic of a range of days, both included, and filters."""
 
     statistic: Statistic
@@ -38,9 +38,9 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One page that a question brought."""
+    """One page that a request brought."""
 
-    question: Question
+    request: StatisticRequest
     page: Page
     request_id: str
 

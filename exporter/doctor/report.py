@@ -24,12 +24,12 @@ class Report(NamedTuple):
 
 
 def is_well(reports: Sequence[Report]) -> bool:
-    """Return whether nothing has to be mended."""
+    """Return whether there are no problems."""
     return not any(finding.level == PROBLEM for report in reports for finding in report.findings)
 
 
 def as_json(reports: Sequence[Report], encoding: str = "utf-8") -> str:
-    """Return a list of objects with the keys target, check, level, text, mend and request_id."""
+    """Return a list of objects with the keys target, check, level, text, fix and request_id."""
     found = [{"target": report.target, **each._asdict()} for report in reports for each in report.findings]
     text = json.dumps(found, indent=2, ensure_ascii=False)
     if not _is_encodable(text, encoding):
@@ -38,7 +38,7 @@ def as_json(reports: Sequence[Report], encoding: str = "utf-8") -> str:
 
 
 def as_text(reports: Sequence[Report], encoding: str = "utf-8") -> str:
-    """Return the findings to read, each with its mend below it."""
+    """Return the findings to read, each with its fix below."""
     lines: list[str] = []
     for report in reports:
         calls = f"{report.requests} call{'s' * (report.requests != 1)}"
@@ -50,7 +50,7 @@ def as_text(reports: Sequence[Report], encoding: str = "utf-8") -> str:
     levels = [each.level for report in reports for each in report.findings]
     counts = {level: levels.count(level) for level in (PROBLEM, NOTE)}
     counted = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
-    verdict = "Not well" if not is_well(reports) else "Nothing has to be mended" if counted else "All is well"
+    verdict = "No problems found" if is_well(reports) else "Problems found"
     lines.append(f"{verdict}{': ' if counted else ''}{counted}.")
     text = "".join(each if _is_harmless(each) else each.encode("unicode_escape").decode() for each in "\n".join(lines))
     return text.encode(encoding, "backslashreplace").decode(encoding)
@@ -72,10 +72,10 @@ def _finding(finding: Finding, width: int) -> list[str]:
     head = f"  {finding.level:<{max(map(len, LEVELS))}}  {finding.check:<{width}}  "
     indent = " " * len(head)
     lines = textwrap.wrap(finding.text, _WIDTH, initial_indent=head, subsequent_indent=indent)
-    mend, *block = finding.mend.split("\n")
-    if mend:
-        lines += textwrap.wrap(mend, _WIDTH, initial_indent=f"{indent}-> ", subsequent_indent=f"{indent}   ")
+    fix, *block = finding.fix.split("\n")
+    if fix:
+        lines += textwrap.wrap(fix, _WIDTH, initial_indent=f"{indent}-> ", subsequent_indent=f"{indent}   ")
     lines += [f"{indent}   {line}" for line in block]
-    if finding.request_id and (finding.level == PROBLEM or "RequestId" in finding.mend):
+    if finding.request_id and (finding.level == PROBLEM or "RequestId" in finding.fix):
         lines.append(f"{indent}   RequestId {finding.request_id}")
     return lines

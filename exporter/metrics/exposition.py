@@ -118,7 +118,7 @@ class _Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """The parts of a plain answer. Whoever iterates holds one run of lines and refers to the rest."""
+    """The parts of a plain answer. The iterator holds one run of lines and refers to the rest."""
 
     heads: list[bytes]
     snapshot: _Snapshot
@@ -161,14 +161,14 @@ class Exposition:
         """How often the blocks were counted or packed anew."""
 
     def replace(self, section: Hashable, key: Hashable, block: Block) -> None:
-        """Put one block in the place of the one with the same key."""
+        """Replace the block with the same key."""
         blocks = self._sections[section].blocks
         if blocks.get(key) != block:
             blocks[key] = block
             self._changed()
 
     def swap(self, section: Hashable, families: Iterable[Family], blocks: dict[Hashable, Block]) -> None:
-        """Put all blocks of a section, in this order, in the place of the ones before. No scrape sees half of it.
+        """Replace all blocks of a section by these, in this order. No scrape sees half of it.
 
         `families` are those that a block has entries for, in its order.
         """
@@ -181,7 +181,7 @@ class Exposition:
         self._changed()
 
     async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
-        """Return everything, in the format that an Accept header asks for."""
+        """Return everything, in the format that an Accept header requests."""
         answered = choose_format(accept)
         style, own = answered.style, self._own(answered.style)
         if gzip:

@@ -34,7 +34,7 @@ class Format:
 def choose_format(accept: str) -> Format:
     """Return the format that an Accept header weighs most, the text format where it takes none that is offered.
 
-    Of equal weights the more specific range wins, then the earlier one. `escaping=` is answered where it was asked for.
+    Of equal weights the more specific range wins, then the earlier one. `escaping=` is answered where it was requested.
     """
     ranges = list(_ranges(accept))
     chosen, best, escaping = _OFFERS[0], (0.0, 0, 0), ""
@@ -51,8 +51,8 @@ def choose_format(accept: str) -> Format:
         if score[0] > 0 and score > best:
             chosen, best, escaping = offer, score, parameters.get("escaping", "").lower()
     media, version, style = chosen
-    asked = f"; escaping={escaping}" if escaping in ESCAPING else ""
-    return Format(style, f"{media}; version={version}; charset=utf-8{asked}")
+    requested = f"; escaping={escaping}" if escaping in ESCAPING else ""
+    return Format(style, f"{media}; version={version}; charset=utf-8{requested}")
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

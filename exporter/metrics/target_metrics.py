@@ -29,7 +29,7 @@ _BOUNDS = (*(floatToGoString(bound) for bound in BUCKETS), "+Inf")
 
 
 class PollState(Protocol):
-    """What is asked of the polling of one statistic of a target."""
+    """What is read of the polling of one statistic of a target."""
 
     @property
     def plan(self) -> TargetPlan: ...
@@ -40,7 +40,7 @@ class PollState(Protocol):
 
 
 class TargetState(Protocol):
-    """What is asked of a target."""
+    """What is requested of a target."""
 
     @property
     def target(self) -> Target: ...

@@ -88,7 +88,7 @@ class Telemetry:
             PlatformCollector(registry=registry)
 
     def add(self, target: str, state: TargetState) -> None:
-        """Show a target: its counters start at 0, its state is asked for once a second.
+        """Show a target: its counters start at 0, its state is read once a second.
 
         One that is shown already keeps its counters, and gets those of operations that are new to it.
         """
@@ -103,7 +103,7 @@ class Telemetry:
             self._exposition.drop((target, _SECTION))
 
     def observer(self, target: str) -> Callable[[str, float, str | None], None]:
-        """Return what the target's client tells of each HTTP request: action, seconds, reason of its failure."""
+        """Return what the target's client reports of each HTTP request: action, seconds, reason of its failure."""
 
         def observe(action: str, seconds: float, reason: str | None) -> None:
             self._targets.observe(target, action, seconds, reason)
@@ -130,12 +130,12 @@ class Telemetry:
         self._reload_time.set(at)
 
     def load_failed(self) -> None:
-        """Note that a config was refused."""
+        """Note that a config was rejected."""
         self._reload_ok.set(0)
 
 
 class _Process(Collector):
-    """What a scrape asks the process for."""
+    """What a scrape reads of the process."""
 
     def __init__(self, state: Persistence | None) -> None:
         self._state = state

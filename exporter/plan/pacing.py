@@ -8,7 +8,7 @@ from exporter.config.model import Config, Target
 from exporter.plan.calendar import window_ages
 
 OLDEST_AGE = 30
-"""The API answers for days "within the last 30 days" (GetTrackList's documentation); nothing older is asked."""
+"""The API answers for days "within the last 30 days" (GetTrackList's documentation); nothing older is requested."""
 RECENT_AGES = range(1, 4)
 """The days that `refresh.recent` is for; later ones have `refresh.older`."""
 SHORTEST_AUTO = 300.0
@@ -25,7 +25,7 @@ MINUTE, DAY = 60.0, 86_400.0
 
 
 class Pace(NamedTuple):
-    """How often what is read, in seconds, and what that asks for."""
+    """How often what is read, in seconds, and the requests that takes."""
 
     poll_interval: float
     recent: float

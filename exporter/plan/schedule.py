@@ -1,6 +1,6 @@
 """Which cell is read next: newest days first, then most overdue, nobody starved; after midnight the day that ended.
 
-Knows no clock, is told the time.
+Reads no clock; the time is passed in.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,13 +149,13 @@ class Schedule:
                 day = self.today - timedelta(days=age)
                 self._fill_in(place, day, age, self._bounds(day), now)
 
-    def take_over(self, asked: Iterable[Slot], returned: Iterable[Slot]) -> None:
+    def take_over(self, requested: Iterable[Slot], returned: Iterable[Slot]) -> None:
         """Know, once filled, of the cells that are being read, and of those that came back while it was filled."""
         for slot in returned:
             read_at = self._read_at(slot.combination, slot.day)
             if slot.combination in self._place and read_at is not None:
                 self._schedule(slot.day, self._place[slot.combination], read_at)
-        for slot in asked:
+        for slot in requested:
             if slot.combination in self._place:
                 place = self._place[slot.combination]
                 self._taken.add((slot.day, place))

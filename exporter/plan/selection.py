@@ -2,7 +2,7 @@
 
 What fits is bounded by each filter's `limit`, by the target's call budget, and by `max_series` over all targets. A
 combination is as old as the youngest of its discovered values; of one age the config's order and then the API's
-decide. Pure functions: no clock, nothing is asked.
+decide. Pure functions: no clock, nothing is requested.
 """
 
 import heapq
@@ -125,8 +125,8 @@ def _choose(
     """Return at most so many combinations with their ages, the oldest first, and how many are left out."""
     wanted = [query for query in target.queries if query.discovered and statistic in query.statistics]
     matrices = [_matrix(query, known.values) for query in wanted]
-    asked = frozenset(combination.filters for combination in configured)
-    aged = [_combinations(target, statistic, each, matrices[:index], asked) for index, each in enumerate(matrices)]
+    requested = frozenset(combination.filters for combination in configured)
+    aged = [_combinations(target, statistic, each, matrices[:index], requested) for index, each in enumerate(matrices)]
     merged = heapq.merge(*aged, key=itemgetter(0))  # of one age the earlier query's come first
     chosen: list[tuple[float, Combination]] = []
     rest = sum(matrix.size for matrix in matrices)
@@ -161,7 +161,7 @@ def _matrix(query: Query, known: Mapping[str, Mapping[str, float]]) -> _Matrix:
 def _combinations(
     target: Target, statistic: str, matrix: _Matrix, earlier: Sequence[_Matrix], configured: frozenset[Filters]
 ) -> Iterator[_Aged]:
-    """Yield a query's combinations with their ages, None in the place of those that another query has."""
+    """Yield a query's combinations with their ages, None instead of those that another query has."""
     for age, row in matrix.oldest_first():
         filters = Filters(**row)
         is_had = is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)

@@ -29,7 +29,7 @@ class TargetPlan:
     left_out: int
     """Combinations that discovery brought and that are not polled."""
     requests_per_minute: float
-    """What all of this asks for in the steady state, pages included."""
+    """What all of this requests in the steady state, pages included."""
 
     @property
     def action(self) -> str:

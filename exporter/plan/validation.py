@@ -23,11 +23,11 @@ from exporter.plan.target_plan import TargetPlan, make_all
 def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
     """Return what is wrong with the config's plan: twins, too many series, more calls than the budget has.
 
-    `max_series` is what one process may expose; every one of the shards is looked at, so that all refuse together.
+    `max_series` is what one process may expose; every one of the shards is looked at, so that all reject together.
     """
     sizes = [prod(map(len, query.filters.values())) for target in config.targets for query in target.queries]
     if sum(sizes) > MOST_COMBINATIONS:  # to look at each would take more memory than there is
-        return (Problem("targets", f"the queries multiply to {sum(sizes)} combinations; name fewer filter values"),)
+        return (Problem("targets", f"the queries multiply to {sum(sizes)} combinations; write fewer filter values"),)
     found = [problem for target in config.targets for problem in _twins(target)]
     found += _too_many_series(config, shards)
     return (*found, *(problem for each in make_all(config) for problem in _over_budget(config, each)))
@@ -41,7 +41,7 @@ def _too_many_series(config: Config, shards: int) -> Iterator[Problem]:
         yield Problem(
             "max_series",
             f"the queries{whose} would expose {exposed} series, more than {config.max_series}; "
-            f"name fewer filter values or windows, or raise max_series to {exposed}",
+            f"write fewer filter values or windows, or raise max_series to {exposed}",
         )
 
 
@@ -54,21 +54,21 @@ def _twins(target: Target) -> Iterator[Problem]:
                 yield Problem(
                     query.place,
                     f"the combination {describe(combination.filters)} is in query {twin.name!r} at {twin.place} too; "
-                    "a target may ask for it once: remove it here or add it to this query's exclude",
+                    "a target may have it only once; remove it here or add it to this query's exclude",
                 )
                 break
 
 
 def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
     place, limit = plan.target.place, budget(plan.target)
-    asked = f"{plan.requests_per_minute:.1f} calls of {plan.action} a minute"
-    ways = "name fewer filter values or windows, or raise rate_limit_per_minute if the account's quota allows"
+    requested = f"{plan.requests_per_minute:.1f} calls of {plan.action} a minute"
+    ways = "write fewer filter values or windows, or raise rate_limit_per_minute if the account's quota allows"
     if config.poll_interval is None:
         if plan.requests_per_minute > limit:
             yield Problem(
                 f"{place}.rate_limit_per_minute",
-                f"{limit:g} is too little for {len(plan.combinations)} combinations even at one poll a day "
-                f"({asked}); {ways}",
+                f"{limit:g} is too low for {len(plan.combinations)} combinations even at one poll a day "
+                f"({requested}); {ways}",
             )
         elif config.stale_after is not None and config.stale_after <= plan.poll_interval:
             yield Problem(
@@ -92,7 +92,7 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
         )
         yield Problem(
             "poll_interval",
-            f"{format_duration(plan.poll_interval)} asks for {asked} of target {plan.target.name!r}, "
+            f"{format_duration(plan.poll_interval)} needs {requested} of target {plan.target.name!r}, "
             f"whose rate_limit_per_minute is {limit:g}; {fix}",
         )
 

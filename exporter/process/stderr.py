@@ -12,7 +12,7 @@ ROOM = 1_000_000
 class Lines:
     """Lines for a file descriptor, written by a thread.
 
-    A thread, because a pipe that nobody reads and a disk that hangs hold whoever writes; to make the descriptor
+    A thread, because a pipe that nobody reads and a disk that hangs block the writer; to make the descriptor
     non-blocking would make it so for every process that shares it.
     """
 

@@ -83,7 +83,7 @@ def _listed(call: Call, domain: str) -> dict[str, Any]:
 
 
 def _described(call: Call, domain: str) -> dict[str, Any]:
-    """Return what DescDomain tells of a domain."""
+    """Return what DescDomain returns for a domain."""
     return {
         **_common(call, domain),
         "CnameConfirmStatus": "0",

@@ -27,19 +27,19 @@ NAMES = {
     "stat_null": "a 200 whose data.stat is null",
     "empty": "a 200 without rows",
     "negative": "a negative count",
-    "non_numeric": "a count that is no number",
+    "non_numeric": "a count that is not a number",
     "exponents": "numbers such as 1.2E+3",
     "many_rows": "a page of 15,000 rows",
     "echo": "a RequestId and a count that repeat the key's id",
-    "unasked": "a second answer behind the first",
+    "unasked": "a second response after the first",
     "large_header": "a header of 9 kB",
     "brotli": "a content encoding that was not requested",
-    "wrong_content_type": "a good answer called text/html",
+    "wrong_content_type": "a good response labelled text/html",
     "huge": "a body of 10 MB",
-    "hang": "no answer at all",
+    "hang": "no response",
     "reset": "the connection is reset",
-    "slow_drip": "an answer a byte at a time",
-    "slow": "an answer after `seconds` (2)",
+    "slow_drip": "a response one byte at a time",
+    "slow": "a response after `seconds` (2)",
     "invalid_key": "InvalidAccessKeyId.NotFound, HTTP 404",
     "bad_signature": "SignatureDoesNotMatch, HTTP 400, with the request repeated in the message",
     "expired": "InvalidTimeStamp.Expired, HTTP 400",
@@ -50,8 +50,8 @@ NAMES = {
     "page_fails": "InternalError for every page but the first",
     "pages_up": "TotalPages is 3 too high",
     "pages_down": "TotalPages is always 1",
-    "page_cap": "pages of 5 rows, whatever was asked for",
-    "rows_added": "a row more for every page that is asked for",
+    "page_cap": "pages of 5 rows, whatever was requested",
+    "rows_added": "one more row for every page requested",
     "wrong_rates": "rates that do not fit the counts",
     "more_unique": "more unique opens than opens, and more unique clicks than clicks",
 }
@@ -64,7 +64,7 @@ PARAMETERS = (
 )
 
 PAGES = ("PageNumber", "PageNo", "PageIndex")
-"""What the operations call the number of the page that is asked for."""
+"""What the operations call the number of the page that is requested."""
 
 
 @dataclass(slots=True)
@@ -91,9 +91,9 @@ class Fault:
     def __post_init__(self) -> None:
         self.name = ALIASES.get(self.name, self.name)
         if self.name not in NAMES:
-            raise ValueError(f"{self.name!r} is no fault; choose one of {', '.join([*NAMES, *ALIASES])}")
+            raise ValueError(f"{self.name!r} is not a fault; write one of {', '.join([*NAMES, *ALIASES])}")
         if not 0 <= self.probability <= 1:
-            raise ValueError(f"{self.probability:g} is no probability; write a number from 0 to 1")
+            raise ValueError(f"{self.probability:g} is not a probability; write a number from 0 to 1")
 
     def strikes(self, action: str, parameters: Mapping[str, str], now: float, chance: float) -> bool:
         """Return whether the fault hits a request; `chance` is a uniform number of the request's own."""
@@ -131,7 +131,7 @@ def parse(text: str) -> Fault:
             where[key] = value
         else:
             choices = ", ".join((*OPTIONS, *PARAMETERS))
-            raise ValueError(f"{key!r} is no key of a fault; use one of {choices}")
+            raise ValueError(f"{key!r} is not a key of a fault; write one of {choices}")
     fault.where = where
     return fault
 
@@ -163,5 +163,5 @@ def _number(text: str, written: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number < math.inf:
-        raise ValueError(f"{written!r} in {text!r} is no number; write for instance throttle:0.1,times=3")
+        raise ValueError(f"{written!r} in {text!r} is not a number; write one as in throttle:0.1,times=3")
     return number

@@ -54,7 +54,7 @@ class Habits:
             value = getattr(self, each.name)
             if value not in CHOICES.get(each.name, (value,)):
                 known = ", ".join(filter(None, CHOICES[each.name]))
-                raise ValueError(f"{value!r} is not a value of {each.name}; choose one of {known}")
+                raise ValueError(f"{value!r} is not a value of {each.name}; write one of {known}")
 
     def clock(self, moment: float) -> str:
         """Return the text of a CreateTime; `moment` is in seconds since the epoch."""

@@ -63,19 +63,19 @@ NAMES = {
     "esp_reject": Kind("one provider rejects the mail", NOTIFY, esp="gmail.com", factor=0.03, lasts=2 * DAY),
     "bounce_spike": Kind("every provider rejects a part of one sender's mail", NOTIFY, factor=0.7),
     "invalid_list": Kind("more mail is requested, to addresses that do not exist", NEWS, factor=1.25),
-    "deferred": Kind("one provider takes the mail `factor` hours later", esp="yahoo.com", factor=4.0, lasts=DAY / 2),
+    "deferred": Kind("one provider accepts the mail `factor` hours later", esp="yahoo.com", factor=4.0, lasts=DAY / 2),
     "tracking_down": Kind("opens and clicks are lost", PRODUCT, lasts=DAY / 3),
     "clicks_down": Kind("clicks are lost", NOTIFY, lasts=DAY / 2),
     "sender_stopped": Kind("a sender sends nothing", NOTIFY, factor=0.0),
-    "flag_lost": Kind("one sender's mail is delivered as ever, without its tracking flag", NOTIFY, factor=0.0),
-    "untracked": Kind("all mail is delivered as ever, but tracking is off for the account", factor=0.0),
+    "flag_lost": Kind("one sender's mail is delivered as usual, without its tracking flag", NOTIFY, factor=0.0),
+    "untracked": Kind("all mail is delivered as usual, but tracking is off for the account", factor=0.0),
     "campaigns_stopped": Kind("no more campaigns", NEWS, factor=0.0, lasts=FOR_EVER),
-    "runaway": Kind("a job sends far too much", NOTIFY, "receipt", factor=20.0),
+    "runaway": Kind("a job sends far too much mail", NOTIFY, "receipt", factor=20.0),
     "scanner": Kind("link scanners visit one provider", NEWS, esp="outlook.com", factor=25.0, lasts=7 * DAY),
-    "bad_subject": Kind("a campaign that nobody wants to open", NEWS, factor=0.5),
+    "bad_subject": Kind("a campaign that few recipients open", NEWS, factor=0.5),
     "holiday": Kind("a day with little mail and slow readers", factor=0.4),
-    "frozen": Kind("answers stay as they were at the start", lasts=FOR_EVER),
-    "hourly": Kind("answers are of the last full hour and 15 minutes late", lasts=FOR_EVER),
+    "frozen": Kind("responses stay as they were at the start", lasts=FOR_EVER),
+    "hourly": Kind("responses show the last full hour, 15 minutes late", lasts=FOR_EVER),
     "restated": Kind("the counts of closed days fall once", factor=0.98, lasts=FOR_EVER),
     "quota_used": Kind("the day ends with `factor` of the daily and monthly quota used", factor=0.97),
     "reputation_fell": Kind("the account's reputation level falls", factor=0.3, lasts=FOR_EVER),
@@ -83,10 +83,10 @@ NAMES = {
     "cname_lost": Kind("a domain's CNAME is lost, and opens and clicks of its mail", domain=MARKETING),
     "api_throttle": Kind("calls are throttled", factor=0.5, fault="throttle"),
     "api_5xx": Kind("calls fail with HTTP 500", factor=0.5, fault="error"),
-    "api_slow": Kind("answers take 5 seconds", factor=5.0, fault="slow"),
+    "api_slow": Kind("responses take 5 seconds", factor=5.0, fault="slow"),
     "api_down": Kind("connections are reset", fault="reset"),
-    "key_revoked": Kind("the access key is not known any more", fault="invalid_key", lasts=FOR_EVER),
-    "ram_denied": Kind("the permission was taken away", fault="forbidden", lasts=FOR_EVER),
+    "key_revoked": Kind("the access key was deleted", fault="invalid_key", lasts=FOR_EVER),
+    "ram_denied": Kind("the permission was revoked", fault="forbidden", lasts=FOR_EVER),
 }
 """The incidents by name."""
 
@@ -102,13 +102,13 @@ def parse(text: str, now: float) -> Incident:
     """
     name, _, rest = text.partition(":")
     if name not in NAMES:
-        raise ValueError(f"{name!r} is no incident; choose one of {', '.join(NAMES)}")
+        raise ValueError(f"unknown incident {name!r}; write one of {', '.join(NAMES)}")
     kind = NAMES[name]
     given: dict[str, str] = {}
     for item in filter(None, rest.split(",")):
         key, _, value = item.partition("=")
         if key not in KEYS:
-            raise ValueError(f"{key!r} is no key of an incident; use one of {', '.join(KEYS)}")
+            raise ValueError(f"{key!r} is not a key of an incident; write one of {', '.join(KEYS)}")
         given[key] = value
     sender, tag, domain = (given.get(key, "") for key in ("sender", "tag", "domain"))
     if not given.keys() & {"sender", "tag", "domain"}:
@@ -118,7 +118,7 @@ def parse(text: str, now: float) -> Incident:
     start = _moment(given.get("start", "0s"), now)
     lasts = _seconds(given["for"]) if "for" in given else kind.lasts
     if lasts <= 0:
-        raise ValueError(f"{given['for']!r} is no length of time; write one such as 12h")
+        raise ValueError(f"{given['for']!r} is not a duration; write one such as 12h")
     largest = 1.0 if kind.fault not in ("", "slow") else 1000.0
     factor = _factor(given["factor"], largest) if "factor" in given else kind.factor
     return Incident(name, start, start + lasts, sender, tag, esp, factor, domain)
@@ -162,17 +162,17 @@ def spans(
 def _check_place(sender: str, tag: str, esp: str, domain: str) -> None:
     senders = sorted({stream.sender for stream in STREAMS})
     if sender and sender not in senders:
-        raise ValueError(f"{sender!r} is no sender of the demo account; choose one of {', '.join(senders)}")
+        raise ValueError(f"{sender!r} is not a sender of the demo account; write one of {', '.join(senders)}")
     owner = sender or "the demo account"
     domains = sorted({stream.domain for stream in STREAMS if sender in ("", stream.sender)})
     if domain and domain not in domains:
-        raise ValueError(f"{domain!r} is not a domain of {owner}; choose one of {', '.join(domains)}")
+        raise ValueError(f"{domain!r} is not a domain of {owner}; write one of {', '.join(domains)}")
     owner = sender or domain or owner
     tags = [stream.tag for stream in STREAMS if sender in ("", stream.sender) and domain in ("", stream.domain)]
     if tag and tag not in tags:
-        raise ValueError(f"{tag!r} is no tag of {owner}; choose one of {', '.join(tags)}")
+        raise ValueError(f"{tag!r} is not a tag of {owner}; write one of {', '.join(tags)}")
     if esp and esp not in PROVIDERS:
-        raise ValueError(f"{esp!r} is no provider; choose one of {', '.join(PROVIDERS)}")
+        raise ValueError(f"{esp!r} is not a provider; write one of {', '.join(PROVIDERS)}")
 
 
 def _moment(text: str, now: float) -> float:
@@ -188,7 +188,7 @@ def _moment(text: str, now: float) -> float:
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)([smhdw])", text, re.ASCII)
     if match is None:
-        raise ValueError(f"{text!r} is no time; write one such as 30m, +2h or -3d")
+        raise ValueError(f"{text!r} is not a time; write one such as 30m, +2h or -3d")
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -198,5 +198,5 @@ def _factor(text: str, largest: float) -> float:
     except ValueError:
         factor = -1.0
     if not 0 <= factor <= largest:
-        raise ValueError(f"{text!r} is no factor; write a number from 0 to {largest:g} such as 0.15")
+        raise ValueError(f"{text!r} is not a factor; write a number from 0 to {largest:g} such as 0.15")
     return factor

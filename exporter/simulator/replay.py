@@ -1,4 +1,4 @@
-"""Answers from a recording that `doctor --record` wrote: what was asked then is answered as it was then.
+"""Answers from a recording that `doctor --record` wrote: what was requested then is answered as it was then.
 
 Days move with the clock: the day on which the recording began is today. What was not recorded is rejected; nothing is
 made up.

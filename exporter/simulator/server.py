@@ -34,7 +34,7 @@ from exporter.simulator.traffic import Traffic
 __all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator", "url_of"]
 
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
-"""What the simulator accepts unless it is told otherwise; no account anywhere has them."""
+"""What the simulator accepts by default; no account anywhere has them."""
 MINUTE = 60.0
 OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {
     "GetTrackList": track_list.answer,
@@ -220,6 +220,6 @@ class Simulator:
 
 
 def url_of(host: str | None, port: int) -> str:
-    """Return the URL at which what listens on an address, None for all, can be asked."""
+    """Return the URL at which what listens on an address, None for all, can be reached."""
     host = f"[{host}]" if host and ":" in host else host
     return f"http://{host or 'localhost'}:{port}"

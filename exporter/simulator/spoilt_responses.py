@@ -59,7 +59,7 @@ def answer(document: Mapping[str, Any], key_id: str, fault: str) -> web.Response
 
 
 async def twice(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Send an answer, and behind it another one, of 777 mails, that nobody has asked for."""
+    """Send an answer, and behind it another one, of 777 mails, that was not requested."""
     response = web.Response(body=body, content_type="application/json")
     await response.prepare(request)
     await response.write_eof()

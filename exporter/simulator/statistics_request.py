@@ -32,7 +32,7 @@ class Rules(NamedTuple):
     """Days that StartTime may be back."""
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """What a request is about."""
 
     start: date
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
         return (self.start + timedelta(days=age) for age in range((self.end - self.start).days + 1))
 
 
-def read(call: Call, rules: Rules) -> Asked:
+def read(call: Call, rules: Rules) -> Query:
     """Return what the request is about. Raise Refusal where it breaks a rule of the documentation."""
     start, end = (_date(call.parameters, name) for name in ("StartTime", "EndTime"))
     traffic = call.traffic
@@ -57,7 +57,7 @@ def read(call: Call, rules: Rules) -> Asked:
     if (end - start).days > rules.longest_span:
         text = f"The span must not be longer than {rules.longest_span} days."
         raise Refusal(400, "InvalidBetweenTime.Malformed", text)
-    return Asked(start, end, _filters(call, rules))
+    return Query(start, end, _filters(call, rules))
 
 
 def _filters(call: Call, rules: Rules) -> dict[str, str] | None:

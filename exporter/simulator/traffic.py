@@ -2,7 +2,7 @@
 
 A batch is the mail of one stream to one provider in one hour. What its readers do is drawn once and laid out over
 age buckets; the counts up to a moment are read off. So the counts of a day only grow, in whatever order they are
-asked for, and two processes agree.
+requested, and two processes agree.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ from exporter.simulator.mailings import Mailings
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 TICK = 10
-"""Seconds: what is asked within one tick has the same answer."""
+"""Seconds: what is requested within one tick has the same answer."""
 ATTRIBUTIONS = ("send", "event")
 DEAD_LINKS = ("tracking_down", "cname_lost")
 """Incidents that lose opens and clicks alike."""
@@ -53,7 +53,7 @@ class Choices:
 
     def __post_init__(self) -> None:
         if self.attribution not in ATTRIBUTIONS:
-            raise ValueError(f"{self.attribution!r} is no attribution; choose one of {', '.join(ATTRIBUTIONS)}")
+            raise ValueError(f"{self.attribution!r} is not an attribution; write one of {', '.join(ATTRIBUTIONS)}")
 
 
 class _Readers(NamedTuple):

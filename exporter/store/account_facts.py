@@ -29,9 +29,9 @@ class Fact(Generic[Value]):
     """Why the last try brought no answer."""
     _fresh_since: float = -math.inf
 
-    def succeeded(self, value: Value, asked_at: float, clock: Clock) -> None:
+    def succeeded(self, value: Value, requested_at: float, clock: Clock) -> None:
         """Take in an answer to a request of that time, seconds since the epoch."""
-        self.value, self.read_at, self.last_attempt_ok = value, asked_at, True
+        self.value, self.read_at, self.last_attempt_ok = value, requested_at, True
         self.failure = None
         self._fresh_since = clock.monotonic()
 

@@ -139,8 +139,8 @@ class Database:
             schema = self._schema()
             if schema > SCHEMA:
                 raise StateError(
-                    f"state_file: {self._path} was written by a newer version (schema {schema}, this one knows "
-                    f"{SCHEMA}); run that version, or name another file"
+                    f"state_file: {self._path} was written by a newer version (schema {schema}, this version "
+                    f"reads up to {SCHEMA}); run that version, or write another file"
                 )
             try:
                 if schema <= old_schemas.NEWEST:
@@ -288,7 +288,7 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code in _IN_USE:
-            text = f"state_file: {path} is in use by another process; stop it, or give each its own file"
+            text = f"state_file: {path} is in use by another process; stop it, or write a different file"
             raise StateError(text) from None
         raise (NoAccess if code in _NO_ACCESS else Damaged)(str(error)) from None
     except OSError as error:
@@ -296,14 +296,14 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _check_kind(path: Path) -> None:
-    """Raise StateError where there is something that is no regular file; SQLite would wait for a FIFO."""
+    """Raise StateError where there is something that is not a regular file; SQLite would wait for a FIFO."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
-        raise StateError(f"state_file: {path} is {kind}; name a regular file, or one that does not exist yet")
+        kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
+        raise StateError(f"state_file: {path} is {kind}; write a regular file, or one that does not exist yet")
 
 
 def is_being_written(path: Path) -> bool:
@@ -325,7 +325,7 @@ def _read_only_mode(path: Path, *, locks: bool) -> str:
 
 
 def _foreign(path: Path) -> str:
-    return f"state_file: {path} is a database of another program; name another file"
+    return f"state_file: {path} is a database of another program; write another file"
 
 
 def _checksum(kind: str, key: str, body: str) -> int:

@@ -84,7 +84,7 @@ class Catalogue:
             self.changed.add(place)
 
     def succeeded(self, target: str, key: str, listed: Listed, at: float) -> Change:
-        """Take in a whole list that was asked for at that time; return what changed with it."""
+        """Take in a whole list that was requested at that time; return what changed with it."""
         entry = self._entries.setdefault((target, key), Entry())
         is_listed = frozenset(listed.values)
         gone = entry.missing - is_listed

@@ -69,7 +69,7 @@ class Record:
     is_withheld: bool = False
     """Whether the numbers are not shown, because they may be those of all the mail."""
     fresh_since: float | None = None
-    """The last success on the monotonic clock, None until `age` was asked for."""
+    """The last success on the monotonic clock, None until `age` was called."""
 
     def age(self, clock: Clock) -> float | None:
         """Return the seconds since the last success, None where there was none.
@@ -221,7 +221,7 @@ class Store:
                     record.first_read_at = min(record.first_read_at, now)
 
     def prune(self, target: str, statistic: str, today: date, polled: Container[Key]) -> None:
-        """Forget the days of a target's statistic that nothing can ask for any more.
+        """Forget the days of a target's statistic that nothing can request any more.
 
         Counters stay while anything else is known. `polled` are the combinations that forget nothing but days.
         """

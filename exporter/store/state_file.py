@@ -54,7 +54,7 @@ class StateFile:
         written: Callable[[Key], None] = lambda key: None,
         connect: Connect = sqlite3.connect,
     ) -> None:
-        """`written` is told of every combination whose counters have come to the disk; `connect` opens the file."""
+        """`written` is called for every combination whose counters have come to the disk; `connect` opens the file."""
         self.path = path
         self.writable = True
         self._store = store
@@ -78,7 +78,7 @@ class StateFile:
     async def open(self) -> None:
         """Open or make the file and fill the store and the catalogue from it.
 
-        Raise StateError where another process or program has it, where it is no regular file, and where a newer
+        Raise StateError where another process or program has it, where it is not a regular file, and where a newer
         version wrote it. A damaged file is set aside under another name, whole; one that cannot be written is read.
         """
         self._store.waits_for_disk = True
@@ -117,7 +117,7 @@ class StateFile:
                 await asyncio.wait([self._saving])
             await self.save()
             if not self.writable:
-                self._log.error("state file could not be written; the next start continues from the last write")
+                self._log.error("final state file write failed; the next start continues from the last write")
         finally:
             await self._end()
 
@@ -191,14 +191,14 @@ class StateFile:
             self._cannot_write(NoAccess(f"damaged ({damage}), and cannot be renamed: {error.strerror}"))
         else:
             self._log.error(
-                "state file is damaged; setting it aside, nothing in it is used", aside=str(aside), error=str(damage)
+                "state file damaged; moving it away and starting without it", aside=str(aside), error=str(damage)
             )
 
     def _can_write(self) -> None:
         self._store.unwritable_since = None
         if not self.writable:
             self.writable = True
-            self._log.info("state file can be written again")
+            self._log.info("state file write recovered")
 
     def _cannot_write(self, error: Exception) -> None:
         if self._store.unwritable_since is None:
@@ -206,7 +206,7 @@ class StateFile:
         if self.writable:
             self.writable = False
             self._log.error(
-                "state file cannot be written; continuing in memory, counters wait until it can", error=str(error)
+                "state file write failing; continuing in memory and holding counters back", error=str(error)
             )
 
     async def _restore(self, contents: Contents) -> None:
@@ -253,7 +253,7 @@ class StateFile:
                 database.close()
         except (Damaged, NoAccess) as error:
             if self.path.exists():
-                self._log.warning("state file cannot be read either; starting with nothing known", error=str(error))
+                self._log.warning("state file read failed; starting without data", error=str(error))
             return Contents()
         return contents
 
@@ -285,7 +285,7 @@ class StateFile:
             aside = self._aside()
             self._database = Database(self.path, self._connect)
         if was_open or aside:
-            self._log.warning("state file was removed or replaced; writing all of it again", set_aside=aside)
+            self._log.warning("state file removed or replaced; writing it again in full", set_aside=aside)
         return True
 
     def _aside(self) -> str:

@@ -18,7 +18,7 @@ class Snapshot(NamedTuple):
 
     key: Key
     record: Record
-    taken: Record
+    state: Record
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Batch:
         yield from (record_row(key, None) for key in self.forgotten)
         yield from (account_row(target, account) for target, account in self.accounts.items())
         yield from (decreases_row(target, count) for target, count in self.decreases.items())
-        yield from (record_row(each.key, each.taken) for each in self.snapshots)
+        yield from (record_row(each.key, each.state) for each in self.snapshots)
 
 
 class Unwritten:
@@ -94,10 +94,10 @@ class Unwritten:
     def written(self, batch: Batch) -> list[Key]:
         """Note that the batch is on disk; return the combinations whose counters may be shown anew."""
         self.decreases = {**self.decreases, **batch.decreases}
-        read = (each for each in batch.snapshots if each.taken.counted)
-        grown = [each for each in read if each.record.observed != each.taken.counted]
+        read = (each for each in batch.snapshots if each.state.counted)
+        grown = [each for each in read if each.record.observed != each.state.counted]
         for each in grown:
-            each.record.observed = each.taken.counted
+            each.record.observed = each.state.counted
         return [each.key for each in grown]
 
     def _snapshots(self, keys: Iterable[Key]) -> list[Snapshot]:

@@ -69,7 +69,7 @@ class ConnectionLimit:
             self._closed += 1
         if (now := self._monotonic()) - self._said_at >= SECONDS_BETWEEN_LINES:
             log = structlog.get_logger()
-            log.warning("no room for another connection; closing idle ones", reason=reason, closed=self._closed)
+            log.warning("connection limit reached; closing idle connections", reason=reason, closed=self._closed)
             self._said_at, self._closed = now, 0
         return is_one
 

@@ -102,7 +102,7 @@ class Connection(web.RequestHandler):
 
     def _close_unless_sent(self) -> None:
         if self._socket is not None and (self._is_answering or self._socket.get_write_buffer_size()):
-            structlog.get_logger().debug("client takes its answer in too slowly; closing the connection")
+            structlog.get_logger().debug("client reads the response too slowly; closing the connection")
             self.abort()
 
     def handle_error(
@@ -112,14 +112,14 @@ class Connection(web.RequestHandler):
         self.begins_answer()
         log = structlog.get_logger()
         if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
-            log.debug("client left before its answer was complete", path=request.path)
+            log.debug("client disconnected before the response was complete", path=request.path)
             raise exc
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("a page failed; please report this", path=request.path, exc_info=exc)
+            log.error("page failed; please report this", path=request.path, exc_info=exc)
         else:
-            log.debug("request refused", status=status, why=type(exc).__name__)
+            log.debug("request rejected", status=status, why=type(exc).__name__)
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer was under way")
+            raise ConnectionError("a response was in progress")
         text = f"{status} {HTTPStatus(status).phrase}\n"
         response = web.Response(status=status, text=text, headers=SECURITY_HEADERS)
         response.force_close()

@@ -167,7 +167,7 @@ class Passwords:
         return same and login.is_known
 
     def _forget_one(self) -> None:
-        """Forget the oldest wrong password: whoever guesses shall not drive out those who know."""
+        """Forget the oldest wrong password: guessing must not evict valid logins."""
         oldest = next((digest for digest, right in self._verdicts.items() if not right), next(iter(self._verdicts)))
         del self._verdicts[oldest]
 

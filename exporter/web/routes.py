@@ -37,7 +37,7 @@ class Scraped(Protocol):
     """What has the metrics."""
 
     async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
-        """Return everything, in the format that an Accept header asks for."""
+        """Return everything, in the format that an Accept header requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class _Handlers:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         if 0 < self._routes.max_requests <= self._scraping:
-            text = f"{self._scraping} scrapes are being answered; try again\n"
+            text = f"{self._scraping} scrapes in progress; retry later\n"
             return web.Response(status=503, text=text, headers={"Retry-After": "1"})
         self._scraping += 1
         try:
@@ -111,7 +111,7 @@ class _Handlers:
 
     async def reload(self, request: web.Request) -> web.Response:
         if self._routes.reload is None:
-            return web.Response(status=403, text="reloading is off; start with --web.enable-lifecycle\n")
+            return web.Response(status=403, text="reload is disabled; start with --web.enable-lifecycle\n")
         if _is_cross_site(request):
             return web.Response(status=403, text="rejected: sent by a browser for a page of another site\n")
         wrong = await self._routes.reload()

@@ -30,9 +30,9 @@ class Options:
     """Scrapes at a time, 0 for no limit."""
     enable_lifecycle: bool = False
     config_file: Path | None = None
-    """TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
+    """File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
     systemd_socket: bool = False
-    """Whether systemd hands over the sockets, in the place of `listen_addresses`."""
+    """Whether systemd hands over the sockets, instead of `listen_addresses`."""
     disable_exporter_metrics: bool = False
     """Whether process_* and python_* are left out."""
 
@@ -80,11 +80,13 @@ class WebServer:
             settings = await asyncio.to_thread(webconfig.read, file)
         except ConfigError as error:
             for problem in error.problems:
-                self._log.error("web config is refused, the old one stays", place=problem.place, problem=problem.text)
+                self._log.error(
+                    "web config reload failed; keeping the previous one", place=problem.place, problem=problem.text
+                )
             return
         except Exception as error:  # noqa: BLE001  a bug in loading a config must not end what runs well
-            self._log.error("web config is refused, the old one stays; please report this", exc_info=error)
+            self._log.error("web config reload failed; keeping the previous one; please report this", exc_info=error)
             return
         self._security.use(settings)
         self._listening.tls = settings.tls
-        self._log.info("web config is reloaded", tls=settings.tls is not None, users=len(settings.users))
+        self._log.info("web config reloaded", tls=settings.tls is not None, users=len(settings.users))

@@ -75,7 +75,7 @@ def split_address(address: str) -> tuple[str | None, int]:
 def cannot_listen(address: str, error: OSError | UnicodeError) -> BindError:
     """Return the error for an address that the system rejects."""
     number = 0 if isinstance(error, UnicodeError | socket.gaierror) else error.errno or 0
-    why = os.strerror(number).lower() if number in errno.errorcode else "the host is not known"
+    why = os.strerror(number).lower() if number in errno.errorcode else "unknown host"
     return BindError(f"cannot listen on {address}: {why}")
 
 

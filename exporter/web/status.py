@@ -31,12 +31,12 @@ from exporter.web import sparkline, status_account, status_rows, status_text
 from exporter.web.status_choice import LONGEST_REFRESH, SHORTEST_REFRESH, Choice, Pager
 
 MEANINGS = {
-    "failing": "failing since the first try: no numbers yet",
-    "dropped": "older than stale_after: its series are gone",
-    "held": "the last try failed; the numbers from before are still shown",
+    "failing": "failing since the first attempt: no numbers yet",
+    "dropped": "older than stale_after: its series are absent",
+    "held": "the last attempt failed; still shows the previous numbers",
     "never": "not read yet",
     "fresh": "read as planned",
-    "unsupported": "the account cannot use a filter: no data and no error; requested once a day",
+    "unsupported": "the account cannot use a filter: no data and no error; retried once a day",
 }
 """What the states mean, the most urgent first."""
 BAD = ("failing", "dropped", "held")
@@ -58,7 +58,7 @@ class About:
     """SHA-256 of the config's text."""
     loaded_at: float
     """When the config in force was loaded, seconds since the epoch."""
-    refused: tuple[str, ...]
+    rejected: tuple[str, ...]
     """Why the config that was loaded last is not the one in force."""
     shard: Shard = WHOLE
     targets: int = 1

@@ -1,4 +1,4 @@
-"""What a visitor of the status page asked to see, and the links that change one thing of it."""
+"""What a visitor of the status page chose to see, and the links that change one thing of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _FILTERS = ("target", "query", "statistic", "state", "q")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the visitor asked to see; an empty string is everything, and of the statistics the first."""
+    """What the visitor chose to see; an empty string is everything, and of the statistics the first."""
 
     target: str
     query: str
@@ -30,20 +30,20 @@ class Choice:
     targets_page: int
     refresh: int | None
     """Seconds after which the page reloads itself, None for never."""
-    refused_refresh: str
+    rejected_refresh: str
     """A `refresh` that cannot be used, as it was given."""
 
     @classmethod
     def of(cls, request: web.Request) -> "Choice":
-        """Return what a request asks for; what makes no sense as a number is the first page."""
+        """Return what a request selects; what is not a number is the first page."""
         given = {key: request.query.get(key, "") for key in _FILTERS}
         given["q"] = " ".join(given["q"].split())[:LONGEST_SEARCH]
         page, targets_page = (max(_number(request.query.get(key, "")) or 1, 1) for key in ("page", "targets_page"))
-        asked = request.query.get("refresh", "").strip()
-        seconds = _number(asked)
+        requested = request.query.get("refresh", "").strip()
+        seconds = _number(requested)
         refresh = seconds if seconds is not None and SHORTEST_REFRESH <= seconds <= LONGEST_REFRESH else None
-        refused = asked[:LONGEST_SEARCH] if refresh is None else ""
-        return cls(**given, page=page, targets_page=targets_page, refresh=refresh, refused_refresh=refused)
+        rejected = requested[:LONGEST_SEARCH] if refresh is None else ""
+        return cls(**given, page=page, targets_page=targets_page, refresh=refresh, rejected_refresh=rejected)
 
     @property
     def is_narrow(self) -> bool:
@@ -75,7 +75,7 @@ class Pager:
     anchor: str
     found: int
     size: int
-    asked: int
+    requested: int
 
     @property
     def pages(self) -> int:
@@ -84,8 +84,8 @@ class Pager:
 
     @property
     def page(self) -> int:
-        """The one shown: the last where more was asked for."""
-        return min(self.asked, self.pages)
+        """The one shown: the last where more was requested."""
+        return min(self.requested, self.pages)
 
     @property
     def begin(self) -> int:

@@ -17,8 +17,8 @@ CAUSES = {
     "invalid_request": "Request rejected",
     "server": "Error at Alibaba Cloud",
     "network": "Network problem",
-    "timeout": "No answer in time",
-    "parse": "Answer not understood",
+    "timeout": "No response in time",
+    "parse": "Invalid response",
 }
 """What failed in words, by the value of the label `reason`."""
 

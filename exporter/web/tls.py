@@ -64,7 +64,7 @@ class TlsServerConfig(Schema):
     @classmethod
     def _known_policy(cls, value: str) -> str:
         if value in UNCHECKED:
-            raise ValueError(f"{value} looks at no certificate and is not offered; write RequireAndVerifyClientCert")
+            raise ValueError(f"{value} verifies no certificate and is not supported; write RequireAndVerifyClientCert")
         if value not in CLIENT_AUTH:
             raise ValueError(f"{value!r} is not a policy; write one of {', '.join(filter(None, CLIENT_AUTH))}")
         return value
@@ -73,7 +73,7 @@ class TlsServerConfig(Schema):
     @classmethod
     def _known_version(cls, value: str) -> str:
         if value not in VERSIONS:
-            outdated = " is outdated and not offered" if value in ("TLS10", "TLS11") else " is not a version"
+            outdated = " is outdated and not supported" if value in ("TLS10", "TLS11") else " is not a version"
             raise ValueError(f"{value!r}{outdated}; write TLS12 or TLS13")
         return value
 
@@ -93,12 +93,12 @@ class TlsServerConfig(Schema):
         if unknown := [name for name in value if name not in CURVES]:
             raise ValueError(f"{unknown[0]!r} is not a curve; write one of {', '.join(CURVES)}")
         if len(value) > 1:
-            raise ValueError("an order of several curves is not offered; name one, or leave it out")
+            raise ValueError("a list of several curves is not supported; write one, or leave it out")
         return value
 
     @property
     def is_enabled(self) -> bool:
-        """Whether the block asks for TLS at all; an empty one does not."""
+        """Whether the block enables TLS at all; an empty one does not."""
         names = ("cert", "key", "client_ca", *FILE_KEYS, "client_auth_type")
         return any(getattr(self, name) for name in names)
 
@@ -119,10 +119,10 @@ def context(settings: TlsServerConfig, folder: Path) -> ssl.SSLContext:
         try:
             made.load_cert_chain(certificate, key, password=_no_password)
         except (ssl.SSLError, OSError) as error:
-            reason = getattr(error, "reason", None) or "they are not PEM, or the key is encrypted"
-            text = f"certificate and key cannot be used together ({reason}); name a PEM certificate and its own key"
+            reason = getattr(error, "reason", None) or "not PEM, or the key is encrypted"
+            text = f"certificate and key cannot be used together ({reason}); write a PEM certificate and its own key"
             raise Conflict("cert" if settings.cert else "cert_file", text) from None
-    _ask_clients(made, settings, folder)
+    _request_client_certificates(made, settings, folder)
     return made
 
 
@@ -136,22 +136,22 @@ def _choose_ciphers(made: ssl.SSLContext, settings: TlsServerConfig) -> None:
     older = [CIPHERS[name] for name in settings.cipher_suites if name in CIPHERS]
     if not older:
         if made.maximum_version < ssl.TLSVersion.TLSv1_3:
-            raise Conflict("cipher_suites", "names suites of TLS 1.3 only, which max_version forbids; name others")
+            raise Conflict("cipher_suites", "has suites of TLS 1.3 only, which max_version excludes; write others")
         made.minimum_version = ssl.TLSVersion.TLSv1_3
         return
     made.set_ciphers(":".join(older))
 
 
-def _ask_clients(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) -> None:
+def _request_client_certificates(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) -> None:
     policy = CLIENT_AUTH[settings.client_auth_type]
     key = "client_ca" if settings.client_ca else "client_ca_file"
     has_authority = bool(settings.client_ca or settings.client_ca_file)
     if settings.client_allowed_sans and policy != ssl.CERT_REQUIRED:
-        raise Conflict("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; write that too")
+        raise Conflict("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; add it")
     if policy == ssl.CERT_NONE:
         if has_authority:
             raise Conflict(
-                key, "is given, but no certificate is asked for; write client_auth_type: RequireAndVerifyClientCert"
+                key, "has no effect without client certificates; write client_auth_type: RequireAndVerifyClientCert"
             )
         return
     made.verify_mode = policy
@@ -167,7 +167,7 @@ def _ask_clients(made: ssl.SSLContext, settings: TlsServerConfig, folder: Path) 
         else:
             made.load_verify_locations(folder / settings.client_ca_file)
     except (ssl.SSLError, OSError) as error:
-        why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no PEM certificate"
+        why = error.strerror if not isinstance(error, ssl.SSLError) else "not a PEM certificate"
         raise Conflict(key, f"cannot be used: {why}") from None
 
 
@@ -176,11 +176,11 @@ def _file(settings: TlsServerConfig, what: str, folder: Path) -> Iterator[Path]:
     """Yield the file that holds the certificate or the key, for the moment that one given inline is in a file."""
     inline, named = getattr(settings, what), getattr(settings, f"{what}_file")
     if inline and named:
-        raise Conflict(what, f"stands beside {what}_file; remove one of them")
+        raise Conflict(what, f"is set together with {what}_file; remove one of them")
     if named:
         path = folder / named
         if not os.access(path, os.R_OK) or not path.is_file():
-            raise Conflict(f"{what}_file", f"{named!r} cannot be read; name a file that this user may read")
+            raise Conflict(f"{what}_file", f"{named!r} cannot be read; write a file that this user may read")
         yield path
     elif inline:
         with _in_memory(what, inline) as path:
@@ -193,7 +193,7 @@ def _file(settings: TlsServerConfig, what: str, folder: Path) -> Iterator[Path]:
 def _in_memory(what: str, text: str) -> Iterator[Path]:
     """Yield a file that is in no folder and on no disk: OpenSSL takes certificates from files only."""
     if not hasattr(os, "memfd_create"):
-        raise Conflict(what, f"can be given inline on Linux only; write {what}_file")
+        raise Conflict(what, f"is supported inline on Linux only; write {what}_file")
     number = os.memfd_create(what)
     try:
         os.write(number, text.encode())
@@ -203,5 +203,5 @@ def _in_memory(what: str, text: str) -> Iterator[Path]:
 
 
 def _no_password() -> str:
-    """An encrypted key is an error, not a question on a terminal."""
+    """An encrypted key is an error, not a prompt on a terminal."""
     raise ssl.SSLError("the key is encrypted")

@@ -86,7 +86,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def resume_writing(self) -> None:
         self._connection.resume_writing()
 
-    # The transport of the connection: what HTTP asks of one.
+    # The transport of the connection: what HTTP needs of one.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         match name:

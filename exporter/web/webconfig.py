@@ -1,7 +1,7 @@
 """`--web.config.file`: TLS, passwords, headers and rate limit, in the format of Prometheus' exporter-toolkit.
 
-The toolkit's docs/web-configuration.md is the specification. What this server cannot do is refused, never ignored;
-`http2: true` is taken, because clients then agree on HTTP/1.1. No message repeats a key or a password hash.
+The toolkit's docs/web-configuration.md is the specification. What this server cannot do is rejected, never ignored;
+`http2: true` is accepted, because clients then agree on HTTP/1.1. No message repeats a key or a password hash.
 """
 
 import re
@@ -52,7 +52,7 @@ class WebConfig:
     allowed_sans: frozenset[str] = frozenset()
     """Subject alternative names of which a client's certificate must have one; empty allows all."""
     users: Mapping[str, bytes] = field(default_factory=dict)
-    """bcrypt hashes by user; empty asks for no password."""
+    """bcrypt hashes by user; empty means no password."""
     headers: Mapping[str, str] = field(default_factory=dict)
     rate_limit: RateLimit | None = None
 
@@ -74,7 +74,7 @@ class _HttpServerConfig(Schema):
                 raise Conflict(name, f"{shown(text)} is not one line of text; quote it")
             allowed = HEADERS[name]
             if text and allowed and text not in allowed:
-                raise Conflict(name, f"{text!r} is no value of this header; write {' or '.join(allowed)}")
+                raise Conflict(name, f"{text!r} is not a value of this header; write {' or '.join(allowed)}")
         return value
 
 
@@ -105,7 +105,7 @@ class _Document(Schema):
             raise ValueError("is not a set of users; write a line such as alice: $2y$10$..., made by htpasswd -nBC 10")
         for user, hashed in value.items():
             if not user or ":" in user:
-                raise ValueError(f"{user!r} cannot be a user's name; write one without a colon")
+                raise ValueError(f"{user!r} is not a valid user name; write one without a colon")
             if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
                 raise Conflict(user, "is not a bcrypt hash; make one with htpasswd -nBC 10, and quote it")
             if (cost := int(hashed[4:6])) > HIGHEST_COST:
@@ -130,7 +130,7 @@ def read(path: Path) -> WebConfig:
     if isinstance(document, dict) or document is None:
         written = check(_Document, _given(document or {}), "", problems, source=document)
     else:
-        problems.append(Problem("file", "holds no settings; write tls_server_config or basic_auth_users"))
+        problems.append(Problem("file", "is empty; write tls_server_config or basic_auth_users"))
     if written is None:
         raise ConfigError(str(path), tuple(problems))
     context = None
@@ -160,7 +160,7 @@ def _given(block: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
 
 
 def _go_duration(value: object) -> float:
-    """Return a duration as Go writes it, such as 1m30s or 1.5s, in seconds. Raise ValueError with the mend."""
+    """Return a duration as Go writes it, such as 1m30s or 1.5s, in seconds. Raise ValueError with the fix."""
     parts = GO_DURATION.findall(value) if isinstance(value, str) else []
     seconds = sum(float(number) * GO_UNITS[unit] for number, unit in parts)
     if not 0 < seconds <= LONGEST or "".join(number + unit for number, unit in parts) != value:

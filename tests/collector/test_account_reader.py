@@ -46,7 +46,7 @@ class Api:
         """Monotonic time, operation and domain of every request."""
 
     async def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        await self._asked(action, parameters.get("DomainId", ""))
+        await self._requested(action, parameters.get("DomainId", ""))
         if action == SUMMARY:
             quotas = {"DailyQuota": "2000", "MonthQuota": 60_000, "RemainFreeQuota": 150, "QuotaLevel": 3}
             return {**quotas, "MaxQuotaLevel": 10, "UserStatus": self.status, "RequestId": "R"}
@@ -55,7 +55,7 @@ class Api:
         return {"DkimAuthStatus": "0", "DmarcAuthStatus": 1, **self.domains[parameters["DomainId"]]}
 
     async def list_values(self, operation: Operation) -> Listed:
-        await self._asked(operation.action)
+        await self._requested(operation.action)
         if operation.action == SENDERS:
             day = int(self.clock.time() // 86_400) % 100
             facts = {"DailyCount": "-1", "DailyReqCount": str(day), "MonthReqCount": "700", "MonthCount": "-1"}
@@ -66,7 +66,7 @@ class Api:
         listed = {name: {"DomainId": name, **checks, **changed} for name, changed in self.domains.items()}
         return Listed(tuple(listed), 0, 1, "R", listed)
 
-    async def _asked(self, action: str, domain: str = "") -> None:
+    async def _requested(self, action: str, domain: str = "") -> None:
         self.asked.append((self.clock.monotonic(), action, domain))
         await self.clock.sleep(0.1)
         if (failure := self.fails(action)) is not None:
@@ -105,8 +105,8 @@ class World:
         )
         catalogue = Catalogue()
 
-        async def listed(key: str, found: Listed, asked_at: float) -> None:
-            self.reader.listed(key, found, frozenset(catalogue.get("shop", key).values), asked_at)
+        async def listed(key: str, found: Listed, requested_at: float) -> None:
+            self.reader.listed(key, found, frozenset(catalogue.get("shop", key).values), requested_at)
 
         self.discovery = Discovery(
             "shop",
@@ -286,10 +286,31 @@ async def test_a_missing_permission_is_one_line_with_the_policy_and_one_when_it_
             await world.clock.advance(6 * HOUR)
             world.api.fails = lambda asked: None
             await world.clock.advance(2 * HOUR)
+    reported = [line for line in lines if line["event"] != "discovered values changed"]
+    assert [line["log_level"] for line in reported] == ["warning", "info"]
+    assert [line["action"] for line in reported] == [action, action]
+    assert reported[0]["advice"] == "Attach a policy."
+
+
+async def test_an_account_that_is_frozen_is_one_line_with_what_to_do_and_one_when_it_works_again() -> None:
+    world = World()
+    with capture_logs() as lines:
+        async with world.polled():
+            await world.clock.advance(3 * HOUR)
+            world.api.status = 1
+            await world.clock.advance(3 * HOUR)
+            world.api.status = 5
+            await world.clock.advance(3 * HOUR)
+            world.api.status = 0
+            await world.clock.advance(3 * HOUR)
     told = [line for line in lines if line["event"] != "discovered values changed"]
-    assert [line["log_level"] for line in told] == ["warning", "info"]
-    assert [line["action"] for line in told] == [action, action]
-    assert told[0]["advice"] == "Attach a policy."
+    assert [(line["event"], line["log_level"]) for line in told] == [
+        ("account not in good standing", "warning"),
+        ("account not in good standing", "warning"),
+        ("account in good standing", "info"),
+    ]
+    assert [line.get("states") for line in told] == ["frozen", "frozen, restricted", None]
+    assert "ticket" in told[0]["advice"]
 
 
 async def test_an_answer_without_any_number_is_a_failure_and_no_0() -> None:

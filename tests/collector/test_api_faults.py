@@ -1,4 +1,4 @@
-"""The fault matrix: whatever the API does to one sender, what it is called, what is shown, what is told.
+"""The fault matrix: whatever the API does to one sender, what it is called, what is shown, what is reported.
 
 The simulator is real and so is the connection; time is scripted, so that hours of failing pass in a moment.
 """
@@ -31,7 +31,7 @@ class FixedKeys:
     async def get(self) -> Credentials:
         return Credentials(KEY_ID, SECRET)
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         pass
 
 
@@ -107,7 +107,7 @@ def for_bad(name: str, **options: Any) -> Fault:
     return Fault(name, where={"AccountName": BAD}, **options)
 
 
-REFUSED, RETRIED = 1, 3
+REJECTED, RETRIED = 1, 3
 MATRIX = [
     # fault, reason, HTTP requests that one read of a cell takes
     pytest.param("throttle", "throttled", RETRIED, id="throttled-without-retry-after"),
@@ -121,26 +121,26 @@ MATRIX = [
     pytest.param("html_500", "server", RETRIED, id="500-with-a-page-of-html"),
     pytest.param("error", "server", RETRIED, id="InternalError"),
     pytest.param("http_503", "server", RETRIED, id="503"),
-    pytest.param("truncate", "parse", REFUSED, id="truncated-json"),
-    pytest.param("no_data", "parse", REFUSED, id="200-without-data"),
-    pytest.param("stat_null", "parse", REFUSED, id="stat-is-null"),
-    pytest.param("negative", "parse", REFUSED, id="negative-count"),
-    pytest.param("non_numeric", "parse", REFUSED, id="count-that-is-no-number"),
-    pytest.param("many_rows", "parse", REFUSED, id="far-more-rows-than-requested"),
-    pytest.param("echo", "parse", REFUSED, id="key-id-for-a-count"),
-    pytest.param("huge", "parse", REFUSED, id="body-of-ten-megabytes"),
+    pytest.param("truncate", "parse", REJECTED, id="truncated-json"),
+    pytest.param("no_data", "parse", REJECTED, id="200-without-data"),
+    pytest.param("stat_null", "parse", REJECTED, id="stat-is-null"),
+    pytest.param("negative", "parse", REJECTED, id="negative-count"),
+    pytest.param("non_numeric", "parse", REJECTED, id="count-that-is-no-number"),
+    pytest.param("many_rows", "parse", REJECTED, id="far-more-rows-than-requested"),
+    pytest.param("echo", "parse", REJECTED, id="key-id-for-a-count"),
+    pytest.param("huge", "parse", REJECTED, id="body-of-ten-megabytes"),
     pytest.param("hang", "timeout", RETRIED, id="hang"),
     pytest.param("slow_drip", "timeout", RETRIED, id="slow-drip"),
     pytest.param("reset", "network", RETRIED, id="reset"),
     pytest.param("large_header", "network", RETRIED, id="header-too-large"),
     pytest.param("brotli", "network", RETRIED, id="encoding-that-was-not-requested"),
-    pytest.param("bad_signature", "auth", REFUSED, id="wrong-signature"),
-    pytest.param("invalid_key", "auth", REFUSED, id="unknown-key"),
-    pytest.param("expired", "auth", REFUSED, id="expired-date"),
+    pytest.param("bad_signature", "auth", REJECTED, id="wrong-signature"),
+    pytest.param("invalid_key", "auth", REJECTED, id="unknown-key"),
+    pytest.param("expired", "auth", REJECTED, id="expired-date"),
     pytest.param("nonce", "auth", RETRIED, id="nonce-used"),
-    pytest.param("forbidden", "permission", REFUSED, id="no-permission"),
-    pytest.param("page_size", "invalid_request", REFUSED, id="page-size-rejected"),
-    pytest.param("unknown_sender", "invalid_request", REFUSED, id="unknown-sender"),
+    pytest.param("forbidden", "permission", REJECTED, id="no-permission"),
+    pytest.param("page_size", "invalid_request", REJECTED, id="page-size-rejected"),
+    pytest.param("unknown_sender", "invalid_request", REJECTED, id="unknown-sender"),
 ]
 
 
@@ -176,8 +176,10 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
             each.api.faults.clear()
             await each.advance(700, step=10)
             assert await each.windows(BAD) == {"today"}, "back at the first success"
-    told = [line for line in lines if line["log_level"] in ("warning", "info") and line["event"] != "window complete"]
-    lost, back = told
+    reported = [
+        line for line in lines if line["log_level"] in ("warning", "info") and line["event"] != "window complete"
+    ]
+    lost, back = reported
     assert (lost["event"], lost["reason"], back["event"]) == (
         "query combination failing",
         reason,

@@ -1,4 +1,4 @@
-"""Lists over hours by a script: when they are asked for, what a failure changes, what the log tells."""
+"""Lists over hours by a script: when they are requested, what a failure changes, what the log tells."""
 
 import itertools
 import random
@@ -51,7 +51,7 @@ class World:
         self.clock = ScriptedClock()
         self.api = Lists(self.clock)
         self.catalogue = Catalogue()
-        self.told = 0
+        self.reported = 0
         self.discovery = Discovery(
             "shop",
             self.api,  # type: ignore[arg-type]
@@ -63,8 +63,8 @@ class World:
         )
         self.discovery.follow(dict.fromkeys(keys or ("tag_name", "account_name"), HOUR))
 
-    async def _listed(self, key: str, found: Listed, asked_at: float) -> None:
-        self.told += 1
+    async def _listed(self, key: str, found: Listed, requested_at: float) -> None:
+        self.reported += 1
 
     def known(self, key: str = "tag_name") -> str:
         return "".join(self.catalogue.get("shop", key).values)
@@ -78,7 +78,7 @@ async def test_everything_is_listed_at_once_and_then_about_every_interval() -> N
     async with running(world.discovery.run()):
         await world.clock.advance(1)
         assert (world.known("tag_name"), world.known("account_name")) == ("ab", "xy")
-        assert world.told == 2
+        assert world.reported == 2
         await world.clock.advance(24 * HOUR)
     for action in (TAGS, SENDERS):
         gaps = [after - before for before, after in itertools.pairwise(world.times(action))]

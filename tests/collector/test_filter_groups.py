@@ -122,38 +122,46 @@ class TestGroup:
 
     def test_numbers_are_withheld_until_an_answer_has_proved_that_they_are_not_all_of_the_mail(self) -> None:
         made = group()
-        assert made.withholds((500, 0))
-        assert not made.withholds((0, 0)), "nothing is right whatever the filter does"
+        assert made.withholds((500, 0), (500, 0))
         made.judge(reads(300, 150, 50), None, is_closed=False)
-        assert not made.withholds((500, 0))
+        assert not made.withholds((500, 0), (500, 0))
+
+    def test_a_0_is_withheld_until_then_unless_there_is_no_mail_without_the_filter_either(self) -> None:
+        made = group()
+        assert made.withholds((0, 0), (500, 0))
+        assert made.withholds((0, 0), None), "without the filter it was not read yet"
+        assert not made.withholds((0, 0), (0, 0))
+        assert not group(whole=None).withholds((0, 0), None), "nothing will ever tell"
+        made.judge(reads(300, 150, 50), None, is_closed=False)
+        assert not made.withholds((0, 0), (500, 0))
 
     def test_a_lone_value_that_can_be_compared_with_nothing_is_shown(self) -> None:
-        assert not group(members=MEMBERS[:1], whole=None).withholds((500, 0))
-        assert not group(key="dedicated_ip", members=MEMBERS[:1]).withholds((500, 0))
+        assert not group(members=MEMBERS[:1], whole=None).withholds((500, 0), None)
+        assert not group(key="dedicated_ip", members=MEMBERS[:1]).withholds((500, 0), None)
 
     def test_a_filter_is_refused_only_when_every_value_is(self) -> None:
         made, refusal = group(), InvalidRequest("no", code="InvalidEsp.NotSupported")
         seen = []
         for member in MEMBERS:
-            assert made.refuse(member, refusal), "it may be the filter"
+            assert made.reject(member, refusal), "it may be the filter"
             seen.append(made.finding)
-        assert seen == [None, None, Finding.REFUSED]
+        assert seen == [None, None, Finding.REJECTED]
 
     @pytest.mark.parametrize(
         "code", ["InvalidMailAddress.NotFound", "InvalidTagName.Malformed", "InvalidDate.Malformed"]
     )
     def test_a_refusal_that_speaks_of_something_else_is_a_failure(self, code: str) -> None:
         made = group()
-        assert not any(made.refuse(member, InvalidRequest("no", code=code)) for member in MEMBERS)
+        assert not any(made.reject(member, InvalidRequest("no", code=code)) for member in MEMBERS)
 
     def test_a_value_that_is_refused_beside_others_that_answer_is_a_failure(self) -> None:
         made, refusal = group(), InvalidRequest("no", code="InvalidParameter")
         made.judge(reads(300, 150), None, is_closed=False)
-        assert not any(made.refuse(member, refusal) for member in MEMBERS)
+        assert not any(made.reject(member, refusal) for member in MEMBERS)
 
     def test_an_answer_that_proves_the_filter_ends_every_finding(self) -> None:
         made = group()
         for member in MEMBERS:
-            made.refuse(member, InvalidRequest("no", code="InvalidParameter"))
+            made.reject(member, InvalidRequest("no", code="InvalidParameter"))
         made.judge(reads(300, 150, 50), Reading((500, 0), 1.0), is_closed=True)
-        assert (made.finding, made.withholds((500, 0))) == (None, False)
+        assert (made.finding, made.withholds((500, 0), None)) == (None, False)

@@ -80,7 +80,7 @@ async def test_a_filter_that_cannot_be_used_is_found_at_the_first_reads_and_has_
                 seen |= {name for name in await account.shown() if name.startswith("directmail_track")}
             await account.clock.advance(3 * HOUR)
             shown, whole = await account.shown(), await account.shown(esp=False)
-    assert seen == set() or way == "empty", "a number that may be all of the mail is never shown"
+    assert seen == set(), "neither a number that may be all of the mail nor a 0 that may be no answer is ever shown"
     assert not any(name.startswith("directmail_track") for name in shown)
     assert shown["directmail_query_supported"] == {0}
     assert shown["directmail_query_success"] == {1}
@@ -91,6 +91,53 @@ async def test_a_filter_that_cannot_be_used_is_found_at_the_first_reads_and_has_
     (line,) = (line for line in lines if line["event"] == "filter not supported")
     assert (line["query"], line["filter"], line["target"]) == ("by_esp", "esp", "shop")
     assert "dedicated IPs" in line["advice"]
+
+
+@pytest.mark.parametrize("way", ["empty", "whole"])
+async def test_of_many_values_no_number_is_shown_before_they_are_judged(way: str) -> None:
+    addresses = ", ".join(f'"192.0.2.{number}"' for number in range(1, 41))
+    queries = f"      - {{name: account}}\n      - {{name: by_ip, dedicated_ip: [{addresses}]}}\n"
+    account = Account(way, queries)
+    account.world.api.counts = lambda filters, day, now: 0 if filters.dedicated_ip and way == "empty" else 1000
+    await account.world.publisher.show([account.world.collector.plan])
+    seen = set()
+    async with running(account.world.collector.run(), account.world.publisher.run()):
+        for _ in range(120):
+            await account.clock.advance(1)
+            page = await account.world.exposition.scrape()
+            for line in b"".join(page.parts).decode().splitlines():
+                seen |= {line.split("{")[0]} if 'dedicated_ip="192' in line else set()
+    assert not any(name.startswith("directmail_track") for name in seen)
+
+
+@pytest.mark.parametrize("way", ["empty", "whole"])
+async def test_a_filter_that_is_useless_is_so_where_no_comparison_tells(way: str) -> None:
+    domains = "      - {name: account}\n      - {name: by_domain, domain: [a.example.com, b.example.com]}\n"
+    alone = (
+        f"      - {{name: one, domain: c.example.com}}\n      - {{name: both, domain: a.example.com, esp: {ESPS[0]}}}\n"
+    )
+    account = Account(way, domains + alone)
+    shares = {"": 1000, ESPS[0]: 400}
+    account.world.api.counts = lambda filters, day, now: 0 if way == "empty" and filters.domain else shares[filters.esp]
+    await account.world.publisher.show([account.world.collector.plan])
+
+    async def domains_shown() -> set[str]:
+        page = await account.world.exposition.scrape()
+        lines = b"".join(page.parts).decode().splitlines()
+        return {line for line in lines if line.startswith("directmail_track_emails{") and 'domain=""' not in line}
+
+    with capture_logs() as lines:
+        async with running(account.world.collector.run(), account.world.publisher.run()):
+            await account.clock.advance(2 * MINUTE)
+            assert await domains_shown() == set()
+            account.world.api.asked.clear()
+            await account.clock.advance(2 * HOUR)
+            assert account.asked(lambda filters, day: bool(filters.domain)) == 0
+            told = [(line["query"], line["filter"]) for line in lines if line["event"] == "filter not supported"]
+            assert sorted(told) == [("both", "domain"), ("by_domain", "domain"), ("one", "domain")]
+            account.world.api.counts = lambda filters, day, now: shares[filters.esp] // (2 if filters.domain else 1)
+            await account.clock.advance(12 * HOUR)
+            assert len(await domains_shown()) == 8, "four combinations, two windows"
 
 
 async def test_the_line_about_a_refusal_has_what_the_support_asks_for() -> None:

@@ -1,4 +1,4 @@
-"""The loop of a target over simulated days: what is asked, what is shown meanwhile, what is told."""
+"""The loop of a target over simulated days: what is requested, what is shown meanwhile, what is reported."""
 
 import itertools
 from collections import Counter
@@ -257,14 +257,14 @@ class TestADayThatLosesItsMail:
         assert shown == [160, 160, 164, 164]
         assert each.store.get(each.combinations[0].key).counted[0] == 4
         assert [line["event"] for line in lines] == [
-            "a day with mail has none now; requesting it once more before that is shown"
+            "day with mail has none now; requesting it again before showing that"
         ]
         assert (lines[0]["day"], lines[0]["request_id"]) == ("2026-04-22", "REQUEST")
 
     async def test_the_second_one_in_a_row_is_believed_and_said_so(self) -> None:
         _, shown, lines = await self.polled(40, 0)
         assert shown == [160, 0, 0, 0]
-        assert [line["event"] for line in lines][1:] == ["a day with mail has none, as the API confirms"]
+        assert [line["event"] for line in lines][1:] == ["day with mail has none; the API confirms it"]
 
     async def test_an_api_that_has_the_mail_every_other_time_is_logged_once(self) -> None:
         each, shown, lines = await self.polled(40, 0, 40, 0, 40, 0, 40, 0, 40)
@@ -310,7 +310,7 @@ async def test_a_clock_that_was_too_far_ahead_at_night_leaves_no_half_day() -> N
 
 async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
     clock = ScriptedClock()
-    each = world(clock, senders=1, fails=lambda filters, day: AuthError("the API refuses the credentials"))
+    each = world(clock, senders=1, fails=lambda filters, day: AuthError("the API rejected the credentials"))
     await each.publisher.show([each.collector.plan])
     async with running(each.collector.run(), each.publisher.run()):
         await clock.advance(HOUR)
@@ -320,13 +320,13 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fails_on", "told"),
+    ("fails_on", "reported"),
     [
         pytest.param("every-day", ["target failing"], id="a-key-that-is-refused-is-one-line"),
         pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-told"),
     ],
 )
-async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, told: list[str]) -> None:
+async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, reported: list[str]) -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         return AuthError("refused") if fails_on == "every-day" or day == date(2026, 4, 21) else None
 
@@ -335,13 +335,13 @@ async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, told:
     with capture_logs() as lines:
         async with running(each.collector.run()):
             await clock.advance(HOUR)
-    assert [line["event"] for line in lines if line["event"] != "window complete"] == told
+    assert [line["event"] for line in lines if line["event"] != "window complete"] == reported
 
 
 async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         oldest = (datetime.fromtimestamp(clock.time(), UTC).date() - day).days >= 30
-        return InvalidRequest("the API does not take this question") if oldest else None
+        return InvalidRequest("the API rejected the request") if oldest else None
 
     clock = ScriptedClock("2026-04-22T12:00:00+00:00")
     each = world(clock, senders=1, head="windows: [today, 30d]\npoll_interval: 5m", fails=fails)

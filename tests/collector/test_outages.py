@@ -18,7 +18,7 @@ from exporter.directmail.errors import (
 from exporter.directmail.model import Filters
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
-from tests.support.worlds import World, make_config
+from tests.support.worlds import World, make_config, make_outages
 
 MINUTE, HOUR = 60.0, 3600.0
 SENDERS = 40
@@ -142,7 +142,7 @@ async def test_a_request_that_is_rejected_for_what_it_asks_says_nothing_of_the_t
 
 
 async def test_a_day_that_fails_for_every_combination_is_no_outage() -> None:
-    """Whether all fails is asked of today's numbers then."""
+    """Whether all fails is judged by today's numbers then."""
     weather = Weather(ServerError("the API failed"), senders=10, head="windows: [today, 7d]\npoll_interval: 5m")
     weather.world.api.fails = lambda filters, day: weather.error if day == date(2026, 4, 20) else None
     with capture_logs() as lines:
@@ -174,3 +174,38 @@ async def test_the_line_about_one_combination_waits_at_most_two_minutes_for_the_
             weather.is_failing = True
             await weather.clock.advance(10 + 2 * MINUTE)
     assert events(lines) == ["query combination failing"]
+
+
+async def test_a_lone_failure_that_is_tried_again_often_is_logged_all_the_same() -> None:
+    clock, told = ScriptedClock(), list[float]()
+    outages = make_outages(clock, lambda: 5)
+    for _ in range(12):
+        outages.failed(
+            "Op", "one", PermissionDenied("no"), clock.monotonic(), of=1, report=lambda: told.append(clock.monotonic())
+        )
+        outages.look()
+        if told:
+            break
+        await clock.advance(30)
+        outages.look()
+    assert told, "it has failed for six minutes"
+
+
+async def test_when_one_loop_finds_that_the_outage_is_over_the_others_go_on_at_once() -> None:
+    weather = Weather(AuthError("refused"), head="windows: [today]\npoll_interval: 1m")
+    config = make_config(senders=3, head="windows: [today]\npoll_interval: 1m")
+    others = [World(config, weather.clock, fails=weather._fails, outages=weather.world.outages) for _ in range(3)]
+    worlds = [weather.world, *others]
+    async with running(*(each.collector.run() for each in worlds)):
+        for _ in range(5):
+            weather.is_failing = False
+            await weather.clock.advance(5 * MINUTE)
+            weather.is_failing = True
+            await weather.clock.advance(10 * MINUTE)
+            weather.is_failing = False
+            while weather.world.outages.of("GetTrackList"):
+                await weather.clock.advance(1)
+            for each in worlds:
+                each.api.asked.clear()
+            await weather.clock.advance(5)
+            assert all(each.api.asked for each in worlds)

@@ -18,7 +18,7 @@ from tests.support.clock import ScriptedClock
 from tests.support.worlds import make_config, make_plan
 
 DAY = date(2026, 4, 22)
-REFUSED = NetworkError("connection refused")
+REJECTED = NetworkError("connection refused")
 
 
 class CountingStore(Store):
@@ -53,7 +53,7 @@ class World:
         self.states.update(combination)
 
     def fail(self, combination: Combination) -> None:
-        self.store.failed(combination.key, REFUSED, self.clock.time())
+        self.store.failed(combination.key, REJECTED, self.clock.time())
         self.states.update(combination)
 
     def judge(self, combination: Combination, *, is_supported: bool) -> None:
@@ -70,7 +70,7 @@ class World:
         return dict(Counter(state_of(each, each.age(self.clock), self.plan.stale_after) for each in records))
 
 
-def refuse(world: World) -> None:
+def reject(world: World) -> None:
     world.fail(world.all[0])
 
 
@@ -80,7 +80,7 @@ def read(world: World) -> None:
 
 def read_then_refuse(world: World) -> None:
     read(world)
-    refuse(world)
+    reject(world)
 
 
 def read_long_ago(world: World) -> None:
@@ -96,7 +96,7 @@ def find_useless(world: World) -> None:
     ("happens", "state"),
     [
         pytest.param(lambda world: None, "never", id="nothing"),
-        pytest.param(refuse, "failing", id="refused-from-the-start"),
+        pytest.param(reject, "failing", id="refused-from-the-start"),
         pytest.param(read, "fresh", id="read"),
         pytest.param(read_then_refuse, "held", id="refused-later"),
         pytest.param(read_long_ago, "dropped", id="too-old"),

@@ -38,8 +38,8 @@ async def test_throttling_is_one_line_when_it_begins_and_one_when_it_has_ended()
         with capture_logs() as lines:
             async with running(work()):
                 await clock.advance(1200)
-    told = [(line["event"], line["target"], line["action"], line["from"], line["to"]) for line in lines]
-    assert told == [
+    reported = [(line["event"], line["target"], line["action"], line["from"], line["to"]) for line in lines]
+    assert reported == [
         ("throttling started", "shop", "GetTrackList", "40", "20"),
         ("throttling ended", "shop", "GetTrackList", "39", "40"),
     ]
@@ -58,7 +58,7 @@ async def test_another_key_in_the_files_is_one_line_without_the_key(tmp_path: Pa
             await client._provider.get()
             key_id.write_text("LTAI-CANARY-22")
             await client._provider.get()
-            client._provider.refused()
+            client._provider.rejected()
             await client._provider.get()
     assert [(line["event"], line["log_level"], line["target"]) for line in lines] == [
         ("access key files re-read", "info", "shop")

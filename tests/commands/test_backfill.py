@@ -223,8 +223,8 @@ async def test_a_filter_that_the_account_cannot_use_has_no_past(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("fault", "calls", "event"),
     [
-        pytest.param("invalid_key", 1, "target failing; the rest of its days is not requested", id="key"),
-        pytest.param("forbidden", 1, "operation failing; the rest of its days is not requested", id="permission"),
+        pytest.param("invalid_key", 1, "target failing; skipping the rest of its days", id="key"),
+        pytest.param("forbidden", 1, "operation failing; skipping the rest of its days", id="permission"),
     ],
 )
 async def test_it_stops_at_once_when_the_key_is_rejected(fault: str, calls: int, event: str, tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ async def test_the_command_ends_with_status_1_when_days_are_missing(tmp_path: Pa
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--query", "none", *LABELS], "is no query of the config; name one of by_sender"),
+        (["--query", "none", *LABELS], "is not a query of the config; write one of by_sender"),
         (["--output", "/nowhere/x.om", *LABELS], "is not a directory"),
         (["--days", "31", *LABELS], "31"),
         (["--step", "5", *LABELS], "is not a duration; write 5s"),
@@ -454,7 +454,7 @@ class TestDiscovery:
             with capture_logs() as lines:
                 await backfilled(config, tmp_path / "history.om", days=1)
         assert [seen.action for seen in api.requests] == ["QueryTagByParam"]
-        assert [line["event"] for line in lines] == ["target failing; the rest of its days is not requested"]
+        assert [line["event"] for line in lines] == ["target failing; skipping the rest of its days"]
 
     async def test_stopped_while_it_lists_it_writes_what_is_known(self, tmp_path: Path) -> None:
         api, output = simulator(), tmp_path / "history.om"

@@ -43,30 +43,30 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         pytest.param("", "OK\n", id="plain"),
         pytest.param(PASSWORD, "OK\n", id="password"),
         pytest.param(f"tls_server_config: {{{PAIR}}}\n{PASSWORD}", "OK\n", id="tls-and-password"),
         pytest.param(f"tls_server_config: {{{PAIR}, min_version: TLS13}}", "OK\n", id="tls-1.3"),
         pytest.param(
-            f"tls_server_config: {{{PAIR}, {CLIENTS}}}", "OK, and wants a client certificate\n", id="client-certificate"
+            f"tls_server_config: {{{PAIR}, {CLIENTS}}}", "OK, requires a client certificate\n", id="client-certificate"
         ),
         pytest.param(
             f"tls_server_config: {{{PAIR}, {CLIENTS}, max_version: TLS12}}",
-            "OK, and wants a client certificate\n",
+            "OK, requires a client certificate\n",
             id="client-certificate-tls-1.2",
         ),
     ],
 )
-async def test_a_living_exporter_is_healthy_whatever_protects_it(folder: Path, text: str, told: str) -> None:
+async def test_a_living_exporter_is_healthy_whatever_protects_it(folder: Path, text: str, reported: str) -> None:
     (folder / "web.yml").write_text(text)
     async with listener(webconfig.read(folder / "web.yml")) as address:
         result = await check(environment={LISTEN_ADDRESS: address})
-        assert (result.exit_code, result.output) == (0, told)
+        assert (result.exit_code, result.output) == (0, reported)
     gone = await check(environment={LISTEN_ADDRESS: address})
     assert gone.exit_code == 1
-    assert gone.output == "not healthy: [Errno 111] Connection refused\n"
+    assert gone.output == "unhealthy: [Errno 111] Connection refused\n"
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1:{}", "0.0.0.0:{}", ":{}", "localhost:{}"])
@@ -104,13 +104,13 @@ async def test_a_url_has_its_certificate_checked_unless_told_otherwise(folder: P
         plain = await check("--url", f"http://{address}/-/healthy")
     assert (distrusted.exit_code, taken.exit_code, plain.exit_code) == (1, 0, 1)
     assert "certificate verify failed" in distrusted.output
-    assert plain.output == "not healthy: Client sent an HTTP request to an HTTPS server.\n"
+    assert plain.output == "unhealthy: Client sent an HTTP request to an HTTPS server.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--url", "127.0.0.1"], "is no URL; write one such as http://127.0.0.1:10058", id="no-url"),
+        pytest.param(["--url", "127.0.0.1"], "is not a URL; write one such as http://127.0.0.1:10058", id="no-url"),
         pytest.param(["--url", "http://127.0.0.1:port/"], "Port could not be cast", id="no-port"),
         pytest.param(["--web.listen-address", "nonsense"], "write host:port", id="no-address"),
     ],
@@ -125,4 +125,4 @@ async def test_what_cannot_be_asked_is_told_in_one_line(arguments: list[str], me
 async def test_a_refusal_is_not_health() -> None:
     async with listener(webconfig.WebConfig()) as address:
         result = await check("--url", f"http://{address}/nowhere")
-    assert (result.exit_code, result.output) == (1, "not healthy: 404 404 Not Found\n")
+    assert (result.exit_code, result.output) == (1, "unhealthy: 404 404 Not Found\n")

@@ -174,7 +174,7 @@ class TestARestrictedKey:
 
     async def test_a_refused_key_costs_one_request(self) -> None:
         api = account()
-        with pytest.raises(NoConfig, match="the API refuses the credentials"):
+        with pytest.raises(NoConfig, match="the API rejected the credentials"):
             await made(api, {**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
         assert len(api.requests) == 1
 
@@ -190,8 +190,8 @@ class TestFiltersThatDoNotWork:
         ("way", "why"),
         [
             ("error", "the API rejects the filter"),
-            ("empty", "there is no mail for any value"),
-            ("whole", "every value has all of the mail"),
+            ("empty", "no value has mail"),
+            ("whole", "every value matches all mail"),
         ],
     )
     async def test_providers_are_left_out_where_the_account_cannot_tell_them_apart(self, way: str, why: str) -> None:
@@ -214,7 +214,7 @@ class TestFiltersThatDoNotWork:
     async def test_an_account_that_sends_nothing_leaves_out_what_could_not_be_tried(self) -> None:
         text, config, _ = await made(account(Fault("empty", action="GetTrackList")))
         assert list(queries(config)) == ["account", "by_sender", "by_tag", "by_ip", "by_pool"]
-        assert "none of the last 7 days has 100 mails to try it with" in text
+        assert "no day of the last 7 has the 100 mails that a trial needs" in text
 
     async def test_an_account_without_senders_and_tags_is_asked_for_as_a_whole(self) -> None:
         text, config, _ = await made(account(senders=[], tags=[], domains=[], no_dedicated_ips="error"))
@@ -265,7 +265,7 @@ class TestTheBudget:
         names = [f"v{number}" for number in range(300)]
         text, config, _ = await made(account(senders=[f"{name}@mail.example.com" for name in names]))
         assert "by_tag" not in queries(config)
-        assert "would stretch the poll interval beyond 15m at 30 calls a minute" in text
+        assert "would raise the poll interval above 15m at 30 calls a minute" in text
 
 
 class TestTags:
@@ -273,9 +273,7 @@ class TestTags:
         used = sorted({stream.tag for stream in STREAMS})
         text, config, _ = await made(account(tags=[*used, "old: one", "# odd\u2028line"]))
         assert tags(config) == {(stream.sender, stream.tag) for stream in STREAMS}
-        assert (
-            "# Tags that each sender had mail with in the last 7 days. Tags without any, to be added by hand: " in text
-        )
+        assert "# The tags that each sender used in the last 7 days. Unused tags, to be added by hand: " in text
         assert "['old: one', \"# odd\\Lline\"]" in text
 
     @pytest.mark.parametrize(
@@ -353,9 +351,9 @@ class TestRegions:
             with pytest.raises(NoConfig) as raised:
                 await drafted([(name, "") for name in hosts], empty.clock, environment=KEYS, hosts=hosts)
         said, *regions = str(raised.value).splitlines()
-        assert "name yours with --region" in said
+        assert "write yours as --region" in said
         assert regions[0] == "us-east-1: no sender"
-        assert regions[1].startswith("eu-central-1: the RAM policy does not allow this call")
+        assert regions[1].startswith("eu-central-1: the RAM policy does not allow this operation")
 
 
 class TestTheCommand:
@@ -392,7 +390,7 @@ class TestTheCommand:
         [
             (["--region", "mars"], 2, "'mars' is not one of"),
             (["--region", "us-east-1", "--endpoint", "https://x"], 2, "set either --region or --endpoint, not both"),
-            (["--endpoint", "http://dm.example.com"], 1, "write https://dm.example.com (http is for loopback)"),
+            (["--endpoint", "http://dm.example.com"], 1, "(http is accepted for loopback only)"),
             (["--endpoint", "http://127.0.0.1:1", "--output", "/nowhere/x.yaml"], 1, "/nowhere is not a directory"),
             (["--endpoint", "http://127.0.0.1:1"], 1, "nothing written: no credentials"),
         ],

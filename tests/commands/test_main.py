@@ -87,6 +87,20 @@ def test_a_check_prints_long_times_as_durations(tmp_path: Path) -> None:
     assert result.output.endswith("  query by-sender: 491 combinations\n")
 
 
+def test_a_check_shows_what_the_account_and_its_domains_take_and_the_limit_of_each_operation(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "account_interval: 1h\ndomains_interval: 6h\ntargets:\n  - name: a\n    region: us-east-1\n    queries:\n"
+        "      - name: account\n"
+    )
+    result = run("--config.file", str(path), "--config.check", environment=KEYS)
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "account DescAccountSummary, QueryMailAddressByParam, every 1h" in lines
+    assert "domains QueryDomainByParam, and DescDomain for each domain, every 6h" in lines
+    assert "their limits 30 calls a minute of each operation, 10 of DescAccountSummary and DescDomain" in lines
+
+
 def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_known(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
@@ -98,8 +112,8 @@ def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_kn
     assert result.exit_code == 0
     for words in (
         "QueryMailAddressByParam, QueryTagByParam, every 1h",
-        "not known before it runs",
-        "9 more combinations; the rest is left out",
+        "unknown until it runs",
+        "9 more combinations; any others left out",
         "at most 1200 combinations by its limits (3 of account_name, 200 of tag_name)",
     ):
         assert words in result.output
@@ -121,7 +135,7 @@ class TestACheckWithoutAKey:
         assert status == 1
         assert said == (
             f"{path}: targets[0].credentials: no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID and "
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET are not both set. Set both variables, or name files in the target's "
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET are not both set. Set both variables, or write files in the target's "
             "credentials.\n"
         )
 
@@ -206,7 +220,7 @@ def test_wrong_flags_are_status_2(arguments: list[str]) -> None:
         (["--config.file", EXAMPLE, "--web.listen-address"], ""),
         (
             ["demo", "--listen"],
-            '; --listen 127.0.0.1:0 takes a free port, as in: make demo ARGS="--listen 127.0.0.1:0"',
+            '; --listen 127.0.0.1:0 uses a free port, as in: make demo ARGS="--listen 127.0.0.1:0"',
         ),
         (["simulate", "--listen"], ""),
     ],

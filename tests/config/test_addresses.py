@@ -47,10 +47,10 @@ def test_an_endpoint_that_no_client_can_use_is_rejected(endpoint: str) -> None:
 def test_plain_http_is_for_this_machine_only(url: str) -> None:
     _, (problem,) = loader.parse(CONFIG % url)
     secure = url.replace("http", "https")
-    assert problem.text == f"'{url}' would show all that is sent to the network; write {secure} (http is for loopback)"
+    assert problem.text == f"'{url}' sends everything unencrypted; write {secure} (http is accepted for loopback only)"
     _, (problem,) = loader.parse(STS % url)
     assert problem.place == "targets[0].credentials.sts_endpoint"
-    assert "would show the credentials to the network" in problem.text
+    assert "sends the credentials unencrypted" in problem.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "[::1]", "localhost", "LOCALHOST"])

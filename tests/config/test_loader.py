@@ -1,4 +1,4 @@
-"""The config: one broken file per mistake, each with its place and its mend."""
+"""The config: one broken file per mistake, each with its place and its fix."""
 
 import os
 import re
@@ -120,7 +120,7 @@ BROKEN = [
     pytest.param(
         SOUND.replace("region: us-east-1", "endpoint: https://x\n    vpc: true"),
         f"{T}.vpc",
-        "goes with region only",
+        "needs region",
         id="vpc-without-region",
     ),
     pytest.param(target("vpc: 'yes'"), f"{T}.vpc", "neither true nor false", id="flag-in-quotes"),
@@ -135,7 +135,7 @@ BROKEN = [
         target("rate_limit_per_minute: fast"), f"{T}.rate_limit_per_minute", "'fast' is not a number", id="rate-as-text"
     ),
     pytest.param(target("timeout: 10"), f"{T}.timeout", "10 has no unit; write 10s", id="duration-without-unit"),
-    pytest.param(target("timeout: 0s"), f"{T}.timeout", "no time at all", id="duration-of-nothing"),
+    pytest.param(target("timeout: 0s"), f"{T}.timeout", "is zero", id="duration-of-nothing"),
     pytest.param(target("page_size: 0"), f"{T}.page_size", "not a whole number from 1 to 1000", id="pages-of-nothing"),
     pytest.param(target("page_size: 10.5"), f"{T}.page_size", "not a whole number", id="pages-of-halves"),
     pytest.param(
@@ -187,11 +187,13 @@ BROKEN = [
     pytest.param(
         target("labels: {statistic: x}"), f"{T}.labels.statistic", "'statistic' is a label that", id="label-of-health"
     ),
-    pytest.param(query("exclude: [{esp: others}]"), f"{Q}.exclude[0].esp", "does not ask for", id="exclude-of-nothing"),
+    pytest.param(
+        query("exclude: [{esp: others}]"), f"{Q}.exclude[0].esp", "is not a value of the query", id="exclude-of-nothing"
+    ),
     pytest.param(
         query("account_name: a\n        exclude: [{account_name: a}]"),
         f"{Q}.exclude",
-        "leaves nothing",
+        "excludes every combination",
         id="exclude-of-all",
     ),
     pytest.param(
@@ -202,12 +204,12 @@ BROKEN = [
     ),
     pytest.param(query("exclude: {esp: others}"), f"{Q}.exclude", "is not a list; write one", id="exclude-no-list"),
     pytest.param(
-        query("esp: {discover: true}"), f"{Q}.esp", "cannot be discovered: Direct Mail knows these", id="discovered-esp"
+        query("esp: {discover: true}"), f"{Q}.esp", "cannot be discovered; write some of", id="discovered-esp"
     ),
     pytest.param(
         query("account_name: {discover: false}"),
         f"{Q}.account_name.discover",
-        "or the values themselves",
+        "or list the values",
         id="no-discovery",
     ),
     pytest.param(
@@ -258,7 +260,7 @@ BROKEN = [
     pytest.param(
         query("account_name: {discover: true}\n        exclude: [{esp: others}]"),
         f"{Q}.exclude[0].esp",
-        "does not ask for",
+        "is not a value of the query",
         id="exclude-of-nothing-beside-discovery",
     ),
     pytest.param(top("discovery_interval: 30s"), "discovery_interval", "write 1m or more", id="discovery-too-often"),
@@ -329,7 +331,7 @@ BROKEN = [
     pytest.param(
         with_credentials("{type: ecs_ram_role, sts_endpoint: sts.example.com}"),
         f"{T}.credentials.sts_endpoint",
-        "has no meaning",
+        "does not apply to",
         id="sts-for-a-type-that-asks-none",
     ),
     pytest.param(
@@ -341,7 +343,7 @@ BROKEN = [
     pytest.param(
         with_credentials("{type: default, role_arn: x}"),
         f"{T}.credentials.role_arn",
-        "has no meaning",
+        "does not apply to",
         id="role-too-many",
     ),
 ]

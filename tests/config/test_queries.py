@@ -50,14 +50,14 @@ class TestBlocks:
         (problem,) = found(text)
         assert problem == (
             "targets[0].queries[2]: the combination account_name=news@mail.example.com, tag_name=promo is in query "
-            "'by-tag' at targets[0].queries[0] too; a target may ask for it once: remove it here or add it to this "
+            "'by-tag' at targets[0].queries[0] too; a target may have it only once; remove it here or add it to this "
             "query's exclude"
         )
 
     def test_a_target_may_not_occur_again(self) -> None:
         target = "  - {name: shop, region: us-east-1, queries: [{name: account}]}\n"
         assert found(f"targets:\n{target}{target}") == [
-            "targets[1].name: 'shop' is the name of targets[0] too; give each its own"
+            "targets[1].name: 'shop' is also the name of targets[0]; give each its own name"
         ]
 
 
@@ -235,7 +235,7 @@ def test_a_list_in_the_place_of_a_text_is_rejected(line: str) -> None:
 def test_lists_that_multiply_to_more_than_memory_has_are_not_multiplied() -> None:
     many = [f"v{number}" for number in range(1000)]
     (problem,) = found(HEAD + f"      - {{name: q, account_name: {many}, tag_name: {many}, dedicated_ip: {many}}}\n")
-    assert problem == "targets[0].queries[0]: its lists multiply to 1000000000 combinations; name fewer values"
+    assert problem == "targets[0].queries[0]: its lists multiply to 1000000000 combinations; write fewer values"
     block = f"      - {{name: q, account_name: {many[:900]}, tag_name: {many[:900]}, dedicated_ip: %s}}\n"
     (problem,) = found(HEAD + block % "a" + block % "b")
-    assert problem == "targets: the queries multiply to 1620000 combinations; name fewer filter values"
+    assert problem == "targets: the queries multiply to 1620000 combinations; write fewer filter values"

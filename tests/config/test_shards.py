@@ -114,7 +114,7 @@ def test_a_shard_is_named_or_read_from_the_hostname(text: str, hostname: str, sh
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "fix"),
     [
         pytest.param("", "write I/N such as 0/3, or auto/3", id="empty"),
         pytest.param("3", "write I/N such as 0/3, or auto/3", id="one-number"),
@@ -126,10 +126,10 @@ def test_a_shard_is_named_or_read_from_the_hostname(text: str, hostname: str, sh
         pytest.param("auto/0", "write 1 to 1000", id="none-by-hostname"),
     ],
 )
-def test_a_wrong_shard_is_a_wrong_flag_with_the_mend(text: str, mend: str) -> None:
+def test_a_wrong_shard_is_a_wrong_flag_with_the_mend(text: str, fix: str) -> None:
     result = CliRunner().invoke(cli, [f"--shard={text}"])
     assert result.exit_code == 2
-    assert mend in result.output
+    assert fix in result.output
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def test_a_shard_that_a_command_would_not_see_is_a_wrong_flag() -> None:
 def test_every_shard_tells_the_mistakes_of_all(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(targets("shop", "billing", "news").replace("endpoint: http://127.0.0.1:9", "region: mars"))
-    told = set()
+    reported = set()
     for index in range(3):
         with pytest.raises(ConfigError) as error:
             load(path, Shard(index, 3))
-        told.add(error.value.problems)
-    (problems,) = told
+        reported.add(error.value.problems)
+    (problems,) = reported
     assert [problem.place for problem in problems] == [f"targets[{index}].region" for index in range(3)]
 
 
@@ -193,7 +193,7 @@ def test_the_check_shows_the_part_and_the_whole() -> None:
     assert [line for line in lines if line.startswith("target ")] == [
         f"target {name}: http://127.0.0.1:9, days begin in Asia/Shanghai" for name in ("billing", "news")
     ]
-    assert "No target falls to this shard" in check.report(config, Shard(0, 3))
+    assert "No target belongs to this shard" in check.report(config, Shard(0, 3))
 
 
 def test_the_check_counts_every_statistic_of_a_target() -> None:
@@ -224,7 +224,7 @@ def test_backfill_and_doctor_take_the_part_of_their_shard(tmp_path: Path) -> Non
     assert history.read_text().endswith("# EOF\n")
     asked = CliRunner().invoke(cli, ["doctor", *flags])
     assert asked.exit_code == 0
-    assert "No target of the config falls to this shard" in asked.output
+    assert "No target of the config belongs to this shard" in asked.output
 
 
 async def test_a_shard_polls_its_part_and_keeps_to_it_over_a_reload(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ async def test_a_shard_without_targets_is_healthy_and_says_so(tmp_path: Path) ->
     task, base = await started(app)
     assert await get(f"{base}/-/ready") == (200, "OK\n")
     assert await get(f"{base}/-/healthy") == (200, "OK\n")
-    assert "None of the config's targets falls to this shard" in (await get(f"{base}/"))[1]
+    assert "No target of the config belongs to this shard" in (await get(f"{base}/"))[1]
     text = (await get(f"{base}/metrics"))[1]
     app.stop()
     await task

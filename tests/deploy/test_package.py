@@ -57,7 +57,7 @@ def wheel_of_sdist(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def installed(wheel_of_sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install it with what its metadata asks for; return the folder of the commands."""
+    """Install it with what its metadata requires; return the folder of the commands."""
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder / "venv")
     commands = folder / "venv" / "bin"
@@ -99,15 +99,15 @@ def test_the_sdist_holds_what_a_clone_holds(built: tuple[Path, Path]) -> None:
 
 def test_the_metadata_says_what_it_is(built: tuple[Path, Path]) -> None:
     name = f"directmail_exporter-{__version__}.dist-info/METADATA"
-    told = HeaderParser().parsestr(content(built[0])[name].decode())
-    assert told["Name"] == "directmail-exporter"
-    assert told["Version"] == __version__
-    assert told["Requires-Python"] == ">=3.11"
-    urls = dict(line.split(", ") for line in told.get_all("Project-URL", []))
+    reported = HeaderParser().parsestr(content(built[0])[name].decode())
+    assert reported["Name"] == "directmail-exporter"
+    assert reported["Version"] == __version__
+    assert reported["Requires-Python"] == ">=3.11"
+    urls = dict(line.split(", ") for line in reported.get_all("Project-URL", []))
     assert urls == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
-    assert told["License-Expression"] == "Apache-2.0"
-    assert "ram" in told.get_all("Provides-Extra", [])
-    assert str(told.get_payload()).startswith("# directmail-exporter")
+    assert reported["License-Expression"] == "Apache-2.0"
+    assert "ram" in reported.get_all("Provides-Extra", [])
+    assert str(reported.get_payload()).startswith("# directmail-exporter")
 
 
 def test_the_command_and_the_module_tell_the_version(installed: Path, tmp_path: Path) -> None:

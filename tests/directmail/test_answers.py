@@ -127,7 +127,7 @@ class TestCounts:
         assert read(row(RcptOpenCount=1, RcptUniqueOpenCount=5))[0] == Engagement(0, 1, 5, 0, 0)
 
     def test_a_sum_that_a_float_cannot_hold_is_an_error(self) -> None:
-        with pytest.raises(ParseError, match="TotalNumber adds up"):
+        with pytest.raises(ParseError, match="sum of TotalNumber is too large"):
             read(row(TotalNumber=LARGEST), row(TotalNumber=1))
 
     def test_of_a_key_that_comes_twice_the_last_counts(self) -> None:

@@ -113,44 +113,44 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("said", "text"),
         [
-            pytest.param(b"", "the connection was closed before the answer came", id="nothing"),
-            pytest.param(b"\x16\x03\x01 not HTTP\r\n\r\n", "the answer is not valid HTTP", id="not-http"),
+            pytest.param(b"", "the connection was closed before the response", id="nothing"),
+            pytest.param(b"\x16\x03\x01 not HTTP\r\n\r\n", "the response is not valid HTTP", id="not-http"),
             pytest.param(
                 HEAD + b"Set-Cookie: " + b"x" * 9000 + b"\r\n\r\n{}",
-                "the answer has a header that is too large",
+                "the response has a header that is too large",
                 id="large-header",
             ),
             pytest.param(
                 HEAD.replace(b"2\r\n", b"50\r\n") + b"\r\n{}",
-                "the connection was closed before the answer was complete",
+                "the connection was closed before the response was complete",
                 id="cut-short",
             ),
             pytest.param(
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
-                "the answer is not valid HTTP",
+                "the response is not valid HTTP",
                 id="bad-chunk",
             ),
             pytest.param(
-                HEAD + b"Content-Encoding: gzip\r\n\r\n{}", "the answer's compression is damaged", id="damaged-gzip"
+                HEAD + b"Content-Encoding: gzip\r\n\r\n{}", "the response's compression is corrupt", id="damaged-gzip"
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: br\r\n\r\n{}",
-                "the answer comes in a content encoding br that was not requested",
+                "the response has a content encoding br that was not requested",
                 id="brotli",
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: ZSTD\r\n\r\n{}",
-                "the answer comes in a content encoding zstd that was not requested",
+                "the response has a content encoding zstd that was not requested",
                 id="zstd",
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: compress\r\n\r\n{}",
-                "the answer comes in a content encoding compress that was not requested",
+                "the response has a content encoding compress that was not requested",
                 id="compress",
             ),
             pytest.param(
                 HEAD + b"Content-Encoding: LTAI4FAKEKEYID0001\r\n\r\n{}",
-                "the answer comes in a content encoding that was not requested",
+                "the response has a content encoding that was not requested",
                 id="something-secret",
             ),
         ],
@@ -231,7 +231,7 @@ class TestCertificates:
         """Python 3.13 verifies strictly: a certificate without the key id of its authority is rejected."""
         error = await self.error_of(authority, authority.issue("sloppy", is_complete=False), strict=True)
         assert error.text == "certificate not trusted: missing Authority Key Identifier"
-        assert "issued anew" in error.advice
+        assert "reissued" in error.advice
         assert "SSL_CERT_FILE" not in error.advice
 
     async def test_a_good_one_is_trusted_by_the_strictest(self, authority: Authority) -> None:

@@ -80,7 +80,7 @@ def test_an_error_keeps_code_status_and_request_id() -> None:
     error = classify("Forbidden.RAM", 403, RequestId="10A1AD70", Message="User not authorized.")
     assert (error.code, error.status, error.request_id) == ("Forbidden.RAM", 403, "10A1AD70")
     assert str(error) == (
-        "the RAM policy does not allow this call: User not authorized."
+        "the RAM policy does not allow this operation: User not authorized."
         " (Code Forbidden.RAM, HTTP 403, RequestId 10A1AD70)"
     )
 
@@ -103,7 +103,7 @@ def test_the_request_id_may_come_in_a_header() -> None:
         pytest.param("SignatureNonceUsed", 400, ("nonce",), id="nonce"),
         pytest.param("Throttling.User", 400, ("rate_limit_per_minute",), id="throttled"),
         pytest.param("MissingParameter", 400, ("filter values",), id="question"),
-        pytest.param("InternalError", 500, ("tried again",), id="server"),
+        pytest.param("InternalError", 500, ("retried",), id="server"),
         pytest.param(None, 404, ("proxy",), id="a proxy's page"),
     ],
 )
@@ -227,13 +227,13 @@ def test_a_page_size_that_is_rejected_points_to_page_size(code: str, message: st
 
 
 class TestWhatIsNeverHeld:
-    def told(self, error: DirectMailError) -> str:
+    def reported(self, error: DirectMailError) -> str:
         return "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
 
     @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId.NotFound", "SignatureNonceUsed"])
     def test_the_message_of_a_refused_signature_is_not_kept(self, code: str) -> None:
         error = classify(code, Message="server string to sign is POST AccountName=news@example.com")
-        assert "news@example.com" not in self.told(error)
+        assert "news@example.com" not in self.reported(error)
 
     @pytest.mark.parametrize("code", ["InvalidTagName.Malformed", "NoPermission", "Throttling.User", "InternalError"])
     def test_other_messages_are_kept_short_and_on_one_line(self, code: str) -> None:

@@ -108,7 +108,7 @@ class Api:
 
 @dataclass
 class Keys:
-    """A provider whose next credentials take over when the present ones are refused."""
+    """A provider whose next credentials take over when the present ones are rejected."""
 
     held: list[Credentials] = field(default_factory=lambda: [Credentials(KEY, SECRET)])
     refusals: int = 0
@@ -117,7 +117,7 @@ class Keys:
     async def get(self) -> Credentials:
         return self.held[0]
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         self.refusals += 1
         if len(self.held) > 1:
             del self.held[0]
@@ -201,7 +201,7 @@ class Endless:
 
 
 @asynccontextmanager
-async def asked(
+async def sent(
     *handlers: Handler, keys: Keys | None = None, seconds: float = 5.0, page_size: int = 100
 ) -> AsyncIterator[tuple[Called, Api]]:
     """A client and the API that it calls."""
@@ -223,7 +223,7 @@ def verify(request: web.Request, secret: str = SECRET) -> bool:
 
 class TestTheWire:
     async def test_a_question_is_a_signed_post_with_everything_in_the_query(self) -> None:
-        async with asked(OK) as (called, api):
+        async with sent(OK) as (called, api):
             answer = await called.track(account_name="test+a b*~@example.com", tag_name="标签/x&y", esp="gmail.com")
         assert answer.totals == Engagement(7, 0, 0, 0, 0)
         assert (answer.pages, answer.request_id) == (1, "PAGE-1")
@@ -247,19 +247,19 @@ class TestTheWire:
 
     @pytest.mark.parametrize("key", [key for key in Filters._fields if key != "config_set_id"])
     async def test_both_statistics_send_a_filter_under_the_same_name(self, key: str) -> None:
-        async with asked(OK, reply(outcome())) as (called, api):
+        async with sent(OK, reply(outcome())) as (called, api):
             await called.track(**{key: "x"})
             await called.client.read(DELIVERY, Filters(**{key: "x"}), DAY)
         first, second = ({name for name, value in query.items() if value == "x"} for query in api.queries())
         assert first == second == {key.title().replace("_", "")}
 
     async def test_the_escapes_go_out_as_they_were_signed(self) -> None:
-        async with asked(OK) as (called, api):
+        async with sent(OK) as (called, api):
             await called.track(tag_name="a b*@+/标")
         assert "TagName=a%20b%2A%40%2B%2F%E6%A0%87" in api.seen[0].rel_url.raw_query_string
 
     async def test_the_signed_host_is_the_one_on_the_wire_with_its_port(self) -> None:
-        async with asked(OK) as (called, api):
+        async with sent(OK) as (called, api):
             await called.track()
         (request,) = api.seen
         assert request.headers.getall("Host") == [request.host]
@@ -267,7 +267,7 @@ class TestTheWire:
 
     async def test_a_security_token_travels_signed_with_its_key_id(self) -> None:
         keys = Keys([Credentials(KEY, SECRET, TOKEN)])
-        async with asked(OK, keys=keys) as (called, api):
+        async with sent(OK, keys=keys) as (called, api):
             await called.track()
         (request,) = api.seen
         assert request.headers["x-acs-security-token"] == TOKEN
@@ -277,14 +277,14 @@ class TestTheWire:
         assert verify(request)
 
     async def test_without_a_token_only_the_minimum_is_signed(self) -> None:
-        async with asked(OK) as (called, api):
+        async with sent(OK) as (called, api):
             await called.track()
         names = "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
         assert f"SignedHeaders={names}," in api.seen[0].headers["Authorization"]
         assert "x-acs-security-token" not in api.seen[0].headers
 
     async def test_every_attempt_has_a_fresh_nonce_and_date(self) -> None:
-        async with asked(refusal("Throttling.User", x_acs_retry_after="5000"), OK) as (called, api):
+        async with sent(refusal("Throttling.User", x_acs_retry_after="5000"), OK) as (called, api):
             await called.track()
         first, second = api.seen
         assert first.headers["x-acs-signature-nonce"] != second.headers["x-acs-signature-nonce"]
@@ -293,14 +293,14 @@ class TestTheWire:
         assert verify(second)
 
     async def test_any_operation_can_be_called(self) -> None:
-        async with asked(reply({"ConfigSets": [], "HasMore": False}, x_acs_request_id="HEAD-1")) as (called, api):
+        async with sent(reply({"ConfigSets": [], "HasMore": False}, x_acs_request_id="HEAD-1")) as (called, api):
             document = await called.client.call("ConfigSetList", {"PageIndex": "1"})
         assert document == {"ConfigSets": [], "HasMore": False, "RequestId": "HEAD-1"}
         assert api.seen[0].headers["x-acs-action"] == "ConfigSetList"
         assert called.observed == [("ConfigSetList", None)]
 
     async def test_cookies_are_not_kept(self) -> None:
-        async with asked(reply(page(counts(1)), Set_Cookie="a=b; Path=/")) as (called, api):
+        async with sent(reply(page(counts(1)), Set_Cookie="a=b; Path=/")) as (called, api):
             await called.track()
             await called.track()
         assert "Cookie" not in api.seen[1].headers
@@ -321,14 +321,14 @@ class TestTheWire:
     async def test_no_proxy_goes_straight_to_the_endpoint(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        async with asked(OK) as (called, _):
+        async with sent(OK) as (called, _):
             assert (await called.track()).totals.emails == 7
 
     async def test_a_netrc_file_does_not_get_in_the_way(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
         netrc = tmp_path / "netrc"
         netrc.write_text("default login somebody password something\n")
         monkeypatch.setenv("NETRC", str(netrc))
-        async with asked(OK) as (called, api):
+        async with sent(OK) as (called, api):
             await called.track()
         assert verify(api.seen[0])
 
@@ -349,10 +349,10 @@ class TestRetries:
         ],
     )
     async def test_what_may_pass_is_tried_three_times(self, handler: Handler, kind: type[DirectMailError]) -> None:
-        async with asked(handler, handler, OK) as (called, api):
+        async with sent(handler, handler, OK) as (called, api):
             assert (await called.track()).totals.emails == 7
             assert len(api.seen) == 3
-        async with asked(handler) as (called, api):
+        async with sent(handler) as (called, api):
             error = await called.fails()
             assert isinstance(error, kind)
             assert len(api.seen) == 3
@@ -369,21 +369,21 @@ class TestRetries:
         ],
     )
     async def test_a_refusal_is_not_tried_again(self, handler: Handler, kind: type[DirectMailError]) -> None:
-        async with asked(handler, OK) as (called, api):
+        async with sent(handler, OK) as (called, api):
             error = await called.fails()
             assert isinstance(error, kind)
             assert error.request_id == "REFUSED-1"
             assert len(api.seen) == 1
 
     async def test_pauses_double_and_are_jittered(self) -> None:
-        async with asked(refusal("InternalError", 500)) as (called, _):
+        async with sent(refusal("InternalError", 500)) as (called, _):
             await called.fails()
             first, second = called.clock.slept
         assert 0.5 <= first <= 1.5
         assert 1.0 <= second <= 3.0
 
     async def test_throttling_halves_the_rate_and_waits_as_long_as_the_api_says(self) -> None:
-        async with asked(refusal("Throttling.User", x_acs_retry_after="45000"), OK) as (called, _):
+        async with sent(refusal("Throttling.User", x_acs_retry_after="45000"), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
             assert called.clock.monotonic() - before == pytest.approx(45.0)
@@ -400,7 +400,7 @@ class TestRetries:
     async def test_a_503_that_says_when_to_come_back_holds_everything_and_keeps_the_rate(
         self, headers: dict[str, str], seconds: float
     ) -> None:
-        async with asked(refusal("ServiceUnavailable", 503, **headers), OK) as (called, _):
+        async with sent(refusal("ServiceUnavailable", 503, **headers), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
             assert called.clock.monotonic() - before == pytest.approx(seconds)
@@ -408,19 +408,19 @@ class TestRetries:
 
     @pytest.mark.parametrize("status", [400, 429, 503])
     async def test_throttling_waits_as_long_as_a_gateway_says(self, status: int) -> None:
-        async with asked(refusal("Throttling.User", status, Retry_After="60"), OK) as (called, _):
+        async with sent(refusal("Throttling.User", status, Retry_After="60"), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
             assert called.clock.monotonic() - before == pytest.approx(60.0)
             assert called.limiter.allowed_per_minute == 330
 
     async def test_every_attempt_passes_the_limiter(self) -> None:
-        async with asked(refusal("InternalError", 500)) as (called, _):
+        async with sent(refusal("InternalError", 500)) as (called, _):
             await called.fails()
             assert called.limiter.used_last_minute == 3
 
     async def test_a_success_brings_the_rate_back(self) -> None:
-        async with asked(OK) as (called, _):
+        async with sent(OK) as (called, _):
             called.limiter.throttled()
             called.clock.jump(monotonic=60.0)
             await called.track()
@@ -439,7 +439,7 @@ class TestDelivery:
             "dedicated_ip": "DedicatedIp",
             "dedicated_ip_pool_id": "DedicatedIpPoolId",
         }
-        async with asked(reply(outcome(requestCount="7", successCount="5", faildCount="2"))) as (called, api):
+        async with sent(reply(outcome(requestCount="7", successCount="5", faildCount="2"))) as (called, api):
             answer = await called.client.read(DELIVERY, Filters(**{key: f"a {key}" for key in filters}), DAY)
         assert (answer.totals, answer.rates) == (Delivery(7, 5, 2, 0), ())
         assert (answer.pages, answer.request_id) == (1, "ONE")
@@ -462,7 +462,7 @@ class TestDelivery:
     async def test_there_is_one_answer_and_no_further_page(self, more: dict[str, int]) -> None:
         body = outcome(requestCount="7") | {"TotalCount": 2} | more
         body["data"] = {"stat": body["data"]["stat"] * 2}
-        async with asked(reply(body), reply(outcome())) as (called, api):
+        async with sent(reply(body), reply(outcome())) as (called, api):
             answer = await called.client.read(DELIVERY, Filters(), DAY)
         assert answer.totals == Delivery(14, 0, 0, 0)
         assert len(api.seen) == 1
@@ -471,13 +471,13 @@ class TestDelivery:
     async def test_fewer_rows_than_the_answer_says_there_are_do_not_count(self, rows: int) -> None:
         body = outcome(requestCount="7") | {"TotalCount": "3"}
         body["data"] = {"stat": body["data"]["stat"] * rows}
-        async with asked(reply(body)) as (called, _):
+        async with sent(reply(body)) as (called, _):
             with pytest.raises(ParseError, match=f"{rows} of 3 rows") as caught:
                 await called.client.read(DELIVERY, Filters(), DAY)
         assert caught.value.request_id == "ONE"
 
     async def test_an_empty_list_is_a_real_zero(self) -> None:
-        async with asked(reply({"RequestId": "ONE", "TotalCount": 0, "data": {"stat": []}})) as (called, _):
+        async with sent(reply({"RequestId": "ONE", "TotalCount": 0, "data": {"stat": []}})) as (called, _):
             assert (await called.client.read(DELIVERY, Filters(), DAY)).totals == Delivery(0, 0, 0, 0)
 
     @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ class TestDelivery:
         ],
     )
     async def test_a_count_that_is_none_is_an_error_that_names_field_and_request(self, wrong: dict[str, str]) -> None:
-        async with asked(reply(outcome(**wrong))) as (called, api):
+        async with sent(reply(outcome(**wrong))) as (called, api):
             with pytest.raises(ParseError, match="faildCount") as caught:
                 await called.client.read(DELIVERY, Filters(), DAY)
         assert caught.value.request_id == "ONE"
@@ -497,7 +497,7 @@ class TestDelivery:
 
     async def test_throttling_slows_down_the_operation_that_was_throttled(self) -> None:
         handlers = (refusal("Throttling.User"), reply(outcome()), OK)
-        async with asked(*handlers) as (called, _):
+        async with sent(*handlers) as (called, _):
             await called.client.read(DELIVERY, Filters(), DAY)
             await called.track()
             assert called.client.limiters.of(DELIVERY.action).allowed_per_minute == 300
@@ -527,13 +527,13 @@ class TestFailuresWithStatus200:
         "data", [{"stat": []}, {"stat": [counts(5)]}, {}, None], ids=["zero", "rows", "{}", "null"]
     )
     async def test_it_is_that_failure(self, more: dict[str, Any], kind: type[DirectMailError], data: object) -> None:
-        async with asked(reply(page(**{**more, "data": data}))) as (called, _):
+        async with sent(reply(page(**{**more, "data": data}))) as (called, _):
             error = await called.fails()
         assert isinstance(error, kind)
         assert error.request_id == "PAGE-1"
 
     async def test_throttling_in_a_200_slows_down(self) -> None:
-        async with asked(reply(page(Code="Throttling.User", data={})), OK) as (called, _):
+        async with sent(reply(page(Code="Throttling.User", data={})), OK) as (called, _):
             await called.track()
             assert called.limiter.allowed_per_minute == 300
 
@@ -550,7 +550,7 @@ class TestFailuresWithStatus200:
         ],
     )
     async def test_a_code_that_says_well_is_none(self, more: dict[str, Any]) -> None:
-        async with asked(reply(page(counts(7), **more))) as (called, _):
+        async with sent(reply(page(counts(7), **more))) as (called, _):
             assert (await called.track()).totals.emails == 7
 
 
@@ -587,7 +587,7 @@ class TestErrorsInOtherForms:
     )
     @pytest.mark.parametrize("status", [200, 400, 503])
     async def test_an_error_is_the_same_in_every_form(self, body: str | bytes, status: int) -> None:
-        async with asked(reply(body, status, Content_Type="text/xml")) as (called, _):
+        async with sent(reply(body, status, Content_Type="text/xml")) as (called, _):
             error = await called.fails()
         assert isinstance(error, Throttled)
         assert (error.code, error.request_id) == ("Throttling.User", "ID-1")
@@ -596,31 +596,31 @@ class TestErrorsInOtherForms:
 
     async def test_a_chinese_message_in_gbk_can_be_read(self) -> None:
         body = '{"Code": "InvalidTagName.Malformed", "Message": "标签不存在"}'.encode("gbk")
-        async with asked(reply(body, 400)) as (called, _):
+        async with sent(reply(body, 400)) as (called, _):
             assert "标签不存在" in (await called.fails()).text
 
     async def test_a_page_with_code_in_it_is_no_error_of_the_api(self) -> None:
         html = "<html><body><code>Throttling.User</code><Error>no</Error></body></html>"
-        async with asked(reply(html, 403)) as (called, _):
+        async with sent(reply(html, 403)) as (called, _):
             assert isinstance(await called.fails(), NetworkError)
 
 
 class TestCredentials:
     async def test_replaced_credentials_are_tried_at_once_after_a_refusal(self) -> None:
         keys = Keys([Credentials("old", "old"), Credentials(KEY, SECRET)])
-        async with asked(refusal("InvalidAccessKeyId.NotFound", 404), OK, keys=keys) as (called, api):
+        async with sent(refusal("InvalidAccessKeyId.NotFound", 404), OK, keys=keys) as (called, api):
             assert (await called.track()).totals.emails == 7
             assert verify(api.seen[1])
         assert keys.refusals == 1
 
     async def test_the_same_credentials_are_not_tried_again(self) -> None:
-        async with asked(refusal("InvalidAccessKeyId.NotFound", 404)) as (called, api):
+        async with sent(refusal("InvalidAccessKeyId.NotFound", 404)) as (called, api):
             await called.fails()
             assert len(api.seen) == 1
         assert called.keys.refusals == 1
 
     async def test_a_used_nonce_says_nothing_of_the_credentials(self) -> None:
-        async with asked(refusal("SignatureNonceUsed"), OK) as (called, _):
+        async with sent(refusal("SignatureNonceUsed"), OK) as (called, _):
             await called.track()
         assert called.keys.refusals == 0
 
@@ -628,7 +628,7 @@ class TestCredentials:
 class TestPages:
     async def test_pages_are_put_together(self) -> None:
         replies = [reply(page(counts(number), number=number, pages=3, total=3)) for number in (1, 2, 3)]
-        async with asked(*replies) as (called, api):
+        async with sent(*replies) as (called, api):
             answer = await called.track()
         assert answer.totals.emails == 6
         assert (answer.pages, answer.request_id) == (3, "PAGE-3")
@@ -636,13 +636,13 @@ class TestPages:
 
     async def test_a_page_that_fails_for_good_fails_the_cell(self) -> None:
         first = reply(page(counts(1), pages=2, total=2))
-        async with asked(first, refusal("InternalError", 500)) as (called, api):
+        async with sent(first, refusal("InternalError", 500)) as (called, api):
             assert isinstance(await called.fails(), ServerError)
             assert len(api.seen) == 4
 
     async def test_a_page_that_fails_once_is_asked_again_alone(self) -> None:
         first, second = (reply(page(counts(n), number=n, pages=2, total=2)) for n in (1, 2))
-        async with asked(first, refusal("InternalError", 500), second) as (called, api):
+        async with sent(first, refusal("InternalError", 500), second) as (called, api):
             assert (await called.track()).totals.emails == 3
         assert [query["PageNumber"] for query in api.queries()] == ["1", "2", "2"]
 
@@ -652,7 +652,7 @@ class TestPages:
             reply(page(counts(1), number=2, pages=3, total=3)),
             *(reply(page(counts(n), number=n, pages=3, total=3)) for n in (1, 2, 3)),
         ]
-        async with asked(*replies) as (called, api):
+        async with sent(*replies) as (called, api):
             answer = await called.track()
         assert answer.totals.emails == 6
         assert answer.pages == len(api.seen) == 5
@@ -663,7 +663,7 @@ class TestPages:
             for total in (2, 4, 6)
             for number, total in ((1, total), (2, total + 1))
         ]
-        async with asked(*moving) as (called, api):
+        async with sent(*moving) as (called, api):
             error = await called.fails()
             assert isinstance(error, ParseError)
             assert error.request_id == "PAGE-2"
@@ -671,7 +671,7 @@ class TestPages:
 
     async def test_a_smaller_page_size_of_the_server_is_believed(self) -> None:
         replies = [reply(page(counts(n), number=n, pages=2, total=2, PageSize=1)) for n in (1, 2)]
-        async with asked(*replies) as (called, _):
+        async with sent(*replies) as (called, _):
             assert (await called.track()).totals.emails == 3
 
 
@@ -689,23 +689,23 @@ class TestAnswersThatAreNone:
         ],
     )
     async def test_a_200_that_makes_no_sense_is_a_parse_error_with_its_request_id(self, handler: Handler) -> None:
-        async with asked(handler) as (called, api):
+        async with sent(handler) as (called, api):
             error = await called.fails()
             assert isinstance(error, ParseError)
             assert error.request_id == "HEAD-1"
             assert len(api.seen) == 1
 
     async def test_a_wrong_content_type_does_not_matter(self) -> None:
-        async with asked(reply(page(counts(7)), Content_Type="text/html; charset=nonsense")) as (called, _):
+        async with sent(reply(page(counts(7)), Content_Type="text/html; charset=nonsense")) as (called, _):
             assert (await called.track()).totals.emails == 7
 
     async def test_an_empty_list_is_a_real_zero(self) -> None:
-        async with asked(reply(page())) as (called, _):
+        async with sent(reply(page())) as (called, _):
             assert (await called.track()).totals == Engagement(0, 0, 0, 0, 0)
 
     async def test_a_redirect_is_not_followed(self) -> None:
         elsewhere = Api([OK])
-        async with serving(elsewhere) as address, asked(reply("", 307, Location=address)) as (called, _):
+        async with serving(elsewhere) as address, sent(reply("", 307, Location=address)) as (called, _):
             await called.fails()
         assert elsewhere.seen == []
 
@@ -719,7 +719,7 @@ class TestAnswersThatAreNone:
 
 
 class TestLargeAnswers:
-    """What comes is bounded by what was asked for, and what is large is read beside the loop."""
+    """What comes is bounded by what was requested, and what is large is read beside the loop."""
 
     async def test_far_more_rows_than_were_asked_for_are_a_parse_error_before_they_cost_memory(self) -> None:
         endless = Endless(json.dumps(counts(1)).encode() + b",")
@@ -742,7 +742,7 @@ class TestLargeAnswers:
     async def test_a_page_may_be_larger_than_asked_for_but_not_by_far(
         self, asked_for: int, rows: int, is_read: bool
     ) -> None:
-        async with asked(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=asked_for) as (called, _):
+        async with sent(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=asked_for) as (called, _):
             if is_read:
                 assert (await called.track()).totals.emails == rows
             else:
@@ -750,21 +750,21 @@ class TestLargeAnswers:
 
     async def test_lists_whose_items_hold_objects_have_no_bound_of_rows(self) -> None:
         pools = [{"Id": f"pool-{number}", "Ips": [{"Ip": "192.0.2.1"}] * 50} for number in range(100)]
-        async with asked(reply({"TotalCounts": 100, "IpPools": pools})) as (called, _):
+        async with sent(reply({"TotalCounts": 100, "IpPools": pools})) as (called, _):
             assert len((await called.client.list_values(OPERATIONS["dedicated_ip_pool_id"])).values) == 100
 
     @pytest.mark.parametrize(
         ("rows", "is_beside"), [pytest.param(100, False, id="small"), pytest.param(500, True, id="large")]
     )
     async def test_a_large_body_is_decoded_and_read_beside_the_loop(self, rows: int, is_beside: bool) -> None:
-        async with asked(reply(page(*[counts(1)] * rows))) as (called, _):
+        async with sent(reply(page(*[counts(1)] * rows))) as (called, _):
             request = _Request("GetTrackList", {}, lambda document: threading.get_ident())
             thread = await called.client._call(request)
         assert (thread != threading.get_ident()) == is_beside
 
     async def test_what_is_wrong_with_a_large_body_is_the_same_error(self) -> None:
         body = page(*[counts(1)] * 500, {**counts(1), "TotalNumber": "many"})
-        async with asked(reply(body)) as (called, _):
+        async with sent(reply(body)) as (called, _):
             error = await called.fails()
         assert isinstance(error, ParseError)
         assert "TotalNumber" in error.text
@@ -772,7 +772,7 @@ class TestLargeAnswers:
 
     async def test_many_large_pages_add_up(self) -> None:
         replies = [reply(page(*[counts(n)] * 1000, number=n, pages=4, total=4000)) for n in range(1, 5)]
-        async with asked(*replies, page_size=1000) as (called, _):
+        async with sent(*replies, page_size=1000) as (called, _):
             assert (await called.track()).totals.emails == 10_000
 
 
@@ -898,19 +898,19 @@ class TestSecrets:
         text = body if isinstance(body, str) else json.dumps(body)
         message = " ".join(map(spell, secrets))
         answer = reply(text.replace("MESSAGE", message.replace("\\", "\\\\")), status, x_acs_request_id=KEY)
-        async with asked(answer, keys=Keys([Credentials(*secrets)])) as (called, api):
+        async with sent(answer, keys=Keys([Credentials(*secrets)])) as (called, api):
             error = await called.fails()
-        told = "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
+        reported = "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
         for secret in (*secrets, *map(spell, secrets), api.seen[0].headers["Authorization"], "LTAI"):
-            assert secret not in told
+            assert secret not in reported
 
     async def test_a_key_id_as_the_request_id_of_a_good_answer_is_not_kept(self) -> None:
-        async with asked(reply(page(counts(7), RequestId=KEY), x_acs_request_id=KEY)) as (called, _):
+        async with sent(reply(page(counts(7), RequestId=KEY), x_acs_request_id=KEY)) as (called, _):
             answer = await called.track()
         assert (answer.totals.emails, answer.request_id) == (7, "")
 
     async def test_a_list_names_no_secret(self) -> None:
         names = [{"TagName": name} for name in ("weekly", SECRET, f"x{KEY}")]
-        async with asked(reply({"TotalCount": 3, "data": {"tag": names}})) as (called, _):
+        async with sent(reply({"TotalCount": 3, "data": {"tag": names}})) as (called, _):
             listed = await called.client.list_values(OPERATIONS["tag_name"])
         assert listed.values == ("weekly", "***", "x***")

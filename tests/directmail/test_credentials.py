@@ -19,7 +19,7 @@ from aiohttp import web
 from exporter.directmail.credential_provider import provider
 from exporter.directmail.credentials import Credentials, FromEnvironment, FromFiles, Provider
 from exporter.directmail.errors import AuthError
-from exporter.directmail.ram_credentials import ASK_AGAIN, CONNECT_TIMEOUT, PAUSE, READ_TIMEOUT, TYPES, FromRam
+from exporter.directmail.ram_credentials import CONNECT_TIMEOUT, PAUSE, READ_TIMEOUT, REQUEST_AGAIN, TYPES, FromRam
 from tests.support.certificates import Authority
 from tests.support.clock import ScriptedClock
 from tests.support.issuers import Issuer, Metadata, Mounted, issued, serving
@@ -54,7 +54,7 @@ class TestTheEnvironment:
 
     @pytest.mark.parametrize("bad", ["two words", "two\nlines", "schlüssel", "nul\x00"])
     async def test_a_key_that_cannot_be_one_is_named_by_its_place_and_not_shown(self, bad: str) -> None:
-        with pytest.raises(AuthError, match=f"{SECRET} holds characters that no key has") as caught:
+        with pytest.raises(AuthError, match=f"{SECRET} contains characters that are not valid in a key") as caught:
             await FromEnvironment({ID: "key", SECRET: bad}).get()
         assert bad not in str(caught.value)
 
@@ -107,7 +107,7 @@ class TestFiles:
         (tmp_path / "secret").write_text("new")
         os.utime(tmp_path / "secret", ns=(before.st_atime_ns, before.st_mtime_ns))
         assert (await source.get()).access_key_secret == "old"
-        source.refused()
+        source.rejected()
         assert (await source.get()).access_key_secret == "new"
 
     async def test_an_empty_file_is_named(self, mounted: Mounted) -> None:
@@ -128,18 +128,18 @@ class TestFiles:
 
     async def test_a_file_that_is_not_text_is_named_and_not_shown(self, tmp_path: Path) -> None:
         (tmp_path / "id").write_bytes(b"\xff\xfe-secret")
-        with pytest.raises(AuthError, match="/id cannot be read: it is not UTF-8") as caught:
+        with pytest.raises(AuthError, match="/id cannot be read: not UTF-8") as caught:
             await FromFiles(tmp_path / "id", tmp_path / "id").get()
         assert "-secret" not in repr(vars(caught.value))
 
     async def test_two_keys_in_one_file_are_refused(self, mounted: Mounted) -> None:
         mounted.write(id="key", secret="secret\nanother")
-        with pytest.raises(AuthError, match="/secret holds characters") as caught:
+        with pytest.raises(AuthError, match="/secret contains characters") as caught:
             await mounted.source().get()
         assert "another" not in str(caught.value)
 
     async def test_one_file_named_twice_is_taken_for_both(self, tmp_path: Path) -> None:
-        """The API refuses such a key by its right reason; nothing breaks here."""
+        """The API rejects such a key by its right reason; nothing breaks here."""
         (tmp_path / "id").write_text("key")
         assert await FromFiles(tmp_path / "id", tmp_path / "id").get() == Credentials("key", "key")
 
@@ -196,7 +196,7 @@ try:
 except AuthError as error:
     print("no credentials" if "are not both set" in error.text else error)
 """
-"""Asks for the credentials of a type, in a process that can connect to nothing but loopback."""
+"""Requests the credentials of a type, in a process that can connect to nothing but loopback."""
 
 
 @asynccontextmanager
@@ -212,7 +212,7 @@ class TestTemporaryCredentials:
         async with by_uri(issuer) as (source, clock):
             assert await source.get() == issued(1)
             assert source.expires_at == pytest.approx(time.time() + 3600, abs=5)
-            await clock.advance(ASK_AGAIN)
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() == issued(1)
         assert len(issuer.seen) == 1
 
@@ -220,10 +220,10 @@ class TestTemporaryCredentials:
         issuer = Issuer(lifetime=600)  # the library renews in the last quarter of an hour
         async with by_uri(issuer) as (source, clock):
             first = await source.get()
-            asked = len(issuer.seen)
+            sent = len(issuer.seen)
             assert await source.get() == first
-            assert len(issuer.seen) == asked
-            await clock.advance(ASK_AGAIN)
+            assert len(issuer.seen) == sent
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() != first
 
     async def test_twenty_callers_at_once_are_one_request_and_the_loop_goes_on(self) -> None:
@@ -265,18 +265,18 @@ class TestTemporaryCredentials:
                 found = await asyncio.gather(*(source.get() for _ in range(20)))
                 assert set(found) <= whole
                 assert len(set(found)) == 1
-                await clock.advance(ASK_AGAIN)
+                await clock.advance(REQUEST_AGAIN)
 
     async def test_refused_credentials_are_fetched_anew_at_once_but_not_over_and_over(self) -> None:
         issuer = Issuer()
         async with by_uri(issuer) as (source, clock):
             await source.get()
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(2)
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(2)
             await clock.advance(PAUSE)
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(3)
 
     async def test_the_last_good_ones_are_kept_while_fetching_fails_until_they_expire(self) -> None:
@@ -284,7 +284,7 @@ class TestTemporaryCredentials:
         async with by_uri(issuer) as (source, clock):
             await source.get()
             issuer.refuses = True
-            source.refused()
+            source.rejected()
             assert await source.get() == issued(1)
             clock.jump(wall=3700.0)
             with pytest.raises(AuthError, match="no credentials of type credentials_uri"):
@@ -349,7 +349,7 @@ class TestTemporaryCredentials:
             )
             assert await source.get() == issued(1)
             mounted.write(id="esab", secret="terces")
-            await clock.advance(ASK_AGAIN)
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() == issued(2)
         queries = [request.query for request in issuer.seen]
         assert [query["AccessKeyId"] for query in queries] == ["base", "esab"]
@@ -424,7 +424,7 @@ class TestTemporaryCredentials:
         issuer = Issuer(lifetime=600)
         async with by_uri(issuer) as (source, clock):
             assert await source.get() == issued(1)
-            await clock.advance(ASK_AGAIN)
+            await clock.advance(REQUEST_AGAIN)
             assert await source.get() == issued(2)
         assert len(issuer.seen) == 2
 
@@ -484,7 +484,7 @@ class TestTemporaryCredentials:
         assert shown == ("no credentials\n" if kind == "environment" else "credentials\n")
 
     async def test_the_metadata_address_stays_off_where_it_is_switched_off(self) -> None:
-        with pytest.raises(AuthError, match="ecs_ram_role: the metadata address is switched off") as caught:
+        with pytest.raises(AuthError, match="ecs_ram_role: the metadata address is disabled") as caught:
             await provider("ecs_ram_role", ScriptedClock()).get()
         assert "ALIBABA_CLOUD_ECS_METADATA_DISABLED" in caught.value.advice
 
@@ -541,13 +541,13 @@ class TestTemporaryCredentials:
         ("text", "says"),
         [
             pytest.param("[]", "the server gave none", id="a-list"),
-            pytest.param('{"Credentials": 7}', "the answer makes no sense", id="a-number"),
+            pytest.param('{"Credentials": 7}', "the response is invalid", id="a-number"),
             pytest.param("{}", "the server gave none", id="nothing"),
-            pytest.param("<html>", "the answer is not JSON", id="HTML"),
+            pytest.param("<html>", "the response is not JSON", id="HTML"),
             pytest.param('{"Credentials": {"AccessKeyId": "a"}}', "the server gave none", id="half-a-key"),
             pytest.param(
                 '{"Credentials": {"AccessKeyId": 1, "AccessKeySecret": 2, "SecurityToken": 3, "Expiration": "d"}}',
-                "the answer makes no sense",
+                "the response is invalid",
                 id="no-date",
             ),
         ],

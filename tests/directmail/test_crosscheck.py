@@ -1,4 +1,4 @@
-"""Answers held against themselves: what is counted, how often, and what is told."""
+"""Answers held against themselves: what is counted, how often, and what is reported."""
 
 from datetime import date, timedelta
 
@@ -175,9 +175,13 @@ async def test_the_loop_logs_the_first_one_and_counts_the_rest() -> None:
     with capture_logs() as lines:
         async with running(world.collector.run()):
             await clock.advance(1200)
-    (told,) = [line for line in lines if line["event"] == "an answer does not agree with itself"]
-    assert (told["what"], told["reported"], told["request_id"]) == ("RcptUniqueOpenRate", "27.18", "REQUEST")
-    assert told["advice"]
+    (reported,) = [line for line in lines if line["event"] == "answer is inconsistent"]
+    assert (reported["what"], reported["reported"], reported["request_id"]) == (
+        "RcptUniqueOpenRate",
+        "27.18",
+        "REQUEST",
+    )
+    assert reported["advice"]
     assert len(world.api.asked) > 6
     assert mismatches(world.collector.crosscheck) == {"unique_open": 3}
 

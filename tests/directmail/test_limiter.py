@@ -12,7 +12,7 @@ from tests.support.clock import ScriptedClock, settle
 
 
 async def take(limiter: Limiter, clock: ScriptedClock, count: int, seconds: float = 3600.0) -> list[float]:
-    """Return when that many callers, who all ask now, are granted, in the order of asking, from now."""
+    """Return when that many callers, who all request now, are granted, in the order of requests, from now."""
     start = clock.monotonic()
     callers = [asyncio.create_task(limiter.acquire()) for _ in range(count)]
     await clock.advance(seconds)

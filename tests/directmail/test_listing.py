@@ -34,17 +34,17 @@ def indexed(names: Sequence[Any], **rest: Any) -> dict[str, Any]:
 
 
 def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list[str], int]:
-    """Return the names, and how many of the pages were asked for; the list must be whole by then."""
+    """Return the names, and how many of the pages were requested; the list must be whole by then."""
     pages = Listing(operation, 100)
     waiting = iter(documents)
     while pages.wanted is not None:
         pages.take(next(waiting))
     assert not pages.changed
-    return [item.name for item in pages.items], pages.asked
+    return [item.name for item in pages.items], pages.sent
 
 
 @pytest.mark.parametrize(
-    ("operation", "documents", "names", "asked"),
+    ("operation", "documents", "names", "sent"),
     [
         pytest.param(TAGS, [numbered("ab", TotalCount=2, PageNumber=1, PageSize=100)], "ab", 1, id="one-page"),
         pytest.param(TAGS, [numbered("", TotalCount=0)], "", 1, id="nothing-at-all"),
@@ -108,9 +108,9 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
     ],
 )
 def test_pages_are_read_until_all_has_come(
-    operation: listing.Operation, documents: list[dict[str, Any]], names: Sequence[str], asked: int
+    operation: listing.Operation, documents: list[dict[str, Any]], names: Sequence[str], sent: int
 ) -> None:
-    assert read(operation, *documents, *documents[-1:]) == (list(names), asked)
+    assert read(operation, *documents, *documents[-1:]) == (list(names), sent)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_pages_are_read_until_all_has_come(
         pytest.param(TAGS, [numbered([True])], "has no TagName", id="name-that-is-a-flag"),
         pytest.param(TAGS, [numbered("", TotalCount=5)], "0 of 5 items", id="empty-although-five-are-promised"),
         pytest.param(TAGS, [numbered("ab", TotalCount=5), numbered("", TotalCount=5)], "2 of 5", id="cut-short"),
-        pytest.param(TAGS, [numbered("ab", TotalCount=5)] * 2, "repeats the one before", id="page-number-ignored"),
+        pytest.param(TAGS, [numbered("ab", TotalCount=5)] * 2, "repeats the previous one", id="page-number-ignored"),
         pytest.param(
             TAGS, [numbered("ab", TotalCount=5, PageNumber=1)] * 2, "came as page 1", id="page-number-ignored-and-said"
         ),
         pytest.param(TAGS, [numbered("cd", PageNumber=2)], "came as page 2", id="not-the-first-page"),
-        pytest.param(SETS, [indexed("", HasMore=True)], "promises more$", id="more-is-promised-and-nothing-comes"),
+        pytest.param(SETS, [indexed("", HasMore=True)], "announces more$", id="more-is-promised-and-nothing-comes"),
     ],
 )
 def test_a_list_counts_only_whole(operation: listing.Operation, documents: list[dict[str, Any]], says: str) -> None:
@@ -229,14 +229,14 @@ def test_a_list_is_whole_however_little_the_server_says_of_its_pages(
         document |= {fields[fact]: whole[fact] for fact in says}
         pages.take(document)
     assert [item.name for item in pages.items] == names
-    assert pages.asked <= -(-count // cap) + 1
+    assert pages.sent <= -(-count // cap) + 1
 
 
 class Keys:
     async def get(self) -> Credentials:
         return Credentials(KEY_ID, SECRET)
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         """Nothing to read again."""
 
 

@@ -50,7 +50,7 @@ def walk(answer: Server) -> Pages:
 
 
 @pytest.mark.parametrize(
-    ("answer", "asked", "count"),
+    ("answer", "sent", "count"),
     [
         pytest.param(server(25, 10, total=25, pages=3), 3, 25, id="the truth"),
         pytest.param(server(30, 10, total=30, pages=3), 3, 30, id="the truth, last page full"),
@@ -80,11 +80,11 @@ def walk(answer: Server) -> Pages:
         pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, nothing said"),
     ],
 )
-def test_every_row_arrives_once(answer: Server, asked: int, count: int) -> None:
+def test_every_row_arrives_once(answer: Server, sent: int, count: int) -> None:
     pages = walk(answer)
-    assert (pages.asked, pages.changed) == (asked, False)
+    assert (pages.sent, pages.changed) == (sent, False)
     assert pages.items == rows(0, count)
-    assert pages.request_id == f"R-{asked}"
+    assert pages.request_id == f"R-{sent}"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_every_row_arrives_once(answer: Server, asked: int, count: int) -> None:
         ),
         pytest.param(
             server(10, 10, total=25, pages=3, clamps=True, numbered=False),
-            "page 2 repeats the one before",
+            "page 2 repeats the previous one",
             id="a page that repeats",
         ),
         pytest.param(lambda _: Page(rows(0, 1), 2, 10, 1, 1), "page 1 came as page 2", id="not the first"),
@@ -123,7 +123,7 @@ def test_pages_may_call_themselves_from_0() -> None:
 
 
 def test_two_hundred_pages_are_not_too_many() -> None:
-    assert walk(server(2000, 10, total=2000, pages=200)).asked == 200
+    assert walk(server(2000, 10, total=2000, pages=200)).sent == 200
 
 
 def test_promised_pages_of_zeros_may_look_alike() -> None:

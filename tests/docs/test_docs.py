@@ -7,22 +7,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.commands.main import SUBCOMMANDS, cli
 from exporter.config import loader
-from exporter.metrics import engagement
 from exporter.plan import validation
 from tests.support.command_line import subcommand
-from tests.support.own_metrics import all_metrics
+from tests.support.own_metrics import CATALOGUE, all_metrics
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
-def test_the_readme_names_the_gauges_of_a_window_and_no_metric_that_does_not_exist() -> None:
-    named = set(re.findall(r"`(directmail_\w+)`", README))
-    assert named <= all_metrics()
-    assert named >= {row.name for row in engagement.TABLE.rows if not row.reported}
+def test_the_readme_fits_on_one_and_a_half_screens() -> None:
+    assert len(README.splitlines()) <= 90
+
+
+def test_the_readmes_sample_of_metrics_has_metrics_and_labels_that_exist() -> None:
+    (sample,) = re.findall(r"^```text\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    families = list(text_string_to_metric_families(sample.replace(",...}", "}")))
+    assert {family.name for family in families} <= all_metrics()
+    for family in families:
+        for each in family.samples:
+            assert set(each.labels) <= set(CATALOGUE[family.name]["labels"])
+
+
+def test_the_readmes_sample_agrees_with_itself() -> None:
+    (sample,) = re.findall(r"^```text\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    emails, opens, ratio, _ = (float(line.split()[-1]) for line in sample.splitlines())
+    assert round(opens / emails, 4) == ratio
 
 
 def test_every_picture_and_page_that_the_readme_shows_is_there() -> None:
@@ -36,8 +50,8 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert commands == ["demo", "test"]
 
 
-def test_the_readme_says_which_tests_make_test_leaves_out_and_what_runs_them() -> None:
-    table = dict(re.findall(r"^\| `make ([\w-]+)` \| `(\w+)` \|", README, re.MULTILINE))
+def test_contributing_says_which_tests_make_test_leaves_out_and_what_runs_them() -> None:
+    table = dict(re.findall(r"^\| `make ([\w-]+)` \| `(\w+)` \|", CONTRIBUTING, re.MULTILINE))
     pytest_options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     marked = {line.partition(":")[0] for line in pytest_options["markers"]}
     assert set(table.values()) == marked == set(re.findall(r"not (\w+)", pytest_options["addopts"]))

@@ -1,4 +1,4 @@
-"""docs/getting-started.md, held against the program that it leads through."""
+"""docs/getting-started.md and docs/doctor.md, held against the program that they lead through."""
 
 import re
 import shlex
@@ -19,9 +19,11 @@ from exporter.metrics import tables
 from exporter.plan import validation
 from tests.support.command_line import subcommand
 from tests.support.own_metrics import own_metrics
+from tests.support.rule_files import ALERTS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "getting-started.md").read_text()
+DOCTOR = (ROOT / "docs" / "doctor.md").read_text()
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
 COMMANDS = [
     line.strip() for line in re.findall(r"^    \S.*$", PROSE, re.MULTILINE) if not line.startswith("    target ")
@@ -73,7 +75,7 @@ def test_every_check_of_the_doctor_is_explained_and_no_other() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").rglob("*.py"))
     found = set(re.findall(r'(?:Finding|find|_finding)\(\s*"(\w+)"', sources))
     found |= set(re.findall(r'check = "(\w+)" if alone else "(\w+)"', sources)[0])
-    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", TEXT, re.MULTILINE)) == found
+    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", DOCTOR, re.MULTILINE)) == found
 
 
 def test_every_runbook_that_the_doctor_names_exists() -> None:
@@ -89,7 +91,12 @@ def test_the_example_of_a_report_has_the_words_of_one() -> None:
     assert shown
     assert {level for level, _ in shown} <= set(LEVELS)
     sources = "".join(path.read_text() for path in (ROOT / "exporter" / "doctor").rglob("*.py"))
-    for words in ("may not call", "Attach this policy to it", "The rest was not tried.", "agrees with the API's"):
+    for words in (
+        "may not call",
+        "Attach this policy to it",
+        "The rest was not tried.",
+        "agrees with the API's",
+    ):
         assert words in TEXT
         assert words in sources
 
@@ -100,7 +107,34 @@ def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_pat
     checked = subprocess.run([tool("promtool"), "check", "config", path], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     (job,) = yaml.safe_load(path.read_text())["scrape_configs"]
-    assert job["static_configs"] == [{"targets": ["localhost:10058"]}]
+    assert job["static_configs"] == [{"targets": ["127.0.0.1:10058"]}]
+
+
+def test_the_past_the_scrape_config_and_the_config_of_prometheus_have_the_same_labels() -> None:
+    """Else the past is other series than those scraped."""
+    (backfill,) = (line for line in OURS if " backfill " in line)
+    configs = (block("yaml", 1), (ROOT / "prometheus" / "prometheus.yml").read_text())
+    for (job,) in (yaml.safe_load(config)["scrape_configs"] for config in configs):
+        ((instance,),) = (each["targets"] for each in job["static_configs"])
+        assert re.findall(r"--label (\S+)", backfill) == [f"job={job['job_name']}", f"instance={instance}"]
+
+
+def test_the_first_alert_fires_when_the_page_says_so() -> None:
+    name, minutes = re.findall(r"After (\d+) minutes `(\w+)` fires", TEXT)[0][::-1]
+    (alert,) = (rule for rule in ALERTS if rule["alert"] == name)
+    assert alert["for"] == f"{minutes}m"
+
+
+def test_the_steps_are_in_the_order_in_which_they_are_done() -> None:
+    steps = ("Install", "policy", "config", "plan", "doctor", "30 days", "Run", "Scrape", "Rules", "alert")
+    headings = re.findall(r"^## (\d+)\. (.+)$", TEXT, re.MULTILINE)
+    assert [int(number) for number, _ in headings] == list(range(1, len(headings) + 1))
+    for step, (_, heading) in zip(steps, headings, strict=False):
+        assert step in heading
+    referred = re.findall(r"(policy|[Ss]crape)[\w ]* step (\d+)", TEXT)
+    assert referred
+    for word, number in referred:
+        assert word in dict(headings)[number].replace("Scrape", "scrape")
 
 
 @pytest.mark.parametrize("query", block("promql").splitlines())
@@ -116,13 +150,14 @@ def test_every_metric_setting_and_file_that_is_named_exists() -> None:
     example = (ROOT / "config.example.yaml").read_text()
     settings = ("timezone", "page_size", "rate_limit_per_minute", "poll_interval", "refresh", "timeout")
     for key in settings:
-        assert f"`{key}`" in TEXT
+        assert f"`{key}`" in DOCTOR
         assert f"{key}:" in example
     for link in re.findall(r"\]\(([^)#]+)", TEXT):
         assert (ROOT / "docs" / link).exists()
 
 
 def test_it_leads_to_all_that_only_a_real_account_can_tell() -> None:
-    table = TEXT.split("## 8.")[1]
+    assert "doctor.md" in TEXT
+    table = DOCTOR.split("## What only your account can tell")[1]
     for unknown in ("day begin", "rows a page", "Percent or fraction", "calls are allowed", "counted to the second"):
         assert unknown in table

@@ -19,6 +19,22 @@ from tests.support.own_metrics import all_metrics
 ROOT = Path(__file__).parents[2]
 PREFIXES = {"directmail_track", "directmail_query", "directmail_exporter"}
 NOT_PAGES = {"build", "dist", "node_modules", "venv"}
+LONGEST_LINE = 200
+STILL_TO_WRAP = {
+    "benchmarks/README.md",
+    "docs/alerting.md",
+    "docs/dashboards.md",
+    "docs/integrations.md",
+    "docs/performance.md",
+    "docs/release.md",
+    "docs/runbooks.md",
+    "docs/scaling.md",
+    "docs/security.md",
+    "docs/semantics.md",
+    "docs/stability.md",
+    "docs/versions.md",
+}
+"""Pages with lines of prose that are longer."""
 
 
 def _pages() -> Iterator[Path]:
@@ -56,9 +72,22 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield words[words.index("directmail-exporter") + 1 :]
 
 
+def prose(text: str) -> Iterator[str]:
+    """Yield the lines of a page that are neither code nor a row of a table."""
+    for line in re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE).splitlines():
+        if not line.startswith(("|", "    ")):
+            yield line
+
+
 def known_metrics() -> set[str]:
     names = all_metrics()
     return names | {f"{name}_{suffix}" for name in names for suffix in ("bucket", "sum", "count")}
+
+
+@every_page
+def test_no_line_of_prose_is_too_long_to_review(name: str) -> None:
+    long = [line for line in prose(PAGES[name]) if len(line) > LONGEST_LINE]
+    assert name in STILL_TO_WRAP or long == []
 
 
 @every_page

@@ -99,11 +99,11 @@ def test_the_reference_of_metrics_is_what_the_code_says() -> None:
 
 
 def test_the_reference_tells_which_fields_a_metric_is_made_of() -> None:
-    told = dict(re.findall(r"^\| `(directmail_track_\w+)` \| gauge \| (.*?) \|", references.text(), re.MULTILINE))
-    assert told["directmail_track_emails"] == "`TotalNumber`"
-    assert told["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
-    assert told["directmail_track_click_to_open_ratio"] == "`RcptUniqueClickCount` / `RcptUniqueOpenCount`"
-    assert told["directmail_track_reported_click_rate"] == "`RcptClickRate`, weighed by `TotalNumber`"
+    reported = dict(re.findall(r"^\| `(directmail_track_\w+)` \| gauge \| (.*?) \|", references.text(), re.MULTILINE))
+    assert reported["directmail_track_emails"] == "`TotalNumber`"
+    assert reported["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
+    assert reported["directmail_track_click_to_open_ratio"] == "`RcptUniqueClickCount` / `RcptUniqueOpenCount`"
+    assert reported["directmail_track_reported_click_rate"] == "`RcptClickRate`, weighed by `TotalNumber`"
 
 
 def reasons() -> dict[str, str]:
@@ -117,21 +117,40 @@ def test_every_reason_has_its_section_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_reason_tells_what_to_check_and_what_mends_it(reason: str) -> None:
+def test_a_reason_says_what_to_check_and_how_to_fix_it(reason: str) -> None:
     section = reasons()[reason]
     assert [line.split(":**")[0] for line in section.splitlines() if line.startswith("- **")] == [
         "- **Codes",
         "- **Check",
-        "- **Mend",
+        "- **Fix",
     ]
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_the_codes_of_a_reason_are_classified_so(reason: str) -> None:
-    (line,) = re.findall(r"- \*\*Codes:\*\* (.*)", reasons()[reason])
+    (line,) = re.findall(r"- \*\*Codes:\*\* (.*?)\n-", reasons()[reason], re.DOTALL)
     codes = re.findall(r"`([\w.]+)`", line)
     assert bool(codes) == (not line.startswith("none"))
     assert {failure("GetTrackList", 400, {"Code": code}, {}, 0.0).reason for code in codes} <= {reason}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "cannot listen on",
+        "is a database of another program",
+        "config reloaded; no change",
+        "certificate not trusted",
+        "is not a listening socket",
+        "the client certificate has no allowed name",
+        "too many password checks in progress",
+        "connection limit reached; closing idle connections",
+    ],
+)
+def test_a_message_that_the_page_explains_is_one_of_the_program(message: str) -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "exporter").rglob("*.py"))
+    assert message in TROUBLESHOOTING
+    assert message in sources
 
 
 def test_every_code_that_is_known_by_name_is_explained() -> None:

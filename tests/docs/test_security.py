@@ -34,8 +34,8 @@ def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_pat
 
 
 def test_the_headers_are_those_that_are_sent() -> None:
-    told = dict(re.findall(r"^\| `([\w-]+)` \| `(.+)` \|$", TEXT, re.MULTILINE))
-    assert told == {**routes.SECURITY_HEADERS, "Cache-Control": "no-store"}
+    reported = dict(re.findall(r"^\| `([\w-]+)` \| `(.+)` \|$", TEXT, re.MULTILINE))
+    assert reported == {**routes.SECURITY_HEADERS, "Cache-Control": "no-store"}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from tools.questions import QUESTIONS, RECORDED, answer
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
-BY_TEXT = {question.text: question for question in QUESTIONS}
+BY_TEXT = {request.text: request for request in QUESTIONS}
 ROWS = "Rows: one a day, one an hour, one sum?"
 UNIT = "Are the rates percent or fractions?"
 DOMAIN = "Does the filter `Domain` work?"
@@ -60,14 +60,14 @@ def test_only_recordings_of_accounts_count_as_seen(tmp_path: Path) -> None:
     for path in source.glob("GetTrackList/*.json"):
         (kept / path.name).write_text(path.read_text())
     manifest = json.loads((source / MANIFEST).read_text())
-    question = BY_TEXT[UNIT]
+    request = BY_TEXT[UNIT]
     for origin, is_seen in (("simulator", False), ("account", True)):
         (tmp_path / "shop" / MANIFEST).write_text(json.dumps({**manifest, "source": origin, "region": "us-east-1"}))
         seen, _, rest = verified.text(tmp_path).partition("## Still open")
         still_open = rest.partition("## Give a recording")[0]
-        row = f"| {question.text} | percent with a sign | `shop`, 2026-04 us-east-1 |"
+        row = f"| {request.text} | percent with a sign | `shop`, 2026-04 us-east-1 |"
         assert (row in seen) == is_seen
-        assert (f"| {question.text} | {question.how} |" in still_open) != is_seen
+        assert (f"| {request.text} | {request.how} |" in still_open) != is_seen
 
 
 class TestTheQuestions:
@@ -78,7 +78,7 @@ class TestTheQuestions:
         assert bool(answers) != text.startswith("Which header")
 
     def test_what_a_recording_tells_needs_nothing_else(self) -> None:
-        assert all(question.read for question in QUESTIONS if question.how == RECORDED)
+        assert all(request.read for request in QUESTIONS if request.how == RECORDED)
 
     @pytest.mark.parametrize(
         ("text", "answers"),
@@ -131,7 +131,7 @@ async def asked(folder: Path, habits: Habits, *faults: Fault) -> Recording:
     api = Simulator(TRAFFIC, clock=clock, habits=habits, faults=list(faults))
     async with api.listen() as url:
         settings = config(url, QUERIES)
-        found = await account.ask(settings, clock, KEYS, calls)
+        found = await account.request(settings, clock, KEYS, calls)
     assert len(calls.kept) == len(api.requests) <= account.MOST_CALLS
     assert {seen.action for seen in api.requests} <= account.READ_ONLY
     questions = [canonical_query(seen.parameters) + seen.action for seen in api.requests]
@@ -149,7 +149,7 @@ class TestARealAccount:
 
     async def test_it_gets_at_most_forty_calls_each_once_that_only_read(self, tmp_path: Path) -> None:
         recording = await asked(tmp_path, Habits())
-        answered = [question.text for question in QUESTIONS if answer(question, recording)]
+        answered = [request.text for request in QUESTIONS if answer(request, recording)]
         assert len(answered) >= 15
 
     def test_it_is_never_asked_in_ci(self) -> None:

@@ -62,7 +62,7 @@ async def test_each_operation_is_asked_once_and_each_domain_once() -> None:
     asked = Counter(each.action for each in seen.api.requests)
     assert [asked[action] for action in OPERATIONS] == [1, 1, 1, 2]
     assert {seen.one(check).level for check in ("account", "quota", "reputation", "domains")} == {OK}
-    assert seen.one("domains").text == f"{MAIL}, {NOTICES}: all checks are passed."
+    assert seen.one("domains").text == f"{MAIL}, {NOTICES}: all checks pass."
 
 
 @pytest.mark.parametrize("status", ["codes", "bits"])
@@ -79,7 +79,7 @@ async def test_a_state_of_the_account_is_a_problem_with_advice(state: int, name:
     seen = await visit(struck(f"account_frozen:factor={state},start=-1h", user_status=status))
     assert seen.one("account").level == PROBLEM
     assert f"The account is {name}:" in seen.one("account").text
-    assert says in seen.one("account").mend
+    assert says in seen.one("account").fix
     assert_readable(seen.report)
 
 
@@ -87,15 +87,15 @@ async def test_two_states_are_both_told() -> None:
     texts = [f"account_frozen:factor={state},start=-1h" for state in (1, 2)]
     seen = await visit(struck(*texts, user_status="bits"))
     assert "The account is frozen and overdue:" in seen.one("account").text
-    assert "open a ticket" in seen.one("account").mend
-    assert "Pay the bill" in seen.one("account").mend
+    assert "open a ticket" in seen.one("account").fix
+    assert "Pay the bill" in seen.one("account").fix
 
 
 async def test_a_quota_that_is_nearly_used_is_a_problem() -> None:
     seen = await visit(struck("quota_used:start=-10h", now=NIGHT))
     assert seen.one("quota").level == PROBLEM
     assert seen.one("quota").text.startswith("97% of the daily quota is used: ")
-    assert "have the quota raised" in seen.one("quota").mend
+    assert "have the quota raised" in seen.one("quota").fix
 
 
 async def test_a_reputation_that_fell_is_a_note() -> None:
@@ -109,7 +109,7 @@ async def test_a_lost_cname_is_a_problem_that_explains_dead_links() -> None:
     seen = await visit(struck("cname_lost:start=-1h"))
     assert seen.one("domains").level == PROBLEM
     assert seen.one("domains").text == f"{MAIL}: cname not verified."
-    assert "tracked links lead nowhere" in seen.one("domains").mend
+    assert "tracked links do not resolve" in seen.one("domains").fix
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_a_check_that_fails_is_named_with_its_domain_and_what_to_restore(c
     api.inventory.unverified = {NOTICES: frozenset({check})}
     seen = await visit(api)
     assert (seen.one("domains").level, seen.one("domains").text) == (level, f"{NOTICES}: {check} not verified.")
-    assert seen.one("domains").mend.startswith("Restore the ")
+    assert seen.one("domains").fix.startswith("Restore the ")
 
 
 async def test_a_key_that_may_only_read_statistics_is_one_note_with_what_else_could_be_seen() -> None:
@@ -135,11 +135,11 @@ async def test_a_key_that_may_only_read_statistics_is_one_note_with_what_else_co
     assert seen.is_well
     (note,) = seen.of("account")
     assert note.level == NOTE
-    assert note.text.endswith("Not looked at: quota, reputation, state, the senders' mail, the domains.")
-    assert note.mend.startswith("Nothing to do if that is meant;")
-    assert all(f'"dm:{action}"' in note.mend for action in OPERATIONS)
+    assert note.text.endswith("Not checked: quota, reputation, state, the senders' mail, the domains.")
+    assert note.fix.startswith("Nothing to do if that is intended;")
+    assert all(f'"dm:{action}"' in note.fix for action in OPERATIONS)
     assert seen.one("clock_text").level == NOTE
-    assert "dm:QueryDomainByParam" in seen.one("clock_text").mend
+    assert "dm:QueryDomainByParam" in seen.one("clock_text").fix
     assert_readable(seen.report)
 
 
@@ -157,7 +157,7 @@ async def test_a_permission_that_the_config_needs_is_a_problem_with_the_whole_po
     problem = next(each for each in seen.of("account") if each.level == PROBLEM)
     assert f"may not call {action} (Forbidden.RAM, HTTP 403)." in problem.text
     needed = ["GetTrackList", *ACCOUNT["account_interval"], *ACCOUNT["domains_interval"]]
-    assert problem.mend.endswith(allowing(needed))
+    assert problem.fix.endswith(allowing(needed))
     assert_readable(seen.report)
 
 
@@ -175,7 +175,7 @@ async def test_a_list_is_made_once_for_discovery_and_the_account() -> None:
     queries = f"{QUERIES}      - {{name: all, account_name: {{discover: true}}}}\n"
     seen = await visit(simulator(), queries=queries)
     assert Counter(each.action for each in seen.api.requests)["QueryMailAddressByParam"] == 1
-    assert seen.one("discovery").text == "QueryMailAddressByParam answers: 3 values for account_name."
+    assert seen.one("discovery").text == "QueryMailAddressByParam works: 3 values for account_name."
 
 
 async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy() -> None:
@@ -188,9 +188,9 @@ async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy
     clock = ScriptedClock(NOW, skip_sleeps=True)
     seen = await visit(Blacklisting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock))
     assert seen.one("account").level == PROBLEM
-    assert "rejects the account itself" in seen.one("account").text
-    assert "ticket" in seen.one("account").mend
-    assert "Statement" not in seen.one("account").mend
+    assert "rejected the account itself" in seen.one("account").text
+    assert "ticket" in seen.one("account").fix
+    assert "Statement" not in seen.one("account").fix
     assert seen.one("coverage").text == "The rest was not tried."
 
 
@@ -207,7 +207,7 @@ async def test_of_many_domains_those_with_senders_are_described_first() -> None:
     api.inventory.unverified = {NOTICES: frozenset({"dkim"}), "8.example.org": frozenset({"dkim"})}
     seen = await visit(api)
     assert Counter(each.action for each in seen.api.requests)["DescDomain"] == MOST_DESCRIBED
-    assert seen.one("domains").text == f"{NOTICES}: dkim not verified; DKIM and DMARC of 8 were not looked at."
+    assert seen.one("domains").text == f"{NOTICES}: dkim not verified; DKIM and DMARC of 8 not checked."
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ async def test_of_many_domains_those_with_senders_are_described_first() -> None:
         pytest.param(FULL, senders((0, 22_900)), NOTE, "before the month ends", id="of-the-month-by-its-pace"),
         pytest.param(FULL, senders((100, 100), total=2), OK, "At least 10%", id="more-senders-than-a-page"),
         pytest.param(FULL, senders((100, 9), ("many", 9)), OK, "At least 10%", id="a-count-that-is-none"),
-        pytest.param(FULL, senders(("-1", "-1")), OK, "how many of them are used is not known", id="no-count"),
+        pytest.param(FULL, senders(("-1", "-1")), OK, "the number used is unknown", id="no-count"),
         pytest.param(FULL, senders(), OK, "0% of the daily", id="no-sender"),
-        pytest.param(FULL, None, OK, "how many of them are used is not known", id="senders-not-listed"),
+        pytest.param(FULL, None, OK, "the number used is unknown", id="senders-not-listed"),
         pytest.param(FULL._replace(daily_quota=None), senders((9, 9)), OK, "no daily quota", id="no-quota"),
         pytest.param(FULL._replace(daily_quota=0), senders((0, 0)), PROBLEM, "100%", id="a-quota-of-nothing"),
     ],
@@ -232,7 +232,7 @@ def test_how_much_of_the_quota_is_used(summary: Summary, listed: Page | None, le
     """A quarter past six in the evening: 76 % of the day is over, and 73 % of the month."""
     found = found_by(checks.quota, summary=summary, senders=listed)
     assert (found.level, says in found.text) == (level, True)
-    assert bool(found.mend) == (level != OK)
+    assert bool(found.fix) == (level != OK)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_what_the_reputation_is(summary: Summary, level: str, says: str) -> None
     [
         pytest.param(domains(MAIL, CnameAuthStatus="1"), PROBLEM, f"{MAIL}: cname not verified", id="in-use"),
         pytest.param(domains(NOTICES, SpfAuthStatus="1"), NOTE, f"{NOTICES}, which no sender uses: spf", id="not-used"),
-        pytest.param(domains(MAIL, CnameAuthStatus="maybe"), OK, "all checks are passed", id="a-status-that-is-none"),
+        pytest.param(domains(MAIL, CnameAuthStatus="maybe"), OK, "all checks pass", id="a-status-that-is-none"),
         pytest.param(domains(*(f"{each}.example.com" for each in range(5))), OK, "and 2 more", id="many"),
         pytest.param(domains(), NOTE, "no sender domain", id="no-domain"),
     ],
@@ -265,7 +265,7 @@ def test_what_the_domains_lack(listed: Page, level: str, says: str) -> None:
 
 def test_a_summary_without_a_state_or_a_reputation_tells_none() -> None:
     summary = FULL._replace(states=None, reputation=None)
-    assert found_by(checks.state, summary=summary).text.startswith("Cannot tell the account's state")
+    assert found_by(checks.state, summary=summary).text.startswith("The account's state is unknown")
     assert checks.reputation(evidence(account=Account(AT, summary=summary))) is None
 
 

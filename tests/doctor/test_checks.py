@@ -1,4 +1,4 @@
-"""What the doctor makes of good answers: oddities that no simulator has, and what cannot be told."""
+"""What the doctor makes of good answers: oddities that no simulator has, and what is unknown."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +16,7 @@ from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
 from exporter.doctor.evidence import Account, Evidence
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, Question
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, StatisticRequest
 from exporter.plan import target_plan
 from tests.support.doctor import config_text
 
@@ -49,7 +49,7 @@ def answer(
 ) -> Answer:
     """Return an answer of one full page, `page` says otherwise."""
     numbers: dict[str, int | None] = {"number": 1, "size": 100, "total": len(rows), "pages": 1, **page}
-    return Answer(Question(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
+    return Answer(StatisticRequest(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
 
 
 def week(*rows: Row, **page: int | None) -> Answer:
@@ -92,7 +92,7 @@ def found_by(check: Callable[[Evidence], Finding | None], known: Evidence) -> Fi
 @pytest.mark.parametrize(
     ("ahead", "level", "says"),
     [
-        pytest.param(None, NOTE, "Cannot tell", id="no-date"),
+        pytest.param(None, NOTE, "Unknown", id="no-date"),
         pytest.param((-1.0, 0.2), OK, "agrees", id="the-same-second"),
         pytest.param((-61.0, 30.0), OK, "agrees", id="an-answer-that-took-a-minute"),
         pytest.param((61.0, 62.0), NOTE, "61 s ahead", id="a-minute-ahead"),
@@ -111,11 +111,13 @@ def test_the_clock(ahead: tuple[float, float] | None, level: str, says: str) -> 
         pytest.param([row(rates=FRACTION)], OK, "fractions", id="fraction"),
         pytest.param([row(rates=(30, 20, 5, 4))], OK, "percent", id="whole-numbers"),
         pytest.param([row(rates=(None, None, None, 4.0))], OK, "percent", id="only-one-can-be-read"),
-        pytest.param([row(rates=(70.0, 20.0, 5.0, 4.0))], NOTE, "RcptOpenRate cannot", id="one-is-of-something-else"),
+        pytest.param(
+            [row(rates=(70.0, 20.0, 5.0, 4.0))], NOTE, "RcptOpenRate do not match", id="one-is-of-something-else"
+        ),
         pytest.param([row(), row(rates=FRACTION)], NOTE, "in one unit", id="both-units"),
-        pytest.param([row(counts=(1000, 1, 1, 1, 1), rates=(0.1,) * 4)], NOTE, "Cannot tell", id="too-few-opens"),
-        pytest.param([row(counts=(0, 5, 5, 0, 0))], NOTE, "Cannot tell", id="opens-without-mail"),
-        pytest.param([], NOTE, "Cannot tell", id="no-rows"),
+        pytest.param([row(counts=(1000, 1, 1, 1, 1), rates=(0.1,) * 4)], NOTE, "unknown", id="too-few-opens"),
+        pytest.param([row(counts=(0, 5, 5, 0, 0))], NOTE, "unknown", id="opens-without-mail"),
+        pytest.param([], NOTE, "unknown", id="no-rows"),
     ],
 )
 def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
@@ -131,16 +133,16 @@ def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
         pytest.param("1776852000", OK, "16m ago", id="seconds"),
         pytest.param("1776852000000", OK, "16m ago", id="milliseconds"),
         pytest.param("2026-04-18T10:00Z", NOTE, "compare", id="days-old"),
-        pytest.param("2026-04-22T18:00Z", NOTE, "another clock", id="from-the-future"),
-        pytest.param("2026-04-22 10:00", NOTE, "Cannot tell", id="no-zone"),
-        pytest.param("yesterday", NOTE, "Cannot tell", id="no-time"),
-        pytest.param(None, NOTE, "Cannot tell", id="none"),
+        pytest.param("2026-04-22T18:00Z", NOTE, "another time zone", id="from-the-future"),
+        pytest.param("2026-04-22 10:00", NOTE, "Unknown", id="no-zone"),
+        pytest.param("yesterday", NOTE, "Unknown", id="no-time"),
+        pytest.param(None, NOTE, "Unknown", id="none"),
     ],
 )
 def test_how_fresh_the_newest_record_is(created: str | None, level: str, says: str) -> None:
     found = days.freshness(evidence(answer(row(created))))
     assert found.level == level
-    assert says in found.text + found.mend
+    assert says in found.text + found.fix
 
 
 def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> None:
@@ -154,8 +156,10 @@ def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> 
     [
         pytest.param((8,), "2026-04-22T18:00Z", OK, "2026-04-22 10:00 UTC, 16m ago", id="china-with-a-z"),
         pytest.param((8,), "2026-04-22T10:00Z", OK, "2026-04-22 02:00 UTC, 8h16m ago", id="china-hours-ago"),
-        pytest.param((), "2026-04-22T18:00Z", NOTE, "says 2026-04-22T18:00Z, and it is not known", id="not-measured"),
-        pytest.param((8, 9), "2026-04-22T18:00Z", NOTE, "it is not known which clock", id="two-clocks"),
+        pytest.param(
+            (), "2026-04-22T18:00Z", NOTE, "says 2026-04-22T18:00Z, in an unknown time zone", id="not-measured"
+        ),
+        pytest.param((8, 9), "2026-04-22T18:00Z", NOTE, "in an unknown time zone", id="two-clocks"),
         pytest.param((), "2026-04-22T18:00:00+08:00", OK, "16m ago", id="an-offset-needs-no-measure"),
         pytest.param((), "1776852000", OK, "16m ago", id="seconds-need-no-measure"),
     ],
@@ -170,8 +174,8 @@ def test_the_age_of_a_record_goes_by_the_clock_that_was_measured(
 def test_a_days_only_record_does_not_tell_its_age() -> None:
     whole = week(row("2026-04-20T16:00Z"), row("2026-04-21T16:00Z"))
     alone, beside = (answer(*rows, start=TODAY) for rows in (whole.page.rows[1:], whole.page.rows))
-    assert "the day's beginning" in days.freshness(evidence(whole, alone)).text
-    assert "the day's beginning" not in days.freshness(evidence(whole, beside)).text
+    assert "the start of the day" in days.freshness(evidence(whole, alone)).text
+    assert "the start of the day" not in days.freshness(evidence(whole, beside)).text
 
 
 def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_problem() -> None:
@@ -179,7 +183,7 @@ def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_probl
     found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
     assert found.level == PROBLEM
     assert "some of it of 2026-04-21" in found.text
-    assert "timezone" in found.mend
+    assert "timezone" in found.fix
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_probl
 )
 def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
     found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
-    assert (found.level, found.text.startswith("Cannot tell")) == (NOTE, True)
+    assert (found.level, found.text.startswith("Unknown")) == (NOTE, True)
 
 
 @pytest.mark.parametrize(
@@ -235,10 +239,10 @@ def test_a_date_is_a_day_whatever_the_clock() -> None:
         pytest.param(["2026-04-21T02:00Z", "2026-04-21T09:00Z"], OK, "any zone from UTC-02:00 ", id="a-few-hours"),
         pytest.param(["2026-04-21T02:00Z", "2026-04-21T22:00Z"], NOTE, "to before UTC+02:00", id="between-two"),
         pytest.param(["2026-04-21T00:00Z", "2026-04-21T23:00Z"], NOTE, "fit UTC+00:00, not", id="another-zone"),
-        pytest.param(["2026-04-20T10:00Z", "2026-04-21T23:00Z"], NOTE, "Cannot tell", id="more-than-a-day"),
-        pytest.param(["2026-04-23T00:00Z"], NOTE, "Cannot tell", id="from-the-future"),
-        pytest.param([None], NOTE, "Cannot tell", id="no-create-time"),
-        pytest.param([], NOTE, "Cannot tell", id="no-rows"),
+        pytest.param(["2026-04-20T10:00Z", "2026-04-21T23:00Z"], NOTE, "unknown", id="more-than-a-day"),
+        pytest.param(["2026-04-23T00:00Z"], NOTE, "unknown", id="from-the-future"),
+        pytest.param([None], NOTE, "unknown", id="no-create-time"),
+        pytest.param([], NOTE, "unknown", id="no-rows"),
     ],
 )
 def test_where_the_day_begins(created: list[str | None], level: str, says: str) -> None:
@@ -254,7 +258,7 @@ def test_where_the_day_begins(created: list[str | None], level: str, says: str) 
     [
         pytest.param((8,), OK, "begins at UTC+08:00", id="china-with-a-z"),
         pytest.param((0,), NOTE, "fit UTC+00:00, not", id="utc"),
-        pytest.param((), NOTE, "Cannot tell", id="not-measured"),
+        pytest.param((), NOTE, "unknown", id="not-measured"),
     ],
 )
 def test_where_the_day_begins_goes_by_the_clock_that_was_measured(
@@ -268,9 +272,9 @@ def test_where_the_day_begins_goes_by_the_clock_that_was_measured(
 @pytest.mark.parametrize(
     ("known", "level", "says"),
     [
-        pytest.param(account(8), OK, 'UTC+08:00, although they end in "Z"', id="china"),
+        pytest.param(account(8), OK, 'UTC+08:00, although it ends in "Z"', id="china"),
         pytest.param(account(8, 8), OK, "UTC+08:00", id="two-domains-that-agree"),
-        pytest.param(account(0), OK, 'UTC, as their "Z" says', id="utc"),
+        pytest.param(account(0), OK, 'UTC, as its "Z" says', id="utc"),
         pytest.param(account(-7), OK, "UTC-07:00", id="america"),
         pytest.param(account(8, 9), NOTE, "UTC+08:00 and UTC+09:00", id="two-clocks"),
         pytest.param(account(), NOTE, "no domain", id="no-domain"),
@@ -290,8 +294,8 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
     tomorrow = answer(row(), start=date(2026, 4, 23))
     found = found_by(days.timezone, evidence(zone="America/New_York", tomorrow=tomorrow))
     assert found.level == PROBLEM
-    assert "UTC+13:45 or further east" in found.mend
-    assert "Shanghai" not in found.mend
+    assert "UTC+13:45 or further east" in found.fix
+    assert "Shanghai" not in found.fix
 
 
 @pytest.mark.parametrize(
@@ -299,7 +303,7 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
     [
         pytest.param(week(row(), row()), None, OK, "agree", id="one-page"),
         pytest.param(week(total=0, pages=0), None, OK, "agree", id="no-page"),
-        pytest.param(week(row(), pages=4), None, NOTE, "1 pages, but the answer says 4", id="too-many-pages"),
+        pytest.param(week(row(), pages=4), None, NOTE, "1 pages, but the response says 4", id="too-many-pages"),
         pytest.param(week(row(), total=None, size=None), None, OK, "agree", id="numbers-missing"),
         pytest.param(week(row(), row()), week(row(), number=2, total=2, size=1, pages=2), OK, "follows", id="follows"),
         pytest.param(
@@ -307,7 +311,11 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
         ),
         pytest.param(week(row(), row()), week(number=2, total=2, size=1, pages=2), PROBLEM, "empty", id="empty"),
         pytest.param(
-            week(row(), row()), week(row(), number=1, total=2, size=1, pages=2), PROBLEM, "gives page 1", id="the-first"
+            week(row(), row()),
+            week(row(), number=1, total=2, size=1, pages=2),
+            PROBLEM,
+            "returns page 1",
+            id="the-first",
         ),
     ],
 )
@@ -319,9 +327,9 @@ def test_pages(first: Answer, second: Answer | None, level: str, says: str) -> N
 @pytest.mark.parametrize(
     ("day", "level", "says"),
     [
-        pytest.param(answer(row()), OK, "as asked", id="as-asked"),
+        pytest.param(answer(row()), OK, "as requested", id="as-asked"),
         pytest.param(answer(row(), size=1000), OK, "1000 rows a page", id="more-than-asked"),
-        pytest.param(answer(row(), size=50), NOTE, "gives 50", id="less-than-asked"),
+        pytest.param(answer(row(), size=50), NOTE, "returns 50", id="less-than-asked"),
         pytest.param(answer(row(), size=None), NOTE, "no PageSize", id="not-said"),
         pytest.param(answer(row(), total=250, pages=3), NOTE, "takes 3 calls", id="many-pages"),
     ],
@@ -347,4 +355,4 @@ def test_an_empty_breakdown(filters: Filters, emails: int, level: str) -> None:
     whole = week(row(counts=(emails, 0, 0, 0, 0)))
     found = breakdowns.compared(answer(filters=filters), whole)
     assert found.level == level
-    assert found.mend
+    assert found.fix

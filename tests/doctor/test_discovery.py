@@ -23,7 +23,7 @@ async def test_each_operation_is_asked_once_and_all_is_well() -> None:
     assert {asked[action] for action in DISCOVERY.values()} == {1}
     assert asked["GetTrackList"] >= 3
     assert {each.level for each in seen.of("discovery")} == {OK}
-    assert "QueryTagByParam answers: 6 values for tag_name." in [each.text for each in seen.of("discovery")]
+    assert "QueryTagByParam works: 6 values for tag_name." in [each.text for each in seen.of("discovery")]
     assert seen.is_well
 
 
@@ -38,8 +38,8 @@ async def test_a_permission_that_is_missing_for_one_list_is_found_and_its_policy
     seen = await visit(simulator(Fault("forbidden", action="ConfigSetList")), queries=LISTED)
     (problem,) = [each for each in seen.of("discovery") if each.level == PROBLEM]
     assert "may not call ConfigSetList" in problem.text
-    assert all(f'"dm:{action}"' in problem.mend for action in ("GetTrackList", *DISCOVERY.values()))
-    assert problem.mend.endswith(allowing(["GetTrackList", *(DISCOVERY[key] for key in ORDER)]))
+    assert all(f'"dm:{action}"' in problem.fix for action in ("GetTrackList", *DISCOVERY.values()))
+    assert problem.fix.endswith(allowing(["GetTrackList", *(DISCOVERY[key] for key in ORDER)]))
     assert not seen.is_well
     assert_readable(seen.report)
 
@@ -47,18 +47,18 @@ async def test_a_permission_that_is_missing_for_one_list_is_found_and_its_policy
 async def test_a_list_that_makes_no_sense_is_told_and_the_rest_is_asked() -> None:
     seen = await visit(simulator(Fault("no_data", action="QueryTagByParam")), queries=LISTED)
     (problem,) = [each for each in seen.of("discovery") if each.level == PROBLEM]
-    assert problem.text.startswith("QueryTagByParam brings no list: the answer has no data.tag")
+    assert problem.text.startswith("QueryTagByParam returns no list: the response has no data.tag")
     assert len(seen.of("discovery")) == len(DISCOVERY)
     assert_readable(seen.report)
 
 
 async def test_a_shape_that_discovery_brings_is_asked_with_a_value_that_is_listed() -> None:
-    """Else nobody would hear that esp brings nothing without dedicated IPs."""
+    """Else nobody would hear that esp returns nothing without dedicated IPs."""
     queries = "\n      - {name: esps, account_name: {discover: true, include: [news.*]}, esp: [gmail.com, yahoo.com]}\n"
     queries += "      - {name: account}\n"
     seen = await visit(simulator(Fault("empty", where={"Esp": "gmail.com"})), queries=queries)
     assert [each.level for each in seen.of("filters")] == [PROBLEM]
-    assert "esp=gmail.com: nothing, while account_name=news@mail.example.com has" in seen.one("filters").text
+    assert "esp=gmail.com: no mail, while account_name=news@mail.example.com has" in seen.one("filters").text
     assert seen.of("coverage") == []
 
 

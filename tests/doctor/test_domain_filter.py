@@ -61,7 +61,7 @@ async def test_a_filter_that_is_ignored_is_a_problem(statistic: str) -> None:
     seen = await visit(simulator(domain_filter="ignored"), queries=queries(statistic))
     assert seen.one("domain_filter").level == PROBLEM
     assert seen.one("domain_filter").text.startswith("The API ignores the filter. ")
-    assert "filter by account_name" in seen.one("domain_filter").mend
+    assert "filter by account_name" in seen.one("domain_filter").fix
     assert_readable(seen.report)
 
 
@@ -75,7 +75,7 @@ async def test_a_filter_that_takes_subdomains_too_is_a_note() -> None:
 async def test_a_filter_that_brings_nothing_is_a_problem() -> None:
     seen = await visit(simulator(Fault("empty", where={"Domain": NOTICES})), queries=queries())
     assert seen.one("domain_filter").level == PROBLEM
-    assert seen.one("domain_filter").text.startswith("The filter lets too little through. ")
+    assert seen.one("domain_filter").text.startswith("The filter returns too little. ")
 
 
 async def test_a_filter_that_the_api_rejects_is_told_once() -> None:
@@ -89,7 +89,7 @@ async def test_a_filter_that_the_api_rejects_is_told_once() -> None:
     seen = await visit(Rejecting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock), queries=queries())
     assert seen.of("domain_filter") == []
     assert seen.one("filters").level == PROBLEM
-    assert f"does not take domain={MAIL} (InvalidParameter)" in seen.one("filters").text
+    assert f"rejected domain={MAIL} (InvalidParameter)" in seen.one("filters").text
 
 
 async def test_senders_that_are_not_listed_are_those_of_the_config() -> None:
@@ -106,7 +106,7 @@ async def test_senders_that_are_not_listed_are_those_of_the_config() -> None:
         pytest.param({"": 505, NEWS: 500}, 900, listed(NEWS), OK, "The filter works", id="grown-meanwhile"),
         pytest.param({"": 500, NEWS: 300, PRODUCT: 200}, 900, listed(NEWS, PRODUCT), OK, "works", id="two-senders"),
         pytest.param({"": 500, NEWS: 500}, None, listed(NEWS), OK, "works", id="nothing-of-the-account"),
-        pytest.param({"": 500, NEWS: 500}, 500, listed(NEWS), NOTE, "all mail is of", id="one-domain"),
+        pytest.param({"": 500, NEWS: 500}, 500, listed(NEWS), NOTE, "all mail is from", id="one-domain"),
         pytest.param({"": 0, NEWS: 0}, 900, listed(NEWS), NOTE, "little mail", id="no-mail"),
         pytest.param({"": 50, NEWS: 60}, 900, listed(NEWS), NOTE, "little mail", id="little-mail"),
         pytest.param({"": 900, NEWS: 500}, 900, listed(NEWS, NOTIFY), PROBLEM, "ignores the filter", id="ignored"),
@@ -122,7 +122,7 @@ def test_what_the_sums_say(
     found = compared(known_of(sums, of_all, senders), MAIL, [name for name in sums if name])
     assert found is not None
     assert (found.level, says in found.text) == (level, True)
-    assert found.mend or level == OK
+    assert found.fix or level == OK
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_mail_that_is_sent_while_the_senders_are_read_is_no_contradiction(after:
 def test_sums_of_more_than_a_page_are_not_compared() -> None:
     found = compared(known_of({"": 500, NEWS: 500}, 900, listed(NEWS), total=200), MAIL, [NEWS])
     assert found is not None
-    assert found.text.startswith("Cannot tell whether the filter works: not all of")
+    assert found.text.startswith("Unknown whether the filter works: not all of")
 
 
 def test_a_domain_with_more_senders_than_calls_is_not_compared() -> None:

@@ -37,7 +37,7 @@ from exporter.doctor import report
 from exporter.doctor.calls import MOST_CALLS, MOST_FAILURES
 from exporter.doctor.examination import examine
 from exporter.doctor.failures import explain
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Question
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, StatisticRequest
 from exporter.doctor.report import Report
 from exporter.doctor.steps import account
 from exporter.simulator import faults, incidents
@@ -212,7 +212,7 @@ async def test_throttled_half_way_it_tells_what_it_knows_and_that_the_rest_was_n
 
 async def test_the_policy_that_is_missing_is_printed_ready_to_attach() -> None:
     found = await visit(simulator(Fault("forbidden")))
-    assert allowing(["GetTrackList"]) in found.one("access").mend
+    assert allowing(["GetTrackList"]) in found.one("access").fix
     shown = report.as_text([found.report])
     start = shown.index("{")
     policy = json.loads(shown[start : shown.rindex("}") + 1])
@@ -241,20 +241,22 @@ async def test_a_clock_that_is_off_is_told_by_how_much(ahead: float, level: str,
 
 async def test_a_date_that_is_refused_although_the_clock_is_right_points_to_what_stands_between() -> None:
     access = (await visit(simulator(Fault("expired")))).one("access")
-    assert access.mend == "This machine's clock agrees with the API's: look for a proxy that holds requests back."
+    assert access.fix == "This machine's clock agrees with the API's: look for a proxy that holds requests back."
 
 
-@pytest.mark.parametrize(("name", "mend"), [("error", "show the RequestId"), ("html_500", "has no RequestId")])
-async def test_an_answer_that_fails_is_for_support_or_for_who_stands_between(name: str, mend: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "fix"), [("error", "report the RequestId"), ("html_500", "lacks the API's RequestId")]
+)
+async def test_an_answer_that_fails_is_for_support_or_for_who_stands_between(name: str, fix: str) -> None:
     first, _ = (await visit(simulator(Fault(name)))).of("api")
-    assert "asked for 2026-04-22, the whole account" in first.text
-    assert mend in first.mend
+    assert "the request was for 2026-04-22, the whole account" in first.text
+    assert fix in first.fix
 
 
 async def test_a_note_for_support_shows_its_request_id() -> None:
     found = await visit(simulator(Fault("more_unique")))
     odd = found.one("counts")
-    assert odd.text.endswith("opens, asked for 2026-04-22.")
+    assert odd.text.endswith("opens, in the response for 2026-04-22.")
     assert f"RequestId {odd.request_id}" in report.as_text([found.report])
 
 
@@ -282,15 +284,15 @@ async def test_slow_answers_are_told_before_they_are_timeouts() -> None:
     [
         pytest.param({"rows": "day"}, "page_size", "takes 1 call", id="a-row-a-day"),
         pytest.param({"rows": "hour"}, "timezone", "begins at UTC+08:00", id="a-row-an-hour"),
-        pytest.param({"rows": "sum"}, "one_day", "answers", id="one-row-of-all"),
+        pytest.param({"rows": "sum"}, "one_day", "works", id="one-row-of-all"),
         pytest.param({"rate_format": "31.42"}, "rates", "percent", id="percent"),
         pytest.param({"rate_format": "31.42%"}, "rates", "percent", id="percent-with-its-sign"),
         pytest.param({"rate_format": "0.3142"}, "rates", "fraction", id="fraction"),
-        pytest.param({"largest_page": 20}, "page_size", "the server gives 20", id="small-pages"),
+        pytest.param({"largest_page": 20}, "page_size", "returns 20 rows", id="small-pages"),
         pytest.param({"largest_page": 5, "rows": "hour"}, "page_size", "takes 5 calls", id="many-pages"),
         pytest.param({"largest_page": 5, "rows": "hour"}, "pages", "second page follows", id="a-second-page"),
-        pytest.param({"strict_span": True}, "edge", "does not take 2026-03-23", id="days-counted-to-the-second"),
-        pytest.param({"strict_span": False}, "edge", "takes 2026-03-23", id="days-counted-whole"),
+        pytest.param({"strict_span": True}, "edge", "rejected 2026-03-23", id="days-counted-to-the-second"),
+        pytest.param({"strict_span": False}, "edge", "accepts 2026-03-23", id="days-counted-whole"),
         pytest.param({"retry_after": True}, "access", "accepted", id="nothing-special"),
     ],
 )
@@ -335,8 +337,8 @@ async def test_an_api_that_refuses_today_points_to_the_timezone() -> None:
     api.signing_time = clock.time
     async with api.listen() as url:
         found = await examined(config_text(url), clock)
-    (refused,) = [each for each in found.findings if (each.check, each.level) == ("timezone", PROBLEM)]
-    assert "does not take 2026-04-24, today in Asia/Shanghai (InvalidStartTime.Malformed)" in refused.text
+    (rejected,) = [each for each in found.findings if (each.check, each.level) == ("timezone", PROBLEM)]
+    assert "rejected 2026-04-24, today in Asia/Shanghai (InvalidStartTime.Malformed)" in rejected.text
 
 
 async def test_midnight_on_the_way_leaves_the_zone_open() -> None:
@@ -351,7 +353,7 @@ async def test_a_sender_of_another_region_is_named_and_the_others_are_looked_at(
     found = await visit(api)
     (unknown,) = [each for each in found.of("sender") if each.level == PROBLEM]
     assert f"no sender {NEWS}" in unknown.text
-    assert "region" in unknown.mend
+    assert "region" in unknown.fix
     assert unknown.request_id
     assert any(NOTIFY in each.text and each.level == OK for each in found.of("sender"))
 
@@ -371,8 +373,8 @@ async def test_an_empty_answer_to_a_filter_for_dedicated_ips_is_explained(
     struck_faults = [Fault("empty", where=struck)] if struck else []
     found = await visit(simulator(*struck_faults), queries=f"\n      - name: narrow\n        {query}\n")
     (empty,) = [each for each in found.of("filters") if each.level == PROBLEM]
-    assert "nothing, while" in empty.text
-    assert f"{names} is documented for users of dedicated IPs" in empty.mend
+    assert "no mail, while" in empty.text
+    assert f"{names} is documented for users of dedicated IPs" in empty.fix
 
 
 @pytest.mark.parametrize(
@@ -388,7 +390,7 @@ async def test_a_tag_without_mail_is_a_note_beside_its_sender() -> None:
     tags = f"\n      - name: tags\n        account_name: {NOTIFY}\n        tag_name: typo\n"
     found = await visit(simulator(), queries=tags)
     assert found.is_well
-    assert f"nothing, while account_name={NOTIFY} has" in found.one("filters").text
+    assert f"no mail, while account_name={NOTIFY} has" in found.one("filters").text
 
 
 async def test_an_esp_that_changes_nothing_may_be_ignored() -> None:
@@ -451,7 +453,7 @@ async def test_a_certificate_that_nobody_trusts_is_explained(tmp_path: Path) -> 
         await runner.cleanup()
     (connection,) = [each for each in found.findings if each.check == "connection"]
     assert connection.text.startswith("Certificate not trusted: self")
-    assert "SSL_CERT_FILE" in connection.mend
+    assert "SSL_CERT_FILE" in connection.fix
 
 
 async def test_a_page_of_somebody_between_is_not_taken_for_the_api() -> None:
@@ -469,7 +471,7 @@ async def test_a_page_of_somebody_between_is_not_taken_for_the_api() -> None:
     finally:
         await runner.cleanup()
     (connection,) = [each for each in found.findings if each.check == "connection"]
-    assert "answered in the API's place (HTTP 403)" in connection.text
+    assert "responded instead of the API (HTTP 403)" in connection.text
 
 
 async def test_without_a_date_in_the_answers_the_clock_stays_open() -> None:
@@ -501,7 +503,7 @@ def target(**options: str) -> Target:
 
 
 @pytest.mark.parametrize(
-    ("error", "check", "says", "mend"),
+    ("error", "check", "says", "fix"),
     [
         pytest.param(
             NetworkError("name not found: x", advice="Look."), "connection", "Name not found: x.", "Look.", id="name"
@@ -516,14 +518,14 @@ def target(**options: str) -> Target:
         pytest.param(
             Throttled("x", code="Throttling.User", status=400, advice="Slower."),
             "throttling",
-            "go slower",
+            "throttles",
             "again",
             id="slow",
         ),
         pytest.param(
             InvalidRequest("x", code="MissingParameter", status=400),
             "filters",
-            "misses",
+            "requires another",
             "account_name",
             id="tag-alone",
         ),
@@ -545,16 +547,16 @@ def target(**options: str) -> Target:
             id="token",
         ),
         pytest.param(
-            AuthError("x", code="Signature.Odd", status=400, advice="y"), "access", "refuses", "y", id="unknown"
+            AuthError("x", code="Signature.Odd", status=400, advice="y"), "access", "rejected", "y", id="unknown"
         ),
     ],
 )
-def test_a_failure_has_plain_words_and_a_mend(error: DirectMailError, check: str, says: str, mend: str) -> None:
+def test_a_failure_has_plain_words_and_a_mend(error: DirectMailError, check: str, says: str, fix: str) -> None:
     today = datetime.fromisoformat(NOW).date()
-    found = explain(error, target(), Question(ENGAGEMENT, today, today, Filters(tag_name="weekly")))
+    found = explain(error, target(), StatisticRequest(ENGAGEMENT, today, today, Filters(tag_name="weekly")))
     assert (found.check, found.level) == (check, PROBLEM)
     assert says in found.text
-    assert mend in found.mend
+    assert fix in found.fix
 
 
 @pytest.mark.parametrize("code", ["", "NoPermission"], ids=["no-code", "refused-by-sts"])
@@ -563,8 +565,8 @@ def test_a_role_that_cannot_be_assumed_gets_its_policy(code: str) -> None:
     role = target(type="ram_role_arn", role_arn=arn, access_key_id_file="/a", access_key_secret_file="/b")
     today = datetime.fromisoformat(NOW).date()
     error = AuthError("no credentials of type ram_role_arn", code=code, advice="Check the role.")
-    found = explain(error, role, Question(ENGAGEMENT, today, today))
-    assert assuming(arn) in found.mend
+    found = explain(error, role, StatisticRequest(ENGAGEMENT, today, today))
+    assert assuming(arn) in found.fix
     assert code in found.text
 
 
@@ -583,8 +585,8 @@ async def test_the_command_prints_text_and_ends_well(tmp_path: Path) -> None:
         result = await asyncio.to_thread(run, "doctor", "--config.file", path)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"target shop: {url}, ")
-    assert "All is well" in result.stdout
-    assert result.stderr == "At most 16 calls a target; at 6000 a minute they take about 1s.\n"
+    assert "No problems found" in result.stdout
+    assert result.stderr == "At most 16 calls per target, which take about 1s at 6000 a minute.\n"
 
 
 async def test_the_command_prints_json_for_tickets_and_fails_with_a_problem(tmp_path: Path) -> None:
@@ -593,7 +595,7 @@ async def test_the_command_prints_json_for_tickets_and_fails_with_a_problem(tmp_
         result = await asyncio.to_thread(run, "doctor", "--config.file", path, "--format", "json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
-    assert {tuple(each) for each in found} == {("target", "check", "level", "text", "mend", "request_id")}
+    assert {tuple(each) for each in found} == {("target", "check", "level", "text", "fix", "request_id")}
     (problem,) = [each for each in found if each["level"] == PROBLEM]
     assert (problem["target"], problem["check"]) == ("shop", "access")
     assert problem["request_id"]
@@ -624,7 +626,7 @@ async def test_every_target_has_its_own_calls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("level", "verdict"),
-    [(OK, "All is well."), (NOTE, "Nothing has to be mended: 1 note."), (PROBLEM, "Not well: 1 problem.")],
+    [(OK, "No problems found."), (NOTE, "No problems found: 1 note."), (PROBLEM, "Problems found: 1 problem.")],
 )
 def test_the_last_line_says_whether_something_has_to_be_done(level: str, verdict: str) -> None:
     found = Report("shop", "https://dm.example.com", 1, (Finding("clock", level, "It ticks."),))

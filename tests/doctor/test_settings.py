@@ -15,7 +15,7 @@ from tests.support.doctor import Visit, assert_readable, config_text, simulator,
 
 def printed(seen: Visit) -> list[str]:
     """Return the lines that are printed, without the sentence before them."""
-    return seen.one("settings").mend.splitlines()[1:]
+    return seen.one("settings").fix.splitlines()[1:]
 
 
 async def test_a_config_that_fits_is_printed_as_it_is() -> None:
@@ -27,13 +27,13 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("zone", "habits", "line"),
     [
-        pytest.param("Asia/Shanghai", {}, "timezone: Asia/Shanghai  # fits, as others do", id="fits-as-others-do"),
+        pytest.param("Asia/Shanghai", {}, "timezone: Asia/Shanghai  # fits; so do others", id="fits-as-others-do"),
         pytest.param("Asia/Tokyo", {"rows": "hour"}, "timezone: Asia/Shanghai  # Asia/Tokyo does not fit", id="zone"),
         pytest.param("UTC", {}, "timezone: Asia/Shanghai  # UTC does not fit", id="too-far-west"),
         pytest.param(
             "Asia/Shanghai",
             {"largest_page": 20},
-            "page_size: 20  # the server gives no more, whatever 100 says",
+            "page_size: 20  # the maximum of the API, which ignores 100",
             id="page-size",
         ),
         pytest.param(
@@ -42,7 +42,7 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
         pytest.param(
             "Asia/Shanghai",
             {"no_dedicated_ips": "empty"},
-            "# esp: brings nothing: remove it from by_esp",
+            "# esp: returns nothing: remove it from by_esp",
             id="esp-empty",
         ),
         pytest.param(
@@ -73,12 +73,12 @@ async def test_the_lines_are_a_part_of_a_config_that_loads(zone: str) -> None:
 async def test_tomorrows_mail_means_a_zone_further_east() -> None:
     clock = ScriptedClock("2026-04-22T18:30:00+00:00", skip_sleeps=True)
     seen = await visit(simulator(clock=clock), zone="UTC")
-    assert printed(seen)[0].startswith("timezone: Asia/Shanghai  # the API's days begin earlier than in UTC")
+    assert printed(seen)[0].startswith("timezone: Asia/Shanghai  # the API's days start earlier than in UTC")
 
 
 async def test_without_the_clock_of_the_texts_the_zone_cannot_be_told() -> None:
     seen = await visit(simulator(Fault("forbidden", action="QueryDomainByParam")))
-    assert printed(seen)[0] == "timezone: Asia/Shanghai  # cannot be told; compare a day with the console"
+    assert printed(seen)[0] == "timezone: Asia/Shanghai  # unknown; compare a day with the console"
 
 
 async def test_a_visit_that_ended_early_prints_no_lines() -> None:
@@ -88,15 +88,15 @@ async def test_a_visit_that_ended_early_prints_no_lines() -> None:
 def test_what_cannot_be_told_is_printed_as_it_is_set_and_says_so() -> None:
     found = lines([evidence(answer(row(), size=None), account=account())])
     assert found.level == OK
-    assert "page_size: 100  # cannot be told" in found.mend
+    assert "page_size: 100  # unknown" in found.fix
 
 
 def test_a_filter_beside_too_little_mail_is_left_out() -> None:
     parts = {Filters(): week(row(counts=(99, 0, 0, 0, 0))), Filters(dedicated_ip="192.0.2.1"): week()}
-    assert "dedicated_ip" not in lines([evidence(answer(row()), parts=parts)]).mend
+    assert "dedicated_ip" not in lines([evidence(answer(row()), parts=parts)]).fix
 
 
 def test_a_zone_that_fits_nothing_known_is_left_as_it_is() -> None:
     hours = [row("2026-04-21T12:00Z"), row("2026-04-22T11:00Z")]
     known = evidence(answer(*hours), zone="UTC", account=account(0), began_at=NOW + 86_400)
-    assert "timezone: UTC  # does not fit; compare a day with the console" in lines([known]).mend
+    assert "timezone: UTC  # does not fit; compare a day with the console" in lines([known]).fix

@@ -1,4 +1,4 @@
-"""The doctor at an endpoint with a private authority, told of it in the way that the documentation names."""
+"""The doctor at an endpoint with a private authority, trusted in the way that the documentation names."""
 
 import asyncio
 import os

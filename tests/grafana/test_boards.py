@@ -245,8 +245,8 @@ def test_an_import_by_hand_sets_the_data_source_and_provisioning_needs_none(boar
 
 @BOARDS
 def test_an_import_is_told_of_every_kind_of_panel(board: Json) -> None:
-    told = {each["id"] for each in board["__requires"] if each["type"] == "panel"}
-    assert told == {panel["type"] for panel in panels(board)} - {"row"}
+    reported = {each["id"] for each in board["__requires"] if each["type"] == "panel"}
+    assert reported == {panel["type"] for panel in panels(board)} - {"row"}
 
 
 def test_what_grafana_is_provisioned_with_is_there() -> None:

@@ -18,7 +18,7 @@ def written(name: str) -> Json:
 
 
 def queries(dashboard: Json) -> list[Json]:
-    """Return what is asked of Prometheus."""
+    """Return what is requested of Prometheus."""
     return [
         each["spec"]["plugin"]["spec"]
         for panel in dashboard["spec"]["panels"].values()

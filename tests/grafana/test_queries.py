@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from exporter.simulator.account import STREAMS
 from exporter.simulator.traffic import Traffic
-from tests.support.boards import FILES, Asked, Json, asked_values, expanded, load, panels, queries, variables
+from tests.support.boards import FILES, Json, Query, asked_values, expanded, load, panels, queries, variables
 from tests.support.observatory import BACKFILLED, EVERY_MINUTE, JUST_BEGUN, Observer, observatory
 from tools.stack.prometheus import Prometheus
 
@@ -22,7 +22,7 @@ BOARDS = pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for p
 OBSERVERS = {"backfilled": BACKFILLED, "every-minute": EVERY_MINUTE, "just-begun": JUST_BEGUN}
 SPANS = {"now-7d": 7 * 86_400.0, "now-6h": 6 * 3600.0}
 POINTS, MARKS = 200, 100
-"""What Grafana asks for in a panel, about, and at most for annotations."""
+"""What Grafana requests in a panel, about, and at most for annotations."""
 USUAL_STEP = 15.0
 """Seconds: the scrape interval of a data source where nobody set it. `$__rate_interval` is four on a wide screen."""
 ALL = ".+"
@@ -63,7 +63,7 @@ def seconds(span: str) -> float:
     return float(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[span[-1]]
 
 
-async def answer(server: Prometheus, board: Json, query: Asked, values: Mapping[str, str]) -> list[Json]:
+async def answer(server: Prometheus, board: Json, query: Query, values: Mapping[str, str]) -> list[Json]:
     """Return the series that Grafana would get for a query of a panel, those with a number in them.
 
     Grafana's last point is up to a step ago. Here it is now, when there is what only the live exporter has.
@@ -89,17 +89,17 @@ async def test_every_panel_shows_something_or_says_why_not_and_every_legend_has_
     watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
-    values, empty, unlabelled, told = chosen(board), [], [], [f"\n\n{board['title']}: series of each query"]
+    values, empty, unlabelled, reported = chosen(board), [], [], [f"\n\n{board['title']}: series of each query"]
     for query in queries(board):
         found = await answer(watched.server, board, query, values)
-        told.append(f"{len(found):4}  {query.panel['title']} {query.ref}: {query.expr}")
+        reported.append(f"{len(found):4}  {query.panel['title']} {query.ref}: {query.expr}")
         must = watched.has_a_past or not query.panel["fieldConfig"]["defaults"]["noValue"]
         if not found and must and (query.panel["title"], query.ref) != INSTEAD:
-            empty.append(told[-1])
+            empty.append(reported[-1])
         unlabelled += [
-            (told[-1], label) for label in query.legend_labels if any(label not in each["metric"] for each in found)
+            (reported[-1], label) for label in query.legend_labels if any(label not in each["metric"] for each in found)
         ]
-    tell(capsys, told)
+    tell(capsys, reported)
     assert (empty, unlabelled) == ([], [])
 
 
@@ -108,16 +108,16 @@ async def test_every_variable_has_values_and_offers_its_first_choice(
     watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
-    values, told = chosen(board), [f"\n\n{board['title']}: values of each variable"]
+    values, reported = chosen(board), [f"\n\n{board['title']}: values of each variable"]
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             series, label = asked_values(variable)
             answers = await watched.server.query(expanded(series, values))
             found = {each["metric"].get(label, "") for each in answers} - {""}
-            told.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
+            reported.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
             assert found, variable["name"]
             assert variable["multi"] or variable["current"]["value"] in found
-    tell(capsys, told)
+    tell(capsys, reported)
 
 
 @BOARDS

@@ -1,4 +1,4 @@
-"""Which cell is asked next."""
+"""Which cell is requested next."""
 
 from collections import deque
 from datetime import date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Which discovered combinations are polled: the oldest that fit, never in the place of one that is configured."""
+"""Which discovered combinations are polled: the oldest that fit, never instead of one that is configured."""
 
 import itertools
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What systemd is told: that the service is ready, loads its config again, and stops."""
+"""What systemd is notified of: that the service is ready, loads its config again, and stops."""
 
 import asyncio
 import signal

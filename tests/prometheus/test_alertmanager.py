@@ -11,7 +11,7 @@ import pytest
 from tests.support.rule_files import ALERT_NAMES, ALERTS, ON_MAIL, RULES, load, run
 from tools.stack import rules
 from tools.stack.prometheus import alertmanager
-from tools.stack.verdicts import Firing, told
+from tools.stack.verdicts import Firing, notified
 
 INHIBITIONS = load(RULES / "alertmanager.yml")["inhibit_rules"]
 
@@ -91,7 +91,7 @@ SPOKEN_FOR = (
     (BLIND, ("AccountReadFailing warning", ACCOUNT)),
     (("CredentialsFailing critical", ACCOUNT), ("AccountReadFailing warning", ACCOUNT)),
 )
-"""A cause, and a consequence of which nobody is told beside it."""
+"""A cause, and a consequence that is muted by it."""
 NOT_SPOKEN_FOR = (
     (FROZEN, ("ClickTrackingBroken critical", OF_DOMAIN)),
     (FILLING, STOPPED),
@@ -106,7 +106,7 @@ NOT_SPOKEN_FOR = (
     (BLIND, FROZEN),
     (FROZEN, ("AccountReadFailing warning", ACCOUNT)),
 )
-"""Two alerts of which somebody is told: the one is not the other's cause, or is too mild to mute it."""
+"""Two alerts that are both notified: the one is not the other's cause, or is too mild to mute it."""
 Named = tuple[str, dict[str, str]]
 
 
@@ -128,6 +128,6 @@ async def test_a_cause_speaks_for_its_consequence_and_for_nothing_else(
     pairs = {name_of(pair): pair for pair in (*SPOKEN_FOR, *NOT_SPOKEN_FOR)}
     shown = {name: [firing(alert, name) for alert in pair] for name, pair in pairs.items()}
     async with alertmanager(tmp_path, rules.routes("127.0.0.1:9")) as url:
-        heard = await told(url, list(chain.from_iterable(shown.values())))
+        heard = await notified(url, list(chain.from_iterable(shown.values())))
     assert {name for name, (cause, _) in shown.items() if cause in heard} == set(pairs)
     assert {name for name, (_, effect) in shown.items() if effect not in heard} == set(map(name_of, SPOKEN_FOR))

@@ -80,7 +80,7 @@ def test_the_past_of_an_alert_is_what_prometheus_writes(
 async def test_the_story_shows_both_alerts_from_the_first_minute_on_whatever_the_day(
     weekday: int, tmp_path: Path
 ) -> None:
-    """The earliest start counts, on the hour; later there is more mail to judge by. Both boards ask for `ALERTS`."""
+    """The earliest start counts, on the hour; later there is more mail to judge by. Both boards request `ALERTS`."""
     now = (datetime.fromisoformat("2026-04-22T13:00:00+00:00") + timedelta(days=weekday)).timestamp()
     choices = Choices(morning_zone(now))
     traffic = Traffic(choices=choices, incidents=[incidents.parse(text, now) for text in demo.STORY])

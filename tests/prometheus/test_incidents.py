@@ -32,11 +32,11 @@ class Live:
     """The stack while it runs."""
 
     server: Prometheus
-    told: Receiver
+    notified: Receiver
     exporter: Program
 
     async def until_firing(self, name: str) -> None:
-        """Return when Prometheus says that the alert fires, whoever is told."""
+        """Return when Prometheus says that the alert fires, whether or not it is notified."""
         while not await self.server.query(f'ALERTS{{alertname="{name}",alertstate="firing"}}'):
             await asyncio.sleep(0.1)
 
@@ -50,8 +50,8 @@ async def live(folder: Path, *ahead: str) -> AsyncIterator[Live]:
         )
         at_zero = float((await exporter.line_with("clock=")).removeprefix("clock="))
         address = await exporter.address()
-        told = await stack.enter_async_context(receiver())
-        alerts = await stack.enter_async_context(alertmanager(folder, rules.routes(told.address, ROUTES_SPEED)))
+        notified = await stack.enter_async_context(receiver())
+        alerts = await stack.enter_async_context(alertmanager(folder, rules.routes(notified.address, ROUTES_SPEED)))
         config = {
             "global": {"scrape_interval": "400ms", "scrape_timeout": "400ms"},
             "rule_files": [str(path) for path in rules.scaled(folder, SPEED, at_zero)],
@@ -60,33 +60,33 @@ async def live(folder: Path, *ahead: str) -> AsyncIterator[Live]:
         }
         flags = ("--query.lookback-delta=2s", "--rules.alert.resend-delay=1s")
         server = await stack.enter_async_context(prometheus(folder, json.dumps(config), *flags))
-        yield Live(server, told, exporter)
+        yield Live(server, notified, exporter)
 
 
 async def test_an_incident_fires_its_alert_at_the_webhook_and_resolves_when_it_ends(tmp_path: Path) -> None:
     """One life of an exporter: tracking breaks for its sender, its key is revoked and given back, it dies."""
     ahead = ("tracking_down:start=+2h,for=330m", "key_revoked:start=+510m,for=90m")
     async with live(tmp_path, *ahead) as stack, asyncio.timeout(PATIENCE):
-        broken = await stack.told.until("DirectMailTrackingBroken", "firing", account_name=PRODUCT, tag_name="")
+        broken = await stack.notified.until("DirectMailTrackingBroken", "firing", account_name=PRODUCT, tag_name="")
         assert broken["receiver"] == "on-call"
         assert "no open at all was recorded" in broken["annotations"]["description"]
         assert PRODUCT in broken["annotations"]["description"]
         assert broken["annotations"]["runbook_url"].endswith("#directmailtrackingbroken")
-        await stack.told.until("DirectMailTrackingBroken", "resolved", account_name=PRODUCT, tag_name="")
-        assert stack.told.of("DirectMailTrackingBroken", "firing", tag_name="onboarding") == [], (
+        await stack.notified.until("DirectMailTrackingBroken", "resolved", account_name=PRODUCT, tag_name="")
+        assert stack.notified.of("DirectMailTrackingBroken", "firing", tag_name="onboarding") == [], (
             "the sender speaks for its tag"
         )
 
-        refused = await stack.told.until("DirectMailCredentialsFailing", "firing")
-        assert "dm:GetTrackList" in refused["annotations"]["description"]
+        rejected = await stack.notified.until("DirectMailCredentialsFailing", "firing")
+        assert "dm:GetTrackList" in rejected["annotations"]["description"]
         await stack.until_firing("DirectMailDataStale")
-        assert stack.told.of("DirectMailDataStale", "firing") == [], "the cause speaks for the consequence"
-        await stack.told.until("DirectMailCredentialsFailing", "resolved")
+        assert stack.notified.of("DirectMailDataStale", "firing") == [], "the cause speaks for the consequence"
+        await stack.notified.until("DirectMailCredentialsFailing", "resolved")
 
         stack.exporter.process.kill()
-        await stack.told.until("DirectMailExporterDown", "firing")
+        await stack.notified.until("DirectMailExporterDown", "firing")
         await stack.until_firing("DirectMailDataStale")
-        assert stack.told.of("DirectMailDataStale", "firing") == []
+        assert stack.notified.of("DirectMailDataStale", "firing") == []
 
 
 async def test_every_incident_fires_its_alerts_and_no_others_and_quiet_weeks_page_nobody(

@@ -105,14 +105,14 @@ async def both(
         yield Both(one, other)
 
 
-class Question(NamedTuple):
+class StatisticRequest(NamedTuple):
     """An expression and where it is from."""
 
     place: str
     expression: str
 
 
-def of_boards() -> Iterator[Question]:
+def of_boards() -> Iterator[StatisticRequest]:
     """Yield what the panels ask when a board is opened, every variable at All."""
     for path in boards.FILES:
         board = boards.load(path)
@@ -120,12 +120,12 @@ def of_boards() -> Iterator[Question]:
         values["window"] = "7d"
         for query in boards.queries(board):
             expression = boards.expanded(query.expr, {**INTERVALS, **values})
-            yield Question(f"{query.panel['title']} {query.ref}", expression)
+            yield StatisticRequest(f"{query.panel['title']} {query.ref}", expression)
 
 
-def of_rules() -> Iterator[Question]:
+def of_rules() -> Iterator[StatisticRequest]:
     for number, rule in enumerate(EVERY_RULE):
-        yield Question(f"{number} {rule.get('alert') or rule['record']}", rule["expr"])
+        yield StatisticRequest(f"{number} {rule.get('alert') or rule['record']}", rule["expr"])
 
 
 def by_labels(found: Series) -> dict[tuple[tuple[str, str], ...], float]:
@@ -150,14 +150,14 @@ def difference(ours: Mapping[object, float], theirs: Mapping[object, float]) -> 
     return f"{len(far)} of {len(ours)} values differ: {far[0]}" if far else ""
 
 
-async def compare(both: Both, questions: Iterator[Question], at: float) -> dict[Question, str]:
+async def compare(both: Both, questions: Iterator[StatisticRequest], at: float) -> dict[StatisticRequest, str]:
     """Return the questions that are answered differently at a moment, and how. Enough of them must have an answer."""
     differing, answered = {}, 0
-    for question in questions:
-        ours, theirs = [by_labels(await each.query(question.expression, at)) for each in both]
+    for request in questions:
+        ours, theirs = [by_labels(await each.query(request.expression, at)) for each in both]
         answered += bool(ours)
         if found := difference(ours, theirs):
-            differing[question] = found
+            differing[request] = found
     assert answered > ENOUGH
     return differing
 
@@ -167,7 +167,9 @@ ASKED = pytest.mark.parametrize("asked", [pytest.param(of_boards, id="panels"), 
 
 @ASKED
 @pytest.mark.parametrize("at", ON_SAMPLES)
-async def test_it_answers_as_prometheus_does(both: Both, asked: Callable[[], Iterator[Question]], at: float) -> None:
+async def test_it_answers_as_prometheus_does(
+    both: Both, asked: Callable[[], Iterator[StatisticRequest]], at: float
+) -> None:
     differing = await compare(both, asked(), at)
     (seen,) = await both.prometheus.query(f"count_over_time(up[{FINE:.0f}s])", at)
     if seen["value"][1] == "1":  # Prometheus 3, without the sample on the left edge, extrapolates here, too
@@ -177,13 +179,13 @@ async def test_it_answers_as_prometheus_does(both: Both, asked: Callable[[], Ite
 
 @ASKED
 async def test_between_two_samples_only_increases_differ_and_those_by_whole_mails(
-    both: Both, asked: Callable[[], Iterator[Question]]
+    both: Both, asked: Callable[[], Iterator[StatisticRequest]]
 ) -> None:
     """Prometheus extrapolates to the edges of a range, VictoriaMetrics does not."""
     differing = await compare(both, asked(), BETWEEN_SAMPLES)
     assert differing
-    assert {question: found for question, found in differing.items() if "values differ" not in found} == {}
-    assert [question for question in differing if not EXTRAPOLATED.search(question.expression)] == []
+    assert {request: found for request, found in differing.items() if "values differ" not in found} == {}
+    assert [request for request in differing if not EXTRAPOLATED.search(request.expression)] == []
     (mails,) = await both.victoria.query(
         'sum(increase(directmail_track_observed_emails_total{query="account"}[6h]))', BETWEEN_SAMPLES
     )

@@ -71,41 +71,43 @@ def test_what_is_said_counts(text: str, incident: Incident) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
-        pytest.param("esp_spm", "'esp_spm' is no incident; choose one of esp_spam, ", id="name"),
-        pytest.param("", "'' is no incident", id="nothing"),
-        pytest.param("esp_spam:colour=red", "'colour' is no key of an incident; use one of sender, tag", id="key"),
+        pytest.param("esp_spm", "unknown incident 'esp_spm'; write one of esp_spam, ", id="name"),
+        pytest.param("", "unknown incident ''; write one of", id="nothing"),
+        pytest.param("esp_spam:colour=red", "'colour' is not a key of an incident; write one of sender, tag", id="key"),
         pytest.param(
             "cname_lost:domain=example.com",
-            "'example.com' is not a domain of the demo account; choose one of mail.example.com, notify.example.com",
+            "'example.com' is not a domain of the demo account; write one of mail.example.com, notify.example.com",
             id="domain",
         ),
         pytest.param(
             f"cname_lost:domain=mail.example.com,sender={NOTIFY}",
-            f"'mail.example.com' is not a domain of {NOTIFY}; choose one of notify.example.com",
+            f"'mail.example.com' is not a domain of {NOTIFY}; write one of notify.example.com",
             id="not-its-domain",
         ),
         pytest.param(
             "runaway:domain=mail.example.com,tag=receipt",
-            "'receipt' is no tag of mail.example.com; choose one of weekly-newsletter, promo, onboarding",
+            "'receipt' is not a tag of mail.example.com; write one of weekly-newsletter, promo, onboarding",
             id="not-the-domains-tag",
         ),
-        pytest.param("esp_spam:esp=gmial.com", "'gmial.com' is no provider; choose one of gmail.com", id="provider"),
-        pytest.param("esp_spam:sender=a@b.c", "'a@b.c' is no sender of the demo account; choose one of", id="sender"),
-        pytest.param(f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is no tag of {NEWS}; choose", id="not-its-tag"),
-        pytest.param("runaway:tag=invoice", "'invoice' is no tag of the demo account; choose", id="tag"),
-        pytest.param("frozen:start=soon", "'soon' is no time; write one such as 30m", id="start"),
+        pytest.param("esp_spam:esp=gmial.com", "'gmial.com' is not a provider; write one of gmail.com", id="provider"),
+        pytest.param("esp_spam:sender=a@b.c", "'a@b.c' is not a sender of the demo account; write one of", id="sender"),
+        pytest.param(
+            f"esp_spam:sender={NEWS},tag=receipt", f"'receipt' is not a tag of {NEWS}; write", id="not-its-tag"
+        ),
+        pytest.param("runaway:tag=invoice", "'invoice' is not a tag of the demo account; write", id="tag"),
+        pytest.param("frozen:start=soon", "'soon' is not a time; write one such as 30m", id="start"),
         pytest.param("frozen:start=2026-04-24T11:06:40", "'2026-04-24T11:06:40' has no time zone", id="no-zone"),
-        pytest.param("frozen:for=-2h", "'-2h' is no length of time", id="negative-length"),
-        pytest.param("runaway:factor=many", "'many' is no factor; write a number from 0 to 1000", id="factor"),
-        pytest.param("runaway:factor=nan", "'nan' is no factor", id="not-a-number"),
-        pytest.param("runaway:factor=-1", "'-1' is no factor", id="negative"),
-        pytest.param("api_5xx:factor=2", "'2' is no factor; write a number from 0 to 1 ", id="no-probability"),
+        pytest.param("frozen:for=-2h", "'-2h' is not a duration", id="negative-length"),
+        pytest.param("runaway:factor=many", "'many' is not a factor; write a number from 0 to 1000", id="factor"),
+        pytest.param("runaway:factor=nan", "'nan' is not a factor", id="not-a-number"),
+        pytest.param("runaway:factor=-1", "'-1' is not a factor", id="negative"),
+        pytest.param("api_5xx:factor=2", "'2' is not a factor; write a number from 0 to 1 ", id="no-probability"),
     ],
 )
-def test_a_mistake_in_an_incident_names_the_choices(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
+def test_a_mistake_in_an_incident_names_the_choices(text: str, reported: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reported)}"):
         incidents.parse(text, NOW)
 
 
@@ -132,36 +134,36 @@ def test_faults_are_read_as_written(text: str, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
-        pytest.param("gremlins", "'gremlins' is no fault; choose one of throttle, ", id="name"),
+        pytest.param("gremlins", "'gremlins' is not a fault; write one of throttle, ", id="name"),
         pytest.param("throttle:often", "'often' in 'throttle:often' is no number", id="probability"),
-        pytest.param("throttle:1.5", "1.5 is no probability; write a number from 0 to 1", id="more-than-certain"),
+        pytest.param("throttle:1.5", "1.5 is not a probability; write a number from 0 to 1", id="more-than-certain"),
         pytest.param("throttle:nan", "'nan' in 'throttle:nan' is no number", id="not-a-number"),
-        pytest.param("hang,tims=3", "'tims' is no key of a fault; use one of times, after", id="key"),
+        pytest.param("hang,tims=3", "'tims' is not a key of a fault; write one of times, after", id="key"),
         pytest.param("hang,times=few", "'few' in 'hang,times=few' is no number", id="times"),
         pytest.param("slow,seconds=-1", "'-1' in 'slow,seconds=-1' is no number", id="negative"),
     ],
 )
-def test_a_mistake_in_a_fault_names_the_choices(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
+def test_a_mistake_in_a_fault_names_the_choices(text: str, reported: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reported)}"):
         faults.parse(text)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
-        pytest.param({"rows": "week"}, "'week' is not a value of rows; choose one of day, hour, sum", id="rows"),
-        pytest.param({"rate_format": "31"}, "choose one of 31.42, 31.42%, 0.3142", id="rate-format"),
-        pytest.param({"domain_filter": "no"}, "choose one of exact, ignored, subdomains", id="domain-filter"),
-        pytest.param({"no_dedicated_ips": "no"}, "choose one of error, empty, whole", id="no-dedicated-ips"),
-        pytest.param({"clock_text": "z"}, "choose one of utc, china", id="clock-text"),
-        pytest.param({"user_status": "bit"}, "choose one of codes, bits", id="user-status"),
-        pytest.param({"sender_counts": "all"}, "choose one of used, limit", id="sender-counts"),
+        pytest.param({"rows": "week"}, "'week' is not a value of rows; write one of day, hour, sum", id="rows"),
+        pytest.param({"rate_format": "31"}, "write one of 31.42, 31.42%, 0.3142", id="rate-format"),
+        pytest.param({"domain_filter": "no"}, "write one of exact, ignored, subdomains", id="domain-filter"),
+        pytest.param({"no_dedicated_ips": "no"}, "write one of error, empty, whole", id="no-dedicated-ips"),
+        pytest.param({"clock_text": "z"}, "write one of utc, china", id="clock-text"),
+        pytest.param({"user_status": "bit"}, "write one of codes, bits", id="user-status"),
+        pytest.param({"sender_counts": "all"}, "write one of used, limit", id="sender-counts"),
     ],
 )
-def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], reported: str) -> None:
+    with pytest.raises(ValueError, match=reported):
         Habits(**options)
 
 

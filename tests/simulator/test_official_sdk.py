@@ -130,18 +130,18 @@ def test_the_sdk_reads_page_after_page(simulator: Simulator) -> None:
 
 
 def test_the_sdk_lists_what_the_account_has(simulator: Simulator) -> None:
-    asking = client(simulator)
-    senders = asking.query_mail_address_by_param_with_options(QueryMailAddressByParamRequest(page_no=1), ONCE).body
+    requesting = client(simulator)
+    senders = requesting.query_mail_address_by_param_with_options(QueryMailAddressByParamRequest(page_no=1), ONCE).body
     assert SENDER in [each.account_name for each in senders.data.mail_address]
     assert senders.total_count == 3
-    tags = asking.query_tag_by_param_with_options(QueryTagByParamRequest(page_no=2, page_size=5), ONCE).body
+    tags = requesting.query_tag_by_param_with_options(QueryTagByParamRequest(page_no=2, page_size=5), ONCE).body
     assert [each.tag_name for each in tags.data.tag] == ["weekly-newsletter"]
-    sets = asking.config_set_list_with_options(ConfigSetListRequest(all=True, page_size="1"), ONCE).body
+    sets = requesting.config_set_list_with_options(ConfigSetListRequest(all=True, page_size="1"), ONCE).body
     assert (len(sets.config_sets), sets.has_more) == (2, False)
-    ips = asking.dedicated_ip_list_with_options(DedicatedIpListRequest(page_index=1, page_size=1), ONCE).body
+    ips = requesting.dedicated_ip_list_with_options(DedicatedIpListRequest(page_index=1, page_size=1), ONCE).body
     assert (len(ips.ips), ips.has_more, ips.total_counts) == (1, True, 2)
     asked = DedicatedIpPoolListRequest(pool_id="pool-system")
-    (pool,) = asking.dedicated_ip_pool_list_with_options(asked, ONCE).body.ip_pools
+    (pool,) = requesting.dedicated_ip_pool_list_with_options(asked, ONCE).body.ip_pools
     assert (pool.ip_count, pool.ips[0].ip) == (1, "192.0.2.10")
 
 
@@ -197,12 +197,12 @@ def test_the_sdk_reads_what_senders_have_requested(simulator: Simulator) -> None
 
 
 def test_the_sdk_reads_domains_and_describes_each(simulator: Simulator) -> None:
-    asking = client(simulator)
-    body = asking.query_domain_by_param_with_options(QueryDomainByParamRequest(page_no=1, page_size=10), ONCE).body
+    requesting = client(simulator)
+    body = requesting.query_domain_by_param_with_options(QueryDomainByParamRequest(page_no=1, page_size=10), ONCE).body
     assert body.total_count == 2
     for listed in body.data.domain:
         asked = DescDomainRequest(domain_id=int(listed.domain_id))
-        found = asking.desc_domain_with_options(asked, ONCE).body
+        found = requesting.desc_domain_with_options(asked, ONCE).body
         assert (found.domain_name, found.create_time) == (listed.domain_name, listed.create_time)
         assert (found.dkim_auth_status, found.dmarc_auth_status) == ("0", 0)
         assert type(listed.utc_create_time) is int

@@ -56,7 +56,7 @@ def test_two_processes_agree() -> None:
         "from datetime import date; from exporter.simulator.traffic import Traffic; "
         "print(Traffic().counts(date(2026, 4, 21), 1_777_000_000.0, tag='receipt'))"
     )
-    told = {
+    reported = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={"PYTHONHASHSEED": seed, "TZ": zone},
@@ -67,4 +67,4 @@ def test_two_processes_agree() -> None:
         ).stdout
         for seed, zone in (("1", "UTC"), ("2", "America/New_York"))
     }
-    assert len(told) == 1
+    assert len(reported) == 1

@@ -1,4 +1,4 @@
-"""Answers from a recording: what was asked then is answered as it was then, and nothing is made up."""
+"""Answers from a recording: what was requested then is answered as it was then, and nothing is made up."""
 
 import json
 from collections.abc import Mapping

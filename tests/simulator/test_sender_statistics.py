@@ -278,7 +278,7 @@ class Keys:
     async def get(self) -> Credentials:
         return Credentials(KEY_ID, SECRET)
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         raise AssertionError
 
 
@@ -323,8 +323,8 @@ async def test_our_own_client_reads_both_statistics_of_the_same_mail() -> None:
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        pytest.param("negative", "faildCount is no count: '-5'", id="negative"),
-        pytest.param("non_numeric", "faildCount is no count: 'many'", id="not-a-number"),
+        pytest.param("negative", "faildCount is not a count: '-5'", id="negative"),
+        pytest.param("non_numeric", "faildCount is not a count: 'many'", id="not-a-number"),
         pytest.param("no_data", "no data.stat", id="no-data"),
         pytest.param("stat_null", "no data.stat", id="no-rows"),
         pytest.param("empty", "has 0 of 1 rows", id="fewer-rows-than-it-says"),

@@ -1,4 +1,4 @@
-"""The simulator on the wire: who is let in, what is refused, what is paged, what is spoilt."""
+"""The simulator on the wire: who is let in, what is rejected, what is paged, what is spoilt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -253,7 +253,7 @@ async def test_requests_at_the_same_time_have_ids_of_their_own(api: Simulator) -
 
 
 async def test_the_server_answers_while_it_draws() -> None:
-    """The first question of an account draws thousands of batches; another one does not wait for that."""
+    """The first request of an account draws thousands of batches; another one does not wait for that."""
     simulator = made(traffic=Traffic(seed=123))
     async with simulator.listen():
         week = {"StartTime": "2026-04-15", "EndTime": "2026-04-21"}
@@ -378,13 +378,13 @@ async def test_faults_of_the_line_leave_the_server_alive(fault: str) -> None:
 
 
 async def test_faults_of_paging_lie_about_the_pages() -> None:
-    told = {}
+    reported = {}
     for fault in ("pages_up", "pages_down", "page_cap", "rows_added", "page_fails"):
         simulator = made(faults=[Fault(fault)], habits=Habits(rows="hour"))
         async with simulator.listen():
             first, second = [(await ask(simulator, {**DAYS, "PageNumber": n})).document for n in ("1", "2")]
-        told[fault] = (first["PageSize"], first["Total"], first["TotalPages"], second.get("Total"))
-    assert told == {
+        reported[fault] = (first["PageSize"], first["Total"], first["TotalPages"], second.get("Total"))
+    assert reported == {
         "pages_up": (10, 24, 6, 24),
         "pages_down": (10, 24, 1, 24),
         "page_cap": (5, 24, 5, 24),

@@ -187,12 +187,12 @@ class TestIncidents:
 
     @pytest.mark.parametrize("text", ["alien", "esp_spam:colour=red", "esp_spam:start=soon", "esp_spam:factor=x"])
     def test_what_is_not_known_is_told(self, text: str) -> None:
-        with pytest.raises(ValueError, match=r"choose one of|use one of|use sender|write one such as|write a number"):
+        with pytest.raises(ValueError, match=r"write one of|use sender|write one such as|write a number"):
             incidents.parse(text, NOW)
 
     @pytest.mark.parametrize("text", ["gremlins", "throttle:often", "hang:1,times=x"])
     def test_faults_that_are_not_known_are_told(self, text: str) -> None:
-        with pytest.raises(ValueError, match=r"choose one of|write for instance"):
+        with pytest.raises(ValueError, match=r"write one "):
             faults.parse(text)
 
     def test_a_fault_strikes_as_often_as_it_was_told(self) -> None:
@@ -305,7 +305,7 @@ async def test_our_own_client_reads_all_pages_of_hourly_rows() -> None:
         async def get(self) -> Credentials:
             return Credentials(KEY_ID, SECRET)
 
-        def refused(self) -> None:
+        def rejected(self) -> None:
             raise AssertionError
 
     clock = ScriptedClock(NOW, skip_sleeps=True)

@@ -209,7 +209,7 @@ def test_a_restated_day_falls_in_its_hours_too() -> None:
 
 
 def test_switches_with_unknown_values_are_told() -> None:
-    with pytest.raises(ValueError, match="choose one of send, event"):
+    with pytest.raises(ValueError, match="write one of send, event"):
         Choices(attribution="sent")
 
 

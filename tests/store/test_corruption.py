@@ -92,7 +92,7 @@ def header(content: bytearray, chance: random.Random) -> None:
 
 def blocks(size: int) -> Callable[[bytearray, random.Random], None]:
     def damage(content: bytearray, chance: random.Random) -> None:
-        """Zeros, noise, or another block in the place of one."""
+        """Zeros, noise, or another block instead of one."""
         count = len(content) // size
         start, other = (chance.randrange(count) * size for _ in range(2))
         found = [bytes(size), chance.randbytes(size), bytes(content[other : other + size])]
@@ -214,5 +214,5 @@ async def test_the_whole_program_serves_its_page(damage: Callable[[bytearray], N
             address = await exporter.address()
             assert (await get(f"http://{address}/metrics"))[0] == 200
             assert await exporter.end() == 0
-    assert any("state file is damaged" in line for line in exporter.lines)
+    assert any("state file damaged" in line for line in exporter.lines)
     assert not any("Traceback" in line for line in exporter.lines)

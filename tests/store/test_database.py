@@ -80,7 +80,7 @@ class TestAWrite:
 def test_two_cannot_have_one_file(tmp_path: Path) -> None:
     path = written(tmp_path / "state.db")
     first = Database(path)
-    with pytest.raises(StateError, match="in use by another process; stop it, or give each its own file"):
+    with pytest.raises(StateError, match="in use by another process; stop it, or write a different file"):
         Database(path)
     first.close()
     Database(path).close()
@@ -110,7 +110,7 @@ class TestWhatIsNoStateFile:
         database.executescript("CREATE TABLE cookies (name TEXT); INSERT INTO cookies VALUES ('a')")
         database.close()
         before = path.read_bytes()
-        with pytest.raises(StateError, match=f"^state_file: {path} is a database of another program; name another"):
+        with pytest.raises(StateError, match=f"^state_file: {path} is a database of another program; write another"):
             Database(path)
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
@@ -142,7 +142,7 @@ class TestWhatIsNoStateFile:
         database.commit()
         database.close()
         opened_file = Database(path)
-        with pytest.raises(StateError, match=f"written by a newer version \\(schema {SCHEMA + 1}, this one knows"):
+        with pytest.raises(StateError, match=f"written by a newer version \\(schema {SCHEMA + 1}, this version reads"):
             opened_file.load()
         opened_file.close()
 
@@ -160,7 +160,7 @@ class TestWhatIsNoStateFile:
         with tempfile.TemporaryDirectory() as folder:  # a socket's path is to be short
             path = Path(folder) / "state.db"
             make(path)
-            with pytest.raises(StateError, match=f"^state_file: {path} is {kind}; name a regular file"):
+            with pytest.raises(StateError, match=f"^state_file: {path} is {kind}; write a regular file"):
                 Database(path)
 
 

@@ -18,7 +18,7 @@ def known(catalogue: Catalogue) -> dict[str, float]:
 
 
 def after(*lists: str) -> Catalogue:
-    """Return a catalogue that was told these lists, a second apart."""
+    """Return a catalogue that has read these lists, a second apart."""
     catalogue = Catalogue()
     for at, values in enumerate(lists, 1):
         catalogue.succeeded("shop", "tag_name", listed(values), float(at))

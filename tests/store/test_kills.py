@@ -81,7 +81,7 @@ class Life:
         return cls(process, address)
 
     def fill_disk(self) -> None:
-        """Let none of its files grow from now on: the kernel refuses the write."""
+        """Let none of its files grow from now on: the kernel rejects the write."""
         self._limit(0)
 
     def free_disk(self) -> None:

@@ -114,8 +114,8 @@ async def test_on_a_full_disk_it_stays_as_it_is_until_it_can_be_taken_over(schem
     with capture_logs() as again:
         await file.close()
     assert [line["event"] for line in (*lines, *again) if line["event"] != "state file read"] == [
-        "state file cannot be written; continuing in memory, counters wait until it can",
-        "state file can be written again",
+        "state file write failing; continuing in memory and holding counters back",
+        "state file write recovered",
     ]
     assert list(tmp_path.iterdir()) == [path]
     assert same(await reread(path), expected(schema))
@@ -163,5 +163,5 @@ async def test_a_wrong_value_sets_the_whole_file_aside(wrong: str, tmp_path: Pat
         store = await reread(path)
     assert list(store.keys()) == []
     assert (store.accounts, store.decreases) == ({}, {})
-    assert [line["event"] for line in lines] == ["state file is damaged; setting it aside, nothing in it is used"]
+    assert [line["event"] for line in lines] == ["state file damaged; moving it away and starting without it"]
     assert len(list(tmp_path.glob("state.db.damaged-*"))) == 1

@@ -19,12 +19,12 @@ def grow(store: Store) -> None:
 
 
 async def test_the_counters_of_both_are_written_shown_and_known_again(tmp_path: Path) -> None:
-    store, told = Store(), []
-    file = await opened(tmp_path / "state.db", store, written=told.append)
+    store, reported = Store(), []
+    file = await opened(tmp_path / "state.db", store, written=reported.append)
     grow(store)
     assert store.get(MAILS).observed is None, "it is not on disk"
     await file.save()
-    assert set(told) == {OPENS, MAILS}
+    assert set(reported) == {OPENS, MAILS}
     await file.close()
     again = Store()
     file = await opened(tmp_path / "state.db", again)

@@ -203,7 +203,7 @@ async def test_more_combinations_than_fit_into_a_transaction_are_written(tmp_pat
 
 async def test_a_second_process_is_rejected(tmp_path: Path) -> None:
     file = await opened(tmp_path / "state.db")
-    with pytest.raises(StateError, match="in use by another process; stop it, or give each its own file"):
+    with pytest.raises(StateError, match="in use by another process; stop it, or write a different file"):
         await opened(tmp_path / "state.db")
     await file.close()
 
@@ -249,7 +249,7 @@ class TestADamagedFile:
         with capture_logs() as lines:
             await file.close()
         assert same(await reread(path), store)
-        assert [line["event"] for line in lines] == ["state file is damaged; setting it aside, nothing in it is used"]
+        assert [line["event"] for line in lines] == ["state file damaged; moving it away and starting without it"]
 
 
 async def test_a_start_logs_how_much_the_file_knew(tmp_path: Path) -> None:
@@ -330,19 +330,19 @@ class TestCounters:
     """None is shown before it is on disk, so none comes back lower than it was shown."""
 
     async def test_growth_is_shown_when_it_is_written(self, tmp_path: Path) -> None:
-        store, told = Store(), []
-        file = await opened(tmp_path / "state.db", store, written=told.append)
+        store, reported = Store(), []
+        file = await opened(tmp_path / "state.db", store, written=reported.append)
         grow(store, 0)
         assert shown(store) is None
         await file.save()
-        assert (shown(store), told) == (0, [KEY])
+        assert (shown(store), reported) == (0, [KEY])
         grow(store, 5)
         assert shown(store) == 0
         await file.save()
-        assert (shown(store), told) == (5, [KEY, KEY])
+        assert (shown(store), reported) == (5, [KEY, KEY])
         store.succeeded(KEY, 2000.0)
         await file.save()
-        assert told == [KEY, KEY], "nothing has grown"
+        assert reported == [KEY, KEY], "nothing has grown"
         await file.close()
 
     async def test_those_that_were_shown_are_shown_at_once_after_a_restart(self, tmp_path: Path) -> None:
@@ -374,8 +374,8 @@ class TestCounters:
         await file.close()
         assert counted(await reread(path)) == 9
         assert [line["event"] for line in (*lines, *again)] == [
-            "state file cannot be written; continuing in memory, counters wait until it can",
-            "state file can be written again",
+            "state file write failing; continuing in memory and holding counters back",
+            "state file write recovered",
         ]
 
     async def test_an_end_with_a_full_disk_leaves_what_was_shown(self, tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ class TestCounters:
             grow(store, 9)
             await file.close()
         assert counted(await reread(path)) == 5
-        assert lines[-1]["event"] == "state file could not be written; the next start continues from the last write"
+        assert lines[-1]["event"] == "final state file write failed; the next start continues from the last write"
 
     async def test_a_file_that_may_only_be_read_is_shown_and_not_gone_beyond(self, tmp_path: Path) -> None:
         path, before, store = tmp_path / "state.db", Store(), Store()
@@ -422,8 +422,8 @@ async def test_a_file_that_cannot_be_written_is_logged_once_and_nothing_is_lost(
         assert file.writable
         await file.close()
     assert [line["event"] for line in lines] == [
-        "state file cannot be written; continuing in memory, counters wait until it can",
-        "state file can be written again",
+        "state file write failing; continuing in memory and holding counters back",
+        "state file write recovered",
     ]
     assert same(await reread(path), store)
 
@@ -469,14 +469,14 @@ class TestAFileThatIsTakenAway:
             await saved(path, Store())
         store.succeeded(KEY, NOW)
         await file.save()
-        assert await later() == ["state file was removed or replaced; writing all of it again"]
+        assert await later() == ["state file removed or replaced; writing it again in full"]
         await file.close()
         assert same(await reread(path), store)
 
     async def test_it_is_removed(self, running: Any) -> None:
         path, store, file, later = running
         path.unlink()
-        assert await later() == ["state file was removed or replaced; writing all of it again"]
+        assert await later() == ["state file removed or replaced; writing it again in full"]
         assert await later() == []
         await file.close()
         assert same(await reread(path), store)
@@ -487,7 +487,7 @@ class TestAFileThatIsTakenAway:
         other.claim("fair", "us-east-1 UTC")
         await saved(tmp_path / "other.db", other)
         (tmp_path / "other.db").rename(path)
-        assert await later() == ["state file was removed or replaced; writing all of it again"]
+        assert await later() == ["state file removed or replaced; writing it again in full"]
         await file.close()
         assert same(await reread(path), store)
         (aside,) = tmp_path.glob("state.db.replaced-*")
@@ -496,7 +496,7 @@ class TestAFileThatIsTakenAway:
     async def test_it_is_emptied(self, running: Any) -> None:
         path, store, file, later = running
         os.truncate(path, 0)
-        assert await later() == ["state file was removed or replaced; writing all of it again"]
+        assert await later() == ["state file removed or replaced; writing it again in full"]
         await file.close()
         assert same(await reread(path), store)
 
@@ -513,10 +513,10 @@ class TestAFileThatIsTakenAway:
         path, store, file, later = running
         path.rename(tmp_path / "elsewhere.db")
         path.mkdir()
-        assert await later() == ["state file cannot be written; continuing in memory, counters wait until it can"]
+        assert await later() == ["state file write failing; continuing in memory and holding counters back"]
         path.rmdir()
         assert await later() == [
-            "state file can be written again",
+            "state file write recovered",
         ]
         await file.close()
         assert same(await reread(path), store)
@@ -641,9 +641,9 @@ class TestTheWholeProgram:
     @pytest.mark.parametrize(
         ("make", "says"),
         [
-            pytest.param(os.mkfifo, "is a FIFO; name a regular file, or one that does not exist yet", id="fifo"),
-            pytest.param(os.mkdir, "is a directory; name a regular file, or one that does not exist yet", id="folder"),
-            pytest.param(_of_another_program, "is a database of another program; name another file", id="foreign"),
+            pytest.param(os.mkfifo, "is a FIFO; write a regular file, or one that does not exist yet", id="fifo"),
+            pytest.param(os.mkdir, "is a directory; write a regular file, or one that does not exist yet", id="folder"),
+            pytest.param(_of_another_program, "is a database of another program; write another file", id="foreign"),
         ],
     )
     async def test_what_is_no_state_file_is_one_line_and_status_1(

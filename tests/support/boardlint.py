@@ -90,8 +90,8 @@ def _reload(board: Json) -> Iterator[str]:
 
 def _panel_datasource(board: Json) -> Iterator[str]:
     for panel in panels(board):
-        for asking in (panel, *panel.get("targets", ())) if "targets" in panel else ():
-            if asking.get("datasource", {}).get("uid") != "${datasource}":
+        for requesting in (panel, *panel.get("targets", ())) if "targets" in panel else ():
+            if requesting.get("datasource", {}).get("uid") != "${datasource}":
                 yield f"{panel['title']} does not ask ${{datasource}}"
 
 

@@ -18,7 +18,7 @@ RATE_INTERVAL = 4321
 INTERVALS = {"__rate_interval": f"{RATE_INTERVAL}s", "__interval": "1m", "__range": "7d"}
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """A query of a panel."""
 
     panel: Json
@@ -45,10 +45,10 @@ def panels(board: Json) -> Iterator[Json]:
         yield from panel.get("panels", ())
 
 
-def queries(board: Json) -> Iterator[Asked]:
+def queries(board: Json) -> Iterator[Query]:
     for panel in panels(board):
         for target in panel.get("targets", ()):
-            yield Asked(panel, target["refId"], target["expr"], target["legendFormat"], target["instant"])
+            yield Query(panel, target["refId"], target["expr"], target["legendFormat"], target["instant"])
 
 
 def variables(board: Json) -> dict[str, Json]:

@@ -30,7 +30,7 @@ class ScriptedClock:
         self._order = count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self.slept: list[float] = []
-        """Every sleep that was asked for, in seconds."""
+        """Every sleep that was requested, in seconds."""
 
     def time(self) -> float:
         return self._wall

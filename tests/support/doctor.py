@@ -112,11 +112,11 @@ async def visit(
 
 
 def assert_readable(found: Report) -> None:
-    """Every problem and note that somebody can mend says how; nothing is secret, nothing that a terminal obeys."""
+    """Every problem and note that somebody can fix says how; nothing is secret, nothing that a terminal obeys."""
     shown = report.as_text([found]), report.as_json([found])
     for text in shown:
         assert all(line.isprintable() for line in text.splitlines())
         assert not any(canary in text for canary in (ID, SECRET, TOKEN))
         assert "Traceback" not in text
         assert "None" not in text
-    assert all(each.mend for each in found.findings if each.level == PROBLEM)
+    assert all(each.fix for each in found.findings if each.level == PROBLEM)

@@ -58,8 +58,8 @@ class Issuer:
         number = len(self.seen)
         await asyncio.sleep(self.delay)
         if self.refuses:
-            told = {"Code": "NoPermission", "Message": "with a SECRET in it", "RequestId": "STS-1"}
-            return web.json_response(told, status=403)
+            reported = {"Code": "NoPermission", "Message": "with a SECRET in it", "RequestId": "STS-1"}
+            return web.json_response(reported, status=403)
         until = datetime.fromtimestamp(time.time() + self.lifetime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         issued = {
             "AccessKeyId": f"STS.{number}",

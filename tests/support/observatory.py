@@ -97,7 +97,7 @@ JUST_BEGUN = Observer("5s")
 
 
 class Midweek(Traffic):
-    """The mail up to a Wednesday morning, told as the mail up to now: each day has that of a day in that month."""
+    """The mail up to a Wednesday morning, shown as the mail up to now: each day has that of a day in that month."""
 
     def __init__(self, now: float) -> None:
         zone = morning_zone(now)
@@ -113,7 +113,7 @@ class Midweek(Traffic):
 
 
 def settings(endpoint: str, zone: ZoneInfo) -> Config:
-    """Return a config with every breakdown that a row of the boards asks for."""
+    """Return a config with every breakdown that a row of the boards requests."""
     senders = sorted({stream.sender for stream in STREAMS})
     routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in STREAMS[0].through._fields}
     both = {"statistics": ["engagement", "delivery"]}
@@ -141,7 +141,7 @@ def settings(endpoint: str, zone: ZoneInfo) -> Config:
 
 
 def wanted(metric: str, labels: Mapping[str, str]) -> bool:
-    """Return whether the boards ask for a metric's past: not for ratios, which they compute themselves."""
+    """Return whether the boards request a metric's past: not for ratios, which they compute themselves."""
     return not metric.endswith("_ratio") and not metric.startswith("directmail_track_window")
 
 

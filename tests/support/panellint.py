@@ -9,7 +9,7 @@ from typing import Any
 
 import promql_parser
 
-from tests.support.boards import Asked, Json, matchers, nodes, panels, parse, queries, selectors, variables
+from tests.support.boards import Json, Query, matchers, nodes, panels, parse, queries, selectors, variables
 from tests.support.title_width import room, text_width
 
 Rule = Callable[[Json], Iterator[str]]
@@ -20,7 +20,7 @@ LONGEST = {"$account_name": "no-reply@notify.example.com", "$window": "yesterday
 LEAST_STAT, LEAST_ALERTS = 4, 6
 ONE_MARK = re.compile(r"max_over_time\((\w+\{.*\})\[\$__interval\] offset -\$__interval\) \* 1000")
 LEAST_DIFFERENCE = 30.0
-"""Of two colours, in CIELAB: 18 and 21 could not be told apart in thin lines."""
+"""Of two colours, in CIELAB: 18 and 21 could not be distinguished in thin lines."""
 WRONG = {
     *("throttled", "auth", "permission", "server", "network", "timeout"),
     *("failing", "stale", "failed", "invalid"),
@@ -35,12 +35,12 @@ def findings(board: Json) -> list[str]:
     return [f"{name}: {finding}" for name, rule in RULES.items() for finding in rule(board)]
 
 
-def _asking(board: Json) -> Iterator[Json]:
+def _requesting(board: Json) -> Iterator[Json]:
     return (panel for panel in panels(board) if panel.get("targets"))
 
 
 def _instant(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         for target in panel["targets"] if panel["type"] in ("stat", "bargauge") else ():
             if (target["instant"], target["range"]) != (True, False):
                 yield f"{panel['title']} {target['refId']} is up to a step old"
@@ -55,7 +55,7 @@ def _one_mark(board: Json) -> Iterator[str]:
 
 
 def _rate_step(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         for target in panel["targets"]:
             if "$__rate_interval" in target["expr"] and target.get("interval") != "1m":
                 yield f"{panel['title']} {target['refId']} has no data where Prometheus scrapes every minute"
@@ -74,7 +74,7 @@ def _alerts(board: Json) -> Iterator[str]:
 
 
 def _legends(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         legend = panel["options"].get("legend", {})
         if panel["type"] in ("timeseries", "state-timeline") and (
             (legend["displayMode"], legend["placement"]) != ("list", "bottom")
@@ -92,7 +92,7 @@ def _hours(board: Json) -> Iterator[str]:
                 yield f"{query.panel['title']} {query.ref} draws the teeth of a sender with little mail"
 
 
-def _lines(board: Json) -> Iterator[Asked]:
+def _lines(board: Json) -> Iterator[Query]:
     for query in queries(board):
         custom = query.panel["fieldConfig"]["defaults"].get("custom", {})
         if query.panel["type"] == "timeseries" and custom["drawStyle"] == "line":
@@ -100,7 +100,7 @@ def _lines(board: Json) -> Iterator[Asked]:
 
 
 def _axes(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         defaults = panel["fieldConfig"]["defaults"]
         if panel["type"] == "timeseries":
             if not ("max" in defaults or defaults["custom"].get("axisSoftMax", 0) > 0):
@@ -110,7 +110,7 @@ def _axes(board: Json) -> Iterator[str]:
 
 
 def _decimals(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         config = panel["fieldConfig"]
         properties = [each for override in config["overrides"] for each in override["properties"]]
         found = [
@@ -122,13 +122,13 @@ def _decimals(board: Json) -> Iterator[str]:
 
 
 def _steps(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         if panel["type"] == "state-timeline" and len(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) != 1:
             yield f"{panel['title']} has a legend of steps, not of states"
 
 
 def _sizes(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         width, title = panel["gridPos"]["w"], panel["title"]
         if panel["type"] == "stat" and width < LEAST_STAT:
             yield f"{title} is too narrow"
@@ -141,13 +141,13 @@ def _sizes(board: Json) -> Iterator[str]:
 
 
 def _last(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         if "lastNotNull" in json.dumps(panel):
             yield f"{panel['title']} shows a value of last week for what is absent"
 
 
 def _nothing(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         if not panel["fieldConfig"]["defaults"].get("noValue"):
             yield f"{panel['title']} does not say what it means that there is nothing"
 
@@ -180,7 +180,7 @@ def _follows(board: Json) -> Iterator[str]:
             chosen = {("=~", f"${label}"), ("=~", f"${label}|")}
             if not any(chosen & set(matchers(selector).get(label, ())) for selector, _ in selectors(query.expr)):
                 yield f"{query.panel['title']} {query.ref} shows {label} and does not follow it"
-    for panel in _asking(board):
+    for panel in _requesting(board):
         if ("$window" in panel["title"]) and not any("$window" in target["expr"] for target in panel["targets"]):
             yield f"{panel['title']} does not follow the window"
 
@@ -215,7 +215,7 @@ def _narrowed(expr: str) -> set[str]:
 
 
 def _links(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         for override in panel["fieldConfig"]["overrides"]:
             for link in (link for each in override["properties"] if each["id"] == "links" for link in each["value"]):
                 kept = {*re.findall(r"\$\{(\w+):queryparam\}", link["url"]), *re.findall(r"var-(\w+)=", link["url"])}
@@ -225,7 +225,7 @@ def _links(board: Json) -> Iterator[str]:
 
 
 def _colours(board: Json) -> Iterator[str]:
-    for panel in _asking(board):
+    for panel in _requesting(board):
         colours = _fixed(panel)
         for one, other in combinations(colours, 2):
             if difference(colours[one], colours[other]) < LEAST_DIFFERENCE:

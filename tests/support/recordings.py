@@ -47,7 +47,7 @@ MADE: Mapping[str, tuple[Habits, int, bool]] = {
         False,
     ),
 }
-"""The simulator's recordings: its habits, the page size, and whether everything of `make test-account` is asked."""
+"""The simulator's recordings: its habits, the page size, and whether everything of `make test-account` is requested."""
 
 
 def config(
@@ -99,11 +99,11 @@ async def made(name: str) -> dict[str, str]:
     async with AsyncExitStack() as stack:
         settings = config(await stack.enter_async_context(api.listen()), QUERIES, page_size=page_size)
         if everything:
-            found = await account.ask(settings, clock, keys, calls)
+            found = await account.request(settings, clock, keys, calls)
         else:
             (found,) = await examine(settings, clock, keys, {"shop": calls})
-    told = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
-    about = f"The simulator: {told}; page_size {page_size}."
+    reported = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
+    about = f"The simulator: {reported}; page_size {page_size}."
     sanitizer = Sanitizer(name.encode(), weeks=100)
     return recording.files(settings.targets[0], calls.kept, found.findings, sanitizer, Origin("simulator", about))
 

@@ -1,4 +1,4 @@
-"""Prometheus as a scraper: what it asks for, and the real program."""
+"""Prometheus as a scraper: what it requests, and the real program."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

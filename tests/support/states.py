@@ -86,7 +86,7 @@ def read_only(address: str, **how: Any) -> sqlite3.Connection:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file of this process grow: the kernel refuses the write, as it does where a disk is full."""
+    """Let no file of this process grow: the kernel rejects the write, as it does where a disk is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""VictoriaMetrics, Debian's, with a history in it; it is asked as a Prometheus is."""
+"""VictoriaMetrics, Debian's, with a history in it; it is queried as a Prometheus is."""
 
 import json
 from collections.abc import AsyncIterator

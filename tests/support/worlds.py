@@ -92,7 +92,8 @@ class Api:
 class World:
     """One target, polled from an Api by a script, shown in an exposition."""
 
-    def __init__(self, config: Config, clock: Clock, **api: object) -> None:
+    def __init__(self, config: Config, clock: Clock, *, outages: Outages | None = None, **api: object) -> None:
+        """`outages` are those of another world whose target is the same."""
         self.config = config
         self.clock = clock
         self.store = Store()
@@ -102,12 +103,13 @@ class World:
         limiters = Limiters(each.target.rate_limit_per_minute, clock)
         self.limiter = limiters.of(each.action)
         self.api = Api(clock, limiters, **api)  # type: ignore[arg-type]
+        self.outages = outages or make_outages(clock, lambda: len(self.combinations))
         self.collector = Collector(
             each,
             self.api,  # type: ignore[arg-type]
             self.store,
             clock,
-            make_outages(clock, lambda: len(self.combinations)),
+            self.outages,
             changed=self.publisher.refresh,
             replan=self._replan,
             rng=random.Random(1),

@@ -79,17 +79,17 @@ class TestPasswords:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
     async def test_health_is_answered_while_a_password_is_checked(self, tmp_path: Path) -> None:
-        """The health that was asked for after the password is answered before it."""
+        """The health that was requested after the password is answered before it."""
         order = []
         async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {SLOW_HASH}}}") as address:
 
-            async def told(name: str, path: str, headers: dict[str, str]) -> None:
+            async def reported(name: str, path: str, headers: dict[str, str]) -> None:
                 await ask(f"http://{address}{path}", headers)
                 order.append(name)
 
-            checking = asyncio.create_task(told("password", "/metrics", login("alice", "secret")))
+            checking = asyncio.create_task(reported("password", "/metrics", login("alice", "secret")))
             await asyncio.sleep(0)
-            await told("health", "/-/healthy", {})
+            await reported("health", "/-/healthy", {})
             await checking
         assert order == ["health", "password"]
 
@@ -144,9 +144,9 @@ class TestTls:
         wrong = self.client(authority)
         wrong.load_cert_chain(*stranger.issue("imposter"))
         async with front(authority.folder / "web.yml", text) as address:
-            for refused in (self.client(authority), wrong):
+            for rejected in (self.client(authority), wrong):
                 with pytest.raises((aiohttp.ClientError, OSError)):
-                    await ask(f"https://{address}/-/healthy", tls=refused)
+                    await ask(f"https://{address}/-/healthy", tls=rejected)
             assert await ask(f"https://{address}/metrics", tls=self.client(authority, "prometheus")) == 200
 
     async def test_a_client_needs_a_name_that_is_allowed(self, authority: Authority) -> None:

@@ -87,7 +87,7 @@ class TestHandshakesThatNeverEnd:
             with flood(address, self.COUNT, half_a_handshake(context)):
                 assert await healthy(address, context)
                 assert resident(running) - before < 100
-            line = await running.line_with("no room for another connection")
+            line = await running.line_with("connection limit reached")
             assert f"limit of {MOST_CONNECTIONS} connections" in line
 
 

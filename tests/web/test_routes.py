@@ -1,4 +1,4 @@
-"""What the server answers, refuses and survives."""
+"""What the server answers, rejects and survives."""
 
 import asyncio
 import gzip
@@ -192,22 +192,22 @@ async def test_a_limit_of_0_is_no_limit() -> None:
 
 
 async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered() -> None:
-    """Rendering and packing have threads of their own: whoever asks for health later is answered before."""
+    """Rendering and packing have threads of their own: a later request for health is answered before."""
     exposition = Exposition(FAMILIES, CollectorRegistry())
     lines = ("".join(f'emails{{n="{n}"}} {n}.0\n' for n in range(key, key + 100)) for key in range(0, 100_000, 100))
     exposition.swap("shop", FAMILIES, {number: (line.encode(),) for number, line in enumerate(lines)})
     order = []
     async with server(exposition=exposition) as (base, session):
 
-        async def told(name: str, path: str) -> None:
+        async def reported(name: str, path: str) -> None:
             async with session.get(base + path, headers={"Accept-Encoding": "gzip"}) as answer:
                 await answer.read()
             order.append(name)
 
-        scrape = asyncio.create_task(told("scrape", "/metrics"))
+        scrape = asyncio.create_task(reported("scrape", "/metrics"))
         while not exposition._locks[True].locked():
             await asyncio.sleep(0)
-        await told("health", "/-/healthy")
+        await reported("health", "/-/healthy")
         await scrape
     assert order == ["health", "scrape"]
 
@@ -248,4 +248,4 @@ async def test_a_page_with_a_bug_is_500_and_told_in_the_log_alone() -> None:
             assert (answer.status, await answer.text()) == (500, "500 Internal Server Error\n")
             assert answer.headers["Server"] == "directmail-exporter"
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert [(line["event"], line["log_level"]) for line in lines] == [("a page failed; please report this", "error")]
+    assert [(line["event"], line["log_level"]) for line in lines] == [("page failed; please report this", "error")]

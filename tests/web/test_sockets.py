@@ -57,9 +57,9 @@ def test_what_is_no_address_is_one_line_that_says_what_to_write(address: str, sh
     ("address", "why"),
     [
         pytest.param("192.0.2.1:80", "cannot assign requested address", id="not-of-this-machine"),
-        pytest.param("nowhere.invalid:80", "the host is not known", id="unknown-name"),
-        pytest.param("a..b:80", "the host is not known", id="empty-label"),
-        pytest.param(f"{'x' * 300}:80", "the host is not known", id="long-label"),
+        pytest.param("nowhere.invalid:80", "unknown host", id="unknown-name"),
+        pytest.param("a..b:80", "unknown host", id="empty-label"),
+        pytest.param(f"{'x' * 300}:80", "unknown host", id="long-label"),
     ],
 )
 def test_an_address_that_cannot_be_had_is_one_line(address: str, why: str) -> None:

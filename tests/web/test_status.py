@@ -670,12 +670,12 @@ class TestInChromium:
     @asynccontextmanager
     async def visit(self, browser: Browser, *, width: int = 1280, scheme: str = "light") -> AsyncIterator[Page]:
         said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-18", advice="")
-        refuse = refusing(*HOSTILE[:2])
+        reject = refusing(*HOSTILE[:2])
         world = World(
             hostile_config(),
             ScriptedClock(),
             counts=five,
-            fails=lambda filters, day: said if filters.esp else refuse(filters, day),
+            fails=lambda filters, day: said if filters.esp else reject(filters, day),
         )
         delivery = delivery_of(world)
         await polled(world, 60, delivery)

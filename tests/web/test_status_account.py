@@ -1,4 +1,4 @@
-"""The account as the status page tells of it: only what was said, and when."""
+"""The account as the status page reports it: only what was said, and when."""
 
 from exporter.directmail.account import Summary
 from exporter.directmail.errors import NetworkError, PermissionDenied

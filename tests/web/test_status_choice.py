@@ -1,4 +1,4 @@
-"""What a visitor's address asks for, and the pages of a list."""
+"""What a visitor's address selects, and the pages of a list."""
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -11,7 +11,7 @@ def choice(query: str) -> Choice:
 
 
 @pytest.mark.parametrize(
-    ("asked", "refresh", "refused"),
+    ("asked", "refresh", "rejected"),
     [
         pytest.param("", None, "", id="never"),
         pytest.param("30", 30, "", id="seconds"),
@@ -29,9 +29,9 @@ def choice(query: str) -> Choice:
         pytest.param("9" * 300, None, "9" * 200, id="more-than-is-repeated"),
     ],
 )
-def test_a_page_reloads_itself_within_bounds(asked: str, refresh: int | None, refused: str) -> None:
+def test_a_page_reloads_itself_within_bounds(asked: str, refresh: int | None, rejected: str) -> None:
     its = choice(f"?refresh={asked}")
-    assert (its.refresh, its.refused_refresh) == (refresh, refused)
+    assert (its.refresh, its.rejected_refresh) == (refresh, rejected)
 
 
 def test_links_keep_what_was_chosen_but_the_pages() -> None:

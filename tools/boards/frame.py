@@ -1,4 +1,4 @@
-"""What both boards have around their panels: variables, links, annotations, and what an import asks for."""
+"""What both boards have around their panels: variables, links, annotations, and what an import prompts for."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from tools.boards.panels import DATASOURCE, Json, Row, grid
 from tools.boards.selectors import JI, alerts
 
 INPUT = "DS_PROMETHEUS"
-"""What an import by hand asks for. It is only the first choice of the variable `datasource`: provisioned files keep
+"""What an import by hand prompts for. It is only the first choice of the variable `datasource`: provisioned files keep
 the placeholder, and Grafana then takes its default Prometheus."""
 KINDS = {
     "bargauge": "Bar gauge",
@@ -76,7 +76,7 @@ def scope() -> list[Json]:
 def annotations(variables: Sequence[str]) -> list[Json]:
     """Return what is marked in every graph: when alerts began to hold, and when the exporter was started.
 
-    Grafana asks for 100 points at most and marks each of them. Both series have as their value the moment that is
+    Grafana requests 100 points at most and marks each of them. Both series have as their value the moment that is
     meant, which is marked instead of the points: one mark each, at every range. `variables` are followed by alerts.
     """
 

@@ -43,7 +43,7 @@ class Query:
 
     @property
     def least_step(self) -> dict[str, str]:
-        """The least step that a rate is asked with: `$__rate_interval` is four of it, whatever the data source says."""
+        """The least step of a rate: `$__rate_interval` is four of it, whatever the data source says."""
         return {"interval": "1m"} if "$__rate_interval" in self.expr else {}
 
 

@@ -94,7 +94,7 @@ def _element(panel: Json) -> Json:
 
 
 def _query(target: Json) -> Json:
-    """Return what is asked of the chosen Prometheus."""
+    """Return the query to the chosen Prometheus."""
     return {
         "kind": "DataQuery",
         "group": "prometheus",
@@ -193,8 +193,14 @@ def _variable(each: Json) -> Json:
         spec["current"] = {"text": "default", "value": "default"}
         return {"kind": "DatasourceVariable", "spec": {**spec, "pluginId": each["query"]}}
     all_value = {"allValue": each["allValue"]} if "allValue" in each else {}
-    asked = {**_query(each["query"]), "spec": {**each["query"]}}
+    query = {**_query(each["query"]), "spec": {**each["query"]}}
     return {
         "kind": "QueryVariable",
-        "spec": {**spec, "query": asked, "sort": SORT[each["sort"]], "definition": each["query"]["query"], **all_value},
+        "spec": {
+            **spec,
+            "query": query,
+            "sort": SORT[each["sort"]],
+            "definition": each["query"]["query"],
+            **all_value,
+        },
     }

@@ -1,4 +1,4 @@
-"""The expressions of the boards: which series are asked, and sums and ratios of them.
+"""The expressions of the boards: which series are requested, and sums and ratios of them.
 
 Series of different queries overlap. Every selector of data says of all seven filters what they are; a combination
 occurs once in a target, so nothing counts twice. A metric is named without `directmail_`, and a counter like the

@@ -37,7 +37,7 @@ FAMILIES = (
 )
 """What Prometheus itself writes of alerts."""
 AT_ONCE = "--rules.alert.for-grace-period=1m"
-"""Alerts that hold already fire a minute after the start of Prometheus, which waits ten unless it is told."""
+"""Alerts that hold already fire a minute after the start of Prometheus, which waits ten by default."""
 ADDRESSES = {"exporter": "127.0.0.1:10058", "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
 
 
@@ -153,15 +153,15 @@ async def run(incidents: Sequence[str]) -> None:
     programs.find()
     where = Stack(**{name: programs.free_address(wished) for name, wished in ADDRESSES.items()})
     with tempfile.TemporaryDirectory(prefix="directmail-stack-") as made:
-        async with receiver() as told:
+        async with receiver() as notified:
             click.echo(f"Writing {DAYS} days of history and evaluating the rules over them: about two minutes.")
-            async with running(Path(made), incidents, told.address, where):
+            async with running(Path(made), incidents, notified.address, where):
                 click.echo(f"Exporter:      http://{where.exporter}/")
                 click.echo(f"Prometheus:    {await alerts_page(f'http://{where.prometheus}')}")
                 click.echo(f"Alertmanager:  http://{where.alertmanager}/")
                 click.echo(f"  Debian's has no pages: amtool --alertmanager.url=http://{where.alertmanager} alert")
                 click.echo("Alerts are shown here as they arrive at a webhook. Ctrl-C ends everything.")
-                await _tell(told)
+                await _print_alerts(notified)
 
 
 async def alerts_page(prometheus: str) -> str:
@@ -170,13 +170,13 @@ async def alerts_page(prometheus: str) -> str:
         return f"{prometheus}{'' if answer.ok else '/classic'}/alerts"
 
 
-async def _tell(told: Receiver) -> None:
+async def _print_alerts(notified: Receiver) -> None:
     shown = 0
     while True:
-        for alert in told.alerts[shown:]:
+        for alert in notified.alerts[shown:]:
             click.echo(line(alert))
-        shown = len(told.alerts)
-        await told.more()
+        shown = len(notified.alerts)
+        await notified.more()
 
 
 def line(alert: dict[str, Any]) -> str:

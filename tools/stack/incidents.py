@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.stack import prometheus, rules
 from tools.stack.prometheus import Prometheus, Stretch, alertmanager
-from tools.stack.verdicts import Firing, firings, told
+from tools.stack.verdicts import Firing, firings, notified
 from tools.stack.worlds import DAY, HOUR, MOMENT, Span, World, play
 
 MINUTE = 60.0
@@ -105,18 +105,18 @@ class Verdict:
     """What came of an incident."""
 
     world: World
-    told: Mapping[str, float]
-    """Seconds from the incident's start until somebody was told of an alert (`Name severity`)."""
+    notified: Mapping[str, float]
+    """Seconds from the incident's start until an alert was notified (`Name severity`)."""
     silenced: frozenset[str]
     """Alerts that fired while another one spoke for them, and only then."""
 
     @property
     def missing(self) -> frozenset[str]:
-        return self.world.must - frozenset(self.told)
+        return self.world.must - frozenset(self.notified)
 
     @property
     def unexpected(self) -> frozenset[str]:
-        return frozenset(self.told) - self.world.must - self.world.may
+        return frozenset(self.notified) - self.world.must - self.world.may
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,13 @@ def markdown(findings: Findings) -> str:
     for each in findings.verdicts:
         if not each.world.incident:
             continue
-        told = [
+        notified = [
             f"{f'**{title}**' if title in each.world.must else title} {delay / HOUR:.1f} h"
-            for title, delay in sorted(each.told.items(), key=lambda item: item[1])
+            for title, delay in sorted(each.notified.items(), key=lambda item: item[1])
         ]
-        lines.append(f"| `{each.world.name}` | {', '.join(told) or 'nothing'} | {', '.join(sorted(each.silenced))} |")
+        lines.append(
+            f"| `{each.world.name}` | {', '.join(notified) or 'nothing'} | {', '.join(sorted(each.silenced))} |"
+        )
     lines.append(f"| {findings.weeks:.0f} quiet weeks | {len(findings.quiet)} critical alerts | |")
     return "\n".join(lines) + "\n"
 
@@ -221,10 +223,10 @@ async def _firings(server: Prometheus, alerts: Iterable[rules.Alert], judged: St
 
 async def _judged(server: Prometheus, routed: str, worlds: Sequence[World], judged: Stretch) -> list[Verdict]:
     names = {world.name for world in worlds}
-    # Where rules are evaluated rarely, every number is too old for the alerts that tell of its age.
+    # Where rules are evaluated rarely, every number is too old for the alerts on its age.
     alerts = (each for each in rules.alerts() if judged.step <= OFTEN or each.group in JUDGED_RARELY)
     found = [each for each in await _firings(server, alerts, judged) if each.world in names]
-    heard = await told(routed, found)
+    heard = await notified(routed, found)
     usual = {_what(each) for each in found if each.world == "quiet"}
     verdicts = []
     for world in worlds:

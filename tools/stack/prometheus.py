@@ -1,4 +1,4 @@
-"""A Prometheus that holds a history and evaluates our rules, an Alertmanager, and what they can be asked."""
+"""A Prometheus that holds a history and evaluates our rules, an Alertmanager, and their APIs."""
 
 import asyncio
 import json
@@ -38,14 +38,14 @@ class Prometheus:
     async def query(self, expression: str, at: float | None = None) -> Series:
         """Return the series of an instant query. Raise Broken."""
         moment = {} if at is None else {"time": f"{at:.3f}"}
-        return await self._ask("query", {"query": expression, **moment})
+        return await self._request("query", {"query": expression, **moment})
 
     async def query_range(self, expression: str, start: float, end: float, step: float) -> Series:
         """Return the series of a range query. Raise Broken."""
         times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        return await self._ask("query_range", {"query": expression, **times})
+        return await self._request("query_range", {"query": expression, **times})
 
-    async def _ask(self, kind: str, parameters: Mapping[str, str]) -> Series:
+    async def _request(self, kind: str, parameters: Mapping[str, str]) -> Series:
         async with (
             aiohttp.ClientSession() as session,
             session.post(f"{self.url}/api/v1/{kind}", data=dict(parameters)) as answer,

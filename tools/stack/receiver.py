@@ -1,4 +1,4 @@
-"""A webhook that Alertmanager calls, and what it was told."""
+"""A webhook that Alertmanager calls, and the alerts that it received."""
 
 import asyncio
 from collections.abc import AsyncIterator

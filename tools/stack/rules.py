@@ -30,7 +30,7 @@ class Alert:
     waits: float
     """How long the expression must hold."""
     keeps: float
-    """How long it goes on firing after that."""
+    """How long it keeps firing after that."""
 
 
 def alerts() -> Iterator[Alert]:

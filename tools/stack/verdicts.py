@@ -1,4 +1,4 @@
-"""Which alerts fire over a history, when, and which of them anybody is told of."""
+"""Which alerts fire over a history, when, and which of them are notified."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,9 +39,11 @@ class Firing:
 async def firings(server: Prometheus, alerts: Iterable[Alert], start: float, end: float, step: float) -> list[Firing]:
     """Return what fires between two moments when rules are evaluated every `step` seconds, as Prometheus does it."""
     async with asyncio.TaskGroup() as group:
-        asked = [(alert, group.create_task(server.query_range(alert.expression, start, end, step))) for alert in alerts]
+        requested = [
+            (alert, group.create_task(server.query_range(alert.expression, start, end, step))) for alert in alerts
+        ]
     found = []
-    for alert, answer in asked:
+    for alert, answer in requested:
         for series in answer.result():
             labels = {name: value for name, value in series["metric"].items() if name != "__name__"}
             moments = [float(at) for at, _ in series["values"]]
@@ -53,7 +55,7 @@ async def firings(server: Prometheus, alerts: Iterable[Alert], start: float, end
 def episodes(moments: Sequence[float], step: float, waits: float, keeps: float) -> list[tuple[float, float]]:
     """Return when an alert fires whose expression has a value at these moments, evaluated every `step` seconds.
 
-    It fires when the expression held for `waits` seconds, and goes on for `keeps` seconds after it held last
+    It fires when the expression held for `waits` seconds, and continues for `keeps` seconds after it held last
     (Prometheus' `for` and `keep_firing_for`).
     """
     found: list[tuple[float, float]] = []
@@ -72,7 +74,7 @@ def episodes(moments: Sequence[float], step: float, waits: float, keeps: float) 
     return found
 
 
-async def told(alertmanager: str, found: Sequence[Firing]) -> dict[Firing, float]:
+async def notified(alertmanager: str, found: Sequence[Firing]) -> dict[Firing, float]:
     """Return since when each firing is not inhibited, for those that ever are: by a real Alertmanager's own rules.
 
     Every moment at which something changes in a world is shown to it as a world of its own, all of them at once.

@@ -56,7 +56,7 @@ class World:
     must: frozenset[str] = frozenset()
     """Alerts, as `Name severity`, that the incident is there to fire."""
     may: frozenset[str] = frozenset()
-    """Alerts that tell of the same trouble in other words: later, weaker, or of what follows from it."""
+    """Alerts on the same problem in other words: later, weaker, or of what follows from it."""
     seed: int = SEED
 
     @property

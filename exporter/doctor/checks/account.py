@@ -14,19 +14,13 @@ USED_NOTE, USED_PROBLEM = 0.7, 0.95
 """Shares of a quota that DirectMailQuotaNearlyUsed looks at, too."""
 LOW = 0.5
 """The share of the highest reputation level below which a level is worth a note."""
-_STATES = {
-    "frozen": "Stop campaigns; the console and the messages to the account's owner say why. Then open a ticket.",
-    "overdue": "Pay the bill in the console.",
-    "restricted": "Stop campaigns and clean the lists; the console's overview says why. Then open a ticket.",
-    "deleted": "Direct Mail was closed for this account: check that the key belongs to the right one.",
-}
 _CHECKS = {
-    "ownership": "Restore the TXT record of the ownership: without it Direct Mail may reject the domain's mail.",
-    "spf": "Restore the SPF record: without it providers reject the mail or take it for spam.",
-    "cname": "Restore the CNAME of the tracking domain: without it tracked links lead nowhere, and no open or click is "
-    "counted.",
+    "ownership": "Restore the TXT record that proves ownership: without it Direct Mail may reject the domain's mail.",
+    "spf": "Restore the SPF record: without it providers reject the mail or treat it as spam.",
+    "cname": "Restore the CNAME of the tracking domain: without it tracked links do not resolve, and no open or click "
+    "is counted.",
     "dkim": "Restore the DKIM record: without it the mail's signature does not verify, and providers trust it less.",
-    "dmarc": "Restore the DMARC record: large providers want one from everybody who sends much.",
+    "dmarc": "Restore the DMARC record: large providers require one from bulk senders.",
     "mx": "Restore the MX record: without it bounces are not received.",
 }
 """What to do about a check that fails, in the order of harm."""
@@ -45,13 +39,13 @@ def state(known: Evidence) -> Finding | None:
     if summary is None:
         return None
     if summary.states is None:
-        return Finding("account", NOTE, "Cannot tell the account's state: the answer has no UserStatus.")
+        return Finding("account", NOTE, "The account's state is unknown: the response has no UserStatus.")
     found = [name for name in account.STATES if name in summary.states]
     if not found:
         *states, last = account.STATES
         return Finding("account", OK, f"The account is neither {', '.join(states)} nor {last}.")
-    mend = " ".join(_STATES[name] for name in found) + _see("DirectMailAccountRestricted")
-    return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail, or less.", mend)
+    fix = " ".join(account.STATE_ADVICE[name] for name in found) + _see("DirectMailAccountRestricted")
+    return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail, or less.", fix)
 
 
 def reputation(known: Evidence) -> Finding | None:
@@ -63,9 +57,9 @@ def reputation(known: Evidence) -> Finding | None:
     text = f"The account's reputation level is {level}" + (f" of {highest}." if highest is not None else ".")
     if highest is None or level >= LOW * highest:
         return Finding("reputation", OK, text)
-    mend = "New accounts begin low. If it fell, look for invalid addresses and complaints; the quota may follow it."
-    mend += _see("DirectMailReputationFell")
-    return Finding("reputation", NOTE, text, mend)
+    fix = "New accounts start low. If it fell, check invalid addresses and complaints; the quota may fall too."
+    fix += _see("DirectMailReputationFell")
+    return Finding("reputation", NOTE, text, fix)
 
 
 def quota(known: Evidence) -> Finding | None:
@@ -77,11 +71,11 @@ def quota(known: Evidence) -> Finding | None:
     texts, level = [], OK
     for place, (name, limit) in enumerate(limits.items()):
         if limit is None:
-            texts.append(f"The answer names no {name} quota.")
+            texts.append(f"The response has no {name} quota.")
             continue
         used, is_whole = _used(senders, place)
         if used is None:
-            texts.append(f"The {name} quota is {limit} mails; how many of them are used is not known.")
+            texts.append(f"The {name} quota is {limit} mails; the number used is unknown.")
             continue
         share, pace = (used / limit if limit else 1.0), used / max(_elapsed(known, place), 0.01)
         least = "" if is_whole else "at least "
@@ -91,9 +85,9 @@ def quota(known: Evidence) -> Finding | None:
         elif share >= USED_NOTE and pace > limit:
             texts.append(f"At this pace it is used up before the {('day', 'month')[place]} ends.")
             level = NOTE if level == OK else level
-    mend = "Mail beyond the quota is rejected: stop or move campaigns, or have the quota raised."
-    mend += _see("DirectMailQuotaNearlyUsed")
-    return Finding("quota", level, " ".join(texts), mend if level != OK else "")
+    fix = "Mail beyond the quota is rejected: stop or move campaigns, or have the quota raised."
+    fix += _see("DirectMailQuotaNearlyUsed")
+    return Finding("quota", level, " ".join(texts), fix if level != OK else "")
 
 
 def domains(known: Evidence) -> Finding | None:
@@ -118,11 +112,11 @@ def domains(known: Evidence) -> Finding | None:
         is_heavy = is_used and not set(lost) <= set(_LIGHT)
         level = PROBLEM if is_heavy or level == PROBLEM else NOTE
     if not texts:
-        return Finding("domains", OK, f"{_named(listed)}: all checks are passed{_not_described(known)}.")
-    mend = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
+        return Finding("domains", OK, f"{_named(listed)}: all checks pass{_not_described(known)}.")
+    fix = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
     text = f"{'. '.join(texts)}{_not_described(known)}."
     return Finding(
-        "domains", level, text, f"{mend} The console shows the records.{_see('DirectMailDomainVerificationLost')}"
+        "domains", level, text, f"{fix} The console shows the records.{_see('DirectMailDomainVerificationLost')}"
     )
 
 
@@ -132,9 +126,9 @@ def unread(known: Evidence) -> Finding | None:
     if not denied:
         return None
     wanted = denied + [account.DOMAIN] * (account.DOMAIN not in denied and known.account.domains is None)
-    text = f"The key may not call {', '.join(denied)}. Not looked at: {', '.join(_unknown(known))}."
-    mend = f"Nothing to do if that is meant; else allow this too (docs/ram-policy.md):\n{allowing(wanted)}"
-    return Finding("account", NOTE, text, mend)
+    text = f"The key may not call {', '.join(denied)}. Not checked: {', '.join(_unknown(known))}."
+    fix = f"Nothing to do if that is intended; otherwise allow this too (docs/ram-policy.md):\n{allowing(wanted)}"
+    return Finding("account", NOTE, text, fix)
 
 
 def _unknown(known: Evidence) -> Iterator[str]:
@@ -162,7 +156,7 @@ def _used(senders: Page | None, place: int) -> tuple[int | None, bool]:
 
 def _elapsed(known: Evidence, place: int) -> float:
     """Return the part of the day (0) or of the month (1) that is over, in the target's zone."""
-    zone, now = known.target.timezone, known.account.asked_at or known.began_at
+    zone, now = known.target.timezone, known.account.requested_at or known.began_at
     first = known.today if place == 0 else known.today.replace(day=1)
     last = known.today if place == 0 else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     begin, end = day_start(first, zone), day_end(last, zone)
@@ -178,4 +172,4 @@ def _not_described(known: Evidence) -> str:
     """Return for how many domains DKIM and DMARC were not looked at, in words; "" for none."""
     listed = known.account.domains.names if known.account.domains else []
     left = [name for name in listed if name not in known.account.described]
-    return f"; DKIM and DMARC of {len(left)} were not looked at" if left else ""
+    return f"; DKIM and DMARC of {len(left)} not checked" if left else ""

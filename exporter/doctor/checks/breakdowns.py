@@ -10,8 +10,8 @@ ENOUGH_MAIL = 100
 
 
 def compared(part: Answer, whole: Answer | None) -> Finding:
-    """Return what the answer to a filtered question says beside one with fewer filters, None for none."""
-    filters = part.question.filters
+    """Return what the answer to a filtered request says beside one with fewer filters, None for none."""
+    filters = part.request.filters
     name = describe(filters)
     alone = filters.account_name and not any(filters[1:])
     check = "sender" if alone else "filters"
@@ -22,11 +22,11 @@ def compared(part: Answer, whole: Answer | None) -> Finding:
             return Finding(check, NOTE, text, "Compare with the console.", part.request_id)
         return Finding(check, OK, f"{name}: {mails(part.emails)}.")
     if whole is None or not whole.has_mail:
-        text = f"{name}: nothing, and no other mail to compare with."
-        return Finding(check, NOTE, text, "Run the doctor again when mail was sent.", part.request_id)
-    beside = describe(whole.question.filters) if any(whole.question.filters) else "the account"
-    text = f"{name}: nothing, while {beside} has {mails(whole.emails)}."
-    if mend := of_dedicated_ips(filters):
-        return Finding(check, PROBLEM if whole.emails >= ENOUGH_MAIL else NOTE, text, mend, part.request_id)
-    mend = "Nothing to do if nothing was sent; else check the spelling in the console."
-    return Finding(check, NOTE, text, mend, part.request_id)
+        text = f"{name}: no mail, and no other mail to compare with."
+        return Finding(check, NOTE, text, "Run the doctor again after mail was sent.", part.request_id)
+    beside = describe(whole.request.filters) if any(whole.request.filters) else "the account"
+    text = f"{name}: no mail, while {beside} has {mails(whole.emails)}."
+    if fix := of_dedicated_ips(filters):
+        return Finding(check, PROBLEM if whole.emails >= ENOUGH_MAIL else NOTE, text, fix, part.request_id)
+    fix = "Nothing to do if no mail was sent; otherwise check the spelling in the console."
+    return Finding(check, NOTE, text, fix, part.request_id)

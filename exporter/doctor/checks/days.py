@@ -16,26 +16,26 @@ _WESTMOST, _EASTMOST = -12.0, 14.25
 
 
 def one_day(known: Evidence) -> Finding | None:
-    """Return whether a question about one day (StartTime = EndTime) answers, beside one about the week."""
+    """Return whether a request about one day (StartTime = EndTime) answers, beside one about the week."""
     whole, days, zone, ahead = known.whole, known.days, known.target.timezone, known.account.clock_ahead
     if whole is None or not days:
         return None
     seen = [each for each in days if each.has_mail]
     if seen:
         best = max(seen, key=lambda each: each.emails)
-        text = f"A question about one day answers: {best.question.start} has {mails(best.emails)}."
+        text = f"A request for one day works: {best.request.start} has {mails(best.emails)}."
         return Finding("one_day", OK, text)
     if not whole.has_mail:
-        return Finding("one_day", NOTE, "Cannot tell: there was no mail to ask for.")
-    asked = [each.question.start for each in days]
+        return Finding("one_day", NOTE, "Unknown: there was no mail to request.")
+    requested = [each.request.start for each in days]
     seen_days = {day_of(row.created, zone, ahead) for row in whole.page.rows if any(row.counts)}
-    missed = [day for day in asked if day in seen_days]
-    text = f"Asked for {' and '.join(map(str, asked))} alone the API has nothing, asked for the week it has "
+    missed = [day for day in requested if day in seen_days]
+    text = f"Requests for {' and '.join(map(str, requested))} alone return nothing, the request for the week returns "
     text += mails(whole.emails)
     if len(whole.page.rows) == 1 or not missed:
-        return Finding("one_day", NOTE, f"Cannot tell: {_small(text)}. Nothing may have been sent on those days.")
-    mend = "Check the target's timezone. If it is right, the API may not count EndTime's day: please report this."
-    return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", mend, days[-1].request_id)
+        return Finding("one_day", NOTE, f"Unknown: {_small(text)}. Perhaps no mail was sent on those days.")
+    fix = "Check the target's timezone. If it is right, the API may not count EndTime's day: please report this."
+    return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", fix, days[-1].request_id)
 
 
 def freshness(known: Evidence) -> Finding:
@@ -50,14 +50,16 @@ def freshness(known: Evidence) -> Finding:
     newest = max(times)
     if newest > now + CLOCK_NOTE:
         text = f"The newest record is of {utc(newest)}, which is {span(newest - now)} from now: "
-        text += "the records have another clock than the list of domains."
+        text += "the records use another time zone than the list of domains."
         return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
     text = f"The newest record is of {utc(newest)}, {span(now - newest)} ago."
     if any(len(rows) == 1 and moment(rows[0].created, ahead) == newest for rows in _rows_of_days(answers)):
-        text += " It is its day's only one, so its CreateTime may be the day's beginning and not its age."
+        text += " It is the only record of its day, so its CreateTime may be the start of the day."
     if now - newest < 2 * 86_400:
         return Finding("freshness", OK, text)
-    return Finding("freshness", NOTE, text, "Nothing to do if nothing was sent since; else compare with the console.")
+    return Finding(
+        "freshness", NOTE, text, "Nothing to do if no mail was sent since; otherwise compare with the console."
+    )
 
 
 def timezone(known: Evidence) -> Finding | None:
@@ -69,25 +71,27 @@ def timezone(known: Evidence) -> Finding | None:
     if tomorrow is not None and tomorrow.has_mail:
         local = datetime.fromtimestamp(now, zone)
         least = ours + 24 - (local.hour + local.minute / 60)
-        text = f"The API has mail for {tomorrow.question.start}, which has not begun in {zone}: its days begin earlier."
-        mend = f"Set timezone to one that is {offset(least)} or further east"
-        mend += "; Asia/Shanghai is the first to try." if least <= 8 else "."
-        return Finding("timezone", PROBLEM, text, mend, tomorrow.request_id)
+        text = (
+            f"The API has mail for {tomorrow.request.start}, which has not started in {zone}: its days start earlier."
+        )
+        fix = f"Set timezone to one that is {offset(least)} or further east"
+        fix += "; try Asia/Shanghai first." if least <= 8 else "."
+        return Finding("timezone", PROBLEM, text, fix, tomorrow.request_id)
     seen = offsets(known)
     if seen is None:
-        text = f"Cannot tell where the API's day ends; nothing that it answers speaks against {zone}."
+        text = f"The end of the API's day is unknown; no response contradicts {zone}."
         return Finding("timezone", NOTE, text, "Compare a day's numbers with the Direct Mail console.")
     least, most = seen
     fitting = _stretch(least, most)
     if least <= ours < most:
-        text = f"{zone} ({offset(ours)}) fits the CreateTimes of a day's records; so does {fitting}."
+        text = f"{zone} ({offset(ours)}) fits the CreateTimes of a day's records; {fitting} fits too."
         if most - least <= 1:
             text = f"{zone} fits the CreateTimes of a day's records: the day begins at {fitting}."
         return Finding("timezone", OK, text)
     text = f"The CreateTimes of a day's records fit {fitting}, not {zone} ({offset(ours)})."
-    mend = "Compare a day's numbers with the console and set timezone. If they agree all is well: "
-    mend += "the records have another clock than the list of domains."
-    return Finding("timezone", NOTE, text, mend, days[-1].request_id)
+    fix = "Compare a day's numbers with the console and set timezone. If they agree, nothing is wrong:  "
+    fix += "the records use another time zone than the list of domains."
+    return Finding("timezone", NOTE, text, fix, days[-1].request_id)
 
 
 def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float | None) -> date:
@@ -96,18 +100,18 @@ def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float |
     `ahead` is how many seconds the texts are ahead of UTC, None where that is not known.
     """
     days = [day_of(row.created, zone, ahead) for row in whole.page.rows if any(row.counts)]
-    closed = [day for day in days if day is not None and whole.question.start <= day < today]
+    closed = [day for day in days if day is not None and whole.request.start <= day < today]
     return max(closed) if len(days) > 1 and closed else today - timedelta(days=1)
 
 
 def offsets(known: Evidence) -> tuple[float, float] | None:
-    """Return the hours from UTC, the last exclusive, at which every record is of the day that was asked for.
+    """Return the hours from UTC, the last exclusive, at which every record is of the day that was requested.
 
     None where no record tells, or where they contradict each other.
     """
     least, most, seen = _WESTMOST, _EASTMOST, False
     for each in known.days:
-        begin = datetime.combine(each.question.start, datetime.min.time(), UTC).timestamp()
+        begin = datetime.combine(each.request.start, datetime.min.time(), UTC).timestamp()
         times = [moment(row.created, known.account.clock_ahead) for row in each.page.rows if any(row.counts)]
         for at in times:
             if at is None or at > known.began_at + CLOCK_NOTE:
@@ -118,24 +122,24 @@ def offsets(known: Evidence) -> tuple[float, float] | None:
 
 def _no_mail(whole: Answer) -> Finding:
     """Return what an account without any mail may mean."""
-    start, end = whole.question.start, whole.question.end
-    mend = "Check the region (accounts are per region), and that the mail is sent with tracking on (ClickTrace 1)."
-    return Finding("freshness", NOTE, f"The account has no mail from {start} to {end}.", mend, whole.request_id)
+    start, end = whole.request.start, whole.request.end
+    fix = "Check the region (accounts are per region), and that the mail is sent with tracking on (ClickTrace 1)."
+    return Finding("freshness", NOTE, f"The account has no mail from {start} to {end}.", fix, whole.request_id)
 
 
 def _no_moment(rows: Sequence[Row]) -> Finding:
-    """Return why the age of records with mail cannot be told."""
+    """Return why the age of records with mail is unknown."""
     written = max((row.created for row in rows if row.created), default="")
     if not written or moment(written, 0.0) is None:
-        return Finding("freshness", NOTE, "Cannot tell: no record has a CreateTime that can be read.")
-    text = f"Cannot tell: the newest record says {printable(written, 40)}, and it is not known which clock that is."
+        return Finding("freshness", NOTE, "Unknown: no record has a valid CreateTime.")
+    text = f"Unknown: the newest record says {printable(written, 40)}, in an unknown time zone."
     return Finding("freshness", NOTE, text, "See clock_text.")
 
 
 def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
-    """Yield the rows of each question about one day."""
+    """Yield the rows of each request about one day."""
     for each in answers:
-        if each.question.start == each.question.end:
+        if each.request.start == each.request.end:
             yield each.page.rows
 
 

@@ -14,7 +14,7 @@ GROWTH = 0.02
 
 
 def compared(known: Evidence, domain: str, senders: Sequence[str], again: Answer | None = None) -> Finding | None:
-    """Return whether a domain's mail is that of its senders, None where the API rejected the filter, as is told.
+    """Return whether a domain's mail is that of its senders, None where the API rejected the filter, which is reported.
 
     `again` is the domain's mail as it was read after that of its senders.
     """
@@ -25,7 +25,7 @@ def compared(known: Evidence, domain: str, senders: Sequence[str], again: Answer
     found = [known.parts.get(Filters(account_name=sender)) for sender in senders]
     answered = [each for each in found if each is not None]
     if part is None or len(answered) < len(found) or not _is_whole([part, *answered, *([whole] if whole else [])]):
-        text = f"Cannot tell whether the filter works: not all of {domain} and its senders could be read."
+        text = f"Unknown whether the filter works: not all of {domain} and its senders could be read."
         return Finding("domain_filter", NOTE, text, "Run the doctor again; compare with the console.")
     of_senders, of_all = sum(each.emails for each in answered), whole.emails if whole else None
     is_between = again is not None and part.emails <= of_senders <= again.emails
@@ -42,31 +42,31 @@ def _verdict(
     listed = account.senders
     if max(part.emails, of_senders) < ENOUGH_MAIL:
         return Finding(
-            "domain_filter", NOTE, f"Cannot tell whether the filter works: there is little mail. {sums}", _AGAIN
+            "domain_filter", NOTE, f"Unknown whether the filter works: there is too little mail. {sums}", _AGAIN
         )
     if agree:
         if not is_all:
             return Finding("domain_filter", OK, f"The filter works. {sums}")
-        text = f"Cannot tell whether the filter works: all mail is of {domain}. {sums}"
+        text = f"Unknown whether the filter works: all mail is from {domain}. {sums}"
         return Finding("domain_filter", NOTE, text, "Nothing to do while the account has one domain.")
     if part.emails < of_senders:
-        text = f"The filter lets too little through. {sums}"
+        text = f"The filter returns too little. {sums}"
         return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
     if listed is None or listed.total not in (None, len(listed.items)):
-        text = f"Cannot tell whether the filter works: not all senders are known. {sums}"
+        text = f"Unknown whether the filter works: not all senders are known. {sums}"
         return Finding("domain_filter", NOTE, text, f"Allow dm:{OPERATIONS['account_name'].action}, or compare all.")
     if any(domain_of(name).endswith(f".{domain.lower()}") for name in listed.names):
-        text = f"The filter lets more through than the domain's senders: most likely its subdomains. {sums}"
+        text = f"The filter returns more than the domain's senders: most likely its subdomains. {sums}"
         return Finding("domain_filter", NOTE, text, _DO_NOT_ADD, part.request_id)
     if is_all:
         text = f"The API ignores the filter. {sums}"
         return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
-    text = f"The filter lets too much through. {sums}"
+    text = f"The filter returns too much. {sums}"
     return Finding("domain_filter", PROBLEM, text, _DROP, part.request_id)
 
 
-_DO_NOT_ADD = "Do not add up domains of which one is below another."
-_AGAIN = "Run the doctor again when mail was sent."
+_DO_NOT_ADD = "Do not add up a domain and its subdomain."
+_AGAIN = "Run the doctor again after mail was sent."
 _DROP = "Drop the filter domain from the config, and filter by account_name: its numbers would be wrong."
 
 

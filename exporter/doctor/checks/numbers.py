@@ -20,17 +20,15 @@ def rates(known: Evidence) -> Finding | None:
                 elif units == ():
                     odd.setdefault(rate.field, each)
     unit = unit_of(votes[PERCENT], votes[FRACTION])
-    mend = (
-        "Use the ratios, which are made of the counts; directmail_exporter_reported_rate_mismatches_total tells more."
-    )
+    fix = "Use the ratios, which are computed from the counts; see directmail_exporter_reported_rate_mismatches_total."
     if odd:
-        text = f"{', '.join(odd)} cannot be derived from the counts, neither as percent nor as fraction."
-        return Finding("rates", NOTE, text, mend, next(iter(odd.values())).request_id)
+        text = f"{', '.join(odd)} do not match the counts, neither as percent nor as fraction."
+        return Finding("rates", NOTE, text, fix, next(iter(odd.values())).request_id)
     if all(votes.values()):
         text = "Some of the API's own rates are percent, others fractions: they cannot be added up in one unit."
-        return Finding("rates", NOTE, text, mend)
+        return Finding("rates", NOTE, text, fix)
     if unit is None:
-        return Finding("rates", NOTE, "Cannot tell the unit of the API's rates: there are too few opens and clicks.")
+        return Finding("rates", NOTE, "The unit of the API's rates is unknown: there are too few opens and clicks.")
     meaning = {PERCENT: "percent: 100 x count / TotalNumber", FRACTION: "fractions: count / TotalNumber"}[unit]
     return Finding("rates", OK, f"The API's own rates are {meaning}.")
 
@@ -43,7 +41,9 @@ def counts(known: Evidence) -> Finding | None:
             for pair in implausible(statistic, row.counts):
                 part, whole = (row.counts[statistic.names.index(name)] for name in pair)
                 names = [name.replace("_", " ") for name in pair]
-                text = f"The API counts {part} {names[0]} of {whole} {names[1]}, asked for {each.question.days}."
-                mend = "Show the RequestId to Alibaba Cloud's support. The exporter passes the numbers on."
-                return Finding("counts", NOTE, text, mend, each.request_id)
+                text = (
+                    f"The API counts {part} {names[0]} of {whole} {names[1]}, in the response for {each.request.days}."
+                )
+                fix = "Report the RequestId to Alibaba Cloud's support. The exporter exposes the numbers unchanged."
+                return Finding("counts", NOTE, text, fix, each.request_id)
     return None

@@ -8,23 +8,25 @@ _REPORT = "Numbers of more than one page cannot be read: please report this, wit
 
 
 def page_size(known: Evidence) -> Finding | None:
-    """Return whether the server gives pages as large as those asked for, and how many a day takes."""
+    """Return whether the server gives pages as large as those requested, and how many a day takes."""
     if not known.days or not known.statistic.is_paged:
         return None
-    day, asked = known.days[-1], known.target.page_size
+    day, requested = known.days[-1], known.target.page_size
     page = day.page
     given = page.size
     calls = _expected_pages(page) or page.pages or 1
-    takes = f"{day.question.start} takes {calls} call{'s' * (calls != 1)}"
+    takes = f"{day.request.start} takes {calls} call{'s' * (calls != 1)}"
     if given is None:
-        return Finding("page_size", NOTE, f"Cannot tell: the answer has no PageSize; {takes}.")
-    if given < asked:
-        text = f"Asked for {asked} rows a page the server gives {given}; {takes}."
-        return Finding("page_size", NOTE, text, f"Nothing breaks. Set page_size: {given} to say so.", day.request_id)
+        return Finding("page_size", NOTE, f"Unknown: the response has no PageSize; {takes}.")
+    if given < requested:
+        text = f"The API returns {given} rows a page instead of the requested {requested}; {takes}."
+        return Finding(
+            "page_size", NOTE, text, f"Set page_size: {given} to match; reading works either way.", day.request_id
+        )
     if calls > 1:
-        mend = "Raise page_size if calls are scarce."
-        return Finding("page_size", NOTE, f"The server gives {given} rows a page; {takes}.", mend)
-    return Finding("page_size", OK, f"The server gives {given} rows a page, as asked; {takes}.")
+        fix = "Raise page_size if calls are scarce."
+        return Finding("page_size", NOTE, f"The API returns {given} rows a page; {takes}.", fix)
+    return Finding("page_size", OK, f"The API returns {given} rows a page, as requested; {takes}.")
 
 
 def pages(known: Evidence) -> Finding | None:
@@ -36,20 +38,20 @@ def pages(known: Evidence) -> Finding | None:
         page = each.page
         expected = _expected_pages(page)
         if expected is not None and page.pages is not None and max(page.pages, 1) != expected:
-            text = f"{page.total} rows at {page.size} a page are {expected} pages, but the answer says {page.pages}."
-            mend = "Nothing to do: the exporter reads on until both are satisfied or a page is empty."
-            return Finding("pages", NOTE, text, mend, each.request_id)
+            text = f"{page.total} rows at {page.size} a page are {expected} pages, but the response says {page.pages}."
+            fix = "Nothing to do: the exporter reads on until both are satisfied or a page is empty."
+            return Finding("pages", NOTE, text, fix, each.request_id)
     if second is None:
-        return Finding("pages", OK, "The numbers of rows and pages agree; there was no second page to look at.")
+        return Finding("pages", OK, "The numbers of rows and pages agree; there was no second page to check.")
     if second.page.total != first.page.total:
         text = f"The rows changed between two calls: {first.page.total}, then {second.page.total}."
-        return Finding("pages", NOTE, text, "Nothing to do if it passes: such answers are read again.")
+        return Finding("pages", NOTE, text, "Nothing to do if it passes: such reads are repeated.")
     if not second.page.rows:
         return Finding(
             "pages", PROBLEM, "The second page is empty, although there is more.", _REPORT, second.request_id
         )
     if second.page.number not in (None, 2):
-        text = f"Asked for page 2 the API gives page {second.page.number}."
+        text = f"The API returns page {second.page.number} instead of page 2."
         return Finding("pages", PROBLEM, text, _REPORT, second.request_id)
     return Finding("pages", OK, "The second page follows the first.")
 

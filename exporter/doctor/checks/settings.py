@@ -27,9 +27,9 @@ def lines(found: Sequence[Evidence]) -> Finding:
         shown.append(f"# {key}: {what}")
     block = "\n".join(shown)
     if useless or (zone, size) != (target.timezone.key, target.page_size):
-        text = "Lines of the target's config that fit what was seen differ from what is set."
-        return Finding("settings", NOTE, text, f"Set what differs:\n{block}")
-    return Finding("settings", OK, "The config fits what was seen.", f"As it is set:\n{block}")
+        text = "The config of the target differs from what was found."
+        return Finding("settings", NOTE, text, f"Set these lines:\n{block}")
+    return Finding("settings", OK, "The config matches what was found.", f"As configured:\n{block}")
 
 
 WORKS = "works"
@@ -39,13 +39,13 @@ def _zone(known: Evidence) -> tuple[str, str]:
     """Return the time zone that fits, and a comment."""
     zone, seen = known.target.timezone, offsets(known)
     if known.tomorrow is not None and known.tomorrow.has_mail:
-        return CHINA, f"  # the API's days begin earlier than in {zone.key}; compare with the console"
+        return CHINA, f"  # the API's days start earlier than in {zone.key}; compare with the console"
     if seen is None:
-        return zone.key, "  # cannot be told; compare a day with the console"
+        return zone.key, "  # unknown; compare a day with the console"
     least, most = seen
     ours, china = zone_offset(zone, known.began_at), 8.0
     if least <= ours < most:
-        return zone.key, "" if most - least <= 1 else "  # fits, as others do"
+        return zone.key, "" if most - least <= 1 else "  # fits; so do others"
     if least <= china < most:
         return CHINA, f"  # {zone.key} does not fit"
     return zone.key, "  # does not fit; compare a day with the console"
@@ -53,15 +53,15 @@ def _zone(known: Evidence) -> tuple[str, str]:
 
 def _page_size(known: Evidence) -> tuple[int, str]:
     """Return the page size that fits, and a comment."""
-    asked = known.target.page_size
+    requested = known.target.page_size
     given = known.days[-1].page.size if known.days and known.statistic.is_paged else None
-    if given is not None and 0 < given < asked:
-        return given, f"  # the server gives no more, whatever {asked} says"
-    return asked, "" if given is not None else "  # cannot be told"
+    if given is not None and 0 < given < requested:
+        return given, f"  # the maximum of the API, which ignores {requested}"
+    return requested, "" if given is not None else "  # unknown"
 
 
 def _filters(found: Sequence[Evidence]) -> Iterator[tuple[str, str, str]]:
-    """Yield each doubtful filter that was asked for, the queries that have it, and a verdict."""
+    """Yield each doubtful filter that was requested, the queries that have it, and a verdict."""
     for key in _DOUBTFUL:
         verdicts = [verdict for known in found for filters in known.parts if (verdict := _verdict(known, filters, key))]
         if verdicts:
@@ -80,7 +80,7 @@ def _verdict(known: Evidence, filters: Filters, key: str) -> str:
     if part is None or rest is None or rest.emails < ENOUGH_MAIL:
         return ""
     if not part.has_mail:
-        return "brings nothing"
+        return "returns nothing"
     if [row.counts for row in part.page.rows] == [row.counts for row in rest.page.rows]:
         return "is ignored" if key == "esp" else ""
     return WORKS

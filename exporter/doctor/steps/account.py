@@ -12,22 +12,22 @@ MOST_CALLS = 3 + MOST_DESCRIBED
 
 async def domains(calls: Calls, known: Evidence) -> None:
     """List the sender domains, which also tell what clock the texts of CreateTime show."""
-    known.account.asked_at = known.began_at
+    known.account.requested_at = known.began_at
     known.account.domains = await calls.values_of("domain")
 
 
 async def summary(calls: Calls, known: Evidence) -> None:
-    """Ask for quota, reputation and state."""
+    """Request quota, reputation and state."""
     known.account.summary = await calls.read(account.SUMMARY, {}, account.summary)
 
 
 async def senders(calls: Calls, known: Evidence) -> None:
-    """List the senders, with the mails that each was asked to send."""
+    """List the senders, with the mails requested of each."""
     known.account.senders = await calls.values_of("account_name")
 
 
 async def descriptions(calls: Calls, known: Evidence) -> None:
-    """Ask for what the list of domains lacks: DKIM and DMARC, of domains with senders first."""
+    """Request what the list of domains lacks: DKIM and DMARC, of domains with senders first."""
     listed = known.account.domains.items if known.account.domains else []
     sending = known.account.domains_in_use
     by_use = sorted(listed, key=lambda item: sending is not None and item.name not in sending)

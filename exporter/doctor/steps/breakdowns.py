@@ -8,7 +8,7 @@ from exporter.doctor.calls import Calls
 from exporter.doctor.checks.breakdowns import compared
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.failures import explain
-from exporter.doctor.findings import NOTE, Answer, Question
+from exporter.doctor.findings import NOTE, Answer, StatisticRequest
 from exporter.plan.combinations import configured, describe
 
 LATER = 3
@@ -16,32 +16,32 @@ LATER = 3
 
 
 async def shapes(calls: Calls, known: Evidence) -> None:
-    """Ask for one combination of each set of filter keys."""
+    """Request one combination of each set of filter keys."""
     for filters in _shapes(known):
-        await _ask(calls, known, filters, spare=LATER)
+        await _request(calls, known, filters, spare=LATER)
 
 
 async def senders(calls: Calls, known: Evidence) -> None:
-    """Ask for each sender that was not asked for yet, and report what the calls were too few for."""
+    """Request each sender that was not requested yet, and report what the calls were too few for."""
     for filters in _senders(known):
-        await _ask(calls, known, filters, spare=0)
+        await _request(calls, known, filters, spare=0)
     left = [filters.account_name for filters in _senders(known)]
     kinds = [describe(filters) for filters in _shapes(known) if _keys(filters) not in map(_keys, known.parts)]
     for names, what in ((left, "sender"), (kinds, "breakdown")):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             text = f"{calls.most} calls were too few for {what} {names[0]}{more}."
-            calls.find("coverage", NOTE, text, "The exporter's log and directmail_query_success tell of them.")
+            calls.find("coverage", NOTE, text, "For the others see the exporter's log and directmail_query_success.")
 
 
-async def _ask(calls: Calls, known: Evidence, filters: Filters, spare: int) -> None:
-    """Ask for filters while more than `spare` calls are left, and compare with what has fewer of them."""
+async def _request(calls: Calls, known: Evidence, filters: Filters, spare: int) -> None:
+    """Request filters while more than `spare` calls are left, and compare with what has fewer of them."""
     parts = known.parts
     if filters in parts or calls.left <= spare:
         return
     alone = Filters(account_name=filters.account_name)
     if alone != Filters() and alone in parts and parts[alone] is None:
-        parts[filters] = None  # the sender alone brought no answer, and what was wrong is told
+        parts[filters] = None  # the sender alone brought no answer, and the error is reported
         return
     part = await part_of(calls, known, filters)
     if part is None:
@@ -55,12 +55,12 @@ async def _ask(calls: Calls, known: Evidence, filters: Filters, spare: int) -> N
 
 
 async def part_of(calls: Calls, known: Evidence, filters: Filters) -> Answer | None:
-    """Ask for filters, and keep what comes of it."""
-    question = Question(known.statistic, *known.span, filters)
-    answer = await calls.attempt(question)
+    """Request filters, and keep what comes of it."""
+    request = StatisticRequest(known.statistic, *known.span, filters)
+    answer = await calls.attempt(request)
     if isinstance(answer, InvalidRequest):
         known.rejected.add(filters)
-        calls.findings.append(explain(answer, known.target, question))
+        calls.findings.append(explain(answer, known.target, request))
         answer = None
     known.parts[filters] = answer
     return answer
@@ -82,11 +82,11 @@ def _has_mail(known: Evidence, sender: str) -> bool:
 
 
 def _senders(known: Evidence) -> list[Filters]:
-    """Return the senders that the config names and that were not asked for yet."""
+    """Return the senders that the config names and that were not requested yet."""
     combinations = configured(known.target, known.statistic.name)
     named = {each.filters.account_name: None for each in combinations if each.filters.account_name}
-    asked = {filters.account_name for filters in known.parts}
-    return [Filters(account_name=sender) for sender in named if sender not in asked]
+    requested = {filters.account_name for filters in known.parts}
+    return [Filters(account_name=sender) for sender in named if sender not in requested]
 
 
 def _keys(filters: Filters) -> tuple[bool, ...]:

@@ -8,22 +8,22 @@ from exporter.doctor.calls import Calls, Enough
 from exporter.doctor.checks.days import newest_closed_day
 from exporter.doctor.evidence import WEEK, Evidence
 from exporter.doctor.failures import explain
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Question
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, StatisticRequest
 from exporter.doctor.wording import utc
 from exporter.plan.pacing import OLDEST_AGE
 
 
 async def today(calls: Calls, known: Evidence) -> None:
-    """Ask for today: the request that shows whether anything works. Raise Enough where nothing does."""
-    question = Question(known.statistic, known.today, known.today)
-    answer = await calls.attempt(question)
+    """Request today: the request that shows whether anything works. Raise Enough where nothing does."""
+    request = StatisticRequest(known.statistic, known.today, known.today)
+    answer = await calls.attempt(request)
     if isinstance(answer, InvalidRequest):
         if not _is_of_dates(answer):
-            calls.findings.append(explain(answer, known.target, question))
+            calls.findings.append(explain(answer, known.target, request))
             raise Enough
-        text = f"The API does not take {known.today}, today in {known.target.timezone} ({answer.code})."
-        mend = "Set timezone to where Direct Mail's day begins, or this machine's clock."
-        calls.find("timezone", PROBLEM, text, mend, answer.request_id)
+        text = f"The API rejected {known.today}, today in {known.target.timezone} ({answer.code})."
+        fix = "Set timezone to that of Direct Mail's days, or correct this machine's clock."
+        calls.find("timezone", PROBLEM, text, fix, answer.request_id)
     if answer is not None:
         calls.find("access", OK, f"The key is accepted and may call {known.statistic.action}.{_end_of_key(calls)}")
     if isinstance(answer, Answer):
@@ -31,59 +31,59 @@ async def today(calls: Calls, known: Evidence) -> None:
 
 
 async def week(calls: Calls, known: Evidence) -> None:
-    """Ask for a week, and continue with yesterday where the API takes no week."""
+    """Request a week, and continue with yesterday where the API takes no week."""
     start, end = known.span
-    answer = await calls.attempt(Question(known.statistic, start, end))
+    answer = await calls.attempt(StatisticRequest(known.statistic, start, end))
     if isinstance(answer, InvalidRequest):
-        text = f"The API takes no question from {start} to {end} ({answer.code})."
-        calls.find("span", NOTE, text, "Nothing to do: the exporter asks day by day.", answer.request_id)
+        text = f"The API rejected the request for {start} to {end} ({answer.code})."
+        calls.find("span", NOTE, text, "Nothing to do: the exporter requests single days.", answer.request_id)
         known.span = (known.today - timedelta(days=1),) * 2
         return
     if answer is not None:
-        calls.find("span", OK, f"A question about {WEEK} days answers, {start} to {end}: the longest documented.")
+        calls.find("span", OK, f"A request for {WEEK} days works, {start} to {end}: the longest documented.")
     known.whole = known.parts[Filters()] = answer
 
 
 async def closed_day(calls: Calls, known: Evidence) -> None:
-    """Ask for the newest day before today that has mail, as far as the week tells."""
+    """Request the newest day before today that has mail, as far as the week tells."""
     day = known.today - timedelta(days=1)
     if known.whole is not None:
         day = newest_closed_day(known.whole, known.today, known.target.timezone, known.account.clock_ahead)
-    answer = await calls.ask(Question(known.statistic, day, day))
+    answer = await calls.request(StatisticRequest(known.statistic, day, day))
     if answer is not None:
         known.days.append(answer)
 
 
 async def tomorrow(calls: Calls, known: Evidence) -> None:
-    """Ask for tomorrow, which has no mail where the target's zone is right."""
+    """Request tomorrow, which has no mail where the target's zone is right."""
     day = known.today + timedelta(days=1)
-    answer = await calls.attempt(Question(known.statistic, day, day))
+    answer = await calls.attempt(StatisticRequest(known.statistic, day, day))
     known.tomorrow = answer if isinstance(answer, Answer) else None
 
 
 async def edge(calls: Calls, known: Evidence) -> None:
-    """Ask for the oldest day, where a window needs it: the 30 days may be meant to the second."""
+    """Request the oldest day, where a window needs it: the 30 days may be meant to the second."""
     if OLDEST_AGE not in known.plan.ages:
         return
     day = known.today - timedelta(days=OLDEST_AGE)
-    answer = await calls.attempt(Question(known.statistic, day, day))
+    answer = await calls.attempt(StatisticRequest(known.statistic, day, day))
     if isinstance(answer, InvalidRequest):
-        text = f"The API does not take {day}, {OLDEST_AGE} days ago ({answer.code})."
-        mend = f"Nothing to do: after a first start the window {OLDEST_AGE}d is complete a day later."
-        calls.find("edge", NOTE, text, mend, answer.request_id)
+        text = f"The API rejected {day}, {OLDEST_AGE} days ago ({answer.code})."
+        fix = f"Nothing to do: after the first start the window {OLDEST_AGE}d is complete a day later."
+        calls.find("edge", NOTE, text, fix, answer.request_id)
     elif answer is not None:
-        calls.find("edge", OK, f"The API takes {day}, {OLDEST_AGE} days ago.")
+        calls.find("edge", OK, f"The API accepts {day}, {OLDEST_AGE} days ago.")
 
 
 async def second_page(calls: Calls, known: Evidence) -> None:
-    """Ask for the rest of the week's rows, on a second page made by a smaller page size where one holds all."""
+    """Request the rest of the week's rows, on a second page made by a smaller page size where one holds all."""
     whole = known.whole
     if whole is None or len(whole.page.rows) < 2:
         return
     rows = len(whole.page.rows)
     has_more = (whole.page.total or 0) > rows
     size = known.target.page_size if has_more else -(-rows // 2)
-    known.second_page = await calls.ask(whole.question, number=2, size=size)
+    known.second_page = await calls.request(whole.request, number=2, size=size)
 
 
 def _end_of_key(calls: Calls) -> str:

@@ -8,12 +8,12 @@ from exporter.directmail.model import Filters
 from exporter.doctor.calls import Calls
 from exporter.doctor.checks.domain_filter import compared
 from exporter.doctor.evidence import Evidence, domain_of
-from exporter.doctor.findings import PROBLEM, Question
+from exporter.doctor.findings import PROBLEM, StatisticRequest
 from exporter.doctor.steps.breakdowns import part_of
 from exporter.plan.combinations import configured
 
 MOST_SENDERS = 5
-"""Senders of a domain; of more they cannot all be asked for."""
+"""Senders of a domain; of more they cannot all be requested."""
 
 
 def most_calls(target: Target) -> int:
@@ -23,7 +23,7 @@ def most_calls(target: Target) -> int:
 
 
 async def compare(calls: Calls, known: Evidence) -> None:
-    """Ask for a domain of the config and for its senders, and say whether their sums agree."""
+    """Request a domain of the config and its senders, and say whether their sums agree."""
     domain, senders = _choose(known)
     if not domain or any(filters.domain for filters in known.rejected):
         return
@@ -33,13 +33,13 @@ async def compare(calls: Calls, known: Evidence) -> None:
             await part_of(calls, known, filters)
     found = compared(known, domain, senders)
     if found is not None and found.level == PROBLEM and calls.left > 0:  # mail may have been sent meanwhile
-        again = await calls.ask(Question(known.statistic, *known.span, wanted[0]))
+        again = await calls.request(StatisticRequest(known.statistic, *known.span, wanted[0]))
         found = compared(known, domain, senders, again)
     calls.findings += filter(None, [found])
 
 
 def _choose(known: Evidence) -> tuple[str, list[str]]:
-    """Return the domain with the fewest senders, and those; "" where the config asks for no domain."""
+    """Return the domain with the fewest senders, and those; "" where the config requests no domain."""
     wanted = dict.fromkeys(each.filters.domain for each in known.plan.combinations if each.filters.domain)
     listed = known.account.senders.names if known.account.senders else []
     named = [each.filters.account_name for each in configured(known.target, known.statistic.name)]

@@ -8,13 +8,13 @@ from exporter.plan import selection
 
 
 async def discovered(calls: Calls, known: Evidence) -> None:
-    """Ask every operation that discovery needs for one page: each has a permission of its own.
+    """Request one page of every operation that discovery needs: each has a permission of its own.
 
-    What a page brings is planned with, as the exporter does: shapes that it has only then are asked too.
+    What a page brings is planned with, as the exporter does: combinations that exist only then are requested too.
     """
     for key, page in (await _planned(calls, known)).items():
         count = len(page.names) if page.total is None else page.total
-        calls.find("discovery", OK, f"{OPERATIONS[key].action} answers: {count} values for {key}.")
+        calls.find("discovery", OK, f"{OPERATIONS[key].action} works: {count} values for {key}.")
 
 
 async def planned(calls: Calls, known: Evidence) -> None:

@@ -1,0 +1,93 @@
+"""Words that do not come back in what a user reads: pages, `--help`, HELP texts, errors, log lines, status page."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.commands.main import SUBCOMMANDS
+from tests.support.command_line import run
+from tests.support.own_metrics import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
+INSTEAD = {
+    r"mend(?:s|ed|ing)?": "fix",
+    r"told|tells of": "logged, reported, shows",
+    r"(?<!connection )refuse[sd]?": "rejects, rejected",
+    r"(?:is|are) taken": "is accepted",
+    r"asks?|asked|asking|takes? (?:no|this) question": "requests",
+    r"nobody knows": "unknown",
+    r"goes (?:on|by)": "continues, follows",
+    r"stands? (?:both|beside)": "is set, is listed, both are set",
+    r"whoever": "the reader, or who it is",
+    r"(?<!there )(?:is|are) no (?!longer)\w+": "is not a, is unknown",
+    r"in the place of": "instead of",
+}
+"""Patterns of words, and what to write instead."""
+PAGES = [
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "config.example.yaml"),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "prometheus").glob("*.yml"))),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "exporter").rglob("*.html"))),
+]
+MODULES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "exporter").rglob("*.py"))]
+
+
+def found(text: str) -> list[str]:
+    """Return the old words of a text, each with its surroundings and what to write instead."""
+    flat = re.sub(r"\s+", " ", text)
+    return [
+        f"{flat[max(0, match.start() - 40) : match.end() + 40]!r}: write {better}"
+        for pattern, better in INSTEAD.items()
+        for match in re.finditer(rf"\b(?:{pattern})(?!\w)", flat, re.IGNORECASE)
+    ]
+
+
+def literals(source: str) -> Iterator[str]:
+    """Yield the texts of a module but its docstrings; a formatted one without its values."""
+    tree = ast.parse(source)
+    comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
+            yield node.value
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_the_fields_words(name: str) -> None:
+    assert found((ROOT / name).read_text()) == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_errors_and_log_lines_have_the_fields_words(name: str) -> None:
+    texts = [text for text in literals((ROOT / name).read_text()) if " " in text.strip()]
+    assert [each for text in texts for each in found(text)] == []
+
+
+@pytest.mark.parametrize("command", ["", *SUBCOMMANDS])
+def test_help_has_the_fields_words(command: str) -> None:
+    assert found(run(*command.split(), "--help").output) == []
+
+
+def test_help_texts_of_metrics_have_the_fields_words() -> None:
+    assert {name: words for name, each in CATALOGUE.items() if (words := found(each["help"]))} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        pytest.param("A `problem` has to be mended.", "mend", id="mend"),
+        pytest.param("the key\nis taken from a file", "is taken", id="over-two-lines"),
+        pytest.param("'x' is no incident", "is no", id="no-article"),
+        pytest.param("The API refuses it.", "refuses", id="refuse"),
+    ],
+)
+def test_an_old_word_is_found(text: str, pattern: str) -> None:
+    (only,) = found(text)
+    assert pattern in only
+
+
+@pytest.mark.parametrize("text", ["connection refused", "there is no data", "it is no longer there", "amend", "tasks"])
+def test_a_right_word_is_left_alone(text: str) -> None:
+    assert found(text) == []
