@@ -42,7 +42,7 @@ class Discovery:
     ) -> None:
         """`listed` is awaited after every list that came: the filter, the list and when it was requested.
 
-        `not_listed` is called for every one that did not, and why. Nothing is requested before `follow` has named filters.
+        `not_listed` is called for every one that did not, and why. Nothing is requested before `follow` names filters.
         """
         self._target = target
         self._client = client
