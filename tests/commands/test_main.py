@@ -113,7 +113,7 @@ def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_kn
     for words in (
         "QueryMailAddressByParam, QueryTagByParam, every 1h",
         "unknown until it runs",
-        "9 more combinations; any others left out",
+        "9 more combinations; any others are left out",
         "at most 1200 combinations by its limits (3 of account_name, 200 of tag_name)",
     ):
         assert words in result.output
