@@ -254,7 +254,7 @@ async def test_after_a_restart_what_was_known_is_polled_although_no_list_comes(t
     assert 'combinations_dropped{action="GetTrackList",target="shop"} 4.0' in text
     assert 'discovered_values{action="QueryTagByParam",target="shop"} 7.0' in later
     assert cells(api) == {}
-    left_out = [line["left_out"] for line in lines if "are left out" in line["event"]]
+    left_out = [line["left_out"] for line in lines if "combinations left out" in line["event"]]
     assert left_out == [4, 5]
 
 

@@ -112,10 +112,10 @@ class AccountReader:
             return
         self._changed()
 
-    def not_listed(self, key: str) -> None:
-        """Note that a list did not come."""
+    def not_listed(self, key: str, error: DirectMailError) -> None:
+        """Note why a list did not come."""
         if key in self.lists:
-            (self._facts.senders if key == SENDERS else self._facts.domains).failed()
+            (self._facts.senders if key == SENDERS else self._facts.domains).failed(error)
             self._changed()
 
     async def run(self) -> None:
@@ -175,7 +175,7 @@ class AccountReader:
             self._log.info("account read recovered", action=action, domain=subject)
 
     def _failed(self, action: str, subject: str, error: DirectMailError, requesting_at: float) -> None:
-        (self._described(subject) if subject else self._facts.summary).failed()
+        (self._described(subject) if subject else self._facts.summary).failed(error)
         failures = self._failures[subject] = self._failures.get(subject, 0) + 1
         self._again(subject, min(self._interval(subject), FIRST_BACKOFF * 2.0 ** min(failures - 1, 16)))
         report = None if subject in self._reported else partial(self._report_failing, action, subject, error)

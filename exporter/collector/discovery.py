@@ -37,12 +37,12 @@ class Discovery:
         outages: Outages,
         *,
         listed: Callable[[str, Listed, float], Awaitable[None]],
-        not_listed: Callable[[str], None] = lambda key: None,
+        not_listed: Callable[[str, DirectMailError], None] = lambda key, error: None,
         rng: random.Random | None = None,
     ) -> None:
         """`listed` is awaited after every list that came: the filter, the list and when it was requested.
 
-        `not_listed` is called for every one that did not. Nothing is requested before `follow` has named filters.
+        `not_listed` is called for every one that did not, and why. Nothing is requested before `follow` names filters.
         """
         self._target = target
         self._client = client
@@ -138,7 +138,7 @@ class Discovery:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         self._again(key, min(self._intervals.get(key, 0.0), FIRST_BACKOFF * 2.0 ** min(failures - 1, 16)))
         self._tried.add(key)
-        self._not_listed(key)
+        self._not_listed(key, error)
         report = None if key in self._reported else partial(self._report_failing, key, error)
         self._outages.failed(OPERATIONS[key].action, key, error, requesting_at, of=1, report=report)
 

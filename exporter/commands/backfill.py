@@ -118,6 +118,8 @@ def command(
         raise click.BadParameter(f"{query!r} is not a query of the config; write one of {', '.join(sorted(names))}")
     if not output.parent.is_dir():
         raise click.BadParameter(f"{output.parent} is not a directory", param_hint="--output")
+    is_stream = output.exists() and not output.is_file()
+    exit_status.check_writable(output if is_stream else output.parent)
     clock = SystemClock()
     own = settings.of(shard)
     work = Backfill(own, clock, days=days, step=step, query=query, labels=labels)

@@ -74,6 +74,10 @@ def command(
     state_file: Path | None,
 ) -> None:
     """Run exporter and simulator together; no account needed."""
+    if history is not None:
+        if not history.parent.is_dir():
+            exit_status.fail(f"{history.parent} is not a directory")
+        exit_status.check_writable(history.parent)
     clock = made_clock(speed)
     zone = timezone or morning_zone(clock.time())
     habits = Habits(calls_per_minute=2 * CALLS_PER_MINUTE)

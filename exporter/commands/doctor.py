@@ -43,8 +43,10 @@ def command(config_file: Path, shard: Shard, style: str, folder: Path | None, sc
     """
     if (scale_counts or yes) and folder is None:
         raise click.UsageError("--scale-counts and --yes need --record")
-    if folder is not None and folder.exists() and any(folder.iterdir()):
-        exit_status.fail(f"{folder} is not empty; name a new folder for --record")
+    if folder is not None:
+        exit_status.check_writable(folder)
+        if folder.exists() and any(folder.iterdir()):
+            exit_status.fail(f"{folder} is not empty; name a new folder for --record")
     try:
         settings = validation.load(config_file, shard).of(shard)
     except ConfigError as error:
@@ -56,7 +58,7 @@ def command(config_file: Path, shard: Shard, style: str, folder: Path | None, sc
     if reports is None:
         exit_status.fail("interrupted")
     shown = report.as_json if style == "json" else report.as_text
-    click.echo(shown(reports, sys.stdout.encoding or "utf-8"))
+    exit_status.result(shown(reports, sys.stdout.encoding or "utf-8"))
     if folder is not None:
         found = zip(settings.targets, reports, strict=True)
         sanitizer = Sanitizer.random(scaled=scale_counts)

@@ -55,8 +55,36 @@ def say(text: str) -> None:
     try:
         click.echo(text)
     except OSError:
-        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
+        _silence()
+
+
+def result(text: str) -> None:
+    """Print what a command was run for; end with status 1 where it cannot be written, though not for a closed pipe."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        _silence()
+    except OSError as error:
+        _silence()
+        fail(f"stdout cannot be written to: {error.strerror}")
+
+
+def _silence() -> None:
+    """Give stdout another end, or what it still holds would fail again when the process ends."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+
+
+def check_writable(path: Path) -> None:
+    """End with status 1 where nothing can be written at a path, or in the folder that it would be made in."""
+    try:
+        while not path.exists():
+            path = path.absolute().parent
+        if os.access(path, os.W_OK):
+            return
+    except OSError:  # such as a folder that may not be looked into
+        pass
+    fail(f"{path} cannot be written to")
 
 
 def fail(text: str) -> NoReturn:

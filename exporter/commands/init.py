@@ -73,6 +73,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
         exit_status.fail(f"nothing written: {output} exists; use --force to overwrite it, or another --output")
     if not output.parent.is_dir():
         exit_status.fail(f"nothing written: {output.parent} is not a directory")
+    exit_status.check_writable(output)
     places = [(region or "", endpoint or "")] if region or endpoint else [(each, "") for each in SEARCHED]
     drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, notify=_notify), NoConfig)
     if drafts is None:

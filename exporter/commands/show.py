@@ -59,7 +59,7 @@ def command(config_file: Path, shard: Shard, query: str | None, window: str, sor
         exit_status.fail("interrupted")
     groups = window_rows.groups(reading, sort)
     if groups:
-        exit_status.say(_encodable(FORMATS[style](groups, window, clock.time())))
+        exit_status.result(_encodable(FORMATS[style](groups, window, clock.time())))
     messages = list(_messages(reading, groups))
     for message in messages:
         click.echo(message, err=True)

@@ -18,7 +18,7 @@ from exporter.simulator import faults as known_faults
 from exporter.simulator import incidents as known_incidents
 from exporter.simulator.habits import CHOICES, Habits
 from exporter.simulator.replay import Recording, RecordingError
-from exporter.simulator.server import Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.web.sockets import cannot_listen, split_address
 
@@ -173,7 +173,7 @@ def command(
 ) -> None:
     """Run the simulator alone: the API's wire format on loopback.
 
-    It accepts the key in SIMULATOR_ACCESS_KEY_ID and SIMULATOR_ACCESS_KEY_SECRET, or a made-up one.
+    It accepts the key in SIMULATOR_ACCESS_KEY_ID and SIMULATOR_ACCESS_KEY_SECRET, or a made-up one, which it prints.
     """
     choices = Choices(timezone, attribution, hourly)
     habits = Habits(
@@ -196,7 +196,11 @@ def command(
     simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
     simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
     simulator.signing_time = time.time  # only the mail goes faster, not the requests
-    exit_status.run(_serve(simulator, listen, lambda url: exit_status.say(f"GetTrackList: {url}")))
+    is_made_up = (simulator.key_id, simulator.secret) == (KEY_ID, SECRET)
+    key = f"\nexport ALIBABA_CLOUD_ACCESS_KEY_ID={KEY_ID}\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET={SECRET}"
+    exit_status.run(
+        _serve(simulator, listen, lambda url: exit_status.say(f"GetTrackList: {url}{key if is_made_up else ''}"))
+    )
 
 
 def made_clock(speed: float) -> Clock:

@@ -73,7 +73,15 @@ class History:
 
 @contextmanager
 def whole_file(output: Path) -> Iterator[TextIO]:
-    """Yield a file to write that is put in its place when the block is done, and not at all if it raises."""
+    """Yield a file to write that is put in its place when the block is done, and not at all if it raises.
+
+    A pipe or a device is written to as it is; a link is followed.
+    """
+    if output.exists() and not output.is_file():
+        with output.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
+    output = output.resolve()
     half = output.with_name(f"{output.name}.part")
     try:
         with half.open("w", encoding="utf-8") as file:

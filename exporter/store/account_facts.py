@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from exporter.clock import Clock
 from exporter.directmail.account import Summary, Usage
+from exporter.directmail.errors import DirectMailError
 
 Value = TypeVar("Value")
 Checks = Mapping[str, bool]
@@ -24,16 +25,19 @@ class Fact(Generic[Value]):
     """When it was requested, seconds since the epoch."""
     last_attempt_ok: bool | None = None
     """None until the first try."""
+    failure: DirectMailError | None = None
+    """Why the last try brought no answer."""
     _fresh_since: float = -math.inf
 
     def succeeded(self, value: Value, requested_at: float, clock: Clock) -> None:
         """Take in an answer to a request of that time, seconds since the epoch."""
         self.value, self.read_at, self.last_attempt_ok = value, requested_at, True
+        self.failure = None
         self._fresh_since = clock.monotonic()
 
-    def failed(self) -> None:
-        """Note that no answer came; the last one stays."""
-        self.last_attempt_ok = False
+    def failed(self, error: DirectMailError) -> None:
+        """Note why no answer came; the last one stays."""
+        self.last_attempt_ok, self.failure = False, error
 
     def age(self, clock: Clock) -> float:
         """Return the seconds since the answer was requested, infinite where there was none.

@@ -28,7 +28,7 @@ def _read(name: str, facts: list[Fact[Any]], texts: list[str], clock: Clock) -> 
     return {
         "name": name,
         "age": max(known, default=None),
-        "has_failed": any(fact.last_attempt_ok is False for fact in facts),
+        "failure": next((fact.failure for fact in facts if fact.failure is not None), None),
         "texts": texts,
     }
 

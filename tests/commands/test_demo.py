@@ -19,6 +19,7 @@ from exporter.clock import SystemClock
 from exporter.commands import demo
 from exporter.simulator.server import Habits, Simulator
 from exporter.simulator.traffic import Choices, Traffic
+from tests.support.command_line import run
 from tests.support.processes import PATIENCE, program, started, until
 from tests.support.programs import KEYS
 
@@ -60,6 +61,11 @@ async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an
 def test_the_demo_can_go_as_fast_as_it_says(speed: str) -> None:
     given = demo.command.make_context("demo", ["--speed", speed]).params["speed"]
     assert demo.settings("http://127.0.0.1:1", given).targets
+
+
+def test_a_folder_that_is_missing_is_said_before_the_history_is_made() -> None:
+    result = run("demo", "--history", "/nowhere/x.om")
+    assert (result.exit_code, result.output) == (1, "/nowhere is not a directory\n")
 
 
 def test_the_demo_refuses_a_speed_that_its_budget_has_no_calls_for() -> None:

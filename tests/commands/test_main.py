@@ -289,6 +289,51 @@ def test_a_file_that_may_not_be_read_is_one_line_and_status_1(
     assert line.startswith(f"{path}: file: cannot be read: Permission denied")
 
 
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("init", ["--endpoint", "http://127.0.0.1:1", "--output", "closed/x.yaml"]),
+        ("doctor", ["--record", "closed/recording"]),
+        ("backfill", ["--output", "closed/x.om", "--label", "job=mail", "--label", "instance="]),
+        ("demo", ["--history", "closed/x.om"]),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_said_before_any_request(
+    command: str, flags: list[str], tool: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "closed").mkdir(mode=0o555)
+    (tmp_path / "config.yaml").write_text(
+        "targets: [{name: shop, endpoint: 'http://127.0.0.1:1', queries: [{name: account}]}]"
+    )
+    rights = [tool("setpriv"), "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    started = [*rights, sys.executable, "-m", "exporter", command, *flags]
+    environment = {**os.environ, **KEYS, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(started, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert ended.returncode == 1
+    (line,) = (ended.stdout + ended.stderr).splitlines()
+    assert line.endswith("closed cannot be written to")
+
+
+@pytest.mark.parametrize("command", ["show", "doctor"])
+def test_a_result_that_cannot_be_written_is_one_line_and_status_1(command: str, tmp_path: Path) -> None:
+    """A report that cron sends to a full disk is not taken for a good one."""
+    path = tmp_path / "config.yaml"
+    path.write_text("targets: [{name: shop, endpoint: 'http://127.0.0.1:1', queries: [{name: account}]}]")
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "exporter", command, "--config.file", str(path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, **KEYS},
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "stdout cannot be written to: No space left on device"
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", "[::1", "[::1]"])
 def test_an_address_that_is_none_tells_how_to_write_one(address: str) -> None:
     ended = subprocess.run(
@@ -335,6 +380,8 @@ async def test_a_reader_of_the_demo_who_leaves_does_not_end_it() -> None:
 async def test_the_simulator_answers_until_it_is_ended() -> None:
     async with program("simulate", "--listen", "127.0.0.1:0") as simulator:
         url = (await simulator.line_with("GetTrackList:")).split()[1]
+        for variable, value in KEYS.items():
+            await simulator.line_with(f"export {variable}={value}")
         status, text = await get(url)
         assert (status, "IncompleteSignature" in text) == (400, True)
         assert await simulator.end() == 0

@@ -1,7 +1,10 @@
 """The text that promtool takes in, and a replayed past of the demo's exporter."""
 
+import os
+import stat
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from exporter.commands import demo
 from exporter.commands.demo_past import moments, replay
 from exporter.config.model import Refresh
 from exporter.metrics.exposition import Family
-from exporter.metrics.history import History
+from exporter.metrics.history import History, whole_file
 from exporter.plan.combinations import Combination
 from exporter.simulator.incidents import Incident
 from exporter.simulator.traffic import Traffic
@@ -49,6 +52,26 @@ def played(traffic: Traffic, hours: int, chosen: Callable[[Combination], bool] =
 def two_days() -> tuple[Traffic, Samples]:
     traffic = Traffic()
     return traffic, played(traffic, 48)
+
+
+def test_a_pipe_or_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as reader:
+        read = reader.submit(pipe.read_text)
+        with whole_file(pipe) as file:
+            file.write("# EOF\n")
+    assert read.result() == "# EOF\n"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_link_is_followed_and_not_replaced(tmp_path: Path) -> None:
+    link, aim = tmp_path / "link", tmp_path / "aim"
+    link.symlink_to(aim)
+    with whole_file(link) as file:
+        file.write("# EOF\n")
+    assert link.is_symlink()
+    assert aim.read_text() == "# EOF\n"
 
 
 def test_a_family_without_samples_is_left_out() -> None:

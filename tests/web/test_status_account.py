@@ -1,6 +1,7 @@
 """The account as the status page reports it: only what was said, and when."""
 
 from exporter.directmail.account import Summary
+from exporter.directmail.errors import NetworkError, PermissionDenied
 from exporter.store.account_facts import Fact, Facts
 from exporter.web import status_account
 from tests.support.clock import ScriptedClock
@@ -23,17 +24,18 @@ def test_what_is_not_read_at_all_is_not_mentioned() -> None:
 
 def test_before_the_first_answer_there_is_no_number() -> None:
     account, domains = status_account.reads(Facts(), ACTIONS, ScriptedClock())
-    assert account == {"name": "Account", "age": None, "has_failed": False, "texts": []}
-    assert domains == {"name": "Domains", "age": None, "has_failed": False, "texts": []}
+    assert account == {"name": "Account", "age": None, "failure": None, "texts": []}
+    assert domains == {"name": "Domains", "age": None, "failure": None, "texts": []}
 
 
 def test_what_is_known_is_told_with_its_age() -> None:
     clock = ScriptedClock()
     facts = known(clock)
     clock.jump(wall=90, monotonic=90)
-    facts.summary.failed()
+    denied = PermissionDenied("the RAM policy does not allow this call")
+    facts.summary.failed(denied)
     account, domains = status_account.reads(facts, ACTIONS, clock)
-    assert (account["age"], account["has_failed"], domains["age"], domains["has_failed"]) == (90, True, 90, False)
+    assert (account["age"], account["failure"], domains["age"], domains["failure"]) == (90, denied, 90, None)
     assert account["texts"] == [
         "frozen, overdue",
         "daily quota 10\u202f000 mails",
@@ -52,6 +54,14 @@ def test_an_account_without_any_state_is_in_good_standing() -> None:
     facts.summary.succeeded(Summary(None, None, None, None, None, frozenset()), clock.time(), clock)
     (account,) = status_account.reads(facts, ("DescAccountSummary",), clock)
     assert account["texts"] == ["in good standing"]
+
+
+def test_a_failure_is_over_with_the_next_answer() -> None:
+    clock = ScriptedClock()
+    facts = known(clock)
+    facts.domains.failed(NetworkError("connection refused"))
+    facts.domains.succeeded({}, clock.time(), clock)
+    assert [each["failure"] for each in status_account.reads(facts, ACTIONS, clock)] == [None, None]
 
 
 def test_the_oldest_answer_about_domains_gives_the_age() -> None:
