@@ -208,7 +208,7 @@ class TestTheFileChanges:
             async with front(file, USERS, ScriptedClock(skip_sleeps=True)) as address:
                 file.write_text("basic_auth_users: {alice: plain}")
                 async with asyncio.timeout(PATIENCE):
-                    while not any("refused" in line["event"] for line in lines):
+                    while not any("failed" in line["event"] for line in lines):
                         await asyncio.sleep(0.02)
                 assert await ask(f"http://{address}/metrics") == 401
                 assert await ask(f"http://{address}/metrics", login("alice", "secret")) == 200

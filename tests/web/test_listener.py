@@ -117,12 +117,12 @@ async def test_more_connections_than_file_descriptors_are_one_line_and_others_ge
     async with program(*flags, module="limited", environment={"PYTHONPATH": path}) as running:
         address = json.loads(await running.line_with('"listening"'))["addresses"]
         with flood(address, 300, source="127.0.0.2"):
-            assert json.loads(await running.line_with("no room"))["reason"] == reason
+            assert json.loads(await running.line_with("connection limit reached"))["reason"] == reason
             assert await get(f"http://{address}/-/healthy") == (200, "OK\n")
         assert await get(f"http://{address}/-/healthy") == (200, "OK\n")
         assert await running.end() == 0
     lines = [json.loads(line) for line in running.lines]
-    assert len([line for line in lines if line["msg"].startswith("no room")]) == 1
+    assert len([line for line in lines if line["msg"].startswith("connection limit reached")]) == 1
 
 
 async def test_one_address_cannot_keep_another_out() -> None:
