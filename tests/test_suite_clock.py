@@ -21,6 +21,7 @@ MACHINE = {
     "exporter/commands/init.py": "the config that it writes says when, for people",
     "exporter/commands/simulate.py": "requests are dated by it, while only the mail goes faster",
     "exporter/store/database.py": "the name of a file that is set aside, and the date of a schema, are for people",
+    "tests/commands/test_backfill.py": OF_PROMETHEUS,
     "tests/deploy/test_image.py": "containers have no other",
     "tests/doctor/test_examination.py": OF_OPENSSL,
     "tests/grafana/test_queries.py": OF_PROMETHEUS,

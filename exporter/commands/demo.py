@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -98,8 +99,9 @@ def command(
                 f"{LOOKBACK} --storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
             )
 
-    with tempfile.TemporaryDirectory(prefix="directmail-demo-") as folder:
+    with ExitStack() as kept:
         if history is not None:
+            folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="directmail-demo-"))
             exit_status.say(f"Writing {days} days to {history}; 30 days take about a minute.")
             state_file = Path(folder) / "state.db"
             try:

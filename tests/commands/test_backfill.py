@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
+from suite_clock import machine_time
 
 from exporter.app import App, Options
-from exporter.clock import SystemClock
+from exporter.clock import Clock, SystemClock
 from exporter.commands import backfill
 from exporter.commands.backfill_file import Interrupted, Past
 from exporter.commands.demo import morning_zone
@@ -42,8 +43,16 @@ SCRAPED = {"job": "directmail", "instance": "localhost:10058"}
 Samples = dict[tuple[str, str, str], dict[float, float]]
 
 
-def simulator(*faults: Fault, traffic: Traffic | None = None) -> Simulator:
-    return Simulator(traffic or Traffic(), habits=Habits(calls_per_minute=100_000), faults=list(faults))
+class MachineClock(SystemClock):
+    """Prometheus' own clock, whatever the suite's says."""
+
+    def time(self) -> float:
+        return machine_time()
+
+
+def simulator(*faults: Fault, traffic: Traffic | None = None, clock: Clock | None = None) -> Simulator:
+    habits = Habits(calls_per_minute=100_000)
+    return Simulator(traffic or Traffic(), habits=habits, faults=list(faults), clock=clock or SystemClock())
 
 
 async def backfilled(
@@ -380,23 +389,24 @@ async def test_a_graph_over_the_seam_has_no_gap_and_last_week_answers(
     tool: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """A real Prometheus with the backfilled month scrapes a live exporter: to it both are one series."""
-    zone = morning_zone(SystemClock().time())  # no midnight meanwhile
+    clock = MachineClock()
+    zone = morning_zone(clock.time())  # no midnight meanwhile
     traffic, address, output = Traffic(choices=Choices(zone)), free_address(), tmp_path / "history.om"
     tool("promtool")
-    async with simulator(traffic=traffic).listen() as url:
+    async with simulator(traffic=traffic, clock=clock).listen() as url:
         config = write_config(tmp_path / "config.yaml", url)
         settings = load(config)
         settings = replace(settings, targets=(replace(settings.targets[0], timezone=zone),))
         labels = {"job": "directmail", "instance": address}
-        work = Backfill(settings, SystemClock(), labels=labels, environment=KEYS)
+        work = Backfill(settings, clock, labels=labels, environment=KEYS)
         await work.run(output, asyncio.Event())
         await stack.load(tmp_path, output)
-        live = App(settings, Options((address,)), environment=KEYS)
+        live = App(settings, Options((address,)), clock=clock, environment=KEYS)
         running, _ = await started(live)
         async with prometheus(tool, tmp_path, address) as server:
             selected = 'directmail_track_emails{window="yesterday"}'
             await server.until(f"{selected} and on (instance) up == 1", 2)
-            now = SystemClock().time()
+            now = clock.time()
             graph = await server.query_range(selected, now - 2 * DAY, now, 60)
             last_week = await server.query(f"{selected} offset 1w", now)
             noon = traffic.day_start(traffic.today(now)) - 12 * 3600

@@ -1,6 +1,7 @@
 """The demo: everything is shown within seconds, at whatever hour it is started."""
 
 import asyncio
+import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -55,6 +56,17 @@ async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an
     for query in ("account", "by_sender", "by_esp", "by_domain", "by_tag", "by_dedicated_ip", "by_config_set_id"):
         assert f'query="{query}"' in text
     assert "directmail_track_reported_unique_open_rate{" in text
+
+
+async def test_the_demo_needs_no_folder_to_write_to(tmp_path: Path) -> None:
+    """As in a container whose file system is read-only."""
+    guard = "import tempfile; tempfile.mkdtemp = lambda *a, **k: 1 // 0"
+    (tmp_path / "no_folder.py").write_text(f"{guard}\nfrom exporter.commands.main import main\nmain()\n")
+    path = os.pathsep.join((str(tmp_path), str(Path.cwd()), os.environ.get("PYTHONPATH", "")))
+    environment = {"PYTHONPATH": path}
+    async with program("demo", "--listen", "127.0.0.1:0", environment=environment, module="no_folder") as running:
+        await running.address()
+        assert await running.end() == 0
 
 
 @pytest.mark.parametrize("speed", ["1", "61", "600", "1000"])
