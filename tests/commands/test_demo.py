@@ -25,6 +25,8 @@ from tests.support.processes import PATIENCE, program, started, until
 from tests.support.programs import KEYS
 
 DAY = 86_400
+PAST = 1 / 8
+"""Days of history."""
 MIDNIGHT = datetime.fromisoformat("2028-02-28T23:30:00+00:00")
 """Half an hour before a leap day."""
 
@@ -133,7 +135,7 @@ async def test_its_counters_continue_from_its_history(tmp_path: Path) -> None:
     now = clock.time()
     traffic = Traffic(choices=Choices(demo.morning_zone(now)))
     until_then, history, state = now - 120, tmp_path / "history.om", tmp_path / "state.db"
-    await asyncio.to_thread(demo.write_past, history, state, traffic, until_then, "127.0.0.1:10058", days=1)
+    await asyncio.to_thread(demo.write_past, history, state, traffic, until_then, "127.0.0.1:10058", days=PAST)
     account = frozenset({("target", "demo"), ("query", "account")})
     past = observed(openmetrics.text_string_to_metric_families(history.read_text()))
     async with Simulator(traffic, habits=Habits(calls_per_minute=100_000)).listen() as url:
@@ -150,7 +152,7 @@ async def test_its_counters_continue_from_its_history(tmp_path: Path) -> None:
     assert all(live[labels] >= past[labels] for labels in past)
     days = [traffic.today(now) - timedelta(days=age) for age in range(10)]
     begun, ended = (
-        sum(traffic.counts(day, at).unique_opens for day in days) for at in (until_then - DAY, clock.time())
+        sum(traffic.counts(day, at).unique_opens for day in days) for at in (until_then - PAST * DAY, clock.time())
     )
     assert past[account] < live[account] <= ended - begun, "each open counts once"
 
