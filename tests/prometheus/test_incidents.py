@@ -69,7 +69,7 @@ async def test_an_incident_fires_its_alert_at_the_webhook_and_resolves_when_it_e
     async with live(tmp_path, *ahead) as stack, asyncio.timeout(PATIENCE):
         broken = await stack.notified.until("DirectMailTrackingBroken", "firing", account_name=PRODUCT, tag_name="")
         assert broken["receiver"] == "on-call"
-        assert "no open at all was recorded" in broken["annotations"]["description"]
+        assert "without a single open" in broken["annotations"]["description"]
         assert PRODUCT in broken["annotations"]["description"]
         assert broken["annotations"]["runbook_url"].endswith("#directmailtrackingbroken")
         await stack.notified.until("DirectMailTrackingBroken", "resolved", account_name=PRODUCT, tag_name="")
