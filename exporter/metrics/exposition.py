@@ -1,9 +1,8 @@
 """The rendered snapshot: what a scrape gets, held ready as bytes.
 
 A block has one combination's sample lines, an entry for each family of its section. When a combination changes only its
-block is replaced. The lines are the same in both text formats, only the heads differ. A
-scrape's answer refers to blocks and groups as they are and joins them while it is sent: what a change did not touch is
-in memory once, however many slow clients read older answers.
+block is replaced. Both text formats have the same lines, only the heads differ. A scrape's answer joins blocks and
+groups while it is sent: what did not change is in memory once, however many slow clients read older answers.
 
 For gzip every family's lines of a run of GROUP blocks are deflated on their own and kept with their checksum, so a
 change deflates only what it touched; one after the other they are one plain gzip member (RFC 1952).
