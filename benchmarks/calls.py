@@ -37,7 +37,7 @@ from exporter.directmail.credentials import Credentials
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.statistics.engagement import ENGAGEMENT, Engagement
 from exporter.directmail.transport import open_session
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
@@ -88,6 +88,8 @@ asyncio.run(main())
 
 class Keys:
     """Credentials that never change."""
+
+    expires_at: float | None = None
 
     async def get(self) -> Credentials:
         return KEYS
@@ -145,7 +147,7 @@ async def polled(url: str) -> None:
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
             answer = await client.read(ENGAGEMENT, combination.filters, DAY)
             check.look(combination.filters, DAY, answer.rows)
-            cell = Cell(answer.totals._replace(opens=number), None, clock.time())
+            cell = Cell(Engagement(*answer.totals)._replace(opens=number), None, clock.time())
             store.put(combination.key, today, cell, day_start=0.0)
             store.succeeded(combination.key, clock.time())
             publisher.refresh(combination)

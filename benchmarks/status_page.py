@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from aiohttp.test_utils import make_mocked_request
@@ -59,10 +60,10 @@ async def figures() -> Iterator[Figure]:
     for name, address in VISITS.items():
         request = make_mocked_request("GET", address)
         await page.answer(request)  # a first search prepares the next ones
-        costs[name] = await cpu_of(lambda request=request: page.answer(request), times=5)
+        costs[name] = await cpu_of(partial(page.answer, request), times=5)
     begun = time.perf_counter()
     answer = await page.answer(make_mocked_request("GET", "/"))
-    took, size = time.perf_counter() - begun, len(answer.body or b"")
+    took, size = time.perf_counter() - begun, len(answer.text or "")
     most = max(costs.values())
     value = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in costs.items())
     beside = f"{TARGETS} targets, {combinations} combinations; {size / 1000:.0f} kB, {took * 1000:.1f} ms on the clock"

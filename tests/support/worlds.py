@@ -18,7 +18,7 @@ from exporter.directmail.client import Answer
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.engagement import Engagement
+from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic, Totals
 from exporter.metrics import tables
 from exporter.metrics.exposition import Exposition
@@ -38,11 +38,13 @@ def make_config(
     zone: str = "UTC",
     rate: float = 30,
     head: str = "",
+    statistic: str = ENGAGEMENT.name,
 ) -> Config:
     """Return a config with one target, one query of so many senders, and on request a query of one tag."""
     names = ", ".join(f"s{number}@example.com" for number in range(senders))
     text = f"{head}\ntargets:\n  - name: shop\n    region: us-east-1\n    timezone: {zone}\n"
     text += f"    rate_limit_per_minute: {rate}\n    queries:\n      - name: senders\n        account_name: [{names}]\n"
+    text += f"        statistics: [{statistic}]\n"
     if small_query:
         text += "      - name: small\n        account_name: s0@example.com\n        tag_name: welcome\n"
     config, problems = loader.parse(text)
@@ -51,12 +53,16 @@ def make_config(
     return config
 
 
-def make_plan(config: Config) -> TargetPlan:
-    return target_plan.make(config, config.targets[0], "engagement")
+def make_plan(config: Config, statistic: str = ENGAGEMENT.name) -> TargetPlan:
+    return target_plan.make(config, config.targets[0], statistic)
 
 
 def make_outages(clock: Clock, subjects: Callable[[], int]) -> Outages:
     return Outages(clock, structlog.get_logger().bind(target="shop"), subjects, random.Random(1))
+
+
+SHARES = (4, 2, 1, 0.5, 0.25)
+"""What a statistic's counts are in terms of the Api's one."""
 
 
 @dataclass
@@ -84,7 +90,9 @@ class Api:
             raise failure
         limiter.succeeded()
         count = self.counts(filters, day, self.clock.time()) if self.counts else len(self.asked)
-        totals = Engagement(count * 4, count * 2, count, count // 2, count // 4)
+        totals = statistic.counts(
+            *(int(count * share) for _, share in zip(statistic.counts._fields, SHARES, strict=False))
+        )
         self.answered[filters, day] = totals
         return Answer(totals, NO_RATES, self.pages, "REQUEST")
 
@@ -92,14 +100,23 @@ class Api:
 class World:
     """One target, polled from an Api by a script, shown in an exposition."""
 
-    def __init__(self, config: Config, clock: Clock, *, outages: Outages | None = None, **api: object) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        outages: Outages | None = None,
+        statistic: str = ENGAGEMENT.name,
+        **api: object,
+    ) -> None:
         """`outages` are those of another world whose target is the same."""
         self.config = config
         self.clock = clock
         self.store = Store()
         self.exposition = Exposition(tables.families(), CollectorRegistry())
         self.publisher = Publisher(self.store, self.exposition, clock)
-        each = make_plan(config)
+        self._statistic = statistic
+        each = make_plan(config, statistic)
         limiters = Limiters(each.target.rate_limit_per_minute, clock)
         self.limiter = limiters.of(each.action)
         self.api = Api(clock, limiters, **api)  # type: ignore[arg-type]
@@ -133,6 +150,6 @@ class World:
         }
 
     def _replan(self, pages_per_cell: float) -> TargetPlan:
-        revised = target_plan.make(self.config, self.config.targets[0], "engagement", pages_per_cell=pages_per_cell)
+        revised = target_plan.make(self.config, self.config.targets[0], self._statistic, pages_per_cell=pages_per_cell)
         self.publisher.replan(revised)
         return revised
