@@ -17,7 +17,7 @@ import aiohttp
 
 from benchmarks.calls import KEYS, api
 from benchmarks.load import ACCEPT
-from benchmarks.measure import Figure, cpu_seconds
+from benchmarks.measure import Figure, cpu_seconds, listening
 from exporter.clock import Clock, SystemClock
 from exporter.config import loader
 from exporter.directmail.statistics.engagement import Engagement
@@ -125,12 +125,10 @@ async def _started(path: Path) -> AsyncIterator[tuple[int, str]]:
         },
     )
     assert process.stderr is not None
-    line = ""
-    while "addresses=" not in line:
-        line = (await process.stderr.readline()).decode()
+    address = await listening(process.stderr)
     rest = asyncio.create_task(process.stderr.read())
     try:
-        yield process.pid, f"http://{line.split('addresses=')[1].split()[0]}"
+        yield process.pid, address
     finally:
         process.terminate()
         await process.wait()

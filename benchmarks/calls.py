@@ -7,7 +7,7 @@ import json
 import ssl
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import IPv4Address
@@ -151,6 +151,10 @@ async def polled(url: str) -> None:
             store.put(combination.key, today, cell, day_start=0.0)
             store.succeeded(combination.key, clock.time())
             publisher.refresh(combination)
+
+
+async def figures() -> Iterator[Figure]:
+    return iter([await cpu_per_call(), await against_the_sdk()])
 
 
 async def cpu_per_call() -> Figure:

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from benchmarks import fleet
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, listening
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
 from exporter.web.authentication import Security
@@ -90,8 +90,7 @@ async def started(module: str, *flags: str) -> AsyncIterator[tuple[Process, str]
     )
     assert process.stderr is not None
     try:
-        line = (await process.stderr.readline()).decode()
-        yield process, "http://" + line.split("addresses=")[1].split()[0]
+        yield process, await listening(process.stderr)
     finally:
         process.terminate()
         await process.communicate()

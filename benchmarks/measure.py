@@ -78,3 +78,12 @@ def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
     begun = clock()
     work()
     return clock() - begun
+
+
+async def listening(errors: asyncio.StreamReader) -> str:
+    """Return the URL at which a program listens, by the line that it logs. Raise RuntimeError where it ended first."""
+    while line := (await errors.readline()).decode():
+        _, found, after = line.partition("addresses=")
+        if found:
+            return f"http://{after.split()[0]}"
+    raise RuntimeError("the program ended before it listened")

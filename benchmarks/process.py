@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks import fleet
-from benchmarks.measure import Figure, wall
+from benchmarks.measure import Figure, listening, wall
 from exporter.store.state_file import StateFile
 
 COLD = "targets: [{name: a, endpoint: 'http://127.0.0.1:9', queries: [{name: account}]}]"
@@ -141,11 +141,8 @@ async def first_answer(config: str, least_lines: int = 0) -> float:
             stderr=asyncio.subprocess.PIPE,
         )
         assert process.stderr is not None
-        line = ""
-        while "addresses=" not in line:
-            line = (await process.stderr.readline()).decode()
-        address = line.split("addresses=")[1].split()[0]
-        async with aiohttp.ClientSession() as session, session.get(f"http://{address}/metrics") as answer:
+        address = await listening(process.stderr)
+        async with aiohttp.ClientSession() as session, session.get(f"{address}/metrics") as answer:
             body = await answer.read()
         seconds = time.perf_counter() - begun
         assert body.count(b"\n") >= least_lines
