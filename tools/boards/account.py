@@ -70,7 +70,7 @@ REPUTATION = stat(
 )
 LAST_READ = stat(
     "Account read",
-    "Time since the oldest read of the account and its domains.",
+    "Time since the last successful read of the account and its domains, for the operation with the oldest.",
     "s",
     [Query(f"time() - min(directmail_account_read_last_success_timestamp_seconds{{{SCOPE}}})", "age")],
     ((None, GREEN), (7200, YELLOW), (21_600, RED)),
@@ -97,7 +97,7 @@ LEVELS = lines(
 )
 STATE = timeline(
     "Account state",
-    "Whether Direct Mail has restricted the account. A frozen account sends nothing.",
+    "States in which the account may send no mail, or less than usual.",
     [Query(f"max by (target, state) (directmail_account_state{{{SCOPE}}})", "{{target}} {{state}}")],
     states({"0": ("no", GREEN), "1": ("yes", RED)}),
     nothing=NOTHING,
@@ -115,7 +115,7 @@ SENDERS = table(
 )
 DOMAINS = table(
     "Domains by check",
-    "Checks of each sender domain. Without SPF or DKIM mail is rejected, without CNAME tracked links do not work.",
+    "Checks of each sender domain. Without SPF providers may reject mail; without CNAME tracked links do not work.",
     {
         check: f'min by (domain) (directmail_domain_verified{{{SCOPE}, domain=~"$domain", check="{check}"}})'
         for check in CHECKS

@@ -36,8 +36,8 @@ FUNNEL = bars(
 )
 PER_DAY = lines(
     "Mails per day",
-    "Mails requested on each closed day by the chosen senders, by result. The day is the account's; "
-    "yesterday is added at noon, when it is known for sure.",
+    "Mails of the chosen senders that were requested on each closed day of the account's time zone, by result. "
+    "Yesterday appears at noon.",
     "short",
     [
         Query(f'sum(directmail_{metric}{{{SENDER}, window="yesterday"}} offset -36h)', name)
@@ -61,7 +61,7 @@ SENDER_DELIVERY = lines(
 )
 SENDER_INVALID = lines(
     "Invalid rate by sender (24h)",
-    "Mails to invalid addresses / requested mails. The alert begins at 5 %.",
+    "Mails to invalid addresses / requested mails. The alert fires above 5 %.",
     "percentunit",
     [Query(grown_ratio(INVALID, REQUESTED, SENDER, "account_name"), "{{account_name}}")],
     soft_high=0.1,
@@ -70,7 +70,7 @@ SENDER_INVALID = lines(
 )
 PROVIDER_DELIVERY = lines(
     "Delivery rate by provider (24h)",
-    "Delivered / requested mails. A fall at one provider: it rejects mail. At all: check the list, account or domain.",
+    "Delivered / requested mails. If one provider falls, it rejects mail. If all fall, check list, account and domain.",
     "percentunit",
     [Query(grown_ratio(DELIVERED, REQUESTED, PROVIDER, "esp"), "{{esp}}")],
     low=None,

@@ -50,8 +50,8 @@ EMAILS = figure(
 OPENED = figure(
     "Unique open rate",
     "Recipients with at least one open / delivered mails. Image pre-loading (Apple Mail Privacy Protection) counts "
-    "as an open, so compare it with its own past rather than with a target. The window `today` lags: three quarters of "
-    "the opens come within a day, the rest within a week.",
+    "as an open, so compare the rate with its own past, not with a fixed goal. The window `today` lags: three quarters "
+    "of the opens come within a day, the rest within a week.",
     *("percentunit", "track_unique_opens", "track_emails", OPEN_RATE),
 )
 CLICKED = figure(
@@ -61,7 +61,7 @@ CLICKED = figure(
 )
 CLICKED_OF_OPENED = figure(
     "Click-to-open rate",
-    "Unique clicks / unique opens (CTOR): how many openers clicked. Falls when opens are inflated.",
+    "Unique clicks / unique opens (CTOR): the share of openers who clicked. Inflated opens lower it.",
     *("percentunit", "track_unique_clicks", "track_unique_opens", CLICK_TO_OPEN),
 )
 
@@ -75,8 +75,8 @@ EMAILS_PER_HOUR = lines(
 )
 EVENTS_PER_HOUR = lines(
     "Opens and clicks per hour",
-    "Growth observed per hour, mean of the last three, regardless of send date. A "
-    "line that falls to zero while mail is delivered means broken tracking.",
+    "Growth observed per hour, mean of the last three hours, regardless of send date. A "
+    "line that falls to 0 while mail is delivered means broken tracking.",
     "short",
     [Query(hourly(f"track_{name.replace(' ', '_')}", SENDER), name) for name in EVENTS],
     step="10m",

@@ -197,7 +197,7 @@ BUDGET = lines(
     "Calls a minute: planned, allowed, used",
     "Requests that the plan needs in the steady state, that the limiter allows now (fewer while the API throttles) and "
     "that were made, for operations that read combinations, over the chosen targets. "
-    "Used above planned: retries, pages, or a backlog.",
+    "If more are used than planned, there are retries, further pages or a backlog.",
     "short",
     [
         Query(f"sum by (action) (directmail_exporter_planned_requests_per_minute{{{POLLED}}})", "{{action}} planned"),
@@ -215,14 +215,14 @@ BUDGET = lines(
 BACKLOG = lines(
     "Backlog",
     "Cells (one combination, one day) due and not yet read, by target. It grows at midnight and after a restart, "
-    "and falls back to 0; one that stays says that the budget is too small.",
+    "and falls back to 0. If it does not, the budget is too small.",
     "short",
     [Query(f"sum by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})", "{{target}}")],
 )
 
 TARGET_AGE = lines(
     "Age of the data by target",
-    "Time since the oldest combination was last read. Dashed: where the stale alert begins to count (3 intervals).",
+    "Time since the oldest combination was last read. Dashed: 3 poll intervals.",
     "s",
     [
         Query(f"time() - min by (target) ({LAST_SUCCESS})", "{{target}}"),
@@ -233,8 +233,8 @@ TARGET_AGE = lines(
 COMBINATION_COLOURS = {"failing": "#F2495C", "stale": "#FF9830", "dropped": "#B877D9", "not supported": "#C7D0D9"}
 FAILING_COMBINATIONS = lines(
     "Combinations without data",
-    "Combinations whose last read failed, stale combinations, and combinations of discovered values "
-    "beyond the limits or the budget, and unsupported combinations.",
+    "Failing: the last read failed. Stale: no data. Dropped: discovered values "
+    "beyond the limits or the budget. Not supported: the account cannot use the filter.",
     "short",
     [
         Query(f"sum(1 - directmail_query_success{{{SCOPE}}})", "failing"),
@@ -247,8 +247,8 @@ FAILING_COMBINATIONS = lines(
 DOUBT_COLOURS = {"fell": "#5794F2", "rates": "#F2CC0C", "implausible": "#B877D9"}
 DOUBTS = lines(
     "Doubtful answers (1h)",
-    "Counts that the API reported lower than before: a few are restatements, many mean that its days begin at "
-    "another hour than `timezone` says. Rates other than count / emails, and more unique events than events.",
+    "Fell: a count was lower than before; many mean that the API's days do not begin at midnight of `timezone`. "
+    "Rates: a reported rate is not count / emails. Implausible: more unique events than events.",
     "short",
     [
         Query(f"sum(increase(directmail_exporter_{name}_total{{{SCOPE}}}[1h]))", what)

@@ -59,7 +59,7 @@ def _against_usual(span: str) -> str:
 TODAY = compared(
     "Unique open rate of today",
     "Unique open rate of today so far, and against the same time last week. Both days have the same age, so the values "
-    "compare.",
+    "are comparable.",
     "percentunit",
     ratio("track_unique_opens", "track_emails", SENDER, window="today"),
     ratio("track_unique_opens", "track_emails", SENDER, window="today", ago="1w"),
@@ -76,10 +76,10 @@ DATA_AGE = stat(
 USUAL_STANDING = lines(
     "$account_name: opens vs usual",
     "Opens at each provider relative to all other providers of the same sender, divided by its own 13-day mean. "
-    "100 %: as usual. It does not move when content, audience, season or tracking change for all; a fall at one "
-    "provider is that provider's doing (spam folder). This is what the alert EspOpenRateDrop compares with its "
-    "thresholds: the lower one of 6 h (critical below 40 %) and 24 h (warning below 70 %), dashed. From the recording "
-    "rules, which need 300 mails to the provider and know neither Instance nor Query. Without queries by provider: "
+    "100 %: as usual. Changes of content, audience, season or tracking affect all providers and cancel out; a provider "
+    "that falls alone probably uses the spam folder. The alert EspOpenRateDrop compares the same values with its "
+    "thresholds, dashed: 6 h critical below 40 %, 24 h warning below 70 %. The line is the lower of both. From the "
+    "recording rules, which need 300 mails to the provider and ignore Instance and Query. Without queries by provider: "
     "today's unique open rate of all providers against the same time last week.",
     "percentunit",
     [

@@ -6,22 +6,22 @@ from tools.boards.selectors import PROVIDER, SENDER, WITHOUT_ICLOUD, counts, gro
 BY_PROVIDER = "no data yet: needs queries by esp"
 READING = note(
     """\
-- **An open is an image that was loaded, not a person who read:** Apple Mail loads it unasked, others block it. \
-Compare with the same sender's past or with other providers, never with a fixed rate; link scanners click too.
-- **Falling opens, steady click-to-open rate:** placement. **Falling click-to-open rate, steady opens:** content.
-- **Rising click-to-open rate at one provider only:** a link scanner.
-- **Apple Mail Privacy Protection** loads images whoever reads. It follows the mail program, so it also inflates Gmail \
-and Yahoo addresses read in Apple Mail, most of all iCloud. Clicks are not touched by it.
-- **Emails** are delivered mails with tracking on. A provider that *rejects* mail shows as missing deliveries, one \
-that *folders* it as missing opens, and a release that loses the tag looks as if sending had stopped; the row Delivery \
-tells these apart.
+- **Opens are image loads, not readers.** Apple Mail loads images of unread mail, at any provider, most at iCloud; \
+other programs block them. Compare a sender with its own past, or a provider with the others; do not use a fixed rate.
+- **Clicks** are not affected by Apple Mail, but link scanners click, too. A click-to-open rate that rises at one \
+provider only is a scanner.
+- **Opens fall, click-to-open rate is steady:** fewer recipients saw the mail. **Click-to-open rate falls, opens are \
+steady:** the content.
+- **Emails** are delivered mails with tracking. If a provider *rejects* mail, its deliveries fall; if it uses the \
+*spam folder*, its opens fall. Mail without its tag looks like mail that was not sent. The row Delivery \
+shows the difference.
 - **Late opens:** about a quarter come after the first day, some after a week. `7d` and `30d` are closed days.
 """,
     "Reading these panels",
 )
 OPENS_PER_OPENER = lines(
     "Opens per opener by provider",
-    "Opens / unique opens. Rises with image re-fetching by proxies and with machine opens.",
+    "Opens / unique opens. Image proxies and programs that load images repeatedly raise it.",
     "none",
     [Query(ratio("track_opens", "track_unique_opens", PROVIDER, "esp"), "{{esp}}")],
     low=1,
@@ -32,8 +32,7 @@ OPENS_PER_OPENER = lines(
 )
 CLICKERS_PER_OPENER = lines(
     "Clickers per opener by provider (24h)",
-    "Unique clicks / unique opens, where at least 200 opened. A jump at one provider alone is a link scanner, not "
-    "interest.",
+    "Unique clicks / unique opens, where at least 200 opened. A rise at one provider only is a link scanner.",
     "percentunit",
     [
         Query(
@@ -48,8 +47,7 @@ CLICKERS_PER_OPENER = lines(
 )
 WITH_AND_WITHOUT_ICLOUD = lines(
     "Unique open rate with and without iCloud ($window)",
-    "iCloud mailboxes have the highest share of pre-loaded opens; the gap between the lines is a lower bound of the "
-    "inflation.",
+    "iCloud has the highest share of pre-loaded opens. The true inflation is at least the gap between the lines.",
     "percentunit",
     [
         Query(ratio("track_unique_opens", "track_emails", PROVIDER), "all providers"),
@@ -61,16 +59,16 @@ WITH_AND_WITHOUT_ICLOUD = lines(
 )
 YESTERDAY_GROWING = lines(
     "Unique opens of yesterday's mail, growing",
-    "The figure of a finished day still grows with late opens: recent windows are still incomplete. Flat: the API "
-    "counts by day of the event.",
+    "Late opens still raise the count of a closed day, so recent windows are incomplete. A flat line means that the "
+    "API counts opens on the day of the opening.",
     "short",
     [Query(counts("track_unique_opens", SENDER, "account_name", "yesterday"), "{{account_name}}")],
     step="10m",
 )
 API_RATE = lines(
     "API rate over computed ($window)",
-    "Unique open rate as the API reports it / unique opens per mail. 1: the API reports fractions; 100: percent. "
-    "Other or changing values: the rate has another meaning. Needs `reported_rates: true`.",
+    "The API's own unique open rate / unique opens per mail. 1: the API reports fractions. 100: it reports percent. "
+    "Otherwise its rate has another meaning. Needs `reported_rates: true`.",
     "none",
     [
         Query(
