@@ -9,7 +9,7 @@ import yaml
 
 from exporter.simulator import incidents
 from tools.stack import programs, rules
-from tools.stack.incidents import API, CAMPAIGNS, MAIL, Findings, Verdict, markdown
+from tools.stack.incidents import API, CAMPAIGNS, HEAD, MAIL, TAIL, Findings, Verdict, markdown
 from tools.stack.verdicts import episodes
 from tools.stack.worlds import World
 
@@ -76,14 +76,22 @@ def test_every_incident_of_the_simulator_has_its_world_and_alerts_that_exist() -
 
 
 def test_the_table_tells_what_fired_and_what_was_spoken_for() -> None:
-    world = World("w", "esp_spam", must=frozenset({"A critical"}))
-    verdict = Verdict(world, {"A critical": 7200.0, "B info": 9000.0}, frozenset({"C warning"}))
+    """An alert that has one severity is shown without it."""
+    world = World("w", "esp_spam", must=frozenset({"EspOpenRateDrop critical"}))
+    delays = {"EspOpenRateDrop critical": 7200.0, "ClickRateDrop info": 9000.0}
+    verdict = Verdict(world, delays, frozenset({"VolumeSpike warning"}))
     assert verdict.missing == frozenset()
-    assert verdict.unexpected == {"B info"}
+    assert verdict.unexpected == {"ClickRateDrop info"}
     assert markdown(Findings([verdict], [], 20)).splitlines()[2:] == [
-        "| `w` | **A critical** 2.0 h, B info 2.5 h | C warning |",
-        "| 20 quiet weeks | 0 critical alerts | |",
+        "| `w` | **EspOpenRateDrop critical** 2.0, ClickRateDrop 2.5; muted: VolumeSpike |",
+        "| 20 quiet weeks | none critical |",
     ]
+
+
+def test_the_page_of_incidents_is_as_it_would_be_written_but_for_what_was_measured() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text()
+    assert page.startswith(HEAD)
+    assert page.endswith(TAIL)
 
 
 def test_a_missing_program_is_named_with_the_line_that_brings_it(
