@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from tests.support.boards import matchers, selectors
 from tests.support.own_metrics import CATALOGUE, all_metrics
@@ -20,7 +21,10 @@ from tests.support.rule_files import (
     RULES,
     UNIT_TESTS,
     load,
+    name_of,
+    regarded,
     run,
+    with_less,
 )
 from tools import project
 
@@ -28,12 +32,29 @@ RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
 ALERTING = (ROOT / "docs" / "alerting.md").read_text()
 EXPORTED = all_metrics()
 EXIST = EXPORTED | {rule["record"] for rule in EVERY_RULE if "record" in rule}
+EXIST_BY_RULE = {name_of(rule) for rule in EVERY_RULE}
 THRESHOLDS = {rule["labels"]["threshold"]: rule["expr"] for rule in GROUPS["directmail.thresholds"]}
 
 
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
-def test_rules_do_what_their_unit_tests_say(path: Path, tool: Callable[[str], Path]) -> None:
-    run(tool("promtool"), "test", "rules", path)
+def test_rules_do_what_their_unit_tests_say(path: Path, tool: Callable[[str], Path], tmp_path: Path) -> None:
+    """`promtool test rules prometheus/tests/*.yml` runs them with every rule."""
+    case = tmp_path / path.name
+    case.write_text(yaml.safe_dump(with_less(path, tmp_path), sort_keys=False, width=10_000_000))
+    run(tool("promtool"), "test", "rules", case)
+
+
+def test_a_rule_is_left_out_only_where_nothing_depends_on_it() -> None:
+    """Alerts that are looked at stay, with what they compare; all stay where a test asks for any alert."""
+    case = load(RULES / "tests" / "tracking_test.yml")
+    needed = regarded(case) & EXIST_BY_RULE
+    assert {"DirectMailTrackingBroken", "DirectMailClickTrackingBroken", "directmail:threshold"} <= needed
+    assert "DirectMailVolumeSpike" not in needed
+    for rule in EVERY_RULE:
+        if name_of(rule) in needed:
+            assert mentioned(rule["expr"]) & EXIST_BY_RULE <= needed
+    any_alert = {"tests": [{"promql_expr_test": [{"expr": "count(ALERTS)"}]}]}
+    assert regarded(any_alert) == EXIST_BY_RULE
 
 
 def test_the_rules_and_the_config_that_loads_them_are_sound(tool: Callable[[str], Path]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytest_asyncio
 from suite_clock import machine_time
 
 from exporter.app import App, Options
@@ -106,30 +107,28 @@ async def test_prometheus_reads_what_is_true(stack: tuple[Prometheus, Simulator,
     assert {series["metric"].get("esp", "") for series in counters} == {"", *PROVIDERS}
 
 
-async def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path], tmp_path: Path) -> None:
+FORMATS = {"text": "text/plain", "prometheus-2": PROMETHEUS_2, "prometheus-3": PROMETHEUS_3}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What one exporter answers to each of FORMATS."""
     clock = FrozenTime()
     api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
-    async with exporter(tmp_path, api, clock) as base:
-        _, text = await get(f"{base}/metrics", Accept="text/plain")
-    checked = await asyncio.to_thread(
-        subprocess.run,
-        [tool("promtool"), "check", "metrics"],
-        input=text.encode(),
-        capture_output=True,
-        check=False,
+    async with exporter(tmp_path_factory.mktemp("exposed"), api, clock) as base:
+        return {name: (await get(f"{base}/metrics", Accept=accept))[1] for name, accept in FORMATS.items()}
+
+
+def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path], exposed: dict[str, str]) -> None:
+    checked = subprocess.run(
+        [tool("promtool"), "check", "metrics"], input=exposed["text"].encode(), capture_output=True, check=False
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
-@pytest.mark.parametrize(
-    "accept", [pytest.param(PROMETHEUS_2, id="prometheus-2"), pytest.param(PROMETHEUS_3, id="prometheus-3")]
-)
-async def test_what_prometheus_asks_for_gets_openmetrics(accept: str, tmp_path: Path) -> None:
-    clock = FrozenTime()
-    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
-    async with exporter(tmp_path, api, clock) as base:
-        _, text = await get(f"{base}/metrics", Accept=accept)
-    assert text.endswith("# EOF\n")
+@pytest.mark.parametrize("version", ["prometheus-2", "prometheus-3"])
+def test_what_prometheus_asks_for_gets_openmetrics(version: str, exposed: dict[str, str]) -> None:
+    assert exposed[version].endswith("# EOF\n")
 
 
 async def test_the_increase_of_an_observed_counter_is_the_growth_that_the_api_had(
