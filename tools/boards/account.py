@@ -1,9 +1,11 @@
 """The row of the engagement board on the account: quota, reputation, state, and the checks of its domains."""
 
 from tools.boards.panels import (
+    BLUE,
     GREEN,
     RED,
     YELLOW,
+    Json,
     Line,
     Query,
     Row,
@@ -15,12 +17,14 @@ from tools.boards.panels import (
     states,
     timeline,
 )
+from tools.boards.ranks import of_targets
 from tools.boards.selectors import RECORDED_TARGET, SCOPE
 from tools.boards.tables import COLOURED, first_column, table
 
 NEEDS = "account_interval and domains_interval"
 NOTHING = "no data yet: needs account_interval"
 CHECKS = ("ownership", "spf", "mx", "cname", "dkim", "dmarc")
+PLAIN: Steps = ((None, BLUE),)
 USED: Steps = ((None, GREEN), (0.7, YELLOW), (0.95, RED))
 """Where the alert DirectMailQuotaNearlyUsed looks."""
 DAILY = f"target:directmail_account_daily_quota_used:ratio{{{RECORDED_TARGET}}}"
@@ -29,45 +33,38 @@ MONTHLY = f"target:directmail_account_monthly_quota_used:ratio{{{RECORDED_TARGET
 LEVEL = f"max by (target) (directmail_account_reputation_level{{{SCOPE}}})"
 HIGHEST = f"max by (target) (directmail_account_reputation_level_max{{{SCOPE}}})"
 
-TODAY_USED = stat(
+FREE_EMAILS = f"max by (target) (directmail_account_free_emails_remaining{{{SCOPE}}})"
+
+
+def _figure(title: str, description: str, unit: str, expr: str, steps: Steps = PLAIN) -> Json:
+    """Return a number of each target."""
+    return stat(title, description, unit, [Query(expr, "{{target}}")], steps, nothing=NOTHING)
+
+
+def _curves(title: str, description: str, unit: str, solid: Query, dash: Query, soft_high: float | None = None) -> Json:
+    """Return a line of each target, and a dashed one beside it."""
+    look: Json = {"soft_high": soft_high, "step": "10m", "overrides": [dashed("B")], "nothing": NOTHING}
+    return lines(title, description, unit, [solid, dash], **look)
+
+
+TODAY_USED = _figure(
     "Quota used today",
     "Mails requested today / daily quota, of each target. From the recording rules.",
-    "percentunit",
-    [Query(DAILY, "{{target}}")],
-    USED,
-    nothing=NOTHING,
+    *("percentunit", DAILY, USED),
 )
-BY_MIDNIGHT = stat(
+BY_MIDNIGHT = _figure(
     "By midnight",
     "Predicted share of the daily quota used at midnight in the account's time zone, at the mean rate so "
     "far. From the recording rules.",
-    "percentunit",
-    [Query(PREDICTED, "{{target}}")],
-    ((None, GREEN), (0.95, YELLOW), (1, RED)),
-    nothing=NOTHING,
+    *("percentunit", PREDICTED, ((None, GREEN), (0.95, YELLOW), (1, RED))),
 )
-MONTH_USED = stat(
+MONTH_USED = _figure(
     "Used this month",
     "Mails requested this month / monthly quota, of each target. From the recording rules.",
-    "percentunit",
-    [Query(MONTHLY, "{{target}}")],
-    USED,
-    nothing=NOTHING,
+    *("percentunit", MONTHLY, USED),
 )
-FREE = stat(
-    "Free mails left",
-    "Free mails remaining.",
-    "short",
-    [Query(f"max by (target) (directmail_account_free_emails_remaining{{{SCOPE}}})", "{{target}}")],
-    nothing=NOTHING,
-)
-REPUTATION = stat(
-    "Reputation level",
-    "Reputation level of the account, higher is better.",
-    "none",
-    [Query(LEVEL, "{{target}}")],
-    nothing=NOTHING,
-)
+FREE = _figure("Free mails left", "Free mails remaining.", "short", FREE_EMAILS)
+REPUTATION = _figure("Reputation level", "Reputation level of the account, higher is better.", "none", LEVEL)
 LAST_READ = stat(
     "Account read",
     "Time since the last successful read of the account and its domains, for the operation with the oldest.",
@@ -76,24 +73,15 @@ LAST_READ = stat(
     ((None, GREEN), (7200, YELLOW), (21_600, RED)),
     nothing=NOTHING,
 )
-QUOTA = lines(
+QUOTA = _curves(
     "Daily quota",
     "Share of the daily quota used, by target. Dashed: predicted for midnight.",
-    "percentunit",
-    [Query(DAILY, "{{target}} used"), Query(PREDICTED, "{{target}} by midnight")],
-    soft_high=1,
-    step="10m",
-    overrides=[dashed("B")],
-    nothing=NOTHING,
+    *("percentunit", of_targets(DAILY, "used"), of_targets(PREDICTED, "by midnight"), 1),
 )
-LEVELS = lines(
+LEVELS = _curves(
     "Reputation",
     "Reputation level by target. Dashed: the highest possible.",
-    "none",
-    [Query(LEVEL, "{{target}}"), Query(HIGHEST, "{{target}} highest")],
-    step="10m",
-    overrides=[dashed("B")],
-    nothing=NOTHING,
+    *("none", of_targets(LEVEL), of_targets(HIGHEST, "highest")),
 )
 STATE = timeline(
     "Account state",

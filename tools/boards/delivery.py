@@ -1,6 +1,7 @@
 """The row of the engagement board on delivery: what became of the mails that were requested."""
 
-from tools.boards.panels import PROVIDERS, Line, Query, Row, fixed, lines, override
+from tools.boards.panels import PROVIDERS, Json, Line, Query, Row, fixed, lines, override
+from tools.boards.ranks import of_senders
 from tools.boards.selectors import PROVIDER, SENDER, counts, grown_ratio, ratio
 from tools.boards.tables import bars, first_column, is_supported, supported, table
 
@@ -48,47 +49,39 @@ PER_DAY = lines(
     overrides=fixed(OUTCOMES),
     nothing=NOTHING,
 )
-SENDER_DELIVERY = lines(
-    "Delivery rate by sender (24h)",
-    "Delivered / requested mails.",
-    "percentunit",
-    [Query(grown_ratio(DELIVERED, REQUESTED, SENDER, "account_name"), "{{account_name}}")],
-    low=None,
-    high=1,
-    soft_low=LOWEST,
-    step="10m",
-    nothing=NOTHING,
+HIGH: Json = {"low": None, "high": 1, "soft_low": LOWEST}
+LOW: Json = {"soft_high": 0.1}
+
+
+def _of_requested(over: str, title: str, description: str, axis: Json, *, esp: bool) -> Json:
+    """Return the lines of a part of the requested mails in 24 h, by sender or by provider."""
+    if esp:
+        query, colours = Query(grown_ratio(over, REQUESTED, PROVIDER, "esp"), "{{esp}}"), fixed(PROVIDERS)
+    else:
+        query, colours = of_senders(grown_ratio(over, REQUESTED, SENDER, "account_name")), []
+    nothing = BY_PROVIDER if esp else NOTHING
+    return lines(title, description, "percentunit", [query], step="10m", overrides=colours, nothing=nothing, **axis)
+
+
+SENDER_DELIVERY = _of_requested(
+    *(DELIVERED, "Delivery rate by sender (24h)", "Delivered / requested mails.", HIGH),
+    esp=False,
 )
-SENDER_INVALID = lines(
-    "Invalid rate by sender (24h)",
+SENDER_INVALID = _of_requested(
+    *(INVALID, "Invalid rate by sender (24h)"),
     "Mails to invalid addresses / requested mails. The alert fires above 5 %.",
-    "percentunit",
-    [Query(grown_ratio(INVALID, REQUESTED, SENDER, "account_name"), "{{account_name}}")],
-    soft_high=0.1,
-    step="10m",
-    nothing=NOTHING,
+    LOW,
+    esp=False,
 )
-PROVIDER_DELIVERY = lines(
-    "Delivery rate by provider (24h)",
+PROVIDER_DELIVERY = _of_requested(
+    *(DELIVERED, "Delivery rate by provider (24h)"),
     "Delivered / requested mails. If one provider falls, it rejects mail. If all fall, check list, account and domain.",
-    "percentunit",
-    [Query(grown_ratio(DELIVERED, REQUESTED, PROVIDER, "esp"), "{{esp}}")],
-    low=None,
-    high=1,
-    soft_low=LOWEST,
-    step="10m",
-    overrides=fixed(PROVIDERS),
-    nothing=BY_PROVIDER,
+    HIGH,
+    esp=True,
 )
-PROVIDER_INVALID = lines(
-    "Invalid rate by provider (24h)",
-    "Mails to invalid addresses / requested mails.",
-    "percentunit",
-    [Query(grown_ratio(INVALID, REQUESTED, PROVIDER, "esp"), "{{esp}}")],
-    soft_high=0.1,
-    step="10m",
-    overrides=fixed(PROVIDERS),
-    nothing=BY_PROVIDER,
+PROVIDER_INVALID = _of_requested(
+    *(INVALID, "Invalid rate by provider (24h)", "Mails to invalid addresses / requested mails.", LOW),
+    esp=True,
 )
 PROVIDER_TABLE = table(
     "Delivery by provider ($window)",

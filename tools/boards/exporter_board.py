@@ -7,6 +7,7 @@ from tools.boards.panels import (
     AGE,
     BLUE,
     GREEN,
+    PALETTE,
     RED,
     YELLOW,
     Json,
@@ -21,6 +22,7 @@ from tools.boards.panels import (
     states,
     timeline,
 )
+from tools.boards.ranks import of_instances, of_targets
 from tools.boards.selectors import JI, SCOPE
 
 UID, TITLE = "directmail-exporter", "Direct Mail / Exporter"
@@ -168,23 +170,25 @@ FAILING = lines(
     "Failing requests",
     "Share of failed requests, by target. Dashed: a quarter.",
     "percentunit",
-    [Query(f"{rate(ERRORS)} / ({rate(REQUESTS)} > 0)", "{{target}}")],
+    [of_targets(f"{rate(ERRORS)} / ({rate(REQUESTS)} > 0)")],
     steps=((None, GREEN), (0.25, RED)),
 )
 THROTTLED_REQUESTS = lines(
     "Throttled requests",
     "Requests rejected by flow control, per second.",
     "reqps",
-    [Query(rate(THROTTLED), "{{target}}")],
+    [of_targets(rate(THROTTLED))],
 )
+QUANTILES = {"p50": "#73BF69", "p90": "#F2CC0C", "p99": "#5794F2"}
 LATENCY = lines(
     "Request latency",
     "Quantiles of the API's response time.",
     "s",
     [
         Query(f"histogram_quantile({part}, {rate(DURATIONS, 'le')}) >= 0", name)
-        for part, name in ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
+        for part, name in zip((0.5, 0.9, 0.99), QUANTILES, strict=True)
     ],
+    overrides=fixed(QUANTILES),
 )
 LATENCY_BUCKETS = heatmap(
     "Request latency distribution",
@@ -193,6 +197,13 @@ LATENCY_BUCKETS = heatmap(
     Query(f"sum by (le) (increase({DURATIONS}[$__rate_interval]))", "{{le}}", format="heatmap"),
 )
 
+CALL_COLOURS = dict(
+    zip(
+        [f"{statistic.action} {what}" for statistic in STATISTICS.values() for what in ("planned", "allowed", "used")],
+        PALETTE,
+        strict=False,
+    )
+)
 BUDGET = lines(
     "Calls a minute: planned, allowed, used",
     "Requests that the plan needs in the steady state, that the limiter allows now (fewer while the API throttles) and "
@@ -210,14 +221,14 @@ BUDGET = lines(
         ),
     ],
     decimals=1,
-    overrides=[dashed("B")],
+    overrides=[*fixed(CALL_COLOURS), dashed("B")],
 )
 BACKLOG = lines(
     "Backlog",
     "Cells (one combination, one day) due and not yet read, by target. It grows at midnight and after a restart, "
     "and falls back to 0. If it does not, the budget is too small.",
     "short",
-    [Query(f"sum by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})", "{{target}}")],
+    [of_targets(f"sum by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})")],
 )
 
 TARGET_AGE = lines(
@@ -225,8 +236,8 @@ TARGET_AGE = lines(
     "Time since the oldest combination was last read. Dashed: 3 poll intervals.",
     "s",
     [
-        Query(f"time() - min by (target) ({LAST_SUCCESS})", "{{target}}"),
-        Query(f"3 * max by (target) ({INTERVAL})", "{{target}} limit"),
+        of_targets(f"time() - min by (target) ({LAST_SUCCESS})"),
+        of_targets(f"3 * max by (target) ({INTERVAL})", "limit"),
     ],
     overrides=[dashed("B")],
 )
@@ -269,16 +280,16 @@ CPU = lines(
     "CPU",
     "CPU seconds per second.",
     "percentunit",
-    [Query(f"rate(process_cpu_seconds_total{{{JI}}}[$__rate_interval])", "{{instance}}")],
+    [of_instances(f"rate(process_cpu_seconds_total{{{JI}}}[$__rate_interval])")],
 )
-MEMORY = lines("Memory", "Resident memory.", "bytes", [Query(f"process_resident_memory_bytes{{{JI}}}", "{{instance}}")])
+MEMORY = lines("Memory", "Resident memory.", "bytes", [of_instances(f"process_resident_memory_bytes{{{JI}}}")])
 FILES = lines(
     "Open files",
     "Open file descriptors and their limit.",
     "short",
     [
-        Query(f"process_open_fds{{{JI}}}", "{{instance}} open"),
-        Query(f"process_max_fds{{{JI}}}", "{{instance}} limit"),
+        of_instances(f"process_open_fds{{{JI}}}", "open"),
+        of_instances(f"process_max_fds{{{JI}}}", "limit"),
     ],
     overrides=[dashed("B")],
 )
@@ -286,13 +297,13 @@ SCRAPE_TIME = lines(
     "Scrape duration",
     "Duration of Prometheus' scrapes.",
     "s",
-    [Query(f"scrape_duration_seconds{{{JI}}}", "{{instance}}")],
+    [of_instances(f"scrape_duration_seconds{{{JI}}}")],
 )
 SCRAPE_SIZE = lines(
     "Samples per scrape",
     "Number of samples per scrape.",
     "short",
-    [Query(f"scrape_samples_scraped{{{JI}}}", "{{instance}}")],
+    [of_instances(f"scrape_samples_scraped{{{JI}}}")],
 )
 
 ROWS = (
