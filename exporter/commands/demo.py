@@ -39,10 +39,11 @@ DAYS = 30
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 MORNING = 11
 """The hour of the day at which the demo starts: by then enough mail was read for alerts to notice what is wrong."""
-STEP, FINE, FINE_STEP = 900.0, 3 * HOUR, MINUTE
-"""The past has a sample every STEP seconds, and in its last FINE seconds every FINE_STEP, as a Prometheus does."""
-LOOKBACK = "--query.lookback-delta=16m"
-"""What a Prometheus needs to draw a line through samples that are STEP apart."""
+COARSE_STEP, STEP, SHOWN, FINE, FINE_STEP = 1800.0, 900.0, 8 * DAY, 3 * HOUR, MINUTE
+"""The past has a sample every COARSE_STEP seconds, every STEP in the SHOWN seconds that boards open with, and in its
+last FINE seconds every FINE_STEP, as a Prometheus does."""
+LOOKBACK = "--query.lookback-delta=31m"
+"""What a Prometheus needs to draw a line through samples that are COARSE_STEP apart."""
 
 
 @click.command()
@@ -162,6 +163,8 @@ def past(
 ) -> History:
     """Return what a Prometheus would hold that scraped an exporter of this traffic at `instance` every `step` seconds.
 
+    Before the days that are SHOWN it has no more than a sample every COARSE_STEP seconds.
+
     The exporter polled every 5 minutes, but not for the window of 30 days, which alone would be half of the work.
     Read it with `--query.lookback-delta` a little longer than the step. The `store` has what it knew in the end.
     """
@@ -171,8 +174,11 @@ def past(
         refresh=Refresh(recent=3 * HOUR, older=DAY),
         account_interval=3 * HOUR,
     )
-    turn = until - FINE
-    times = chain(moments(until - days * DAY, turn, step), moments(turn, until, FINE_STEP))
+    start, turn = until - days * DAY, until - FINE
+    shown = max(start, until - SHOWN)
+    times = chain(
+        moments(start, shown, max(step, COARSE_STEP)), moments(shown, turn, step), moments(turn, until, FINE_STEP)
+    )
     return replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance}, store=store)
 
 

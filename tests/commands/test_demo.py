@@ -109,7 +109,7 @@ async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_pa
     flags = ("--history", str(history), "--days", "1")
     async with program("demo", "--listen", "127.0.0.1:0", *flags) as running:
         await running.line_with(f"promtool tsdb create-blocks-from openmetrics {history} {tmp_path / 'history'}")
-        await running.line_with("--query.lookback-delta=16m")
+        await running.line_with("--query.lookback-delta=31m")
         assert await running.end() == 0
     text = history.read_text()
     assert 'directmail_track_emails{instance="127.0.0.1:0",job="directmail",query="account",target="demo"' in text

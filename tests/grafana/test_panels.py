@@ -85,7 +85,7 @@ MISTAKES = [
     pytest.param(
         "legends-are-below", _option("Opens and clicks per hour", "legend", placement="right"), id="legend-beside"
     ),
-    pytest.param("hours-are-smooth", _expr("Opens and clicks per hour", "offset 2h", ""), id="teeth"),
+    pytest.param("hours-are-smooth", _expr("Opens and clicks per hour", "[3h]", "[1h]"), id="teeth"),
     pytest.param(
         "axes-have-bounds",
         lambda board: panel(board, "Unique click rate ($window)")["fieldConfig"]["defaults"]["custom"].pop(

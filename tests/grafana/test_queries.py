@@ -1,8 +1,7 @@
 """Every query of the dashboards, asked of real Prometheuses: with a past, scraping every minute, and just begun."""
 
-import math
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,8 @@ import pytest_asyncio
 
 from exporter.simulator.account import STREAMS
 from exporter.simulator.traffic import Traffic
-from tests.support.boards import FILES, Json, Query, asked_values, expanded, load, panels, queries, variables
+from tests.support.asking import SPANS, answer, chosen, numbers
+from tests.support.boards import FILES, asked_values, expanded, load, panels, queries
 from tests.support.observatory import BACKFILLED, EVERY_MINUTE, JUST_BEGUN, Observer, observatory
 from tools.stack.prometheus import Prometheus
 
@@ -20,13 +20,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 BOARDS = pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES])
 OBSERVERS = {"backfilled": BACKFILLED, "every-minute": EVERY_MINUTE, "just-begun": JUST_BEGUN}
-SPANS = {"now-7d": 7 * 86_400.0, "now-6h": 6 * 3600.0}
-POINTS, MARKS = 200, 100
-"""What Grafana requests in a panel, about, and at most for annotations."""
-USUAL_STEP = 15.0
-"""Seconds: the scrape interval of a data source where nobody set it. `$__rate_interval` is four on a wide screen."""
-ALL = ".+"
-"""What Grafana puts in for a variable at All."""
+MARKS = 100
+"""What Grafana requests at most for annotations."""
 INSTEAD = ("$account_name: opens vs usual", "B")
 """What is drawn only where no provider is polled."""
 
@@ -50,38 +45,6 @@ async def watched(
     observer = OBSERVERS[request.param]
     async with observatory(tmp_path_factory.mktemp("observatory"), observer) as (server, traffic):
         yield Watched(server, observer, traffic)
-
-
-def chosen(board: Json) -> dict[str, str]:
-    """Return the values that the board's variables have when it is opened."""
-    values = {name: ALL for name, each in variables(board).items() if each.get("multi")}
-    return {**values, **{name: each["current"]["value"] for name, each in variables(board).items() if name == "window"}}
-
-
-def seconds(span: str) -> float:
-    """Return the seconds of a panel's or a target's least step."""
-    return float(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[span[-1]]
-
-
-async def answer(server: Prometheus, board: Json, query: Query, values: Mapping[str, str]) -> list[Json]:
-    """Return the series that Grafana would get for a query of a panel, those with a number in them.
-
-    Grafana's last point is up to a step ago. Here it is now, when there is what only the live exporter has.
-    """
-    now, span = time.time(), SPANS[board["time"]["from"]]
-    target = next(each for each in query.panel["targets"] if each["refId"] == query.ref)
-    scrapes = seconds(target["interval"]) if "interval" in target else USUAL_STEP
-    step = max(span / POINTS, scrapes, seconds(query.panel.get("interval", "1s")))
-    expr = expanded(query.expr, {"__rate_interval": f"{4 * scrapes:.0f}s", **values})
-    if query.instant:
-        found = await server.query(expr, now)
-    else:
-        found = await server.query_range(expr, now - span // step * step, now, step)
-    return [
-        series
-        for series in found
-        if any(math.isfinite(float(value)) for _, value in series.get("values") or [series["value"]])
-    ]
 
 
 @BOARDS
@@ -152,13 +115,6 @@ async def test_what_a_new_user_sees_first_is_right_or_says_that_there_is_nothing
         assert bool(await answer(watched.server, board, query, chosen(board))) is watched.has_a_past, query.panel[
             "title"
         ]
-
-
-def numbers(series: Json) -> Iterator[float]:
-    """Yield the finite values of a series."""
-    for _, value in series.get("values") or [series["value"]]:
-        if math.isfinite(float(value)):
-            yield float(value)
 
 
 async def test_a_sender_that_is_not_polled_by_provider_is_compared_with_last_week(watched: Watched) -> None:

@@ -23,7 +23,7 @@ from tools.boards.panels import (
     timeline,
 )
 from tools.boards.ranks import of_instances, of_targets
-from tools.boards.selectors import JI, SCOPE
+from tools.boards.selectors import JI, SCOPE, whole
 
 UID, TITLE = "directmail-exporter", "Direct Mail / Exporter"
 FOLLOWED = ("job", "instance", "target")
@@ -55,12 +55,12 @@ RESULTS = {
 
 def rate(series: str, by: str = "target") -> str:
     """Return requests a second."""
-    return f"sum by ({by}) (rate({series}[$__rate_interval]))"
+    return whole("rate", series, "$__rate_interval", by)
 
 
 def hour(series: str) -> str:
     """Return how often within an hour."""
-    return f"sum(increase({series}[1h]))"
+    return whole("increase", series, "1h")
 
 
 UP = stat(
@@ -161,7 +161,7 @@ BY_RESULT = lines(
     "API requests per second: `ok`, or the reason of the failure.",
     "reqps",
     [
-        Query(f"sum(rate({REQUESTS}[$__rate_interval])) - sum(rate({ERRORS}[$__rate_interval]))", "ok"),
+        Query(f"{rate(REQUESTS, '')} - {rate(ERRORS, '')}", "ok"),
         Query(rate(ERRORS, "reason"), "{{reason}}"),
     ],
     overrides=fixed(RESULTS),
@@ -194,7 +194,7 @@ LATENCY_BUCKETS = heatmap(
     "Request latency distribution",
     "Requests by response time.",
     "s",
-    Query(f"sum by (le) (increase({DURATIONS}[$__rate_interval]))", "{{le}}", format="heatmap"),
+    Query(whole("increase", DURATIONS, "$__rate_interval", "le"), "{{le}}", format="heatmap"),
 )
 
 CALL_COLOURS = dict(
@@ -216,7 +216,7 @@ BUDGET = lines(
             f"sum by (action) (directmail_exporter_rate_limit_requests_per_minute{{{POLLED}}})", "{{action}} allowed"
         ),
         Query(
-            f"sum by (action) (rate(directmail_exporter_api_requests_total{{{POLLED}}}[$__rate_interval])) * 60",
+            f"{rate(f'directmail_exporter_api_requests_total{{{POLLED}}}', 'action')} * 60",
             "{{action}} used",
         ),
     ],
@@ -262,7 +262,7 @@ DOUBTS = lines(
     "Rates: a reported rate is not count / emails. Implausible: more unique events than events.",
     "short",
     [
-        Query(f"sum(increase(directmail_exporter_{name}_total{{{SCOPE}}}[1h]))", what)
+        Query(hour(f"directmail_exporter_{name}_total{{{SCOPE}}}"), what)
         for name, what in zip(
             ("count_decreases", "reported_rate_mismatches", "implausible_counts"), DOUBT_COLOURS, strict=True
         )
@@ -280,7 +280,7 @@ CPU = lines(
     "CPU",
     "CPU seconds per second.",
     "percentunit",
-    [of_instances(f"rate(process_cpu_seconds_total{{{JI}}}[$__rate_interval])")],
+    [of_instances(rate(f"process_cpu_seconds_total{{{JI}}}", "instance"))],
 )
 MEMORY = lines("Memory", "Resident memory.", "bytes", [of_instances(f"process_resident_memory_bytes{{{JI}}}")])
 FILES = lines(

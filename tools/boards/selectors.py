@@ -13,6 +13,8 @@ SCOPE = f'{JI}, target=~"$target"'
 DATA = f'{SCOPE}, query=~"$query"'
 
 ROUTE = ("domain", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
+BEFORE = {"1h": "30m", "3h": "2h", "24h": "2h"}
+"""How long before a span two samples tell that it was seen from its beginning, whatever the scrape interval."""
 UNROUTED = ", ".join(f'{label}=""' for label in ROUTE)
 _NAMED = 'account_name=~"$account_name", account_name!=""'
 _OF_PROVIDER = f'{_NAMED}, tag_name="", esp=~"$esp", esp!="", {UNROUTED}'
@@ -51,8 +53,17 @@ def ratio(over: str, under: str, level: str, by: str = "", window: str = "$windo
 
 
 def grown(metric: str, level: str, by: str = "", span: str = "1h") -> str:
-    """Return the growth that the exporter saw within `span`."""
-    return f"{_sum(by)}(increase({_counter(metric)}{{{level}}}[{span}]))"
+    """Return the growth that the exporter saw within `span`, no value before it was seen for as long."""
+    return whole("increase", f"{_counter(metric)}{{{level}}}", span, by)
+
+
+def whole(function: str, counter: str, span: str, by: str = "") -> str:
+    """Return a sum of `increase` or `rate` over `span`, no value where the counters are younger: it would be a part.
+
+    Whose they were then does not matter: an exporter that moves has other series.
+    """
+    older = f"increase({counter}[{BEFORE.get(span, span)}] offset {span})"
+    return f"({_sum(by)}({function}({counter}[{span}])) and {_sum(by)}({older}))"
 
 
 def grown_ratio(over: str, under: str, level: str, by: str = "", span: str = "24h") -> str:
@@ -61,9 +72,8 @@ def grown_ratio(over: str, under: str, level: str, by: str = "", span: str = "24
 
 
 def hourly(metric: str, level: str) -> str:
-    """Return the growth in an hour, as the mean of three; no value before the first of them was seen."""
-    counter = f"{_counter(metric)}{{{level}}}"
-    return f"sum(increase({counter}[3h]) and increase({counter}[1h] offset 2h)) / 3"
+    """Return the growth in an hour, as the mean of three."""
+    return f"{grown(metric, level, span='3h')} / 3"
 
 
 def change(now: str, before: str) -> str:

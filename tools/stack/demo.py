@@ -21,12 +21,12 @@ import aiohttp
 import click
 import yaml
 
-from exporter.commands.demo import DAYS, FINE, FINE_STEP, JOB, LOOKBACK, STEP, morning_zone
+from exporter.commands.demo import COARSE_STEP, DAYS, FINE, FINE_STEP, JOB, LOOKBACK, SHOWN, STEP, morning_zone
 from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
 from exporter.simulator import incidents as known
 from tools.stack import programs, prometheus, rules
-from tools.stack.prometheus import Stretch
+from tools.stack.prometheus import Prometheus, Stretch
 from tools.stack.receiver import Receiver, receiver
 from tools.stack.verdicts import episodes
 
@@ -51,22 +51,25 @@ class Stack:
 
 
 @asynccontextmanager
-async def running(folder: Path, incidents: Sequence[str], receiver: str, where: Stack) -> AsyncIterator[None]:
+async def running(
+    folder: Path, incidents: Sequence[str], receiver: str, where: Stack, days: float = DAYS
+) -> AsyncIterator[Prometheus]:
     """Run the stack with the block, its data in `folder`; alerts go to the webhook at `receiver`.
 
-    Raise Missing and Broken.
+    Its past is of so many days. Raise Missing and Broken.
     """
     now = time.time()
     until = now // FINE_STEP * FINE_STEP
     past, state = folder / "history.om", folder / "state.db"
     story, zone = [dated(text, until) for text in incidents], str(morning_zone(now))
     await programs.run(
-        sys.executable, "-m", "tools.stack.past", past, state, f"{until:.0f}", zone, where.exporter, *story
+        *(sys.executable, "-m", "tools.stack.past", past, state, f"{until:.0f}", f"{days:g}", zone, where.exporter),
+        *story,
     )
     await prometheus.load(folder, past)
     past.unlink()
-    await prometheus.record(folder, rules.passes(folder), stretches(until), LOOKBACK)
-    await remember(folder, until)
+    await prometheus.record(folder, rules.passes(folder), stretches(until, days), LOOKBACK)
+    await remember(folder, until, days)
     async with AsyncExitStack() as stack:
         options = [option for text in story for option in ("--incident", text)]
         exporter = (sys.executable, "-m", "exporter", "demo", "--listen", where.exporter, "--timezone", zone, *options)
@@ -77,8 +80,7 @@ async def running(folder: Path, incidents: Sequence[str], receiver: str, where: 
         await stack.enter_async_context(prometheus.alertmanager(folder, routes, where.alertmanager))
         config = scraping(where)
         flags = (LOOKBACK, AT_ONCE)
-        await stack.enter_async_context(prometheus.prometheus(folder, config, *flags, address=where.prometheus))
-        yield
+        yield await stack.enter_async_context(prometheus.prometheus(folder, config, *flags, address=where.prometheus))
 
 
 def dated(text: str, now: float) -> str:
@@ -92,22 +94,33 @@ def dated(text: str, now: float) -> str:
 
 def stretches(until: float, days: float = DAYS) -> list[Stretch]:
     """Return how often rules are evaluated in the past: wherever it has samples."""
-    turn = until - FINE
-    return [Stretch(until - days * 86_400, turn - 1, STEP), Stretch(turn, until, FINE_STEP)]
+    start, turn = until - days * 86_400, until - FINE
+    shown = max(start, until - SHOWN)
+    parts = [
+        Stretch(start, shown - 1, COARSE_STEP),
+        Stretch(shown, turn - 1, STEP),
+        Stretch(turn, until, FINE_STEP),
+    ]
+    return [part for part in parts if part.start < part.end]
 
 
 async def remember(folder: Path, until: float, days: float = DAYS) -> None:
     """Add which alerts were pending and firing, as a Prometheus does that ran all the time. Raise Missing and Broken.
 
-    With the time since when each of them holds, the next Prometheus continues from there.
+    With the time since when each of them holds, the next Prometheus continues from there. The last evaluation is at the
+    very end: what fires then is shown until the next Prometheus says so itself.
     """
     past = History(FAMILIES)
-    last = (until - 1) // STEP * STEP
-    async with prometheus.prometheus(folder, "{}", LOOKBACK) as server:
-        for alert in rules.alerts():
-            for series in await server.query_range(alert.expression, last - days * 86_400 // STEP * STEP, last, STEP):
+    start = until - days * 86_400 // STEP * STEP
+    async with prometheus.prometheus(folder, "{}", LOOKBACK) as server, asyncio.TaskGroup() as group:
+        asked = [
+            (alert, group.create_task(server.query_range(alert.expression, start, until, STEP)))
+            for alert in rules.alerts()
+        ]
+        for alert, answer in asked:
+            for series in await answer:
                 labels = {**series["metric"], "__name__": "", "alertname": alert.name, "severity": alert.severity}
-                add(past, alert, labels, [float(at) for at, _ in series["values"]], last)
+                add(past, alert, labels, [float(at) for at, _ in series["values"]], until)
     if len(past):
         file = folder / "alerts.om"
         await asyncio.to_thread(past.write, file)
@@ -154,7 +167,7 @@ async def run(incidents: Sequence[str]) -> None:
     where = Stack(**{name: programs.free_address(wished) for name, wished in ADDRESSES.items()})
     with tempfile.TemporaryDirectory(prefix="directmail-stack-") as made:
         async with receiver() as notified:
-            click.echo(f"Writing {DAYS} days of history and evaluating the rules over them: about two minutes.")
+            click.echo(f"Writing {DAYS} days of history and evaluating the rules over them: about a minute.")
             async with running(Path(made), incidents, notified.address, where):
                 click.echo(f"Exporter:      http://{where.exporter}/")
                 click.echo(f"Prometheus:    {await alerts_page(f'http://{where.prometheus}')}")
