@@ -38,6 +38,8 @@ FAMILIES = (
 """What Prometheus itself writes of alerts."""
 AT_ONCE = "--rules.alert.for-grace-period=1m"
 """Alerts that hold already fire a minute after the start of Prometheus, which waits ten by default."""
+EVALUATED = "15s"
+"""A Prometheus that starts says of an alert whether it fires after three evaluations."""
 ADDRESSES = {"exporter": "127.0.0.1:10058", "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
 
 
@@ -153,8 +155,9 @@ def _steps(since: float, until: float) -> Iterator[float]:
 
 
 def scraping(where: Stack) -> str:
-    """Return our Prometheus' config with its addresses and paths as they are here."""
+    """Return our Prometheus' config with its addresses and paths as they are here, and alerts that come soon."""
     document = yaml.safe_load(rules.PROMETHEUS.read_text())
+    document["global"]["evaluation_interval"] = EVALUATED
     document["rule_files"] = [str(rules.FOLDER / name) for name in document["rule_files"]]
     document["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [where.alertmanager]}]}]
     document["scrape_configs"] = [{"job_name": JOB, "static_configs": [{"targets": [where.exporter]}]}]
