@@ -108,6 +108,11 @@ MISTAKES = [
     pytest.param(
         "absent-is-absent", _option("Unique open rate", "reduceOptions", calcs=["lastNotNull"]), id="last-week"
     ),
+    pytest.param(
+        "absent-is-absent",
+        _expr("Firing alerts", "count(directmail:threshold) * 0", "vector(0)"),
+        id="no-rules-no-alerts",
+    ),
     pytest.param("nothing-is-explained", _default("Daily quota", noValue=""), id="bare-no-data"),
     pytest.param(
         "filters-are-followed", _expr("Delivery rate by provider (24h)", 'esp=~"$esp", ', ""), id="deaf-provider"

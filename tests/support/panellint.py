@@ -144,6 +144,8 @@ def _last(board: Json) -> Iterator[str]:
     for panel in _requesting(board):
         if "lastNotNull" in json.dumps(panel):
             yield f"{panel['title']} shows a value of last week for what is absent"
+        if any("vector(0)" in target["expr"] for target in panel["targets"]):
+            yield f"{panel['title']} shows 0 for what is absent"
 
 
 def _nothing(board: Json) -> Iterator[str]:

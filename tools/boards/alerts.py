@@ -34,11 +34,17 @@ def firing(variables: Sequence[str]) -> Json:
     """Return the number of alerts that fire and follow variables."""
     return stat(
         "Firing alerts",
-        "Firing alerts of the Direct Mail rules for the chosen values.",
+        "Firing alerts of the Direct Mail rules for the chosen values. 0 only if Prometheus evaluates the rules.",
         "short",
-        [Query(f'count(ALERTS{{alertstate="firing", {matching(variables)}}}) or vector(0)', "firing")],
+        [
+            Query(
+                f'count(ALERTS{{alertstate="firing", {matching(variables)}}}) or count(directmail:threshold) * 0',
+                "firing",
+            )
+        ],
         ((None, GREEN), (1, RED)),
         text="value",
+        nothing="no rules loaded",
     )
 
 
