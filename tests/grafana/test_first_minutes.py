@@ -1,4 +1,7 @@
-"""The first five minutes of a new user's Prometheus: every panel shows what an old one shows, or nothing."""
+"""The first five minutes of a new user's Prometheus: every panel shows what an old one shows, or nothing.
+
+And the plainest of accounts: no tags, providers, IPs or delivery.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -12,6 +15,7 @@ import pytest_asyncio
 
 from exporter.commands.demo_past import moments, replay
 from exporter.config.model import Refresh
+from exporter.directmail.statistics.known import DEFAULT
 from exporter.simulator.traffic import Traffic
 from tests.support.asking import answer, chosen, numbers
 from tests.support.boards import FILES, Json, Query, expanded, load, nodes, queries
@@ -43,8 +47,15 @@ AT_ONCE = {
 """Panels that show something from the first scrapes on, by the board's UID."""
 
 
+NEED_DAYS = {"Firing and pending alerts", "$account_name: opens vs usual"}
+"""Panels of open rows that have nothing to show on the second day of a quiet account."""
+
+
 class Begun(NamedTuple):
-    """A Prometheus with two exporters of the same mail: job `new` is five minutes old, job `old` more than a day."""
+    """A Prometheus with exporters of the same mail: job `new` is five minutes old, job `old` more than a day.
+
+    Job `plain` has neither but its senders, polled for opens and clicks.
+    """
 
     server: Prometheus
     traffic: Traffic
@@ -58,9 +69,16 @@ async def begun(tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     made = replace(settings("http://127.0.0.1:1", traffic.choices.zone), refresh=Refresh(recent=HOUR / 2, older=HOUR))
     scrapes = list(moments(BEGIN, BEGIN + MOMENTS[-1] + SCRAPES, SCRAPES))
     before = [*moments(BEGIN - 26 * HOUR, BEGIN - 2 * HOUR, HOUR), *moments(BEGIN - 2 * HOUR, BEGIN, 300)]
-    for job, times in (("new", scrapes), ("old", [*before, *scrapes])):
+    (target,) = made.targets
+    senders = tuple(replace(each, statistics=DEFAULT) for each in target.queries if each.name == "by_sender")
+    plain = replace(made, account_interval=None, domains_interval=None, targets=(replace(target, queries=senders),))
+    for job, config, times in (
+        ("new", made, scrapes),
+        ("old", made, [*before, *scrapes]),
+        ("plain", plain, [*before, *scrapes]),
+    ):
         labels = {"job": job, "instance": f"{job}:10058"}
-        replay(made, {TARGET: traffic}, times, labels=labels, wanted=wanted).write(folder / "history.om")
+        replay(config, {TARGET: traffic}, times, labels=labels, wanted=wanted).write(folder / "history.om")
         await stack.load(folder, folder / "history.om")
     await stack.record(folder, rules.passes(folder), [Stretch(BEGIN, BEGIN + MOMENTS[-1], SCRAPES)])
     async with stack.prometheus(folder) as server:
@@ -99,6 +117,26 @@ async def test_a_panel_shows_what_it_will_always_show_or_nothing(begun: Begun, b
     assert too_early == []
     assert wrong == []
     assert silent == set()
+
+
+async def test_an_account_with_senders_alone_sees_every_open_row_filled_and_the_others_say_what_they_need(
+    begun: Begun,
+) -> None:
+    board = load(FILES[0])
+    values, at = {**chosen(board), "job": "plain"}, BEGIN + MOMENTS[-1]
+    answered = {query.panel["id"] for query in queries(board) if await answer(begun.server, board, query, values, at)}
+    row = ""
+    for each in board["panels"]:
+        row = each["title"] if each["type"] == "row" else row
+        for panel in each.get("panels", [each]):
+            if panel.get("targets") and panel["id"] not in answered:
+                said = panel["fieldConfig"]["defaults"]["noValue"]
+                assert said.startswith("no data yet: needs ") or panel["title"] == "Firing and pending alerts", (
+                    row,
+                    panel["title"],
+                )
+                is_open = each is panel
+                assert not is_open or panel["title"] in NEED_DAYS, (row, panel["title"])
 
 
 def _shown(series: Json) -> tuple[frozenset[tuple[str, str]], float]:

@@ -1,14 +1,15 @@
-"""What the dashboards are proved on: three Prometheuses that scrape a live exporter of made-up mail.
+"""What the dashboards are proved on: two Prometheuses that scrape a live exporter of made-up mail.
 
 One has 30 days of history that were written into it, one scrapes every minute with default settings and has done so for
-weeks, one has just begun.
+weeks.
 
 Prometheus' time is the machine's, so the account is moved instead: it is always a Wednesday morning there.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -45,9 +46,13 @@ SEEN = (
     "rate(directmail_exporter_api_request_duration_seconds_count[4m]) > 0",
     "target:directmail_account_daily_quota_used:predicted_ratio",
     "stream:directmail_track_emails:today",
+    'ALERTS{alertname="DirectMailEspOpenRateDrop"}',
 )
 """What answers once Prometheus has seen the live exporter call, and has evaluated the rules over it."""
-WARNED = 'ALERTS{alertname="DirectMailEspOpenRateDrop"}'
+OWN = re.compile(r"(process_cpu_seconds_total|directmail_exporter_api_request_duration_seconds_\w+)(?:\{(.*)\})? (\S+)")
+"""Counters that a made-up past does not have: it made no calls."""
+JUST_BEFORE = 12 * MINUTE
+"""Seconds before now in which there is a sample every minute, twice the range of a rate."""
 INCIDENTS = ("esp_spam:start=-20h,for=2d", "tracking_down:start=-3d,for=8h")
 WEDNESDAY = date(2026, 4, 22)
 
@@ -57,16 +62,11 @@ class Observer:
     """A Prometheus: how often it scrapes, how far it looks back for a sample, and what it has of the past (seconds)."""
 
     scrapes: str
-    flags: tuple[str, ...] = ()
-    samples: Callable[[float], Iterable[float]] = lambda now: ()
+    flags: tuple[str, ...]
+    samples: Callable[[float], Iterable[float]]
     """The times of its samples."""
-    evaluations: Callable[[float], Sequence[Stretch]] = lambda now: ()
+    evaluations: Callable[[float], Sequence[Stretch]]
     """When it evaluated its rules."""
-
-    @property
-    def seen(self) -> tuple[str, ...]:
-        """The expressions that answer once it has seen everything."""
-        return (*SEEN, WARNED) if self.evaluations(0.0) else SEEN
 
 
 def _minutes(now: float) -> Iterable[float]:
@@ -89,11 +89,14 @@ def _around_the_quarters(now: float) -> list[Stretch]:
 BACKFILLED = Observer(
     "5s",
     (f"--query.lookback-delta={COARSE_STEP + 60:.0f}s",),
-    lambda now: (*moments(now - HISTORY, now - FINE, COARSE_STEP), *moments(now - FINE, now, STEP)),
+    lambda now: (
+        *moments(now - HISTORY, now - FINE, COARSE_STEP),
+        *moments(now - FINE, now - JUST_BEFORE, STEP),
+        *moments(now - JUST_BEFORE, now, MINUTE),
+    ),
     lambda now: [Stretch(now - HISTORY + DAY, now - FINE, COARSE_STEP), Stretch(now - FINE, now, STEP)],
 )
 EVERY_MINUTE = Observer("1m", (), _minutes, _around_the_quarters)
-JUST_BEGUN = Observer("5s")
 
 
 class Midweek(Traffic):
@@ -156,12 +159,10 @@ async def observatory(folder: Path, observer: Observer) -> AsyncIterator[tuple[P
     """Run all of it; enter when Prometheus has seen everything. The mail of the days before now has two incidents."""
     now = time.time()
     traffic = Midweek(now)
-    address = free_address()
-    if times := tuple(observer.samples(now)):
-        past = folder / "past.om"
-        write_past(past, traffic, times, address)
-        await load(folder, past)
-        await record(folder, rules.passes(folder), observer.evaluations(now), *observer.flags)
+    address, past = free_address(), folder / "past.om"
+    write_past(past, traffic, tuple(observer.samples(now)), address)
+    await load(folder, past)
+    await record(folder, rules.passes(folder), observer.evaluations(now), *observer.flags)
     scrapes = (
         f"global: {{scrape_interval: {observer.scrapes}, evaluation_interval: 15s}}\n"
         f"rule_files: ['{rules.RECORDING}', '{rules.ALERTS}']\n"
@@ -169,33 +170,49 @@ async def observatory(folder: Path, observer: Observer) -> AsyncIterator[tuple[P
     )
     async with (
         Simulator(traffic, habits=Habits(calls_per_minute=100_000)).listen() as url,
-        exporter(settings(url, traffic.choices.zone), address),
-        prometheus(folder, scrapes, *observer.flags) as server,
+        exporter(settings(url, traffic.choices.zone), address) as shown,
     ):
-        async with asyncio.timeout(5 * PATIENCE):
-            for each in observer.seen:
-                while not await server.query(each):
-                    await asyncio.sleep(0.5)
-        yield server, traffic
+        past.write_text("".join(_just_before(shown, address)))
+        await load(folder, past)
+        async with prometheus(folder, scrapes, *observer.flags) as server:
+            async with asyncio.timeout(5 * PATIENCE):
+                for each in SEEN:
+                    while not await server.query(each):
+                        await asyncio.sleep(0.5)
+            yield server, traffic
+
+
+def _just_before(shown: str, instance: str) -> Iterator[str]:
+    """Yield the minutes before now of the counters that a made-up past does not have, growing to what is shown now."""
+    times = list(moments(time.time() - JUST_BEFORE, time.time(), MINUTE))
+    for name, labels, value in OWN.findall(shown):
+        own = ",".join(filter(None, (labels, f'job="{JOB}"', f'instance="{instance}"')))
+        for part, at in enumerate(times):
+            yield f"{name}{{{own}}} {float(value) * part / len(times)} {at:.0f}\n"
+    yield "# EOF\n"
 
 
 @asynccontextmanager
-async def exporter(made: Config, address: str) -> AsyncIterator[None]:
-    """Run an exporter of the simulator; enter when it has read everything once."""
+async def exporter(made: Config, address: str) -> AsyncIterator[str]:
+    """Run an exporter of the simulator; yield what it shows when it has read everything once."""
     environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
     live = App(made, Options((address,)), environment=environment)
     task, _ = await started(live)
     async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
-        while not await _has_everything(session, f"http://{address}/metrics"):
+        while not _has_everything(text := await _metrics(session, address)):
             await asyncio.sleep(0.5)
-    yield
+    yield text
     live.stop()
     await task
 
 
-async def _has_everything(session: aiohttp.ClientSession, url: str) -> bool:
-    async with session.get(url) as answer:
-        samples = [line.partition(" ") for line in (await answer.text()).splitlines()]
+async def _metrics(session: aiohttp.ClientSession, address: str) -> str:
+    async with session.get(f"http://{address}/metrics") as answer:
+        return await answer.text()
+
+
+def _has_everything(text: str) -> bool:
+    samples = [line.partition(" ") for line in text.splitlines()]
     names = {name.partition("{")[0] for name, _, _ in samples}
     backlog = [float(value) for name, _, value in samples if name.startswith("directmail_exporter_backlog_cells")]
     return len(backlog) == 2 and not any(backlog) and names.issuperset(ACCOUNT)
