@@ -1,6 +1,6 @@
-"""Every query of the dashboards, asked of real Prometheuses: with a past of 30 days, and scraping every minute.
+"""Every query of the dashboards, asked of real Prometheuses: with a past of weeks, and scraping every minute.
 
-One that has just begun has a file of its own, test_first_minutes.
+One that has just begun, and one with a month of `backfill`, have files of their own.
 """
 
 import time

@@ -1,6 +1,6 @@
 """What the dashboards are proved on: two Prometheuses that scrape a live exporter of made-up mail.
 
-One has 30 days of history that were written into it, one scrapes every minute with default settings and has done so for
+One has 16 days of history that were written into it, one scrapes every minute with default settings and has done so for
 weeks.
 
 Prometheus' time is the machine's, so the account is moved instead: it is always a Wednesday morning there.
@@ -35,7 +35,7 @@ from tools.stack.programs import free_address
 from tools.stack.prometheus import Prometheus, Stretch, load, prometheus, record
 
 DAY = 86_400.0
-HISTORY, FINE = 30 * DAY, 8 * DAY
+HISTORY, FINE = 16 * DAY, 8 * DAY
 COARSE_STEP, STEP, MINUTE = 3600.0, 900.0, 60.0
 """Seconds between two samples of the past, FINE of which is shown. Prometheus looks back a little longer."""
 LATELY = 4 * 3600.0
@@ -49,7 +49,10 @@ SEEN = (
     'ALERTS{alertname="DirectMailEspOpenRateDrop"}',
 )
 """What answers once Prometheus has seen the live exporter call, and has evaluated the rules over it."""
-OWN = re.compile(r"(process_cpu_seconds_total|directmail_exporter_api_request_duration_seconds_\w+)(?:\{(.*)\})? (\S+)")
+OWN = re.compile(
+    r"^(process_cpu_seconds_total|directmail_exporter_api_request_duration_seconds_\w+)(?:\{(.*)\})? (\S+)$",
+    re.MULTILINE,
+)
 """Counters that a made-up past does not have: it made no calls."""
 JUST_BEFORE = 12 * MINUTE
 """Seconds before now in which there is a sample every minute, twice the range of a rate."""
