@@ -97,6 +97,7 @@ RECORDED = (
 MAIL_JUDGED = Stretch(MOMENT - DAY / 2, MAIL_SPAN.end, 15 * MINUTE)
 API_JUDGED = Stretch(MOMENT - HOUR * 3, API_SPAN.end, 5 * MINUTE)
 LONG_JUDGED = Stretch(QUIET_SPAN.start + 14 * DAY, QUIET_SPAN.end, 30 * MINUTE)
+CAMPAIGNS_JUDGED = Stretch(LONG_JUDGED.start, CAMPAIGNS_SPAN.end, LONG_JUDGED.step)
 LOOKBACK = {"recording": "--query.lookback-delta=61m", "judging": "--query.lookback-delta=31m"}
 """A little longer than the longest step between two samples that are looked at."""
 
@@ -140,7 +141,7 @@ async def measure(folder: Path) -> Findings:
     ):
         mail = await _judged(server, routed, MAIL, MAIL_JUDGED)
         api = await _judged(server, routed, API, API_JUDGED)
-        campaigns = await _judged(server, routed, CAMPAIGNS, LONG_JUDGED)
+        campaigns = await _judged(server, routed, CAMPAIGNS, CAMPAIGNS_JUDGED)
         critical = [each for each in rules.alerts() if each.severity == "critical"]
         found = await _firings(server, critical, LONG_JUDGED)
     names = {world.name for world in QUIET}
