@@ -119,6 +119,22 @@ class App:
             if config_file
             else None
         )
+        self._routes = Routes(
+            exposition=self._exposition,
+            unready=self._polling.unready,
+            status=StatusPage(
+                self._about,
+                lambda: self._polling.targets,
+                self._store,
+                self._clock,
+                options.telemetry_path,
+                self._catalogue,
+                self._accounts.facts,
+            ).answer,
+            reload=self._reload_by_web if options.enable_lifecycle else None,
+            telemetry_path=options.telemetry_path,
+            max_requests=options.max_requests,
+        )
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -130,29 +146,13 @@ class App:
 
         Raise BindError, StateError, or whatever a bug raises.
         """
-        routes = Routes(
-            exposition=self._exposition,
-            unready=self._polling.unready,
-            status=StatusPage(
-                self._about,
-                lambda: self._polling.targets,
-                self._store,
-                self._clock,
-                self._options.telemetry_path,
-                self._catalogue,
-                self._accounts.facts,
-            ).answer,
-            reload=self._reload_by_web if self._options.enable_lifecycle else None,
-            telemetry_path=self._options.telemetry_path,
-            max_requests=self._options.max_requests,
-        )
         reloader = self._reloader
         loop = asyncio.get_running_loop()
         with garbage.kept_short(), signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
             async with (
                 self._kept(),
                 open_session() as session,
-                self._web.open(routes) as addresses,
+                self._web.open(self._routes) as addresses,
                 asyncio.TaskGroup() as tasks,
             ):
                 self._polling.open(session, tasks)

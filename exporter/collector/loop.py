@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from itertools import chain
 
 import structlog
@@ -191,8 +192,11 @@ class Collector:
                 slot = None if self._stopping or self._outages.pause(self._action) > 0 else self._take(now)
                 if slot is not None:
                     self._requesting.add(slot)
-                    reads.create_task(self._read(slot, self._outages.requesting(self._action)))
-                    await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
+                    # It stands at the limiter before the next turn is waited for.
+                    await self._turns.begin(partial(self._start, reads, slot))
+
+    def _start(self, reads: asyncio.TaskGroup, slot: Slot) -> None:
+        reads.create_task(self._read(slot, self._outages.requesting(self._action)))
 
     def _take(self, now: float) -> Slot | None:
         """Return the cell to read now, None where none is due; those that need not be read are dropped."""

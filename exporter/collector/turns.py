@@ -1,7 +1,7 @@
 """Heavy work of many collectors in slices: one slice at a time, however many collectors have some at once."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Turns:
@@ -18,3 +18,9 @@ class Turns:
                 done = next(slices, self) is self
                 if not done:
                     await asyncio.sleep(0)
+
+    async def begin(self, start: Callable[[], object]) -> None:
+        """Start a task, and return when it has done its first step: of all collectors' tasks one at a time."""
+        async with self._lock:
+            start()
+            await asyncio.sleep(0)

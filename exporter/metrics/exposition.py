@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import exposition as text_format
@@ -23,7 +23,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.crc32 import combine, shift
+from exporter.metrics.crc32 import Multiples, combine, shift
 from exporter.metrics.negotiation import OPENMETRICS, STYLES, choose_format
 
 Block = tuple[bytes, ...]
@@ -75,13 +75,12 @@ class Page:
     """Some are made while they are iterated over, which may be done more than once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
+class _Piece(NamedTuple):
     """A run of text, deflated, with what its place in a larger text needs."""
 
     deflated: bytes
     crc: int
-    shift: int
+    shift: Multiples
     length: int
 
 

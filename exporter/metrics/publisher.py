@@ -18,8 +18,8 @@ from exporter.plan.combinations import Combination, Key
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Record, Store
 
-STEP = 10
-"""Combinations that are rendered before other work has its turn: about two milliseconds."""
+STEP = 5
+"""Combinations that are rendered before other work has its turn: about a millisecond."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the calendar and at what has gone stale."""
 SHORTEST_NAP = 0.001

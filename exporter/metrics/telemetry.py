@@ -21,7 +21,7 @@ from exporter.store.discovered_values import Catalogue
 
 EVERY = 1.0
 """Seconds between two looks at all targets."""
-STEP = 10
+STEP = 4
 """Targets that are looked at before other work has its turn: about a millisecond."""
 _SECTION = "telemetry"
 

@@ -26,6 +26,20 @@ async def test_what_is_new_is_collected_within_a_second() -> None:
             assert circle() is None
 
 
+async def test_new_ones_that_take_the_place_of_old_ones_do_not_pile_up_in_a_reload() -> None:
+    """The interpreter counts new ones less those that went; where they are as many, it never collects by itself."""
+    clock = ScriptedClock()
+    with garbage.kept_short():
+        async with running(garbage.run(clock.sleep)):
+            held = [Node() for _ in range(20_000)]
+            gc.freeze()
+            for place in range(len(held)):
+                held[place] = Node()
+                if place % 1000 == 0:
+                    await clock.advance(0.1)
+                    assert len(gc.get_objects(generation=0)) + len(gc.get_objects(generation=1)) < 4000
+
+
 async def test_what_is_left_after_a_minute_is_looked_at_no_more() -> None:
     clock = ScriptedClock()
     with garbage.kept_short():
