@@ -116,6 +116,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "telemetry",
         "target_metrics",
         "exposition",
+        "text_format",
         "negotiation",
         "crc32",
     ),

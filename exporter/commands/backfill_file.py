@@ -14,10 +14,10 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.metrics import tables
-from exporter.metrics.exposition import Family, head, label_text, number
 from exporter.metrics.history import END, whole_file
 from exporter.metrics.negotiation import OPENMETRICS
 from exporter.metrics.table import Row
+from exporter.metrics.text_format import Family, family_head, label_text, number
 from exporter.metrics.windows import TODAY
 from exporter.plan import calendar
 from exporter.plan.combinations import Combination
@@ -90,7 +90,7 @@ class Past:
     def lines(self) -> Iterator[str]:
         """Yield the text in pieces: family by family, as OpenMetrics wants it, each series from its oldest sample."""
         for row, plans in self._families:
-            heading = head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
+            heading = family_head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
             for each in plans:
                 for combination in each.combinations:
                     for text in self._series(each, combination, row):
@@ -165,7 +165,7 @@ class Past:
         """Yield the bounds of each target's windows."""
         targets = {each.target.name: each for each in self.plans}
         for row in tables.BOUNDS if targets else ():
-            yield head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
+            yield family_head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
             for name, each in targets.items():
                 for window in each.windows:
                     labels = label_text({**each.target.labels, "target": name, "window": window, **self.labels})

@@ -30,9 +30,9 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.statistics.statistic import Totals
 from exporter.metrics import account, tables
-from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
 from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.text_format import Family
 from exporter.metrics.windows import Windows
 from exporter.plan import calendar, target_plan
 from exporter.plan.combinations import Combination

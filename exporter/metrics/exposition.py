@@ -11,7 +11,7 @@ change deflates only what it touched; one after the other they are one plain gzi
 import asyncio
 import struct
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, TypeVarTuple
@@ -20,11 +20,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import exposition as text_format
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.crc32 import Multiples, combine, shift
 from exporter.metrics.negotiation import OPENMETRICS, STYLES, choose_format
+from exporter.metrics.text_format import Family, family_head
 
 Block = tuple[bytes, ...]
 """The sample lines of one combination, by the families of its section, b"" for none."""
@@ -40,17 +39,7 @@ RUN = 128
 """Blocks of which a family's lines are joined at a time."""
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
-_END = b"# EOF\n"
 _GZIP_HEADER = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric's head. A counter's name ends with `_total`."""
-
-    name: str
-    help: str
-    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +132,7 @@ class Exposition:
         """`registry` has the program's own metrics, rendered by prometheus_client at each scrape."""
         self._registry = registry
         self._index = {family.name: index for index, family in enumerate(families)}
-        self._heads = {style: [head(family, style) for family in families] for style in STYLES}
+        self._heads = {style: [family_head(family, style) for family in families] for style in STYLES}
         self._packed_heads = {style: [_deflate(each) for each in heads] for style, heads in self._heads.items()}
         self._sections: dict[Hashable, _Section] = {}
         self._version = 0
@@ -254,42 +243,6 @@ class _WithoutCreated:
         for metric in self._registry.collect():
             metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
             yield metric
-
-
-def label_text(labels: Mapping[str, str]) -> str:
-    """Return `{a="b",...}`, sorted and escaped as prometheus_client does."""
-    pairs = (f'{name}="{_escaped(labels[name])}"' for name in sorted(labels))
-    return "{" + ",".join(pairs) + "}"
-
-
-def sample(name: str, labels: str, value: float) -> str:
-    """Return a sample line; `labels` comes from `label_text`."""
-    return f"{name}{labels} {number(value)}\n"
-
-
-def number(value: float) -> str:
-    """Return a value as prometheus_client prints it."""
-    return str(floatToGoString(value))
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-class _One(Collector):
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-
-    def collect(self) -> Iterable[Metric]:
-        return [self._metric]
-
-
-def head(family: Family, style: str) -> bytes:
-    """Return a family's HELP and TYPE lines, as prometheus_client writes them."""
-    one = _One(Metric(family.name.removesuffix("_total"), family.help, family.type))
-    if style == OPENMETRICS:
-        return bytes(openmetrics.generate_latest(one)).removesuffix(_END)
-    return bytes(text_format.generate_latest(one))
 
 
 def _lengths(columns: Sequence[_Column]) -> list[int]:

@@ -19,7 +19,8 @@ from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.metrics.exposition import Block, Family, label_text, sample
+from exporter.metrics.exposition import Block
+from exporter.metrics.text_format import Family, label_text, sample
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue, Entry
 

@@ -21,14 +21,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from exporter.metrics.crc32 import combine, shift
-from exporter.metrics.exposition import (
-    GROUP,
-    Block,
-    Exposition,
-    Family,
-    label_text,
-    sample,
-)
+from exporter.metrics.exposition import GROUP, Block, Exposition
+from exporter.metrics.text_format import Family, label_text, sample
 from tests.support.processes import PATIENCE
 
 FAMILIES = (

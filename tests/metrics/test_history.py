@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from exporter.commands import demo
 from exporter.commands.demo_past import moments, replay
 from exporter.config.model import Refresh
-from exporter.metrics.exposition import Family
 from exporter.metrics.history import History, whole_file
+from exporter.metrics.text_format import Family
 from exporter.plan.combinations import Combination
 from exporter.simulator.incidents import Incident
 from exporter.simulator.traffic import Traffic

@@ -12,9 +12,10 @@ from exporter.config import loader
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.metrics import publisher
-from exporter.metrics.exposition import Exposition, number
+from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import HEALTH, families
+from exporter.metrics.text_format import number
 from exporter.plan import target_plan
 from exporter.plan.calendar import day_end, day_start
 from exporter.plan.target_plan import TargetPlan

@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from exporter.clock import SystemClock
-from exporter.metrics.exposition import Exposition, Family
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.text_format import Family
 from exporter.web.authentication import Security
 from exporter.web.connections import Patience
 from exporter.web.listener import Listener, serve

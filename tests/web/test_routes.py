@@ -12,7 +12,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from exporter.metrics.exposition import Exposition, Family
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.text_format import Family
 from exporter.web.routes import Routes
 from tests.support.web import Metrics, said, served, status
 

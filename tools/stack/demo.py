@@ -22,8 +22,8 @@ import click
 import yaml
 
 from exporter.commands.demo import DAYS, FINE, FINE_STEP, JOB, LOOKBACK, STEP, morning_zone
-from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
+from exporter.metrics.text_format import Family
 from exporter.simulator import incidents as known
 from tools.stack import programs, prometheus, rules
 from tools.stack.prometheus import Stretch
