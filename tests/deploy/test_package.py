@@ -92,7 +92,7 @@ def test_the_sdist_holds_what_a_clone_holds(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[1]) as file:
         found = {name.partition("/")[2] for name in file.getnames()}
     itself = "tests/deploy/test_package.py"
-    for name in ("Makefile", "config.example.yaml", "CHANGELOG.md", "docs/performance.md", itself):
+    for name in ("Makefile", "config.example.yaml", "CHANGELOG.md", "docs/scaling.md", itself):
         assert name in found
     assert not any(name.startswith((".venv", ".cache", ".git/", "dist/")) for name in found)
 

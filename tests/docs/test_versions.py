@@ -44,3 +44,8 @@ def test_every_python_is_in_the_metadata_and_the_bases_are_those_of_the_image() 
 def test_kubernetes_is_checked_against_the_versions_of_the_table() -> None:
     assert all(version in ROWS["Kubernetes"][TESTED] for version in VERSIONS)
     assert ROWS["Kubernetes"][LEAST] == VERSIONS[0]
+
+
+def test_grafanas_least_version_is_the_one_that_the_dashboards_name() -> None:
+    dashboard = (ROOT / "grafana" / "directmail-engagement.json").read_text()
+    assert f'"version": "{minor(ROWS["Grafana"][LEAST])}.0"' in dashboard

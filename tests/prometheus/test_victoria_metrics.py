@@ -190,7 +190,7 @@ async def test_between_two_samples_only_increases_differ_and_those_by_whole_mail
         'sum(increase(directmail_track_observed_emails_total{query="account"}[6h]))', BETWEEN_SAMPLES
     )
     assert float(mails["value"][1]).is_integer()
-    assert "does not extrapolate: whole numbers where Prometheus shows fractions" in PAGE
+    assert "does not extrapolate, and shows whole numbers where Prometheus shows fractions" in PAGE
 
 
 WRITERS = ("Mimir", "Grafana Cloud", "Alibaba Cloud Managed Service for Prometheus")
@@ -202,13 +202,17 @@ async def test_what_a_prometheus_writes_to_a_remote_address_arrives_by_its_name(
     tool: Callable[[str], Path], tmp_path: Path, system: str
 ) -> None:
     """The page's config, but for addresses and the password's file: VictoriaMetrics stands for the service."""
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.partition(f"\n## {system}\n")[2].partition("\n## ")[0], re.DOTALL)
+    shared, section = (part.partition("\n## ")[0] for part in (PAGE, PAGE.partition(f"\n## {system}\n")[2]))
+    (block,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    (scrape,) = re.findall(r"```yaml\n(.*?)```", shared, re.DOTALL)
     password = tmp_path / "password"
     password.write_text("secret")
     async with victoria_metrics(tool("victoria-metrics"), tmp_path) as remote, one_metric() as scraped:
-        config = yaml.safe_load(block)
+        config = yaml.safe_load(scrape + block)
         config["global"] = {"scrape_interval": "1s"}
-        config["scrape_configs"][0]["static_configs"][0]["targets"] = [scraped]
+        (job,) = config["scrape_configs"]
+        del job["scrape_interval"]
+        job["static_configs"] = [{"targets": [scraped]}]
         (written,) = config["remote_write"]
         written["url"] = f"{remote.url}/api/v1/write"
         if "basic_auth" in written:
