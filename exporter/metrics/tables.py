@@ -29,12 +29,12 @@ HEALTH: tuple[HealthRow, ...] = (
     ),
     HealthRow(
         "directmail_query_stale",
-        "Whether a requested combination has no data, 1 or 0. It was never read, or not within stale_after.",
+        "Whether a combination has no data, 1 or 0. Never read, or not within stale_after.",
         lambda record, stale: record.is_supported and (stale or _was_never_read(record)),
     ),
     HealthRow(
         "directmail_query_supported",
-        "Whether the account supports the combination's filters, 1 or 0. Unsupported is not an error and has no data.",
+        "Whether the account supports the combination's filters, 1 or 0. Unsupported ones have no data.",
         lambda record, stale: record.is_supported,
     ),
 )
@@ -46,7 +46,7 @@ BOUNDS: tuple[BoundRow, ...] = (
     ),
     BoundRow(
         "directmail_track_window_end_timestamp_seconds",
-        "End of the window's last day, exclusive, in Unix seconds. For today it is the coming midnight.",
+        "End of the window's last day, exclusive, in Unix seconds.",
         1,
     ),
 )

@@ -114,7 +114,7 @@ def _of_crosscheck(name: str, label: str, text: str, counts: Callable[[Crosschec
             for what, count in counts(poll.crosscheck).items():
                 yield "", (poll.plan.statistic, what), count
 
-    once = "A cell counts once, and again only after it was correct in between."
+    once = "A cell counts again only after a correct read."
     return TargetRow(name, f"{text}. {once}", ("statistic", label), samples, "counter")
 
 
@@ -154,7 +154,7 @@ CALL_ROWS: tuple[TargetRow, ...] = (
     ),
     TargetRow(
         "directmail_exporter_api_request_duration_seconds",
-        "Duration of HTTP requests to the API, in seconds. Includes failed requests.",
+        "Duration of HTTP requests to the API. Includes failed requests.",
         ("action",),
         _durations,
         "histogram",
@@ -177,17 +177,17 @@ ROWS: tuple[TargetRow, ...] = (
     ),
     _of_actions(
         "directmail_exporter_rate_limit_requests_per_minute",
-        "Requests a minute that the operation's limiter allows now. Lower than configured while the API throttles.",
+        "Requests a minute that the limiter allows now. Lower than configured while the API throttles.",
         lambda look: {action: limiter.allowed_per_minute for action, limiter in look.limiters.items()},
     ),
     _of_actions(
         "directmail_exporter_throttled",
-        "Whether throttling by the API has lowered the operation's limiter, 1 or 0.",
+        "Whether throttling by the API has lowered the limiter, 1 or 0.",
         lambda look: {action: limiter.is_throttled for action, limiter in look.limiters.items()},
     ),
     _of_actions(
         "directmail_exporter_planned_requests_per_minute",
-        "Requests a minute that the plan needs of the operation in the steady state. Includes pages.",
+        "Requests a minute that the plan needs in the steady state. Includes pages.",
         lambda look: look.planned_requests,
     ),
     _of_actions(
@@ -197,7 +197,7 @@ ROWS: tuple[TargetRow, ...] = (
     ),
     _of_actions(
         "directmail_exporter_combinations_dropped",
-        "Combinations of discovered values not polled because of the filter's limit, max_series or the request budget.",
+        "Discovered combinations not polled because of limit, max_series or the request budget.",
         lambda look: {action: poll.plan.left_out for action, poll in look.polls.items()},
     ),
     _of_actions(
@@ -226,7 +226,7 @@ ROWS: tuple[TargetRow, ...] = (
     ),
     _of_discovery(
         "directmail_exporter_discovery_success",
-        "Whether the last listing of a discovered filter's values succeeded, 1 or 0. Absent before the first.",
+        "Whether the last listing of a filter's values succeeded, 1 or 0. Absent before the first.",
         lambda entry: entry.last_attempt_ok,
     ),
     _of_discovery(

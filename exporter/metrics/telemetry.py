@@ -77,7 +77,7 @@ class Telemetry:
         build.labels(__version__, __revision__, platform.python_version()).set(1)
         share = Gauge(
             "directmail_exporter_shard_info",
-            "Always 1. Labels: the shard's number, from 0, and the number of shards; 0 of 1 polls all targets.",
+            "Always 1. Labels: the shard's number, from 0, and the number of shards.",
             ["shard", "shards"],
             registry=registry,
         )
@@ -146,7 +146,7 @@ class _Process(Collector):
         if self._state is not None:
             writable.add_metric([], float(self._state.writable))
         yield writable
-        text = "Log lines lost because stderr was not writable, such as on a full disk or a closed pipe."
+        text = "Log lines lost because stderr was not writable."
         yield CounterMetricFamily("directmail_exporter_log_lines_dropped", text, value=stderr.dropped())
 
     describe = collect

@@ -14,6 +14,7 @@ from exporter.config.checking import Schema
 from exporter.directmail.classification import failure
 from exporter.directmail.errors import REASONS
 from exporter.plan import validation
+from tests.support.own_metrics import CATALOGUE
 from tools import references
 from tools.rooms import modules
 
@@ -99,11 +100,26 @@ def test_the_reference_of_metrics_is_what_the_code_says() -> None:
 
 
 def test_the_reference_tells_which_fields_a_metric_is_made_of() -> None:
-    reported = dict(re.findall(r"^\| `(directmail_track_\w+)` \| gauge \| (.*?) \|", references.text(), re.MULTILINE))
+    reported = dict(re.findall(r"^\| `(directmail_track_\w+)`.*? \| (.*?) \|", references.text(), re.MULTILINE))
     assert reported["directmail_track_emails"] == "`TotalNumber`"
     assert reported["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
     assert reported["directmail_track_click_to_open_ratio"] == "`RcptUniqueClickCount` / `RcptUniqueOpenCount`"
     assert reported["directmail_track_reported_click_rate"] == "`RcptClickRate`, weighted by `TotalNumber`"
+
+
+def test_the_reference_says_what_many_metrics_share_once() -> None:
+    """The HELP texts have it each."""
+    page = references.text()
+    shared = ("Polled from the API", "growth observed", "Computed from", "1 or 0", "Unix seconds")
+    for words in shared:
+        assert sum(words in each["help"] for each in CATALOGUE.values()) > 3, words
+        assert page.count(words) <= 1, words
+
+
+def test_the_ends_of_names_say_the_types_as_the_reference_has_it() -> None:
+    for name, each in CATALOGUE.items():
+        kind = "counter" if name.endswith("_total") else "histogram" if name.endswith("_duration_seconds") else "gauge"
+        assert each["type"] == kind, name
 
 
 def reasons() -> dict[str, str]:
