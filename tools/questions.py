@@ -273,6 +273,7 @@ def _moment(text: Any) -> datetime | None:
 
 
 _SEMANTICS = "[semantics.md](semantics.md)"
+_NOTHING = "nothing: the exporter requests single days"
 _CONFIGURATION = "[configuration.md](configuration.md)"
 QUESTIONS: tuple[Question, ...] = (
     Question("Where does a day begin?", "a day's numbers beside the console's", "default of `timezone`", _day_begins),
@@ -281,8 +282,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question("Are the rates percent or fractions?", RECORDED, "HELP of `directmail_track_reported_open_rate`", _unit),
     Question("Is EndTime's day included?", RECORDED, f"{_SEMANTICS}; the exporter requests single days", _end_time),
     Question("Is the day 30 days ago still given?", RECORDED, "`OLDEST_AGE` in `exporter/plan/pacing.py`", _oldest),
-    Question("Is a span of 7 days the longest?", RECORDED, "nothing: the exporter requests single days", _span),
-    Question("The longest span of the delivery statistic: 7 or 31 days?", RECORDED, "nothing: likewise", _delivery),
+    Question("Is a span of 7 days the longest?", RECORDED, _NOTHING, _span),
+    Question("The longest span of the delivery statistic: 7 or 31 days?", RECORDED, _NOTHING, _delivery),
     Question("Does `Esp` work without dedicated IPs?", RECORDED, _CONFIGURATION, _of_filter("Esp")),
     Question("Is it `others` or `Others`?", RECORDED, _CONFIGURATION, _others),
     Question("Does the filter `Domain` work?", RECORDED, "simulator's `--domain-filter` default", _of_filter("Domain")),

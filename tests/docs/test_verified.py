@@ -67,7 +67,7 @@ def test_only_recordings_of_accounts_count_as_seen(tmp_path: Path) -> None:
         still_open = rest.partition("## Give a recording")[0]
         row = f"| {request.text} | percent with a sign | `shop`, 2026-04 us-east-1 |"
         assert (row in seen) == is_seen
-        assert (f"| {request.text} | {request.how} |" in still_open) != is_seen
+        assert (f"| {request.text} | {request.where} |" in still_open) != is_seen
 
 
 class TestTheQuestions:
