@@ -126,7 +126,7 @@ def test_wrong_values_are_rejected_with_their_place(wrong: dict[str, Any]) -> No
 
 
 def test_the_defaults_render_to_the_kustomization() -> None:
-    """The differences are those that docs/chart.md lists, and no others."""
+    """But for names, the namespace, Helm's labels, and the image's tag and pull policy."""
     rendered = {key: plain(each) for key, each in render().items()}
     renamed = {
         (kind, re.sub(rf"^{RELEASE}-(?=alerts|recording|engagement|exporter)", "directmail-", name)): each
