@@ -157,7 +157,7 @@ def _sections() -> Iterator[Section]:
         growth = [Entry(row.name, "counter", QUERY_LABELS, row.help, row.source) for row in table.counters]
         yield Section(
             name.capitalize(),
-            WINDOWS if name == next(iter(tables.TABLES)) else "As above.",
+            WINDOWS if name == next(iter(tables.TABLES)) else "As for engagement.",
             [*counts, *growth],
         )
         yield Section(
@@ -205,7 +205,7 @@ def _lines(section: Section) -> Iterator[str]:
         marked = set()
     columns = {
         "metric": [
-            ", ".join(f"`{each.name}`{' (experimental)' if each.name in marked else ''}" for each in entries)
+            ", ".join(f"`{each.name}`{f' ({each.stability})' if each.name in marked else ''}" for each in entries)
             for entries in alike.values()
         ],
         "labels": [_labels(each.labels) if section.has_labels else "" for each in rows],
