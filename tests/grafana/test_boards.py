@@ -51,7 +51,6 @@ NOT_IN_THE_SCHEMA = {
     "textFormat": "of the data source's annotations",
     "titleFormat": "of the data source's annotations",
     "useValueForTime": "of the data source's annotations",
-    "show": "of heat maps before Grafana 10.3",
 }
 
 
