@@ -102,8 +102,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/codespell $$(git ls-files)
 
+# By the least and by the newest Python: what is new since the one or gone in the other is found.
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.14
 
 coverage: $(READY)
 	$(PYTEST) --cov --cov-report=term $(ARGS)
