@@ -41,3 +41,16 @@ def test_no_instruction_of_a_running_container_needs_a_shell() -> None:
 def test_the_wheel_is_built_by_what_the_project_says() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert set(project["build-system"]["requires"]) <= set((ROOT / "requirements-build.in").read_text().splitlines())
+
+
+def test_what_the_wheel_carries_is_there_when_it_is_built() -> None:
+    """In the context of the build, and copied into the stage."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    context = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = [
+        name for names in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE) for name in names.split()
+    ]
+    for name in map(Path, needed):
+        for known in (context, copied):
+            assert any(name.is_relative_to(each) for each in known), name
