@@ -102,7 +102,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/codespell $$(git ls-files)
 
-# By the least and by the newest Python: what is new since the one or gone in the other is found.
+# By the least and the newest Python: what is newer than the one, or deprecated or gone in the other, is found.
 types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy --python-version 3.14
