@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.support.boards import FILES, load, queries, selectors
 from tests.support.kubernetes_schemas import SCHEMAS, closed
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,21 @@ def test_prometheus_reads_a_config_and_the_rules_know_its_job(
     checked = subprocess.run([tool("promtool"), "check", "config", path], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     assert all(re.fullmatch(selector, job(yaml.safe_load(text))) for selector in re.findall(r'job=~"([^"]+)"', rules()))
+
+
+def test_what_is_kept_for_a_bill_by_series_has_all_that_rules_and_dashboards_ask_for() -> None:
+    """But what the rules record: they run where the series arrive."""
+    (document,) = map(yaml.safe_load, BLOCKS["Grafana Cloud"])
+    (kept,) = document["remote_write"][0]["write_relabel_configs"]
+    files = (ROOT / "prometheus").glob("*.rules.yml")
+    every = [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    asked = [rule["expr"] for rule in every] + [each.expr for path in FILES for each in queries(load(path))]
+    names = {selector.name for expr in asked for selector, _ in selectors(expr)} - {
+        rule.get("record") for rule in every
+    }
+    scraped = {name for name in names if not name.startswith("ALERTS")}
+    assert {"directmail_up", "process_open_fds", "up"} <= scraped
+    assert [name for name in sorted(scraped) if not re.fullmatch(kept["regex"], name)] == []
 
 
 def test_the_collector_is_given_what_its_pipeline_names() -> None:
