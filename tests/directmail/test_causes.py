@@ -203,7 +203,7 @@ class TestCertificates:
 
     async def test_not_yet_valid(self, authority: Authority) -> None:
         error = await self.error_of(authority, authority.issue("new", days=(2, 9)))
-        assert error.text == "certificate not trusted: certificate is not yet valid"
+        assert error.text.startswith("certificate not trusted: certificate is not yet valid")  # and more, since 3.5
         assert "clock" in error.advice
 
     async def test_of_another_host(self, authority: Authority) -> None:

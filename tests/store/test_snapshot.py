@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ async def test_what_is_damaged_stays_as_it_is(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(snapshot, "PAUSE", 0.0)
     path = tmp_path / "state.db"
     await saved(path, known())
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DELETE FROM entry WHERE rowid = 1")
     before = path.read_bytes()
     with pytest.raises(snapshot.Unreadable, match="the seal is"):
@@ -97,7 +98,7 @@ async def test_what_is_damaged_stays_as_it_is(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_what_is_no_state_file_is_said(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "other.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE users (name TEXT)")
     with pytest.raises(snapshot.Unreadable, match="is a database of another program"):
         await snapshot.read(tmp_path / "other.db")

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -268,9 +269,8 @@ async def test_a_start_logs_how_much_the_file_knew(tmp_path: Path) -> None:
 async def test_a_newer_schema_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     await saved(path, known())
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("INSERT INTO migration VALUES (?, 0)", (SCHEMA + 1,))
-    database.close()
     with pytest.raises(StateError, match="written by a newer version"):
         await opened(path)
 
