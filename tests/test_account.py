@@ -37,7 +37,7 @@ def values(text: str, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_what_the_account_says_is_on_the_metrics_page_and_each_list_is_made_once(tmp_path: Path) -> None:
+async def test_the_account_is_on_the_metrics_page_and_each_list_is_requested_once(tmp_path: Path) -> None:
     inventory = Inventory(unverified={"notify.example.com": frozenset({"cname", "dmarc"})})
     api = Simulator(clock=LongMoment(20.0), habits=Habits(calls_per_minute=1_000_000), inventory=inventory)
     now = api.clock.time()

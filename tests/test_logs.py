@@ -244,7 +244,7 @@ logging.getLogger('asyncio').error('something else')
         assert rest[0] == "Traceback (most recent call last):"
         assert rest[-1] == "ZeroDivisionError: division by zero"
 
-    def test_nothing_that_is_logged_reaches_the_terminal_or_looks_like_another_line(self) -> None:
+    def test_a_log_text_cannot_control_the_terminal_or_forge_a_line(self) -> None:
         text = output("import structlog\nstructlog.get_logger().error('a\\x1b[2Jb\\rc\\u2028d\\x85e')", style="logfmt")
         assert text.splitlines()[0].endswith(r"msg=a\x1b[2Jb\x0dc\u2028d\x85e")
 

@@ -161,7 +161,7 @@ class TestTwoStatistics:
         assert text.count("directmail_query_success{") == 2 * (1 + len(TAGS)) + 2
         assert text.count("directmail_track_window_end_timestamp_seconds{") == 1, "the bounds are the target's"
 
-    async def test_one_that_fails_takes_nothing_from_the_other(self, tmp_path: Path) -> None:
+    async def test_one_that_fails_does_not_affect_the_other(self, tmp_path: Path) -> None:
         api = simulator(Fault("forbidden", action=self.DELIVERY))
         async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_BOTH), api) as (_, base):
             await until(f"{base}/-/ready", "OK")
@@ -172,7 +172,7 @@ class TestTwoStatistics:
         assert {line.endswith(" 1.0") for line in health if 'statistic="engagement"' in line} == {True}
         assert {line.endswith(" 0.0") for line in health if 'statistic="delivery"' in line} == {True}
 
-    async def test_one_that_a_reload_takes_out_goes_alone_and_comes_back(self, tmp_path: Path) -> None:
+    async def test_a_reload_can_remove_one_and_add_it_again(self, tmp_path: Path) -> None:
         api = simulator()
         async with api.listen() as url:
             config = write_config(tmp_path / "c.yaml", url, OF_BOTH)
@@ -218,7 +218,7 @@ async def test_values_come_and_go_and_the_others_lose_nothing(tmp_path: Path) ->
     assert asked(api)["QueryTagByParam"] >= 3
 
 
-async def test_a_list_that_fails_keeps_the_last_one_and_says_so(tmp_path: Path) -> None:
+async def test_a_list_that_fails_keeps_the_last_one_and_reports_it(tmp_path: Path) -> None:
     api = simulator(speed=60)
     async with api.listen() as url:
         config = write_config(tmp_path / "c.yaml", url, OF_TAGS, head="discovery_interval: 1m")
@@ -259,9 +259,7 @@ async def test_after_a_restart_what_was_known_is_polled_although_no_list_comes(t
 
 
 class TestReload:
-    async def test_discovery_that_is_taken_out_of_the_config_takes_its_combinations_with_it(
-        self, tmp_path: Path
-    ) -> None:
+    async def test_removing_discovery_from_the_config_removes_its_combinations(self, tmp_path: Path) -> None:
         api = simulator()
         async with api.listen() as url:
             config = write_config(tmp_path / "c.yaml", url, OF_TAGS)
@@ -293,7 +291,7 @@ class TestReload:
 
 
 @pytest.mark.parametrize("tag", ['quo"te', "back\\slash", "标签/x&y", "{a='b'}", "+%20 *~", "\u202eevil", "x" * 256])
-async def test_hostile_names_are_asked_for_and_shown_as_they_are(tag: str, tmp_path: Path) -> None:
+async def test_hostile_names_are_requested_and_shown_as_they_are(tag: str, tmp_path: Path) -> None:
     api = simulator()
     api.inventory.tags = [tag, "a\nb", ""]
     async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_TAGS), api) as (_, base):
@@ -306,7 +304,7 @@ async def test_hostile_names_are_asked_for_and_shown_as_they_are(tag: str, tmp_p
     assert status == 200
 
 
-async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
+async def test_the_status_page_shows_how_each_list_went(tmp_path: Path) -> None:
     api = simulator(Fault("forbidden", action="DedicatedIpList"))
     async with api.listen() as url:
         config = write_config(tmp_path / "c.yaml", url, ALL_FILTERS, head="max_series: 60")

@@ -103,7 +103,7 @@ SMALL = {"RequestId": "R", "Total": 1, "data": {"stat": [dict.fromkeys((*COUNTS,
 """An answer of one page, whatever statistic is requested."""
 
 
-async def test_an_answer_that_comes_with_the_reload_is_still_taken_in() -> None:
+async def test_a_result_that_arrives_during_the_reload_is_still_stored() -> None:
     office = Office()
     async with office.open() as polling:
         await polling.follow(of_region("us-east-1"))

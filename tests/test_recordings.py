@@ -73,14 +73,14 @@ def test_there_is_one_of_each_habit_and_one_of_the_documentation() -> None:
     assert {MADE[name][0].clock_text for name in MADE} == set(CHOICES["clock_text"])
 
 
-def test_it_says_where_it_comes_from(recording: Recording) -> None:
+def test_it_names_its_source(recording: Recording) -> None:
     assert recording.manifest["source"] in SOURCES
     assert recording.manifest["about"].endswith(".")
     assert re.fullmatch(r"\d+\.\d+\.\d+", recording.manifest["sdk"])
     assert recording.calls
 
 
-def test_the_parser_reads_every_answer(recording: Recording) -> None:
+def test_the_parser_reads_every_response(recording: Recording) -> None:
     readers: dict[str, Callable[[dict[str, Any]], object]] = {
         **{each.action: partial(listing.page, each, request_id="") for each in OPERATIONS.values()},
         **{each.action: partial(answers.page, each, request_id="") for each in STATISTICS.values()},
@@ -141,7 +141,7 @@ async def test_the_doctor_finds_what_it_found_then(recording: Recording) -> None
     ],
 )
 @pytest.mark.parametrize("factor", ["1", "3.7"])
-async def test_a_new_recording_says_the_same_to_the_doctor_as_the_account_did(
+async def test_the_doctor_finds_the_same_in_a_new_recording_as_in_the_account(
     habits: dict[str, Any], fault: str, factor: str, tmp_path: Path
 ) -> None:
     """Sanitised and scaled: shapes, relations and units are kept, so that what is wrong with an account can be seen."""

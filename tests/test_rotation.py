@@ -55,7 +55,7 @@ async def test_a_secret_that_kubernetes_swaps_is_followed_without_a_restart(tmp_
     assert "first" not in repr(lines)
 
 
-async def test_temporary_credentials_that_are_refused_are_renewed_in_the_same_breath_and_show_their_end(
+async def test_rejected_temporary_credentials_are_renewed_at_once_and_show_their_expiry(
     tmp_path: Path,
 ) -> None:
     issuer, api = Issuer(), simulator()

@@ -113,7 +113,7 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
     assert_clean(*pages, *exporter.lines)
 
 
-async def test_a_key_that_the_api_refuses_is_not_repeated(tmp_path: Path) -> None:
+async def test_a_key_that_the_api_rejects_is_not_repeated(tmp_path: Path) -> None:
     async with Simulator(habits=Habits(calls_per_minute=100_000)).listen() as url:
         path = write_config(tmp_path / "config.yaml", url)
         flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0", "--log.level", "debug")
@@ -147,7 +147,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("text", CONFIGS)
-def test_a_refused_config_is_told_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
+def test_a_rejected_config_is_reported_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     result = run("--config.file", str(tmp_path / "config.yaml"), "--config.check")
     assert result.exit_code == 1
@@ -165,7 +165,7 @@ def test_a_refused_config_is_told_without_the_secret_in_it(text: str, tmp_path: 
         pytest.param(f"http://u:{PASSWORD}@h:99999", id="no-port"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_told_at_the_start_without_its_password(
+def test_a_proxy_that_cannot_be_used_is_reported_at_the_start_without_its_password(
     proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.yaml").write_text(TARGET + TARGET.partition("\n")[2].replace("shop", "outlet"))
@@ -196,7 +196,7 @@ def test_a_proxy_that_cannot_be_used_is_told_at_the_start_without_its_password(
         pytest.param(f"tls_server_config: {SECRET}", id="key-for-the-block"),
     ],
 )
-def test_a_refused_web_config_is_told_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
+def test_a_rejected_web_config_is_reported_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "web.yml").write_text(text)
     with pytest.raises(ConfigError) as caught:
         webconfig.read(tmp_path / "web.yml")

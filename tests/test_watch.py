@@ -52,7 +52,7 @@ def _swap_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_write, _replace, _swap_link, os.remove])
-async def test_new_content_is_told_however_it_came(change: Callable[[Path], object], tmp_path: Path) -> None:
+async def test_new_content_is_reported_however_it_came(change: Callable[[Path], object], tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("old")
     looks = Looks(path)

@@ -145,7 +145,7 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("fault", "reason", "requests"), MATRIX)
-async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that_sender(
+async def test_a_fault_of_one_sender_has_its_reason_and_affects_only_that_sender(
     fault: str, reason: str, requests: int
 ) -> None:
     struck = for_bad(fault)
@@ -205,7 +205,7 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
         pytest.param("throttle", "rate_limit_per_minute", id="throttling-names-the-setting"),
     ],
 )
-async def test_the_log_tells_what_to_do(fault: str, advice: str) -> None:
+async def test_the_log_shows_what_to_do(fault: str, advice: str) -> None:
     with capture_logs() as lines:
         async with bench(for_bad(fault)) as each, running(each.world.collector.run()):
             await each.advance(120)
@@ -292,7 +292,7 @@ async def test_throttling_is_waited_out_and_the_rate_comes_back() -> None:
         assert await each.windows(BAD) == {"today"}
 
 
-async def test_a_503_that_says_when_to_come_back_is_waited_out_by_all_and_the_rate_stays() -> None:
+async def test_a_503_with_retry_after_pauses_every_caller_and_keeps_the_rate() -> None:
     struck = Fault("http_503_retry_after", times=1, retry_after=60_000)
     async with bench(struck) as each, running(each.world.collector.run()):
         await each.advance(1)

@@ -111,7 +111,7 @@ async def test_of_many_values_no_number_is_shown_before_they_are_judged(way: str
 
 
 @pytest.mark.parametrize("way", ["empty", "whole"])
-async def test_a_filter_that_is_useless_is_so_where_no_comparison_tells(way: str) -> None:
+async def test_a_useless_filter_is_useless_where_nothing_can_be_compared(way: str) -> None:
     domains = "      - {name: account}\n      - {name: by_domain, domain: [a.example.com, b.example.com]}\n"
     alone = (
         f"      - {{name: one, domain: c.example.com}}\n      - {{name: both, domain: a.example.com, esp: {ESPS[0]}}}\n"
@@ -163,7 +163,7 @@ async def test_a_domain_without_mail_beside_others_that_have_some_has_0_and_is_n
     assert [line for line in lines_of(lines)[-2:] if line[0] == "filter not supported"] == []
 
 
-async def test_the_line_about_a_refusal_has_what_the_support_asks_for() -> None:
+async def test_the_line_about_a_rejection_has_what_support_needs() -> None:
     account = Account("refused")
     with capture_logs() as lines:
         async with running(account.world.collector.run()):
@@ -202,7 +202,7 @@ async def test_when_the_filter_can_be_used_its_numbers_are_shown_and_one_line_sa
     assert lines_of(lines) == [("filter not supported", "warning"), ("filter supported", "info")]
 
 
-async def test_a_filter_that_works_is_shown_at_once_and_says_nothing() -> None:
+async def test_a_filter_that_works_is_shown_at_once_and_logs_nothing() -> None:
     account = Account("works")
     await account.world.publisher.show([account.world.collector.plan])
     with capture_logs() as lines:
@@ -238,7 +238,7 @@ async def test_providers_without_mail_of_a_sender_that_has_some_stay_0_where_the
     assert shown["directmail_query_supported"] == {1}
 
 
-async def test_a_refusal_of_one_value_only_is_a_failing_combination() -> None:
+async def test_a_rejection_of_one_value_only_is_a_failing_combination() -> None:
     account = Account("works")
     account.world.api.fails = lambda filters, day: NOT_SUPPORTED if filters.esp == "icloud.com" else None
     with capture_logs() as lines:

@@ -184,7 +184,7 @@ class TestStaleness:
         await each.publisher.show([each.collector.plan])
         return each, clock, state
 
-    async def test_values_are_held_and_then_dropped_and_then_back(self, broken: Any) -> None:
+    async def test_values_are_held_then_dropped_then_shown_again(self, broken: Any) -> None:
         each, clock, state = broken
         async with running(each.collector.run(), each.publisher.run()):
             await clock.advance(10)
@@ -209,7 +209,7 @@ class TestStaleness:
             assert back["directmail_query_stale", "s0@example.com", "", ""] == 0
             assert each.collector.is_up()
 
-    async def test_the_log_tells_the_loss_once_and_the_return_once(self, broken: Any) -> None:
+    async def test_a_failure_and_a_recovery_are_logged_once_each(self, broken: Any) -> None:
         each, clock, state = broken
         with capture_logs() as lines:
             async with running(each.collector.run()):
@@ -261,7 +261,7 @@ class TestADayThatLosesItsMail:
         ]
         assert (lines[0]["day"], lines[0]["request_id"]) == ("2026-04-22", "REQUEST")
 
-    async def test_the_second_one_in_a_row_is_believed_and_said_so(self) -> None:
+    async def test_the_second_one_in_a_row_is_accepted_and_logged(self) -> None:
         _, shown, lines = await self.polled(40, 0)
         assert shown == [160, 0, 0, 0]
         assert [line["event"] for line in lines][1:] == ["day with mail has none; the API confirms it"]
@@ -326,7 +326,7 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
         pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-told"),
     ],
 )
-async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, reported: list[str]) -> None:
+async def test_a_failure_is_logged_once_and_not_for_each_day(fails_on: str, reported: list[str]) -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         return AuthError("refused") if fails_on == "every-day" or day == date(2026, 4, 21) else None
 
@@ -338,7 +338,7 @@ async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, repor
     assert [line["event"] for line in lines if line["event"] != "window complete"] == reported
 
 
-async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> None:
+async def test_an_edge_that_the_api_rejects_leaves_the_combination_healthy() -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         oldest = (datetime.fromtimestamp(clock.time(), UTC).date() - day).days >= 30
         return InvalidRequest("the API rejected the request") if oldest else None
@@ -422,7 +422,7 @@ async def test_a_bug_ends_the_loop() -> None:
     assert caught.group_contains(ZeroDivisionError)
 
 
-async def test_a_new_plan_takes_over_without_asking_again_for_what_is_fresh() -> None:
+async def test_a_new_plan_does_not_request_fresh_cells_again() -> None:
     clock = ScriptedClock()
     each = world(clock, senders=2, head="windows: [today, yesterday]\npoll_interval: 5m")
     bigger = World(make_config(senders=3, head="windows: [today, yesterday]\npoll_interval: 5m"), clock)
@@ -435,7 +435,7 @@ async def test_a_new_plan_takes_over_without_asking_again_for_what_is_fresh() ->
     assert len(each.api.asked) == 2
 
 
-async def test_a_new_plan_does_not_ask_again_for_what_is_on_its_way() -> None:
+async def test_a_new_plan_does_not_repeat_requests_in_flight() -> None:
     clock = ScriptedClock()
     each = world(clock, senders=3, rate=600, head="windows: [today, yesterday]\npoll_interval: 5m", latency=1.5)
     async with running(each.collector.run()):
@@ -448,7 +448,7 @@ async def test_a_new_plan_does_not_ask_again_for_what_is_on_its_way() -> None:
     assert len(asked) == 6
 
 
-async def test_a_read_that_comes_back_after_its_combination_left_is_kept_and_asked_no_more() -> None:
+async def test_a_result_that_arrives_after_its_combination_was_removed_is_kept_and_not_requested_again() -> None:
     clock = ScriptedClock()
     each = world(clock, senders=2, head="windows: [today]\npoll_interval: 5m", latency=1.0)
     whole = each.collector.plan

@@ -132,7 +132,7 @@ async def test_three_combinations_that_fail_beside_others_that_work_are_three_li
     assert events(lines) == ["query combination failing"] * 3 + ["query combination recovered"] * 3
 
 
-async def test_a_request_that_is_rejected_for_what_it_asks_says_nothing_of_the_target() -> None:
+async def test_a_request_rejected_for_its_parameters_does_not_count_against_the_target() -> None:
     weather = Weather(InvalidRequest("no such sender", code="InvalidMailAddress.NotFound"), senders=5)
     weather.is_failing = True
     with capture_logs() as lines:
@@ -191,7 +191,7 @@ async def test_a_lone_failure_that_is_tried_again_often_is_logged_all_the_same()
     assert told, "it has failed for six minutes"
 
 
-async def test_when_one_loop_finds_that_the_outage_is_over_the_others_go_on_at_once() -> None:
+async def test_when_one_loop_finds_that_the_outage_is_over_the_others_continue_at_once() -> None:
     weather = Weather(AuthError("refused"), head="windows: [today]\npoll_interval: 1m")
     config = make_config(senders=3, head="windows: [today]\npoll_interval: 1m")
     others = [World(config, weather.clock, fails=weather._fails, outages=weather.world.outages) for _ in range(3)]

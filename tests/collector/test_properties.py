@@ -100,7 +100,7 @@ async def _shown_is_true(world: World) -> None:
 
 @settings(MANY, max_examples=8)
 @given(windows=WINDOWS, start=STARTS, senders=st.integers(1, 5), seed=st.integers(0, 1000))
-async def test_in_every_world_each_due_cell_is_asked_in_the_end(
+async def test_in_every_world_each_due_cell_is_requested_eventually(
     windows: str, start: int, senders: int, seed: int
 ) -> None:
     """Half of all calls fail, and there is a budget for little more than today's."""

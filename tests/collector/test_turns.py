@@ -55,7 +55,7 @@ async def test_tasks_that_many_start_at_once_do_their_first_steps_one_after_the_
     assert begun == list(range(300))
 
 
-async def test_work_that_fails_holds_up_nobody() -> None:
+async def test_work_that_fails_does_not_block_others() -> None:
     turns = Turns()
 
     def failing() -> Iterator[None]:

@@ -88,7 +88,7 @@ def tags(config: Config) -> set[tuple[str, str]]:
 
 
 class TestEverythingAllowed:
-    async def test_every_breakdown_of_both_statistics_is_asked_for(self) -> None:
+    async def test_every_breakdown_of_both_statistics_is_requested(self) -> None:
         text, config, drafts = await made(account())
         found = queries(config)
         assert list(found) == EVERYTHING
@@ -107,7 +107,7 @@ class TestEverythingAllowed:
             month[stream.sender] += stream.volume * (30 if stream.kind != "campaign" else 4)
         assert queries(config)["by_sender"].filters["account_name"][0] == max(month, key=lambda name: month[name])
 
-    async def test_it_prints_the_plan_and_the_three_commands_to_go_on_with(self) -> None:
+    async def test_it_prints_the_plan_and_the_three_commands_to_continue_with(self) -> None:
         _, config, drafts = await made(account())
         lines = list(summary(config, drafts, Path("my config.yaml")))
         assert lines[0] == "directmail: 3 senders, 6 tags, 2 domains, 2 dedicated IPs, 2 pools"
@@ -150,13 +150,13 @@ class TestARestrictedKey:
         ("action", "left"),
         [("SenderStatisticsByTagNameAndBatchID", "engagement"), ("GetTrackList", "delivery")],
     )
-    async def test_one_statistic_alone_is_asked_for_where_the_other_is_denied(self, action: str, left: str) -> None:
+    async def test_only_one_statistic_is_requested_where_the_other_is_denied(self, action: str, left: str) -> None:
         text, config, _ = await made(account(denied(action)))
         assert {query.statistics for query in config.targets[0].queries} == {(left,)}
         assert list(queries(config)) == EVERYTHING
         assert f"lacks the permission dm:{action}" in text
 
-    def test_a_restricted_account_is_not_taken_for_a_missing_permission(self) -> None:
+    def test_a_restricted_account_is_not_mistaken_for_a_missing_permission(self) -> None:
         _, target = first_config.target_of("us-east-1")
         error = PermissionDenied("the account is on a blacklist", code="User.Blacklisted")
         found = Survey(target, failures={"GetTrackList": error})
@@ -172,7 +172,7 @@ class TestARestrictedKey:
         assert "no statistic can be read" in str(raised.value)
         assert '"dm:GetTrackList", "dm:SenderStatisticsByTagNameAndBatchID"' in str(raised.value)
 
-    async def test_a_refused_key_costs_one_request(self) -> None:
+    async def test_a_rejected_key_costs_one_request(self) -> None:
         api = account()
         with pytest.raises(NoConfig, match="the API rejected the credentials"):
             await made(api, {**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
@@ -194,7 +194,7 @@ class TestFiltersThatDoNotWork:
             ("whole", "every value matches all mail"),
         ],
     )
-    async def test_providers_are_left_out_where_the_account_cannot_tell_them_apart(self, way: str, why: str) -> None:
+    async def test_providers_are_left_out_where_the_account_cannot_distinguish_them(self, way: str, why: str) -> None:
         text, config, _ = await made(account(no_dedicated_ips=way))
         assert "by_esp" not in queries(config)
         (line,) = [line for line in text.splitlines() if "by_esp" in line]
@@ -216,7 +216,7 @@ class TestFiltersThatDoNotWork:
         assert list(queries(config)) == ["account", "by_sender", "by_tag", "by_ip", "by_pool"]
         assert "no day of the last 7 has the 100 mails that a trial needs" in text
 
-    async def test_an_account_without_senders_and_tags_is_asked_for_as_a_whole(self) -> None:
+    async def test_an_account_without_senders_and_tags_is_requested_as_a_whole(self) -> None:
         text, config, _ = await made(account(senders=[], tags=[], domains=[], no_dedicated_ips="error"))
         assert list(queries(config)) == ["account"]
         assert "# Left out, by_sender: QueryMailAddressByParam lists nothing." in text
@@ -249,7 +249,7 @@ class TestTheBudget:
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
         assert all(f"query {name}:" in printed for name in queries(config))
 
-    async def test_a_smaller_budget_is_kept_to_and_written(self) -> None:
+    async def test_a_smaller_budget_is_respected_and_written(self) -> None:
         api = account()
         async with api.listen() as url:
             drafts = await drafted([("", url)], api.clock, environment=KEYS, per_minute=2.5)
@@ -283,11 +283,11 @@ class TestTags:
             pytest.param(Fault("empty", where={"EndTime": "2026-04-21", "StartTime": "2026-04-15"}), id="no-mail"),
         ],
     )
-    async def test_where_it_is_unknown_who_uses_which_each_sender_is_asked_for_each(self, way: Fault) -> None:
+    async def test_where_usage_is_unknown_every_pair_is_in_the_config(self, way: Fault) -> None:
         _, config, _ = await made(account(way))
         assert len(tags(config)) == 18
 
-    async def test_of_many_it_is_not_looked_for(self) -> None:
+    async def test_usage_of_many_values_is_not_looked_up(self) -> None:
         api = account(tags=[f"t{number}" for number in range(21)])
         await made(api)
         assert not [seen for seen in api.requests if "TagName" in seen.parameters]
@@ -319,7 +319,7 @@ class TestNames:
         _, config, _ = await made(account(tags=NASTY))
         assert set(queries(config)["by_tag"].filters["tag_name"]) == set(NASTY)
 
-    async def test_names_that_no_config_can_hold_are_left_out(self) -> None:
+    async def test_names_that_a_config_cannot_hold_are_left_out(self) -> None:
         _, config, _ = await made(account(tags=["weekly", " weekly", "*", "a\ufffeb"]))
         assert queries(config)["by_tag"].filters["tag_name"] == ("weekly",)
 
@@ -344,7 +344,7 @@ class TestRegions:
         _, config = loaded(drafts)
         assert [target.region for target in config.targets] == ["ap-southeast-1", "us-east-1"]
 
-    async def test_where_no_region_shows_a_sender_each_says_why(self) -> None:
+    async def test_where_no_region_has_a_sender_each_reports_why(self) -> None:
         empty, closed = account(senders=[]), account(denied("QueryMailAddressByParam"))
         async with empty.listen() as first, closed.listen() as second:
             hosts = {"us-east-1": first, "eu-central-1": second}

@@ -28,7 +28,7 @@ def test_the_help_explains_every_switch() -> None:
 
 
 @pytest.mark.parametrize("habit", CHOICES)
-def test_an_unknown_choice_is_status_2_and_names_the_known_ones(habit: str) -> None:
+def test_an_unknown_choice_is_status_2_and_lists_the_valid_ones(habit: str) -> None:
     result = CliRunner().invoke(cli, ["simulate", OPTIONS[habit].opts[0], "maybe"])
     assert result.exit_code == 2
     for choice in filter(None, CHOICES[habit]):

@@ -114,7 +114,7 @@ def test_what_helm_renders_is_valid(values: dict[str, Any]) -> None:
 
 
 @every_right_values
-def test_helm_lint_has_nothing_but_the_missing_icon_to_say(values: dict[str, Any]) -> None:
+def test_helm_lint_reports_nothing_but_the_missing_icon(values: dict[str, Any]) -> None:
     found = sdk().lint(CHART, values, strict=True, namespace=NAMESPACE)
     names = {"object name does not conform"} if "extraManifests" in values else set()
     said = [each["error"] for each in found["messages"] if not any(name in each["error"] for name in names)]
@@ -181,7 +181,7 @@ def test_everything_selects_the_pods_that_there_are(values: dict[str, Any]) -> N
 
 
 @every_right_values
-def test_the_rules_know_the_job(values: dict[str, Any]) -> None:
+def test_the_rules_select_the_job(values: dict[str, Any]) -> None:
     job = pod(render(values))["metadata"]["labels"]["app.kubernetes.io/name"]
     selectors = re.findall(r'job=~"([^"]+)"', (ROOT / "prometheus" / "directmail-alerts.rules.yml").read_text())
     assert selectors
@@ -301,13 +301,13 @@ def test_everything_extra_is_in_the_pod() -> None:
     assert values["topologySpreadConstraints"][0].items() <= spread.items()
 
 
-def test_one_value_says_how_many_shards() -> None:
+def test_one_value_sets_the_number_of_shards() -> None:
     each = render({"shards": 3})["StatefulSet", RELEASE]["spec"]
     assert each["replicas"] == 3
     assert "--shard=auto/3" in each["template"]["spec"]["containers"][0]["args"]
 
 
-def test_an_upgrade_changes_nothing_that_kubernetes_lets_nobody_change(tmp_path: Path) -> None:
+def test_an_upgrade_changes_no_immutable_field(tmp_path: Path) -> None:
     """A StatefulSet's selector, service and claims are for ever: the next version of the chart has the same."""
     newer = tmp_path / "chart"
     shutil.copytree(CHART, newer)

@@ -70,7 +70,7 @@ async def address(box: Engine, container: str) -> str:
             await asyncio.sleep(0.1)
 
 
-def test_the_image_says_what_it_is_and_how_it_is_run(built: Engine) -> None:
+def test_the_image_has_labels_and_the_command_that_runs_it(built: Engine) -> None:
     image = built.inspect(IMAGE)
     settings = image["Config"]
     urls = project.project()["urls"]

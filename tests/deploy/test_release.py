@@ -135,7 +135,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 
 
 class TestSigning:
-    def test_without_a_key_it_says_which_one_it_needs(self) -> None:
+    def test_without_a_key_it_names_the_one_it_needs(self) -> None:
         ended = subprocess.run(["make", "sign"], cwd=ROOT, capture_output=True, text=True, check=False)
         assert ended.returncode != 0
         assert "ssh-keygen -t ed25519" in ended.stdout

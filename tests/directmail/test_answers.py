@@ -205,7 +205,7 @@ class TestDelivery:
         sent = row(DELIVERY, requestCount="40", successCount="40", **percents)
         assert read(sent, statistic=DELIVERY) == (Delivery(40, 40, 0, 0), ())
 
-    def test_a_percent_never_stands_for_a_missing_count(self) -> None:
+    def test_a_percentage_never_replaces_a_missing_count(self) -> None:
         sent = row(DELIVERY, requestCount="40", succeededPercent="100.00%")
         del sent["successCount"]
         with pytest.raises(ParseError, match="has no successCount"):

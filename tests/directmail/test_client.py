@@ -222,7 +222,7 @@ def verify(request: web.Request, secret: str = SECRET) -> bool:
 
 
 class TestTheWire:
-    async def test_a_question_is_a_signed_post_with_everything_in_the_query(self) -> None:
+    async def test_a_request_is_a_signed_post_with_everything_in_the_query(self) -> None:
         async with sent(OK) as (called, api):
             answer = await called.track(account_name="test+a b*~@example.com", tag_name="标签/x&y", esp="gmail.com")
         assert answer.totals == Engagement(7, 0, 0, 0, 0)
@@ -368,7 +368,7 @@ class TestRetries:
             pytest.param(refusal("Brand.New", 409), InvalidRequest, id="unknown code"),
         ],
     )
-    async def test_a_refusal_is_not_tried_again(self, handler: Handler, kind: type[DirectMailError]) -> None:
+    async def test_a_rejection_is_not_tried_again(self, handler: Handler, kind: type[DirectMailError]) -> None:
         async with sent(handler, OK) as (called, api):
             error = await called.fails()
             assert isinstance(error, kind)
@@ -382,7 +382,7 @@ class TestRetries:
         assert 0.5 <= first <= 1.5
         assert 1.0 <= second <= 3.0
 
-    async def test_throttling_halves_the_rate_and_waits_as_long_as_the_api_says(self) -> None:
+    async def test_throttling_halves_the_rate_and_waits_as_long_as_the_api_requests(self) -> None:
         async with sent(refusal("Throttling.User", x_acs_retry_after="45000"), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
@@ -397,7 +397,7 @@ class TestRetries:
             pytest.param({"x_acs_retry_after": "45000"}, 45.0, id="milliseconds"),
         ],
     )
-    async def test_a_503_that_says_when_to_come_back_holds_everything_and_keeps_the_rate(
+    async def test_a_503_with_retry_after_pauses_every_operation_and_keeps_the_rate(
         self, headers: dict[str, str], seconds: float
     ) -> None:
         async with sent(refusal("ServiceUnavailable", 503, **headers), OK) as (called, _):
@@ -407,7 +407,7 @@ class TestRetries:
             assert called.limiter.allowed_per_minute == 600
 
     @pytest.mark.parametrize("status", [400, 429, 503])
-    async def test_throttling_waits_as_long_as_a_gateway_says(self, status: int) -> None:
+    async def test_throttling_waits_as_long_as_a_gateway_requests(self, status: int) -> None:
         async with sent(refusal("Throttling.User", status, Retry_After="60"), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
@@ -468,7 +468,7 @@ class TestDelivery:
         assert len(api.seen) == 1
 
     @pytest.mark.parametrize("rows", [0, 1, 2])
-    async def test_fewer_rows_than_the_answer_says_there_are_do_not_count(self, rows: int) -> None:
+    async def test_fewer_rows_than_the_response_announces_are_an_error(self, rows: int) -> None:
         body = outcome(requestCount="7") | {"TotalCount": "3"}
         body["data"] = {"stat": body["data"]["stat"] * rows}
         async with sent(reply(body)) as (called, _):
@@ -549,7 +549,7 @@ class TestFailuresWithStatus200:
             pytest.param({"Code": None}, id="null"),
         ],
     )
-    async def test_a_code_that_says_well_is_none(self, more: dict[str, Any]) -> None:
+    async def test_a_code_that_means_success_is_no_error(self, more: dict[str, Any]) -> None:
         async with sent(reply(page(counts(7), **more))) as (called, _):
             assert (await called.track()).totals.emails == 7
 
@@ -606,7 +606,7 @@ class TestErrorsInOtherForms:
 
 
 class TestCredentials:
-    async def test_replaced_credentials_are_tried_at_once_after_a_refusal(self) -> None:
+    async def test_replaced_credentials_are_tried_at_once_after_a_rejection(self) -> None:
         keys = Keys([Credentials("old", "old"), Credentials(KEY, SECRET)])
         async with sent(refusal("InvalidAccessKeyId.NotFound", 404), OK, keys=keys) as (called, api):
             assert (await called.track()).totals.emails == 7
@@ -619,7 +619,7 @@ class TestCredentials:
             assert len(api.seen) == 1
         assert called.keys.refusals == 1
 
-    async def test_a_used_nonce_says_nothing_of_the_credentials(self) -> None:
+    async def test_a_used_nonce_is_no_fault_of_the_credentials(self) -> None:
         async with sent(refusal("SignatureNonceUsed"), OK) as (called, _):
             await called.track()
         assert called.keys.refusals == 0
@@ -640,7 +640,7 @@ class TestPages:
             assert isinstance(await called.fails(), ServerError)
             assert len(api.seen) == 4
 
-    async def test_a_page_that_fails_once_is_asked_again_alone(self) -> None:
+    async def test_a_page_that_fails_once_is_requested_again_alone(self) -> None:
         first, second = (reply(page(counts(n), number=n, pages=2, total=2)) for n in (1, 2))
         async with sent(first, refusal("InternalError", 500), second) as (called, api):
             assert (await called.track()).totals.emails == 3
@@ -669,7 +669,7 @@ class TestPages:
             assert error.request_id == "PAGE-2"
             assert len(api.seen) == 6
 
-    async def test_a_smaller_page_size_of_the_server_is_believed(self) -> None:
+    async def test_a_smaller_page_size_of_the_server_is_accepted(self) -> None:
         replies = [reply(page(counts(n), number=n, pages=2, total=2, PageSize=1)) for n in (1, 2)]
         async with sent(*replies) as (called, _):
             assert (await called.track()).totals.emails == 3
@@ -721,7 +721,7 @@ class TestAnswersThatAreNone:
 class TestLargeAnswers:
     """What comes is bounded by what was requested, and what is large is read beside the loop."""
 
-    async def test_far_more_rows_than_were_asked_for_are_a_parse_error_before_they_cost_memory(self) -> None:
+    async def test_far_more_rows_than_were_requested_are_a_parse_error_before_they_cost_memory(self) -> None:
         endless = Endless(json.dumps(counts(1)).encode() + b",")
         async with talking(endless.write) as endpoint, calling(endpoint) as called:
             error = await called.fails()
@@ -739,7 +739,7 @@ class TestLargeAnswers:
             pytest.param(1000, 2100, False, id="more-than-that"),
         ],
     )
-    async def test_a_page_may_be_larger_than_asked_for_but_not_by_far(
+    async def test_a_page_may_be_larger_than_requested_but_not_by_far(
         self, asked_for: int, rows: int, is_read: bool
     ) -> None:
         async with sent(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=asked_for) as (called, _):
@@ -748,7 +748,7 @@ class TestLargeAnswers:
             else:
                 assert "rows" in (await called.fails()).text
 
-    async def test_lists_whose_items_hold_objects_have_no_bound_of_rows(self) -> None:
+    async def test_lists_whose_items_contain_objects_have_no_row_limit(self) -> None:
         pools = [{"Id": f"pool-{number}", "Ips": [{"Ip": "192.0.2.1"}] * 50} for number in range(100)]
         async with sent(reply({"TotalCounts": 100, "IpPools": pools})) as (called, _):
             assert len((await called.client.list_values(OPERATIONS["dedicated_ip_pool_id"])).values) == 100

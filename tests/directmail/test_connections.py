@@ -117,7 +117,7 @@ class TestKeptConnections:
             pytest.param(b"x", id="a-byte"),
         ],
     )
-    async def test_bytes_that_nobody_asked_for_end_it(self, late: bytes) -> None:
+    async def test_unrequested_bytes_close_it(self, late: bytes) -> None:
         talker = Talker(answer(111), late)
         async with calling(talker) as client:
             assert await emails(client, "a") == 111
@@ -135,7 +135,7 @@ class TestKeptConnections:
             pytest.param(answer(111) + answer(777)[:12], answer(777)[12:], id="in-the-middle-of-its-head"),
         ],
     )
-    async def test_a_second_answer_behind_the_first_is_taken_for_no_other(
+    async def test_a_second_response_behind_the_first_is_not_used_for_another_request(
         self, first: bytes, before_second: bytes
     ) -> None:
         talker = Talker(first, before_second=before_second)

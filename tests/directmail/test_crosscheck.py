@@ -111,7 +111,7 @@ def test_each_combination_and_each_day_counts_for_itself() -> None:
     assert mismatches(check) == {"unique_open": 6}
 
 
-def test_days_that_nobody_asks_for_are_forgotten() -> None:
+def test_days_outside_every_window_are_discarded() -> None:
     check = seen([row(WRONG)], [row(WRONG)], [row(WRONG)])
     check.forget(DAY - timedelta(days=1))
     assert {key[1] for key in check._odd} == {DAY, DAY - timedelta(days=1)}
@@ -135,7 +135,7 @@ def test_more_unique_than_total_is_counted(counts: tuple[int, ...], counted: dic
     assert mismatches(check) == {}
 
 
-def test_the_first_of_each_kind_is_told_and_what_would_fit() -> None:
+def test_the_first_of_each_kind_is_logged_with_what_would_fit() -> None:
     check = Crosscheck(ENGAGEMENT)
     check.look(SENDER, DAY, [row()])
     (rate,) = check.look(SENDER, DAY, [row(WRONG)])
@@ -186,7 +186,7 @@ async def test_the_loop_logs_the_first_one_and_counts_the_rest() -> None:
     assert mismatches(world.collector.crosscheck) == {"unique_open": 3}
 
 
-async def test_the_loop_forgets_at_midnight_what_is_too_old_to_be_asked_again() -> None:
+async def test_the_loop_discards_at_midnight_what_is_too_old_to_be_requested_again() -> None:
     clock = ScriptedClock("2026-04-22T23:50:00+00:00")
     world = World(make_config(senders=1, head="poll_interval: 5m\nwindows: [today]"), clock)
     world.api.__class__ = Contrary

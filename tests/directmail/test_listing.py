@@ -163,7 +163,7 @@ def test_a_list_that_changes_while_it_is_read_is_worth_nothing() -> None:
         ("dedicated_ip_pool_id", {"PageIndex": "1", "PageSize": "50"}),
     ],
 )
-def test_each_operation_is_asked_in_its_own_way(key: str, parameters: dict[str, str]) -> None:
+def test_each_operation_has_its_own_parameters(key: str, parameters: dict[str, str]) -> None:
     assert Listing(OPERATIONS[key], 50).parameters == parameters
     assert Listing(OPERATIONS[key], 1000).parameters["PageSize"] == "100"
 
@@ -186,7 +186,7 @@ def test_each_operation_is_asked_in_its_own_way(key: str, parameters: dict[str, 
         pytest.param("a\ud800b", False, id="half-a-character"),
     ],
 )
-def test_a_hostile_name_is_left_out_and_the_others_stay(name: str, usable: bool) -> None:
+def test_a_hostile_name_is_left_out_and_the_others_are_kept(name: str, usable: bool) -> None:
     pages = Listing(TAGS, 100)
     pages.take(numbered(["good", name, "good"], TotalCount=3))
     found = pages.result(1)
@@ -212,7 +212,7 @@ def test_whatever_is_listed_can_be_sent_and_shown(names: list[str]) -> None:
     says=st.sets(st.sampled_from(["total", "more", "number", "size"])),
     key=st.sampled_from(sorted(OPERATIONS)),
 )
-def test_a_list_is_whole_however_little_the_server_says_of_its_pages(
+def test_a_list_is_complete_however_little_the_server_reports_of_its_pages(
     count: int, cap: int, says: set[str], key: str
 ) -> None:
     operation = OPERATIONS[key]
@@ -317,7 +317,7 @@ class TestOverHttp:
         assert len(found.values) == 6
 
     @pytest.mark.parametrize("fault", ["no_data", "stat_null", "empty"])
-    async def test_an_answer_without_the_items_is_no_empty_list(self, fault: str) -> None:
+    async def test_a_response_without_the_items_is_no_empty_list(self, fault: str) -> None:
         clock = ScriptedClock(skip_sleeps=True)
         for key in ("tag_name", "config_set_id"):
             with pytest.raises(ParseError):

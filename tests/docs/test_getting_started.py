@@ -101,7 +101,7 @@ def test_the_example_of_a_report_has_the_words_of_one() -> None:
         assert words in sources
 
 
-def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_path: Path) -> None:
+def test_prometheus_accepts_the_scrape_config(tool: Callable[[str], Path], tmp_path: Path) -> None:
     path = tmp_path / "prometheus.yml"
     path.write_text(block("yaml", 1))
     checked = subprocess.run([tool("promtool"), "check", "config", path], capture_output=True, text=True, check=False)
@@ -138,7 +138,7 @@ def test_the_steps_are_in_the_order_in_which_they_are_done() -> None:
 
 
 @pytest.mark.parametrize("query", block("promql").splitlines())
-def test_every_query_of_the_first_look_parses_and_asks_for_what_exists(query: str) -> None:
+def test_every_query_of_the_first_look_parses_and_uses_metrics_that_exist(query: str) -> None:
     promql_parser.parse(query)
     names = own_metrics() | {family.name for family in tables.families()}
     assert set(re.findall(r"directmail_\w+", query)) <= names
@@ -156,7 +156,7 @@ def test_every_metric_setting_and_file_that_is_named_exists() -> None:
         assert (ROOT / "docs" / link).exists()
 
 
-def test_it_leads_to_all_that_only_a_real_account_can_tell() -> None:
+def test_it_links_to_all_that_only_a_real_account_can_show() -> None:
     assert "doctor.md" in TEXT
     table = DOCTOR.split("## What only your account can tell")[1]
     for unknown in ("day begin", "Percent or fraction", "calls are allowed", "fresh", "settle"):

@@ -70,7 +70,7 @@ def test_every_system_has_its_config() -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_prometheus_reads_a_config_and_the_rules_know_its_job(
+def test_prometheus_reads_a_config_and_the_rules_select_its_job(
     tool: Callable[[str], Path], tmp_path: Path, name: str
 ) -> None:
     text = CONFIGS[name]
@@ -107,7 +107,7 @@ def test_the_collector_is_given_what_its_pipeline_names() -> None:
     assert job(config["receivers"]["prometheus"]["config"]) == "directmail"
 
 
-def test_googles_definition_fits_and_its_name_is_a_job_that_the_rules_know() -> None:
+def test_googles_definition_fits_and_its_name_is_a_job_that_the_rules_select() -> None:
     document = yaml.safe_load(BLOCKS["Google Cloud Managed Service for Prometheus"][0])
     jsonschema.validate(document, POD_MONITORING)
     assert "directmail" in document["metadata"]["name"]
@@ -124,7 +124,7 @@ def test_without_keep_firing_for_the_alerts_are_otherwise_the_same() -> None:
     jsonschema.validate(short, GROUPS)
 
 
-def test_an_older_vmalert_takes_the_rules_without_it(tool: Callable[[str], Path], tmp_path: Path) -> None:
+def test_an_older_vmalert_accepts_the_rules_without_it(tool: Callable[[str], Path], tmp_path: Path) -> None:
     """Debian's; newer ones know the field."""
     (tmp_path / "alerts.rules.yml").write_text(shortened())
     recording = ROOT / "prometheus" / "directmail-recording.rules.yml"

@@ -106,11 +106,11 @@ def is_accepted(model: type[Schema], key: str, text: str) -> bool:
     return True
 
 
-def test_the_reference_of_metrics_is_what_the_code_says() -> None:
+def test_the_reference_of_metrics_matches_the_code() -> None:
     assert (ROOT / "docs" / "metrics.md").read_text() == references.text(), "run make docs"
 
 
-def test_the_reference_tells_which_fields_a_metric_is_made_of() -> None:
+def test_the_reference_names_the_fields_of_each_metric() -> None:
     reported = dict(re.findall(r"^\| `(directmail_track_\w+)`.*? \| (.*?) \|", references.text(), re.MULTILINE))
     assert reported["directmail_track_emails"] == "`TotalNumber`"
     assert reported["directmail_track_unique_open_ratio"] == "`RcptUniqueOpenCount` / `TotalNumber`"
@@ -178,7 +178,7 @@ def test_a_message_that_the_page_explains_is_one_of_the_program(message: str) ->
     assert message in sources
 
 
-def test_every_code_that_is_known_by_name_is_explained() -> None:
+def test_every_code_that_the_client_classifies_is_explained() -> None:
     source = (ROOT / "exporter" / "directmail" / "classification.py").read_text()
     families = re.findall(r'^    "(\w+)": \w+,$', source, re.MULTILINE)
     assert len(families) > 10
@@ -205,7 +205,7 @@ def test_the_version_is_one_of_the_changelog_or_still_unreleased() -> None:
     assert not released or released[0] == __version__
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_written_in_one_place() -> None:
     places = [ROOT / "pyproject.toml", ROOT / "Dockerfile", ROOT / "Makefile", *(ROOT / "exporter").rglob("*.py")]
     assert [path.name for path in places if f'"{__version__}"' in path.read_text()] == ["__init__.py"]
 

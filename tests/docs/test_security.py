@@ -26,7 +26,7 @@ def test_the_example_protects(tmp_path: Path) -> None:
     assert list(settings.users) == ["prometheus"]
 
 
-def test_prometheus_takes_the_scrape_config(tool: Callable[[str], Path], tmp_path: Path) -> None:
+def test_prometheus_accepts_the_scrape_config(tool: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text(SCRAPE)
     subprocess.run([tool("promtool"), "check", "config", "--syntax-only", tmp_path / "prometheus.yml"], check=True)
     users = yaml.safe_load(EXAMPLE)["basic_auth_users"]

@@ -44,7 +44,7 @@ def test_the_page_is_written_from_the_recordings_as_they_are() -> None:
     assert verified.FILE.read_text() == verified.text(), "run `make docs`"
 
 
-def test_no_other_page_says_that_nobody_has_tried_it() -> None:
+def test_no_other_page_mentions_that_it_is_untested() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     claims = r"(?i)nobody has (run|tried)|no real account|(never|not) (been )?(run|tried) against|real service"
     assert [page.name for page in pages if re.search(claims, page.read_text())] == ["verified.md"]
@@ -52,7 +52,7 @@ def test_no_other_page_says_that_nobody_has_tried_it() -> None:
     assert {"README.md", "getting-started.md", "release.md", "alerting.md"} <= linking
 
 
-def test_only_recordings_of_accounts_count_as_seen(tmp_path: Path) -> None:
+def test_only_recordings_of_accounts_count_as_verified(tmp_path: Path) -> None:
     """The same answers, once from the simulator and once from an account."""
     source = verified.FOLDER / "simulator-sum-sign"
     kept = tmp_path / "shop" / "GetTrackList"
@@ -77,7 +77,7 @@ class TestTheQuestions:
         answers = {answer(BY_TEXT[text], each) for each in RECORDINGS} - {""}
         assert bool(answers) != text.startswith("Which header")
 
-    def test_what_a_recording_tells_needs_nothing_else(self) -> None:
+    def test_what_recordings_answer_has_a_reader(self) -> None:
         assert all(request.read for request in QUESTIONS if request.how == RECORDED)
 
     @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ class TestTheQuestions:
             ),
         ],
     )
-    def test_the_simulators_habits_are_told_apart(self, text: str, answers: tuple[str, ...]) -> None:
+    def test_the_simulators_behaviours_are_distinguished(self, text: str, answers: tuple[str, ...]) -> None:
         made = [each for each in RECORDINGS if each.name in MADE]
         assert [answer(BY_TEXT[text], each)[: len(said)] for each, said in zip(made, answers, strict=True)] == [
             *answers
@@ -141,7 +141,7 @@ async def asked(folder: Path, habits: Habits, *faults: Fault) -> Recording:
 
 
 class TestARealAccount:
-    def test_the_doctor_alone_does_not_take_more(self) -> None:
+    def test_the_doctor_alone_makes_no_more_calls(self) -> None:
         """Of a config with every statistic, and the filter domain."""
         settings = config("https://dm.aliyuncs.com", QUERIES)
         assert set(settings.targets[0].statistics) == set(STATISTICS)
@@ -152,7 +152,7 @@ class TestARealAccount:
         answered = [request.text for request in QUESTIONS if answer(request, recording)]
         assert len(answered) >= 15
 
-    def test_it_is_never_asked_in_ci(self) -> None:
+    def test_ci_never_requests_it(self) -> None:
         result = subprocess.run(
             [sys.executable, "-m", "tools.account"],
             env={**os.environ, "CI": "true"},

@@ -57,7 +57,7 @@ def found_by(check: Check, **known: Any) -> Finding:
     return finding
 
 
-async def test_each_operation_is_asked_once_and_each_domain_once() -> None:
+async def test_each_operation_is_requested_once_and_each_domain_once() -> None:
     seen = await visit(simulator())
     asked = Counter(each.action for each in seen.api.requests)
     assert [asked[action] for action in OPERATIONS] == [1, 1, 1, 2]
@@ -83,7 +83,7 @@ async def test_a_state_of_the_account_is_a_problem_with_advice(state: int, name:
     assert_readable(seen.report)
 
 
-async def test_two_states_are_both_told() -> None:
+async def test_two_states_are_both_reported() -> None:
     texts = [f"account_frozen:factor={state},start=-1h" for state in (1, 2)]
     seen = await visit(struck(*texts, user_status="bits"))
     assert "The account is frozen and overdue:" in seen.one("account").text
@@ -263,12 +263,12 @@ def test_what_the_domains_lack(listed: Page, level: str, says: str) -> None:
     assert (found.level, says in found.text) == (level, True)
 
 
-def test_a_summary_without_a_state_or_a_reputation_tells_none() -> None:
+def test_a_summary_without_a_state_or_a_reputation_reports_none() -> None:
     summary = FULL._replace(states=None, reputation=None)
     assert found_by(checks.state, summary=summary).text.startswith("The account's state is unknown")
     assert checks.reputation(evidence(account=Account(AT, summary=summary))) is None
 
 
 @pytest.mark.parametrize("check", [checks.state, checks.reputation, checks.quota, checks.domains, checks.unread])
-def test_of_what_was_not_read_nothing_is_said(check: Check) -> None:
+def test_nothing_is_reported_on_what_was_not_read(check: Check) -> None:
     assert check(evidence(account=Account())) is None

@@ -171,14 +171,14 @@ def test_the_age_of_a_record_goes_by_the_clock_that_was_measured(
     assert (found.level, says in found.text) == (level, True)
 
 
-def test_a_days_only_record_does_not_tell_its_age() -> None:
+def test_the_only_record_of_a_day_does_not_show_its_age() -> None:
     whole = week(row("2026-04-20T16:00Z"), row("2026-04-21T16:00Z"))
     alone, beside = (answer(*rows, start=TODAY) for rows in (whole.page.rows[1:], whole.page.rows))
     assert "the start of the day" in days.freshness(evidence(whole, alone)).text
     assert "the start of the day" not in days.freshness(evidence(whole, beside)).text
 
 
-def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_problem() -> None:
+def test_an_empty_day_within_a_week_that_has_it_is_a_problem() -> None:
     whole = week(row("2026-04-20T02:00Z"), row("2026-04-21T02:00Z"))
     found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
     assert found.level == PROBLEM
@@ -195,7 +195,7 @@ def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_probl
         pytest.param(week(row(None), row(None)), id="no-create-time"),
     ],
 )
-def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
+def test_an_empty_day_may_be_right(whole: Answer) -> None:
     found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
     assert (found.level, found.text.startswith("Unknown")) == (NOTE, True)
 
@@ -209,7 +209,7 @@ def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
         pytest.param([None, None], YESTERDAY, id="no-create-time"),
     ],
 )
-def test_the_day_that_is_asked_alone_is_the_newest_closed_one_with_mail(rows: list[str | None], day: date) -> None:
+def test_the_day_that_is_requested_alone_is_the_newest_closed_one_with_mail(rows: list[str | None], day: date) -> None:
     assert days.newest_closed_day(week(*map(row, rows)), TODAY, SHANGHAI, 0.0) == day
 
 
@@ -286,7 +286,7 @@ def test_what_clock_the_texts_show(known: Account, level: str, says: str) -> Non
     assert (found.level, says in found.text) == (level, True)
 
 
-def test_of_an_account_that_was_not_asked_nothing_is_said() -> None:
+def test_nothing_is_reported_on_an_account_that_was_not_read() -> None:
     assert clock.clock_text(evidence(account=Account())) is None
 
 

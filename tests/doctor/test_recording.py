@@ -118,14 +118,14 @@ class TestTheFiles:
         names = [name for name in files if name != MANIFEST]
         assert names == [f"{json.loads(files[name])['action']}/{place:02}.json" for place, name in enumerate(names, 1)]
 
-    async def test_the_manifest_says_where_it_comes_from_and_what_the_doctor_found(self) -> None:
+    async def test_the_manifest_has_the_source_and_the_findings(self) -> None:
         manifest = json.loads((await recorded(simulator(), [{"name": "account"}]))[MANIFEST])
         assert manifest["source"] == ACCOUNT.source
         assert ACCOUNT.source in SOURCES
         assert ["access", "ok"] in manifest["findings"]
         assert (manifest["timezone"], manifest["page_size"]) == ("Asia/Shanghai", 100)
 
-    def test_the_sdk_is_the_one_that_the_tests_hold_the_requests_against(self) -> None:
+    def test_the_sdk_is_the_one_that_the_tests_compare_requests_with(self) -> None:
         assert importlib.metadata.version("alibabacloud-dm20151123") == SDK_VERSION
 
     async def test_the_region_is_named_where_the_endpoint_is_a_documented_one(self) -> None:
@@ -138,7 +138,7 @@ class TestTheFiles:
             assert json.loads(files[MANIFEST])["region"] == region
             assert region in {"", *REGIONS}
 
-    def test_of_headers_only_those_that_say_how_to_read_or_how_long_to_wait(self) -> None:
+    def test_only_headers_on_content_and_waiting_are_recorded(self) -> None:
         clock = ScriptedClock()
         calls = Calls(clock)
         headers = CIMultiDict(
@@ -197,7 +197,7 @@ class TestTheCommand:
         assert "nothing written" in result.stderr
         assert not (tmp_path / "kept").exists()
 
-    async def test_with_yes_nobody_is_asked(self, tmp_path: Path) -> None:
+    async def test_with_yes_there_is_no_prompt(self, tmp_path: Path) -> None:
         result = await self.result(tmp_path, "--yes", "--format", "json")
         assert json.loads(result.stdout)
         assert (tmp_path / "kept" / MANIFEST).exists()

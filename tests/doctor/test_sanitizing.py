@@ -111,19 +111,19 @@ class TestNothingRealRemains:
 
 
 class TestShapes:
-    def test_the_same_value_is_always_the_same_stand_in_and_two_values_are_two(self) -> None:
+    def test_equal_values_have_equal_replacements_and_different_ones_different(self) -> None:
         one = sanitizer()
         names = [f"tag-{number}" for number in range(200)]
         made = [one.name(name) for name in names]
         assert made == [one.name(name) for name in names]
         assert len(set(made)) == len(names)
 
-    def test_one_letter_has_only_so_many_stand_ins_so_some_are_longer(self) -> None:
+    def test_one_letter_has_few_replacements_so_some_are_longer(self) -> None:
         one = sanitizer()
         made = [one.name(chr(ord("a") + number)) for number in range(26)]
         assert len(set(made)) == 26
 
-    def test_another_secret_gives_other_stand_ins(self) -> None:
+    def test_another_secret_gives_other_replacements(self) -> None:
         assert sanitizer(secret=b"a").name("weekly") != sanitizer(secret=b"b").name("weekly")
 
     @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ class TestShapes:
             pytest.param("10A1AD70-E48E", r"\d\d[A-Z]\d[A-Z]{2}\d\d-[A-Z]\d\d[A-Z]", id="request-id"),
         ],
     )
-    def test_length_case_and_signs_stay(self, real: str, shape: str) -> None:
+    def test_length_case_and_punctuation_are_kept(self, real: str, shape: str) -> None:
         assert re.fullmatch(shape, sanitizer().name(real))
 
     def test_a_domain_is_the_same_in_a_sender_and_by_itself(self) -> None:
@@ -160,7 +160,7 @@ class TestWhatIsKept:
         assert sanitizer().document({"Code": code}) == {"Code": code}
 
     @pytest.mark.parametrize("code", [403, "403", "OK"])
-    def test_a_code_that_says_how_it_went(self, code: Any) -> None:
+    def test_a_code_of_the_outcome(self, code: Any) -> None:
         assert sanitizer().document({"Code": code}) == {"Code": code}
 
     def test_messages_of_the_api_but_for_what_they_repeat(self) -> None:
@@ -184,7 +184,7 @@ class TestWhatIsKept:
         kept = {"Success": False, "HasMore": True, "data": None, "TagName": "", "DailyQuota": -1, "Id": "-1"}
         assert sanitizer().document(kept) == kept
 
-    def test_the_mailbox_providers_that_the_api_knows(self) -> None:
+    def test_the_mailbox_providers_of_the_api(self) -> None:
         assert sanitizer().parameters({"Esp": "gmail.com", "PageSize": "100"}) == {
             "Esp": "gmail.com",
             "PageSize": "100",
@@ -205,7 +205,7 @@ class TestTimes:
         moved = date.fromisoformat(text[:10]) - date.fromisoformat(made[:10])
         assert moved.days == 7 * WEEKS_BACK
 
-    def test_a_moment_in_text_and_in_seconds_stays_as_far_apart(self) -> None:
+    def test_moments_in_text_and_in_seconds_keep_their_distance(self) -> None:
         made = sanitizer().document({"CreateTime": "2019-09-29T13:28Z", "UtcCreateTime": 1569734892})
         assert made["UtcCreateTime"] == 1569734892 - WEEKS_BACK * 7 * 86_400
         assert made["CreateTime"] == "2017-10-29T13:28Z"

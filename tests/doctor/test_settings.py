@@ -76,7 +76,7 @@ async def test_tomorrows_mail_means_a_zone_further_east() -> None:
     assert printed(seen)[0].startswith("timezone: Asia/Shanghai  # the API's days start earlier than in UTC")
 
 
-async def test_without_the_clock_of_the_texts_the_zone_cannot_be_told() -> None:
+async def test_without_the_zone_of_create_time_the_timezone_is_unknown() -> None:
     seen = await visit(simulator(Fault("forbidden", action="QueryDomainByParam")))
     assert printed(seen)[0] == "timezone: Asia/Shanghai  # unknown; compare a day with the console"
 
@@ -85,7 +85,7 @@ async def test_a_visit_that_ended_early_prints_no_lines() -> None:
     assert (await visit(simulator(Fault("forbidden")))).of("settings") == []
 
 
-def test_what_cannot_be_told_is_printed_as_it_is_set_and_says_so() -> None:
+def test_an_unknown_setting_is_printed_as_configured_with_a_note() -> None:
     found = lines([evidence(answer(row(), size=None), account=account())])
     assert found.level == OK
     assert "page_size: 100  # unknown" in found.fix

@@ -193,7 +193,7 @@ def test_the_engagement_board_begins_with_what_moves_in_an_incident() -> None:
     ]
 
 
-def test_a_row_that_needs_more_than_queries_by_sender_is_collapsed_and_says_what() -> None:
+def test_a_row_that_needs_more_than_queries_by_sender_is_collapsed_and_names_it() -> None:
     """So no row is empty for an account without tags, providers, IPs, delivery or the reading of the account."""
     for row in (each for each in load(ENGAGEMENT)["panels"] if each["type"] == "row"):
         assert row["collapsed"] is (", needs " in row["title"]), row["title"]

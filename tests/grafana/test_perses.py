@@ -49,7 +49,7 @@ def test_a_mistake_is_found(mistake: Callable[[Json], object]) -> None:
 
 
 @NAMES
-def test_every_query_is_asked_at_its_moment_and_with_its_step(name: str) -> None:
+def test_every_query_has_its_time_and_step(name: str) -> None:
     asked = {(each["query"], each["instant"], each.get("minStep")) for each in queries(written(name))}
     for panel in panels(load(build.CLASSIC / name)):
         for target in panel.get("targets", ()):

@@ -85,7 +85,7 @@ async def answer(server: Prometheus, board: Json, query: Query, values: Mapping[
 
 
 @BOARDS
-async def test_every_panel_shows_something_or_says_why_not_and_every_legend_has_its_label(
+async def test_every_panel_shows_something_or_why_not_and_every_legend_has_its_label(
     watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
@@ -137,7 +137,7 @@ async def test_every_alert_and_every_start_is_one_mark(watched: Watched, path: P
                 assert max(marks) <= 1000 * (now + 1)
 
 
-async def test_what_a_new_user_sees_first_is_right_or_says_that_there_is_nothing_yet(watched: Watched) -> None:
+async def test_on_the_first_day_a_panel_is_right_or_shows_that_there_is_no_data(watched: Watched) -> None:
     """No share is beyond what it can be, however little the Prometheus has seen, and no comparison rests on nothing."""
     board = load(FILES[0])
     for query in queries(board):

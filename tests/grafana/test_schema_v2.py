@@ -34,7 +34,7 @@ def test_a_resource_has_the_name_by_which_the_other_board_links_to_it(name: str)
 
 
 @NAMES
-def test_every_panel_asks_the_same_as_in_the_classic_form(name: str) -> None:
+def test_every_panel_has_the_same_queries_as_in_the_classic_form(name: str) -> None:
     classic = {panel["id"]: panel for panel in panels(load(build.CLASSIC / name)) if panel["type"] != "row"}
     elements = {each["spec"]["id"]: each["spec"] for each in spec(name)["elements"].values()}
     assert elements.keys() == classic.keys()
@@ -88,7 +88,7 @@ def test_what_is_repeated_and_what_is_marked_is_so_here_too(name: str) -> None:
 
 
 @NAMES
-def test_variables_ask_the_same_and_the_data_source_is_grafanas_default(name: str) -> None:
+def test_variables_have_the_same_queries_and_the_data_source_is_grafanas_default(name: str) -> None:
     classic = {each["name"]: each for each in load(build.CLASSIC / name)["templating"]["list"]}
     for each in (variable["spec"] for variable in spec(name)["variables"]):
         if each["name"] == "datasource":

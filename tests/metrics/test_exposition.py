@@ -124,7 +124,7 @@ class TestWork:
         assert list(first.parts)[1] is list(again.parts)[1]
 
     @pytest.mark.parametrize("packed", [False, True])
-    async def test_answers_before_and_after_a_change_share_what_did_not_change(self, *, packed: bool) -> None:
+    async def test_responses_before_and_after_a_change_share_what_did_not_change(self, *, packed: bool) -> None:
         """Slow clients may read many answers at a time, each of another moment."""
         lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(40 * GROUP)]  # 5 MB, packed half of that
         exposition = Exposition(FAMILIES, CollectorRegistry())
@@ -140,7 +140,7 @@ class TestWork:
         assert sum(page.length for page in pages) > 5 * held
 
     @pytest.mark.parametrize("packed", [False, True])
-    async def test_slow_lookups_of_names_do_not_hold_it_up(self, *, packed: bool) -> None:
+    async def test_slow_dns_does_not_delay_it(self, *, packed: bool) -> None:
         """Lookups use the threads of asyncio's default pool, all of them while a name server does not answer."""
         answered = threading.Event()
         with ThreadPoolExecutor(1) as pool:

@@ -64,7 +64,7 @@ def test_the_format_is_the_one_that_weighs_most(accept: str, style: str) -> None
         ),
     ],
 )
-def test_escaping_is_answered_where_it_was_asked_for(accept: str, content_type: str) -> None:
+def test_escaping_is_answered_where_it_was_requested(accept: str, content_type: str) -> None:
     assert choose_format(accept).content_type == content_type
 
 
@@ -90,11 +90,11 @@ def test_escaping_is_answered_where_it_was_asked_for(accept: str, content_type: 
         ("gzip;q=0.5, identity", False),
     ],
 )
-def test_gzip_is_for_those_who_take_it(accepts: str, *, packed: bool) -> None:
+def test_gzip_is_used_when_accepted(accepts: str, *, packed: bool) -> None:
     assert accepts_gzip(accepts) == packed
 
 
 @given(st.text('abz*/,;=\\"q01. \t\x00é'))
-def test_whatever_a_header_says_there_is_an_answer(header: str) -> None:
+def test_every_header_has_a_result(header: str) -> None:
     assert choose_format(header).style in (TEXT, OPENMETRICS)
     accepts_gzip(header)

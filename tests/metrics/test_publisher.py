@@ -40,7 +40,7 @@ def known(world: World, *ages: int) -> None:
         world.store.succeeded(combination.key, world.clock.time())
 
 
-async def test_what_the_store_knows_at_the_start_is_shown_before_any_call() -> None:
+async def test_stored_data_is_shown_at_the_start_before_any_call() -> None:
     world = World(make_config(senders=2, head="windows: [today, yesterday]"), ScriptedClock())
     known(world, 0, 1)
     await world.publisher.show([world.collector.plan])
@@ -497,7 +497,7 @@ async def test_all_targets_of_a_reload_change_in_one_step() -> None:
 
 
 @pytest.mark.usefixtures("breathless")
-async def test_what_a_reload_takes_out_goes_in_the_step_in_which_the_rest_changes() -> None:
+async def test_what_a_reload_removes_disappears_together_with_the_other_changes() -> None:
     shop = Shop(ScriptedClock(), two_targets())
     await shop.publisher.show(shop.plans)
     left = two_targets("windows: [today]")[:1]

@@ -221,11 +221,11 @@ class TestProblems:
         assert problem.place == "max_series"
         assert validation.problems(by_sender(10, f"max_series: {problem.text.rsplit(' ', 1)[1]}")) == ()
 
-    def test_a_stale_time_shorter_than_what_auto_can_keep_is_refused(self) -> None:
+    def test_a_stale_time_shorter_than_what_auto_can_keep_is_rejected(self) -> None:
         (problem,) = validation.problems(by_sender(300, "stale_after: 6m"))
         assert problem.place == "stale_after"
 
-    def test_refresh_times_that_no_poll_interval_can_carry_say_so(self) -> None:
+    def test_refresh_times_that_fit_no_poll_interval_are_an_error(self) -> None:
         (problem,) = validation.problems(by_sender(200, "poll_interval: 5m\nrefresh: {recent: 5m}"))
         assert "no poll_interval fits" in problem.text
 
@@ -239,7 +239,7 @@ class TestProblems:
         pytest.param(3600.2, "1h1s", id="rounded-up"),
     ],
 )
-def test_durations_are_written_as_the_config_takes_them(seconds: float, text: str) -> None:
+def test_durations_are_written_as_the_config_accepts_them(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 

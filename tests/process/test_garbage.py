@@ -40,7 +40,7 @@ async def test_new_ones_that_take_the_place_of_old_ones_do_not_pile_up_in_a_relo
                     assert len(gc.get_objects(generation=0)) + len(gc.get_objects(generation=1)) < 4000
 
 
-async def test_what_is_left_after_a_minute_is_looked_at_no_more() -> None:
+async def test_objects_that_survive_a_minute_are_frozen() -> None:
     clock = ScriptedClock()
     with garbage.kept_short():
         async with running(garbage.run(clock.sleep)):

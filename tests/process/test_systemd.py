@@ -42,7 +42,7 @@ async def test_the_service_is_ready_when_signals_and_requests_are_answered(tmp_p
                 assert await told(listening) == "STOPPING=1"
 
 
-async def test_an_abstract_socket_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_abstract_socket_is_notified_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with manager(f"\0{tmp_path}") as listening:
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{tmp_path}")
         systemd.notify(systemd.READY)
@@ -50,6 +50,6 @@ async def test_an_abstract_socket_is_told_too(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/nobody/listens/here", "@nobody"])
-def test_nobody_who_listens_is_no_failure(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_listener_is_no_failure(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     systemd.notify(systemd.READY)

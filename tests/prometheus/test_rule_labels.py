@@ -104,7 +104,7 @@ def test_what_is_aggregated_names_what_it_keeps() -> None:
     assert {of for _, of in left_out} == {"stream_esp"}
 
 
-def test_who_asks_for_a_provider_or_for_all_leaves_out_the_queries_by_domain() -> None:
+def test_rules_by_provider_or_of_all_mail_leave_out_queries_by_domain() -> None:
     """In the rules and in the runbooks."""
     asked = [
         (name, selector)

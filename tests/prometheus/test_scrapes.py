@@ -124,7 +124,7 @@ async def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path]
 @pytest.mark.parametrize(
     "accept", [pytest.param(PROMETHEUS_2, id="prometheus-2"), pytest.param(PROMETHEUS_3, id="prometheus-3")]
 )
-async def test_what_prometheus_asks_for_gets_openmetrics(accept: str, tmp_path: Path) -> None:
+async def test_prometheus_gets_openmetrics(accept: str, tmp_path: Path) -> None:
     clock = FrozenTime()
     api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
     async with exporter(tmp_path, api, clock) as base:

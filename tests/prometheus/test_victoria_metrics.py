@@ -167,7 +167,7 @@ ASKED = pytest.mark.parametrize("asked", [pytest.param(of_boards, id="panels"), 
 
 @ASKED
 @pytest.mark.parametrize("at", ON_SAMPLES)
-async def test_it_answers_as_prometheus_does(
+async def test_its_results_are_those_of_prometheus(
     both: Both, asked: Callable[[], Iterator[StatisticRequest]], at: float
 ) -> None:
     differing = await compare(both, asked(), at)

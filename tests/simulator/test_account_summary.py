@@ -132,7 +132,7 @@ def test_several_states_are_the_largest_code_or_all_bits(states: list[int], code
     assert summary(NOW, *texts, user_status="bits")["UserStatus"] == bits
 
 
-async def test_a_frozen_account_says_so_sends_nothing_more_and_still_answers() -> None:
+async def test_a_frozen_account_reports_it_sends_nothing_more_and_still_responds() -> None:
     planned = incidents.parse("account_frozen", NOW)
     simulator = Simulator(Traffic(incidents=[planned]), clock=ScriptedClock(NOW + HOUR))
     today = {"StartTime": "2026-04-24", "EndTime": "2026-04-24"}

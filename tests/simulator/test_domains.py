@@ -66,7 +66,7 @@ async def test_the_list_has_filters_and_pages(parameters: dict[str, str], found:
 @pytest.mark.parametrize(
     ("clock_text", "ahead"), [pytest.param("utc", 0, id="utc"), pytest.param("china", 8, id="china-with-a-z")]
 )
-async def test_a_creation_time_is_told_as_text_and_as_seconds(clock_text: str, ahead: int) -> None:
+async def test_a_creation_time_is_given_as_text_and_as_seconds(clock_text: str, ahead: int) -> None:
     for item in (await domains(made(habits=Habits(clock_text=clock_text)))).values():
         text = datetime.strptime(item["CreateTime"], "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
         true = datetime.fromtimestamp(item["UtcCreateTime"], UTC)
@@ -140,7 +140,7 @@ async def test_a_wrong_id_is_rejected(parameters: dict[str, str], status: int, c
         pytest.param("cname_lost:start=+1m", set(), id="not-yet"),
     ],
 )
-async def test_a_lost_cname_is_seen_at_its_domain(text: str, lost: set[str]) -> None:
+async def test_a_lost_cname_shows_at_its_domain(text: str, lost: set[str]) -> None:
     found = await domains(made(text))
     assert {name for name, item in found.items() if item["CnameAuthStatus"] == "1"} == lost
     assert {item["DomainStatus"] for item in found.values()} == {"0"}

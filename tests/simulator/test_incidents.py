@@ -66,7 +66,7 @@ def test_every_incident_begins_now_with_sensible_defaults(name: str) -> None:
         pytest.param("api_slow:factor=30", Incident("api_slow", NOW, NOW + DAY, factor=30.0), id="seconds-of-delay"),
     ],
 )
-def test_what_is_said_counts(text: str, incident: Incident) -> None:
+def test_the_given_options_are_used(text: str, incident: Incident) -> None:
     assert incidents.parse(text, NOW) == incident
 
 
@@ -176,7 +176,7 @@ def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], report
         pytest.param("ram_denied", 403, "Forbidden.RAM", id="ram-denied"),
     ],
 )
-async def test_an_incident_of_the_api_lasts_as_long_as_it_says(text: str, status: int, code: str) -> None:
+async def test_an_incident_of_the_api_lasts_as_long_as_configured(text: str, status: int, code: str) -> None:
     clock = ScriptedClock(NOW)
     separator = "," if ":" in text else ":"
     planned = incidents.parse(f"{text}{separator}start=+1h,for=1h", NOW)

@@ -54,7 +54,7 @@ class TestDays:
         with pytest.raises(Refusal):
             recording.answer("GetTrackList", day("2026-04-22"), at("2026-04-23T00:00:00+08:00"))
 
-    def test_what_is_no_day_stays(self, tmp_path: Path) -> None:
+    def test_what_is_not_a_day_is_unchanged(self, tmp_path: Path) -> None:
         body = {"CreateTime": "soon", "TagName": "2024-05-22", "Total": 1716393600, "items": [["CreateTime"]]}
         recording = Recording(write(tmp_path, {"parameters": {}, "body": body}))
         assert recording.answer("GetTrackList", {}, at("2026-04-22T10:00:00+08:00")).body == body
@@ -77,7 +77,7 @@ class TestWhatWasRecorded:
             pytest.param({"TotalPages": 1}, {"PageNumber": "1", "AccountName": "x"}, False, id="another-filter"),
         ],
     )
-    def test_a_first_page_that_holds_all_answers_whatever_page_size_is_requested(
+    def test_a_complete_first_page_is_returned_for_every_page_size(
         self, body: dict[str, Any], asked: dict[str, str], is_found: bool, tmp_path: Path
     ) -> None:
         recorded = {"PageSize": "100", "PageNumber": "1"}

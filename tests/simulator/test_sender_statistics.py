@@ -137,7 +137,7 @@ async def test_strict_dates_are_those_of_the_operations_page(start: str, end: st
     assert reply.document.get("Code") == code
 
 
-async def test_a_parameter_that_the_operation_does_not_know_is_ignored(api: Simulator) -> None:
+async def test_an_unknown_parameter_is_ignored(api: Simulator) -> None:
     assert await rows(api, ConfigSetId="set-system") == await rows(api)
     assert await rows(api, TRACK, ConfigSetId="set-system") != await rows(api, TRACK)
 
@@ -228,7 +228,7 @@ async def spoilt(fault: str, action: str = DELIVERY, **parameters: str) -> Reply
     return reply
 
 
-async def test_faults_spoil_good_answers_each_in_its_way() -> None:
+async def test_each_fault_corrupts_good_responses_in_its_way() -> None:
     assert "data" not in (await spoilt("no_data")).document
     assert (await spoilt("stat_null")).document["data"] == {"stat": None}
     assert (await spoilt("empty")).document["data"] == {"stat": []}
@@ -305,7 +305,9 @@ OURS = {
 
 @pytest.mark.parametrize("habits", [Habits(), Habits(rows="sum", largest_page=1)], ids=["row-a-day", "sum"])
 @pytest.mark.parametrize(("filters", "ours"), OURS.values(), ids=OURS)
-async def test_our_own_client_gets_the_truth(habits: Habits, filters: dict[str, str], ours: dict[str, str]) -> None:
+async def test_our_own_client_gets_the_right_counts(
+    habits: Habits, filters: dict[str, str], ours: dict[str, str]
+) -> None:
     answer = await read(made(habits=habits), DELIVERY_ROW, **filters)
     assert answer.totals == tuple(Traffic().delivery(TUESDAY, NOW, **ours))
     assert (answer.rates, answer.pages) == ((), 1)

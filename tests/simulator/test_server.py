@@ -82,7 +82,7 @@ async def test_answers_carry_the_date_of_the_clock_that_requests_are_checked_aga
         pytest.param({"action": "SendMail"}, 404, "InvalidAction.NotFound", id="action"),
     ],
 )
-async def test_who_does_not_sign_as_documented_is_refused(
+async def test_a_request_not_signed_as_documented_is_rejected(
     api: Simulator, options: dict[str, Any], status: int, code: str
 ) -> None:
     reply = await ask(api, DAYS, **options)
@@ -97,7 +97,7 @@ async def test_fifteen_minutes_off_are_still_fine(api: Simulator, method: str, w
     assert (await ask(api, DAYS, method=method, change={"x-acs-date": when})).status == 200
 
 
-async def test_a_nonce_is_good_once_and_again_when_it_is_long_forgotten(api: Simulator) -> None:
+async def test_a_nonce_is_valid_once_and_again_after_it_has_expired(api: Simulator) -> None:
     nonce = {"x-acs-signature-nonce": "the same"}
     codes = []
     for seconds in (0, 1790, 30):
@@ -134,7 +134,7 @@ async def test_escapes_that_a_library_rewrites_on_the_way_do_not_matter(api: Sim
     assert b"InvalidMailAddress.NotFound" in answer
 
 
-async def test_with_a_token_only_its_bearer_is_let_in() -> None:
+async def test_with_a_token_only_requests_that_carry_it_are_accepted() -> None:
     simulator = made(security_token="CAIS+T/==")
     async with simulator.listen():
         right = await ask(simulator, DAYS, change={"x-acs-security-token": "CAIS+T/=="})
@@ -234,7 +234,7 @@ async def test_infrastructure_is_a_filter_too(api: Simulator) -> None:
     assert len(set(emails.values())) == 1
 
 
-async def test_the_limit_slides_and_tells_how_long_to_wait() -> None:
+async def test_the_limit_slides_and_the_error_has_the_wait() -> None:
     simulator = made(habits=Habits(calls_per_minute=2, retry_after=True))
     clock = simulator.clock
     async with simulator.listen():
@@ -281,7 +281,7 @@ async def test_the_server_answers_while_it_draws() -> None:
         pytest.param("unknown_sender", 404, "InvalidMailAddress.NotFound", id="unknown-sender"),
     ],
 )
-async def test_a_fault_that_refuses_has_its_code(fault: str, status: int, code: str) -> None:
+async def test_a_fault_that_rejects_has_its_code(fault: str, status: int, code: str) -> None:
     reply = await _once(fault)
     assert (reply.status, reply.document["Code"]) == (status, code)
     assert ("x-acs-retry-after" in reply.headers) == (fault == "throttle_retry_after")
@@ -306,7 +306,7 @@ async def test_exponents_leave_alone_what_is_no_plain_number() -> None:
     assert ("E+" in row["RcptClickCount"], row["RcptClickRate"][-1]) == (True, "%")
 
 
-async def test_faults_spoil_good_answers_each_in_its_way() -> None:
+async def test_each_fault_corrupts_good_responses_in_its_way() -> None:
     empty, html = await _once("http_429"), await _once("html_500")
     assert (empty.status, empty.body) == (429, b"")
     assert (html.status, html.headers["Content-Type"].split(";")[0]) == (500, "text/html")
@@ -334,7 +334,7 @@ async def test_faults_say_that_they_failed_in_other_forms() -> None:
     assert "请求被流控" in gbk.body.decode("gbk")
 
 
-async def test_faults_answer_more_than_was_asked_for_or_something_else() -> None:
+async def test_faults_return_more_than_was_requested_or_something_else() -> None:
     many, echo = (await _once("many_rows")).document, await _once("echo")
     assert len(many["data"]["stat"]) == 15_000
     assert (echo.document["RequestId"], echo.headers["x-acs-request-id"]) == (KEY_ID, KEY_ID)
@@ -393,7 +393,7 @@ async def test_faults_of_paging_lie_about_the_pages() -> None:
     }
 
 
-async def test_a_fault_strikes_only_where_it_was_told_to() -> None:
+async def test_a_fault_strikes_only_where_it_is_set() -> None:
     simulator = made(faults=[Fault("error", after=1, where={"AccountName": NEWS, "StartTime": "2026-04-21"})])
     async with simulator.listen():
         statuses = [

@@ -84,7 +84,7 @@ class TestTraffic:
         assert 0.4 < receipts.unique_opens / receipts.emails < 0.75
         assert 1.2 < news.opens / news.unique_opens < 1.8
 
-    def test_a_day_goes_on_growing_after_its_end(self) -> None:
+    def test_a_day_keeps_growing_after_its_end(self) -> None:
         """Between the end of a campaign's day and a day later: 8 to 20 percent more opens."""
         traffic = Traffic()
         end = traffic.day_start(TUESDAY + timedelta(days=1))
@@ -134,7 +134,7 @@ class TestIncidents:
         quiet, hit = self.both("esp_partial", sender=NOTIFY, esp="gmail.com")
         assert 0.4 * ratio(quiet) < ratio(hit) < 0.7 * ratio(quiet)
 
-    def test_a_provider_that_rejects_takes_almost_nothing(self) -> None:
+    def test_a_provider_that_rejects_accepts_almost_nothing(self) -> None:
         quiet, hit = self.both("esp_reject", sender=NOTIFY, esp="gmail.com")
         assert hit.emails < 0.06 * quiet.emails
 
@@ -186,16 +186,16 @@ class TestIncidents:
         assert late.counts(late.today(NOW), NOW + 20 * 60) == Traffic().counts(late.today(NOW), NOW)
 
     @pytest.mark.parametrize("text", ["alien", "esp_spam:colour=red", "esp_spam:start=soon", "esp_spam:factor=x"])
-    def test_what_is_not_known_is_told(self, text: str) -> None:
+    def test_unknown_incidents_are_rejected(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"write one of|use sender|write one such as|write a number"):
             incidents.parse(text, NOW)
 
     @pytest.mark.parametrize("text", ["gremlins", "throttle:often", "hang:1,times=x"])
-    def test_faults_that_are_not_known_are_told(self, text: str) -> None:
+    def test_unknown_faults_are_rejected(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"write one "):
             faults.parse(text)
 
-    def test_a_fault_strikes_as_often_as_it_was_told(self) -> None:
+    def test_a_fault_strikes_as_often_as_it_is_set(self) -> None:
         fault = faults.parse("throttle:1,times=2,after=1,AccountName=a@x.com")
         hits = [fault.strikes("GetTrackList", {"AccountName": "a@x.com"}, NOW, 0.5) for _ in range(5)]
         assert hits == [False, True, True, False, False]
@@ -252,7 +252,7 @@ DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
         pytest.param({**DAYS, "Esp": "aol.com"}, 400, "InvalidEsp.Malformed", id="unknown-provider"),
     ],
 )
-async def test_a_wrong_question_has_its_documented_code(parameters: dict[str, str], status: int, code: str) -> None:
+async def test_a_wrong_request_has_its_documented_code(parameters: dict[str, str], status: int, code: str) -> None:
     assert_status, answer = await ask(made(), **parameters)
     assert (assert_status, answer["Code"]) == (status, code)
     assert answer["RequestId"]

@@ -37,14 +37,14 @@ def after(*lists: str) -> Catalogue:
         pytest.param(["ab", "b", "b", "ab"], {"b": 1, "a": 4}, id="back-after-it-was-dropped-is-young"),
     ],
 )
-def test_a_value_is_known_at_once_and_dropped_when_a_second_list_confirms_it(
+def test_a_value_is_added_at_once_and_dropped_when_a_second_list_confirms_it(
     lists: list[str], values: dict[str, float]
 ) -> None:
     found = known(after(*lists))
     assert list(found.items()) == list(values.items())
 
 
-def test_a_list_tells_how_many_came_and_went() -> None:
+def test_a_list_reports_how_many_appeared_and_vanished() -> None:
     catalogue = after("abc", "cd")
     assert catalogue.succeeded("shop", "tag_name", listed("cdef"), 3.0) == Change(2, 2)
     assert catalogue.succeeded("shop", "tag_name", listed("cdef"), 4.0) == Change(0, 0)

@@ -145,7 +145,7 @@ def mail() -> Iterator[tuple[Simulator, Mail, VirtualClock]]:
 
 
 @pytest.mark.parametrize("kills", [12, pytest.param(60, marks=pytest.mark.stack)])
-async def test_no_counter_comes_back_lower_and_the_increase_is_the_truth(kills: int, tmp_path: Path) -> None:
+async def test_no_counter_restarts_lower_and_the_increase_is_right(kills: int, tmp_path: Path) -> None:
     """The first life is long enough for a first number, the last one for a disk that frees while it runs."""
     chance, reader = random.Random(3), Reader()
     with mail() as (api, clock, watch):

@@ -154,7 +154,7 @@ def test_health_follows_the_last_attempt() -> None:
     assert (store.get(KEY).last_attempt_ok, store.get(KEY).failure) == (True, None)
 
 
-def test_days_that_nothing_reaches_are_forgotten_and_counters_stay() -> None:
+def test_days_outside_every_window_are_discarded_and_counters_kept() -> None:
     store = Store()
     store.put(KEY, DAY, cell(50, START), day_start=START)
     store.put(KEY, DAY, cell(57, START), day_start=START)
@@ -188,13 +188,13 @@ def test_many_records_are_pruned_in_slices() -> None:
     assert list(store.keys()) == []
 
 
-def test_asking_for_what_is_not_known_keeps_nothing() -> None:
+def test_looking_up_an_unknown_key_stores_nothing() -> None:
     store = Store()
     assert store.get(KEY).cells == {}
     assert list(store.keys()) == []
 
 
-def test_what_is_known_of_another_account_is_forgotten() -> None:
+def test_data_of_another_account_is_discarded() -> None:
     store = Store()
     assert not store.claim("shop", "ap-southeast-1 Asia/Shanghai")
     store.put(KEY, DAY, cell(50, START), day_start=START)

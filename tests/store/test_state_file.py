@@ -72,7 +72,7 @@ def shown(store: Store) -> int | None:
     return None if observed is None else Engagement._make(observed).opens
 
 
-async def test_what_was_written_is_known_again(tmp_path: Path) -> None:
+async def test_what_was_written_is_restored(tmp_path: Path) -> None:
     before = known()
     await saved(tmp_path / "state.db", before)
     after = await reread(tmp_path / "state.db")
@@ -118,7 +118,7 @@ async def test_a_save_ends_however_much_changes_meanwhile(tmp_path: Path) -> Non
     await file.close()
 
 
-async def test_what_a_file_knows_is_taken_in_a_few_at_a_time(tmp_path: Path) -> None:
+async def test_a_file_is_restored_a_few_records_at_a_time(tmp_path: Path) -> None:
     store = Store()
     for number in range(3 * RESTORED):
         key = ("shop", "engagement", Filters(tag_name=str(number)))
@@ -131,7 +131,7 @@ async def test_what_a_file_knows_is_taken_in_a_few_at_a_time(tmp_path: Path) -> 
     assert same(store, after)
 
 
-async def test_forgotten_days_leave_the_file_and_counters_stay(tmp_path: Path) -> None:
+async def test_discarded_days_leave_the_file_and_counters_are_kept(tmp_path: Path) -> None:
     store = known()
     store.succeeded(KEY, NOW)
     file = await opened(tmp_path / "state.db", store)
@@ -184,7 +184,7 @@ async def test_the_numbers_of_a_new_account_replace_those_of_the_old_one_in_one_
     assert list(after.get(KEY).cells) == [NEXT]
 
 
-async def test_a_file_that_names_no_account_yet_is_taken_as_it_is(tmp_path: Path) -> None:
+async def test_a_file_that_names_no_account_yet_is_used_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     await saved(path, known())
     again = await reread(path)
@@ -276,7 +276,7 @@ async def test_a_newer_schema_is_rejected(tmp_path: Path) -> None:
 
 
 class TestDiscoveredValues:
-    async def test_they_are_known_again_in_their_order(self, tmp_path: Path) -> None:
+    async def test_they_are_restored_in_their_order(self, tmp_path: Path) -> None:
         path, before, after = tmp_path / "state.db", listed("zma"), Catalogue()
         file = await opened(path, catalogue=before)
         before.succeeded("shop", "tag_name", Listed(("b", "m"), 0, 1, ""), 2000.0)
@@ -355,7 +355,7 @@ class TestCounters:
         assert shown(again) == 5
         await file.close()
 
-    async def test_while_the_disk_is_full_they_stand_still_and_nothing_is_lost(self, tmp_path: Path) -> None:
+    async def test_while_the_disk_is_full_they_do_not_grow_and_nothing_is_lost(self, tmp_path: Path) -> None:
         path, store, clock = tmp_path / "state.db", Store(), ScriptedClock()
         file = await opened(path, store, clock=clock)
         grow(store, 0)
@@ -606,7 +606,7 @@ class TestTheWholeProgram:
         assert before == after
         assert len(api.requests) == asked, "what is fresh is not requested again"
 
-    async def test_a_kill_at_any_moment_leaves_the_truth(self, tmp_path: Path) -> None:
+    async def test_a_kill_at_any_moment_leaves_right_counts(self, tmp_path: Path) -> None:
         """Killed while polling, over and over: what is shown after each start is what the API said."""
         chance = random.Random(5)
         moment = SystemClock().time()
@@ -658,7 +658,9 @@ class TestTheWholeProgram:
         assert exporter.lines == [f"state_file: {state} {says}"]
 
     @pytest.mark.parametrize("pause", [0.0, 0.15, 0.3])
-    async def test_an_end_on_a_slow_disk_leaves_every_answer_in_the_file(self, pause: float, tmp_path: Path) -> None:
+    async def test_a_shutdown_on_a_slow_disk_leaves_every_result_in_the_file(
+        self, pause: float, tmp_path: Path
+    ) -> None:
         """Told to end while it writes: it waits for that, and writes the rest."""
         slow_program = tmp_path / "slow_disk_exporter.py"
         slow_program.write_text(SLOW_PROGRAM)

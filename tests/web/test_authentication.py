@@ -69,7 +69,7 @@ class TestPasswords:
             assert await ask(f"http://{address}/-/healthy") == 200
             assert await ask(f"http://{address}/-/ready") == 200
 
-    async def test_a_browser_is_told_to_ask_for_one(self, tmp_path: Path) -> None:
+    async def test_a_browser_prompts_for_one(self, tmp_path: Path) -> None:
         async with (
             front(tmp_path / "web.yml", USERS) as address,
             aiohttp.ClientSession() as session,
@@ -78,7 +78,7 @@ class TestPasswords:
             assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
-    async def test_health_is_answered_while_a_password_is_checked(self, tmp_path: Path) -> None:
+    async def test_health_is_served_while_a_password_is_checked(self, tmp_path: Path) -> None:
         """The health that was requested after the password is answered before it."""
         order = []
         async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {SLOW_HASH}}}") as address:
@@ -129,7 +129,7 @@ class TestTls:
         async with served(routes, "127.0.0.1:0", tls=tls, patience=Patience(first_request=0.05)) as (address,):
             assert await said(address, b"", ends=False) == b""
 
-    async def test_a_client_below_the_lowest_version_is_refused(self, authority: Authority) -> None:
+    async def test_a_client_below_the_lowest_version_is_rejected(self, authority: Authority) -> None:
         old = self.client(authority)
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         async with front(authority.folder / "web.yml", f"{self.PAIR}  min_version: TLS13\n") as address:
@@ -137,7 +137,7 @@ class TestTls:
                 await ask(f"https://{address}/metrics", tls=old)
             assert await ask(f"https://{address}/metrics", tls=self.client(authority)) == 200
 
-    async def test_a_client_without_a_good_certificate_is_refused(self, authority: Authority, tmp_path: Path) -> None:
+    async def test_a_client_without_a_good_certificate_is_rejected(self, authority: Authority, tmp_path: Path) -> None:
         text = f"{self.PAIR}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: authority.pem\n"
         (tmp_path / "stranger").mkdir()
         stranger = Authority(tmp_path / "stranger", "stranger")
@@ -192,7 +192,7 @@ async def _serial(address: str, tls: ssl.SSLContext) -> object:
 
 
 class TestTheFileChanges:
-    async def test_a_user_who_is_taken_out_is_locked_out(self, tmp_path: Path) -> None:
+    async def test_a_removed_user_is_locked_out(self, tmp_path: Path) -> None:
         file = tmp_path / "web.yml"
         async with front(file, USERS, ScriptedClock(skip_sleeps=True)) as address:
             assert await ask(f"http://{address}/metrics", login("alice", "secret")) == 200

@@ -59,7 +59,7 @@ async def test_while_all_are_answered_the_next_one_has_to_wait(limit: Connection
     assert all(each.is_open for each in clients)
 
 
-def test_one_that_is_closed_is_not_heard_of_again(limit: ConnectionLimit) -> None:
+def test_a_closed_one_is_no_longer_counted(limit: ConnectionLimit) -> None:
     clients = [Client(limit, "192.0.2.1") for _ in range(4)]
     limit.answers(clients[0])
     limit.waits(clients[0])

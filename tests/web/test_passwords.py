@@ -47,7 +47,7 @@ def slow() -> Iterator[Slow]:
 
 
 class TestVerdicts:
-    async def test_one_is_kept(self) -> None:
+    async def test_a_result_is_cached(self) -> None:
         passwords = Passwords({"alice": HASH})
         assert await passwords.right("alice", "secret")
         assert not await passwords.right("alice", "wrong")
@@ -57,7 +57,7 @@ class TestVerdicts:
         with pytest.raises(Busy):
             await passwords.right("alice", "another")
 
-    async def test_guesses_do_not_drive_out_who_knows(self) -> None:
+    async def test_guesses_do_not_evict_right_passwords(self) -> None:
         passwords = Passwords({"alice": HASH})
         assert await passwords.right("alice", "secret")
         for number in range(KEPT_VERDICTS + 5):
@@ -92,7 +92,7 @@ class TestRounds:
             pytest.param("nobody", "secret", id="unknown-user"),
         ],
     )
-    async def test_they_are_the_same_for_whoever_is_named(self, user: str, password: str) -> None:
+    async def test_they_are_the_same_for_every_user_name(self, user: str, password: str) -> None:
         rounds = []
 
         def check(secret: bytes, hashed: bytes) -> bool:
@@ -115,7 +115,7 @@ class TestRounds:
         await Passwords({"cheap": of_cost(10), "dear": of_cost(15)}, check).right(user, "secret")
         assert sum(rounds) == 2**cost
 
-    def test_nobody_has_the_made_up_hash(self) -> None:
+    def test_no_password_matches_the_dummy_hash(self) -> None:
         made_up = Passwords({"alice": of_cost(11)})._nobody
         assert re.fullmatch(BCRYPT, made_up.decode())
         assert made_up[4:6] == b"11"
@@ -169,7 +169,7 @@ class TestManyAtOnce:
         slow.go_on()
         assert all([await each for each in logins])
 
-    async def test_one_who_gives_up_does_not_take_the_verdict_from_others(self, slow: Slow) -> None:
+    async def test_one_client_that_disconnects_does_not_cancel_the_check_for_others(self, slow: Slow) -> None:
         passwords = Passwords({"alice": HASH}, slow)
         logins = [asyncio.create_task(passwords.right("alice", "secret")) for _ in range(2)]
         await asyncio.sleep(0)

@@ -81,14 +81,14 @@ async def test_browsers_get_an_icon_and_may_keep_it() -> None:
     assert len(body) < 300
 
 
-async def test_readiness_tells_what_it_waits_for() -> None:
+async def test_readiness_shows_what_it_waits_for() -> None:
     text = "shop: 3 combinations not tried yet"
     async with server(unready=lambda: text) as (base, session), session.get(f"{base}/-/ready") as answer:
         assert (answer.status, await answer.text()) == (503, f"{text}\n")
 
 
 @pytest.mark.parametrize(("wrong", "status"), [("", 200), ("windows: '9x' is not a window", 500)])
-async def test_a_reload_answers_with_what_is_wrong(wrong: str, status: int) -> None:
+async def test_a_failed_reload_returns_the_reason(wrong: str, status: int) -> None:
     async def reload() -> str:
         return wrong
 
@@ -139,7 +139,7 @@ async def test_a_reload_is_not_for_pages_of_other_sites(headers: dict[str, str],
         pytest.param(["*", "gzip;q=0"], False, id="two-lines-of-which-one-forbids-it"),
     ],
 )
-async def test_gzip_is_sent_to_those_who_take_it(accepts: list[str], *, packed: bool) -> None:
+async def test_gzip_is_sent_when_accepted(accepts: list[str], *, packed: bool) -> None:
     exposition = Exposition(FAMILIES, CollectorRegistry())
     exposition.swap("shop", FAMILIES, {0: (b"emails 1.0\n",)})
     async with (
@@ -227,7 +227,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize(("request_", "status"), NONSENSE)
-async def test_nonsense_is_refused_without_a_word_of_it_and_without_a_banner(request_: bytes, status: int) -> None:
+async def test_nonsense_is_rejected_without_a_word_of_it_and_without_a_banner(request_: bytes, status: int) -> None:
     with capture_logs() as lines:
         async with server() as (base, _):
             answer = await said(base, request_, ends=False)
@@ -240,7 +240,7 @@ async def test_nonsense_is_refused_without_a_word_of_it_and_without_a_banner(req
         assert word not in answer.decode() + str(lines)
 
 
-async def test_a_page_with_a_bug_is_500_and_told_in_the_log_alone() -> None:
+async def test_a_page_with_a_bug_is_500_and_only_the_log_has_the_reason() -> None:
     async def broken(request: web.Request) -> web.Response:
         raise ZeroDivisionError("Canary")
 

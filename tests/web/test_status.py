@@ -135,7 +135,7 @@ def _quoted(text: str) -> str:
 
 
 class TestWhatItSays:
-    async def test_target_config_and_budget_are_told(self) -> None:
+    async def test_target_config_and_budget_are_shown(self) -> None:
         world = World(make_config(rate=60), ScriptedClock())
         await polled(world, 30)
         async with page_of(world) as url:
@@ -155,7 +155,7 @@ class TestWhatItSays:
         ):
             assert part in text
 
-    async def test_a_failure_is_told_with_request_id_and_advice(self) -> None:
+    async def test_a_failure_is_shown_with_request_id_and_advice(self) -> None:
         world = World(make_config(rate=60), ScriptedClock(), fails=refusing("s1@example.com"))
         await polled(world, 30)
         async with page_of(world) as url:
@@ -175,7 +175,7 @@ class TestWhatItSays:
         assert "Opens and clicks of 30 days, at most 2 062 a day" in text_of(html.replace("aria-label=", ">"))
         assert html.count('<polyline class="first"') == html.count('<polyline class="second"') == 2
 
-    async def test_a_refused_config_is_told(self) -> None:
+    async def test_a_rejected_config_is_shown(self) -> None:
         world = World(make_config(), ScriptedClock())
         about = About("1.2.3", "config.yaml", "abc123", 0.0, ("targets: is missing",))
         async with page_of(world, about=about) as url:
@@ -485,7 +485,7 @@ class TestManyTargets:
             pytest.param("/?state=failing", 0, id="a-state-of-none"),
         ],
     )
-    async def test_a_visit_looks_at_what_it_shows(self, address: str, rows: int) -> None:
+    async def test_a_visit_reads_only_what_it_shows(self, address: str, rows: int) -> None:
         """Of 6,000 combinations each row once, and of each target the one that was read last."""
         store = CountingStore()
         fleet = Fleet(60, 100, store)
@@ -516,7 +516,7 @@ class TestManyTargets:
 
 
 class TestReloading:
-    async def test_the_browser_is_told_when(self) -> None:
+    async def test_the_browser_reloads_after_the_chosen_time(self) -> None:
         fleet = Fleet(1, 1)
         answer = await fleet.page.answer(make_mocked_request("GET", "/?refresh=30"))
         assert answer.headers["Refresh"] == "30"
@@ -525,21 +525,21 @@ class TestReloading:
         assert '<input type="hidden" name="refresh" value="30">' in str(answer.text)
 
     @pytest.mark.parametrize("asked", ["1", "1e9", "soon", "%3Cb%3E"])
-    async def test_a_value_that_cannot_be_used_is_said_to_be_so(self, asked: str) -> None:
+    async def test_an_unusable_value_is_reported(self, asked: str) -> None:
         answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", f"/?refresh={asked}"))
         text = text_of(str(answer.text))
         assert "Refresh" not in answer.headers
         assert f"refresh={unquote(asked)} is not valid, so the page does not reload itself:" in text
         assert "write whole seconds from 5 to 3 600" in text
 
-    async def test_without_being_asked_it_stays(self) -> None:
+    async def test_it_does_not_reload_by_default(self) -> None:
         answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", "/"))
         assert "Refresh" not in answer.headers
         assert '<a href="./?refresh=30#targets">Reload every 30s</a>' in str(answer.text)
 
 
 class TestAccount:
-    async def test_reads_of_account_and_domains_stand_beside_the_budget_of_their_operations(self) -> None:
+    async def test_reads_of_account_and_domains_are_listed_with_the_budget_of_their_operations(self) -> None:
         fleet, facts = Fleet(1, 1), AccountFacts()
         (target,) = fleet.targets.values()
         limiters = Limiters(10, fleet.clock)
@@ -627,7 +627,7 @@ async def test_hostile_names_are_text() -> None:
     assert "right\\u202eto-left" in everything
 
 
-async def test_what_the_api_says_is_text_too() -> None:
+async def test_texts_of_the_api_are_escaped_too() -> None:
     said = InvalidRequest("<img src=x onerror=alert(1)>", code="<b>", request_id="\u202e'\"", advice="<i>")
     world = World(make_config(rate=60), ScriptedClock(), fails=lambda filters, day: said)
     await polled(world, 30)
@@ -637,7 +637,7 @@ async def test_what_the_api_says_is_text_too() -> None:
     assert "&lt;img src=x onerror=alert(1)&gt; (Code &lt;b&gt;), RequestId <code>\\u202e&#39;&#34;</code>" in html
 
 
-async def test_a_target_that_a_reload_takes_away_meanwhile_is_no_bug() -> None:
+async def test_a_target_that_a_reload_removes_meanwhile_is_no_bug() -> None:
     world = World(make_config(senders=2000, rate=100_000), ScriptedClock())
     asked: list[Mapping[str, TargetState]] = [{}, targets_of(world)]
     page = StatusPage(lambda: ABOUT, lambda: asked.pop() if asked else {}, world.store, world.clock, "/metrics")
@@ -655,7 +655,7 @@ async def test_a_target_that_a_reload_takes_away_meanwhile_is_no_bug() -> None:
         pytest.param([None], [], id="nothing"),
     ],
 )
-def test_a_line_breaks_where_a_day_is_not_known(values: list[int | None], expected: list[str]) -> None:
+def test_a_line_breaks_where_a_day_is_unknown(values: list[int | None], expected: list[str]) -> None:
     assert list(lines(values, max([0, *filter(None, values)]))) == expected
 
 
@@ -740,7 +740,7 @@ class TestInChromium:
             assert await page.locator("h3").all_inner_texts() == ["team-099"]
             assert await page.locator(".wide tbody tr").count() == 1
 
-    async def test_nothing_is_missing_or_refused(self, browser: Browser) -> None:
+    async def test_nothing_is_missing_or_rejected(self, browser: Browser) -> None:
         """No 404 for the icon, and nothing that the Content-Security-Policy stops."""
         async with serve_page(Fleet(1, 1).page) as url:
             page = await browser.new_page()

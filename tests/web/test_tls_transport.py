@@ -103,7 +103,7 @@ async def test_what_is_not_encrypted_as_agreed_ends_the_connection_with_an_alert
     assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
-async def test_a_handshake_that_is_under_way_does_not_hold_the_end(authority: Authority) -> None:
+async def test_a_handshake_in_progress_does_not_delay_shutdown(authority: Authority) -> None:
     async with server(authority) as address:
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -123,12 +123,12 @@ async def test_requests_follow_one_another_on_a_connection(authority: Authority)
 
 
 class TestAFailedHandshake:
-    async def test_of_an_old_client_tells_it_the_version(self, authority: Authority) -> None:
+    async def test_of_an_old_client_is_a_protocol_version_alert(self, authority: Authority) -> None:
         async with server(authority, "  min_version: TLS13\n") as address:
             with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
                 await answer(address, client(authority, ssl.TLSVersion.TLSv1_2))
 
-    async def test_of_one_without_a_common_cipher_tells_it_so(self, authority: Authority) -> None:
+    async def test_of_one_without_a_common_cipher_is_a_handshake_failure(self, authority: Authority) -> None:
         context = client(authority, ssl.TLSVersion.TLSv1_2)
         context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
         text = "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n"
@@ -138,7 +138,7 @@ class TestAFailedHandshake:
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     @pytest.mark.parametrize("certificate", ["none", "of a stranger"])
-    async def test_of_one_without_a_good_certificate_tells_it_so(
+    async def test_of_one_without_a_good_certificate_is_a_certificate_alert(
         self, authority: Authority, certificate: str, version: ssl.TLSVersion
     ) -> None:
         context = client(authority, version)
@@ -161,7 +161,7 @@ class TestAFailedHandshake:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
-async def test_http_where_tls_is_spoken_is_answered_as_go_does(authority: Authority, method: str) -> None:
+async def test_http_on_a_tls_port_is_answered_as_go_does(authority: Authority, method: str) -> None:
     async with server(authority) as address:
         found = await said(address, f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode(), ends=False)
     assert found == b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
@@ -178,7 +178,7 @@ async def test_a_client_that_breaks_off_leaves_no_line_and_no_connection(authori
     assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
-async def test_what_a_page_asks_of_its_connection_is_there(authority: Authority) -> None:
+async def test_the_connection_has_what_a_request_reads_of_it(authority: Authority) -> None:
     seen = {}
 
     async def page(request: web.Request) -> web.Response:
