@@ -130,7 +130,7 @@ class App:
                 options.telemetry_path,
                 self._catalogue,
                 self._accounts.facts,
-            ).answer,
+            ).render,
             reload=self._reload_by_web if options.enable_lifecycle else None,
             telemetry_path=options.telemetry_path,
             max_requests=options.max_requests,

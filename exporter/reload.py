@@ -48,7 +48,7 @@ class Reloader:
         self._seen: Mapping[Path, str] = {path: current.digest}
         self._requested = asyncio.Event()
         self._loading = asyncio.Lock()
-        self._requests = self._answered = 0
+        self._requests = self._served = 0
 
     def request(self) -> None:
         """Let `run` load the file soon."""
@@ -76,13 +76,13 @@ class Reloader:
         self._requests += 1
         own = self._requests
         async with self._loading:
-            if self._answered < own:
-                answers = self._requests
+            if self._served < own:
+                serving = self._requests
                 systemd.notify(systemd.reloading())
                 self.problems = await self._load_again()
                 (self._failed if self.problems else self._loaded)()
                 systemd.notify(systemd.READY)
-                self._answered = answers
+                self._served = serving
             return self.problems
 
     async def _load_again(self) -> tuple[Problem, ...]:

@@ -52,7 +52,7 @@ TABLE = table(
 LABELS = 'account_name="",config_set_id="",dedicated_ip="",dedicated_ip_pool_id="",domain="",esp="",query="account"'
 
 
-def answer(call: Call) -> dict[str, Any]:
+def response(call: Call) -> dict[str, Any]:
     """Answer as many replies as the day of the month, of a hundred, for each day."""
     first, last = (date.fromisoformat(call.parameters[name]) for name in ("StartTime", "EndTime"))
     days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
@@ -65,7 +65,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Simulator:
     """A service that has the statistic, and an exporter that knows of it."""
     monkeypatch.setitem(STATISTICS, "replies", REPLIES)
     monkeypatch.setitem(TABLES, "replies", TABLE)
-    monkeypatch.setattr(server, "OPERATIONS", {**server.OPERATIONS, "ListReplies": answer})
+    monkeypatch.setattr(server, "OPERATIONS", {**server.OPERATIONS, "ListReplies": response})
     return Simulator(clock=LongMoment(), habits=Habits(calls_per_minute=1_000_000))
 
 

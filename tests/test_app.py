@@ -269,8 +269,8 @@ def reported(lines: list[Any]) -> list[tuple[str, str]]:
 
 
 async def post(url: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as session, session.post(url) as answer:
-        return answer.status, await answer.text()
+    async with aiohttp.ClientSession() as session, session.post(url) as response:
+        return response.status, await response.text()
 
 
 async def senders_of(base: str) -> set[tuple[str, str]]:

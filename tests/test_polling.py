@@ -94,16 +94,16 @@ def cells(api: Simulator) -> Counter[tuple[str, ...]]:
 async def gone(url: str, text: str) -> str:
     """Return what a URL answers as soon as the text is not in it any more."""
     async with asyncio.timeout(PATIENCE):
-        while text in (answer := (await get(url))[1]):
+        while text in (response := (await get(url))[1]):
             await asyncio.sleep(0.05)
-    return answer
+    return response
 
 
 async def never_without(url: str, texts: Collection[str]) -> None:
     """Scrape on and on; every answer has all of the texts."""
     while True:
-        _, answer = await get(url)
-        assert [text for text in texts if text not in answer] == []
+        _, response = await get(url)
+        assert [text for text in texts if text not in response] == []
 
 
 async def test_every_filter_is_listed_polled_and_shown(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.app import App, Options
 from exporter.clock import SystemClock
-from exporter.directmail import account, answers, listing
-from exporter.directmail.client import Answer, Client
+from exporter.directmail import account, listing, responses
+from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.listing import OPERATIONS
@@ -55,7 +55,7 @@ def good(recording: Recording) -> Iterator[tuple[Call, dict[str, Any]]]:
             yield call, dict(call.body)
 
 
-def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, date, date, Call, answers.Page]]:
+def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, date, date, Call, responses.Page]]:
     """Yield each good answer to a request for a statistic."""
     by_action = {each.action: each for each in STATISTICS.values()}
     for call, body in good(recording):
@@ -63,7 +63,7 @@ def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, da
             keys = {parameter: key for key, parameter in statistic.parameters.items()}
             filters = Filters(**{keys[name]: value for name, value in call.parameters.items() if name in keys})
             start, end = (date.fromisoformat(call.parameters[name]) for name in ("StartTime", "EndTime"))
-            yield statistic, filters, start, end, call, answers.page(statistic, body, "")
+            yield statistic, filters, start, end, call, responses.page(statistic, body, "")
 
 
 def test_there_is_one_of_each_habit_and_one_of_the_documentation() -> None:
@@ -83,7 +83,7 @@ def test_it_names_its_source(recording: Recording) -> None:
 def test_the_parser_reads_every_response(recording: Recording) -> None:
     readers: dict[str, Callable[[dict[str, Any]], object]] = {
         **{each.action: partial(listing.page, each, request_id="") for each in OPERATIONS.values()},
-        **{each.action: partial(answers.page, each, request_id="") for each in STATISTICS.values()},
+        **{each.action: partial(responses.page, each, request_id="") for each in STATISTICS.values()},
         account.SUMMARY: account.summary,
         account.DOMAIN: partial(account.verified, checks=account.DESCRIBED_CHECKS),
     }
@@ -98,17 +98,17 @@ async def test_paging_gives_a_day_whole_or_not_at_all(recording: Recording) -> N
         for statistic, filters, start, end, call, page in of_statistics(recording):
             if start != end or call.parameters.get("PageNumber", "1") != "1":
                 continue
-            answer = await read(caller, statistic, filters, start)
-            if isinstance(answer, InvalidRequest):
-                assert answer.code == "NotRecorded"
+            response = await read(caller, statistic, filters, start)
+            if isinstance(response, InvalidRequest):
+                assert response.code == "NotRecorded"
                 assert page.total is not None
                 assert len(page.rows) < page.total
             else:
-                assert answer.totals == answers.summed(statistic, answer.rows, "")[0]
-                assert len(answer.rows) == (len(page.rows) if page.total is None else page.total)
+                assert response.totals == responses.summed(statistic, response.rows, "")[0]
+                assert len(response.rows) == (len(page.rows) if page.total is None else page.total)
 
 
-async def read(caller: Client, statistic: Statistic, filters: Filters, day: date) -> Answer | InvalidRequest:
+async def read(caller: Client, statistic: Statistic, filters: Filters, day: date) -> Result | InvalidRequest:
     try:
         return await caller.read(statistic, filters, day)
     except InvalidRequest as error:
@@ -183,7 +183,7 @@ async def test_a_whole_exporter_shows_todays_sums_and_nothing_that_was_not_recor
     wanted = {}
     for statistic, filters, start, end, _, page in of_statistics(recording):
         if start == end == recording.today and not any(filters) and (page.total or 0) <= len(page.rows):
-            wanted[statistic.name] = answers.summed(statistic, page.rows, "")[0]
+            wanted[statistic.name] = responses.summed(statistic, page.rows, "")[0]
     assert wanted or recording.manifest["source"] != "simulator"
     names = sorted({each.name for each, *_ in of_statistics(recording)})
     queries = [{"name": "all", "statistics": names}]

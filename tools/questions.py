@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from exporter.directmail import account, answers
-from exporter.directmail.answers import Page, number
+from exporter.directmail import account, responses
 from exporter.directmail.errors import ParseError
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.rates import UNITS, fitting
+from exporter.directmail.responses import Page, number
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
@@ -65,7 +65,7 @@ def requested(recording: Recording, statistic: Statistic = ENGAGEMENT) -> Iterat
     for call in recording.calls:
         if call.action == statistic.action and call.status == 200 and call.body is not None:
             try:
-                page = answers.page(statistic, call.body, "")
+                page = responses.page(statistic, call.body, "")
                 start, end = (date.fromisoformat(call.parameters[name]) for name in ("StartTime", "EndTime"))
             except (ParseError, KeyError, ValueError):
                 continue

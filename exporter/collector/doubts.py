@@ -4,7 +4,7 @@ from datetime import date
 
 from structlog.typing import FilteringBoundLogger
 
-from exporter.directmail.client import Answer
+from exporter.directmail.client import Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.plan.combinations import Combination, named
@@ -23,12 +23,12 @@ class Doubts:
         self._emptied: dict[Slot, bool] = {}
         """Days with mail that suddenly had none, and whether that is still to be confirmed."""
 
-    def is_to_be_confirmed(self, slot: Slot, answer: Answer) -> bool:
+    def is_to_be_confirmed(self, slot: Slot, result: Result) -> bool:
         """Whether a day that had mail has none, for the first time in a row: it is believed when it is said again."""
         before = self._store.get(slot.combination.key).cells.get(slot.day)
-        is_emptied = before is not None and any(before.totals) and not any(answer.totals)
+        is_emptied = before is not None and any(before.totals) and not any(result.totals)
         is_new = is_emptied and not self._emptied.get(slot, False)
-        where = {**named(slot.combination), "day": slot.day.isoformat(), "request_id": answer.request_id}
+        where = {**named(slot.combination), "day": slot.day.isoformat(), "request_id": result.request_id}
         if is_new and slot not in self._emptied:
             self._log.warning("day with mail has none now; requesting it again before showing that", **where)
         elif is_emptied and not is_new:
@@ -37,15 +37,15 @@ class Doubts:
             self._emptied[slot] = is_new
         return is_new
 
-    def compare(self, combination: Combination, day: date, answer: Answer) -> None:
+    def compare(self, combination: Combination, day: date, result: Result) -> None:
         """Hold the answer against itself; the first time that something does not fit is reported."""
-        for doubt in self.crosscheck.look(combination.filters, day, answer.rows):
+        for doubt in self.crosscheck.look(combination.filters, day, result.rows):
             self._log.warning(
                 "answer is inconsistent",
                 **named(combination),
                 day=day.isoformat(),
                 **doubt._asdict(),
-                request_id=answer.request_id,
+                request_id=result.request_id,
                 advice="Trust the counts and the ratios; report the RequestId to Alibaba Cloud's support.",
             )
 

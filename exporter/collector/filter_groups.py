@@ -60,7 +60,7 @@ class Group:
     """Whether the finding is that of other groups of the filter."""
     rejected: set[Combination] = field(default_factory=set)
     """Members whose filter the API rejected when they were tried last."""
-    has_answered: bool = False
+    has_result: bool = False
     """Whether the API has ever answered a member's request."""
     unjudged: int = 0
     """Answers since the group was last judged."""
@@ -106,7 +106,7 @@ class Group:
         self.rejected.add(combination)
         if len(self.rejected) == len(self.members):
             self.finding = Finding.REJECTED
-        return self.finding is not None or not self.has_answered
+        return self.finding is not None or not self.has_result
 
     def _is_complete(self, readings: Sequence[Reading]) -> bool:
         """Whether the readings are of all values that may have mail.

@@ -66,12 +66,12 @@ class FilterSupport:
             self._probed[combination] = day
         return is_probe
 
-    def answered(self, combination: Combination, day: date) -> list[Combination]:
+    def add_result(self, combination: Combination, day: date) -> list[Combination]:
         """Take in an answer that the store has; return the combinations that are shown differently now."""
         changed: list[Combination] = []
         for group in self._of.get(combination, ()):
             if combination != group.whole:
-                group.has_answered = True
+                group.has_result = True
                 group.rejected.discard(combination)
             group.unjudged += 1
             if group.unjudged * JUDGEMENTS >= len(group.members):

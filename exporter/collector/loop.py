@@ -22,7 +22,7 @@ from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
 from exporter.collector.states import States
 from exporter.collector.turns import Turns
-from exporter.directmail.client import Answer, Client
+from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiter
@@ -255,35 +255,35 @@ class Collector:
         requested_at = self._clock.time()
         of_today = slot.day == self._schedule.today
         try:
-            answer = await self._client.read(self._statistic, slot.combination.filters, slot.day)
+            result = await self._client.read(self._statistic, slot.combination.filters, slot.day)
         except DirectMailError as error:
             self._failed(slot, error, requesting_at, of_today=of_today)
         else:
             self._outages.succeeded(self._action, requesting_at)
-            self._succeeded(slot, answer, requested_at, of_today=of_today)
+            self._succeeded(slot, result, requested_at, of_today=of_today)
         finally:
             self._requesting.discard(slot)
             if self._come_back is not None:
                 self._come_back.append(slot)
             self._returned.set()
 
-    def _succeeded(self, slot: Slot, answer: Answer, requested_at: float, *, of_today: bool) -> None:
+    def _succeeded(self, slot: Slot, result: Result, requested_at: float, *, of_today: bool) -> None:
         combination, zone = slot.combination, self.plan.target.timezone
         self._failures.ended(slot)
-        if self._doubts.is_to_be_confirmed(slot, answer):
+        if self._doubts.is_to_be_confirmed(slot, result):
             self._schedule.again(slot, self._clock.time() + self._failures.backoff(1, self.plan.poll_interval))
             return
-        totals = tuple(answer.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
-        cell = Cell(totals, self._rates(answer), requested_at)
+        totals = tuple(result.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
+        cell = Cell(totals, self._rates(result), requested_at)
         self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
         self._schedule.done(slot, requested_at)
-        self._doubts.compare(combination, slot.day, answer)
+        self._doubts.compare(combination, slot.day, result)
         if of_today:
             self._failures.recovered(combination)
             self._store.succeeded(combination.key, requested_at)
-        self._learn_pages(answer.pages)
+        self._learn_pages(result.pages)
         self._progress.reads += 1
-        self._judged(self._support.answered(combination, slot.day))
+        self._judged(self._support.add_result(combination, slot.day))
         self._changed(combination)
 
     def _judged(self, combinations: Iterable[Combination]) -> None:
@@ -324,8 +324,8 @@ class Collector:
             is_typical=of_today,
         )
 
-    def _rates(self, answer: Answer) -> RateSums | None:
-        return answer.rates if self.plan.reported_rates and answer.rates else None
+    def _rates(self, result: Result) -> RateSums | None:
+        return result.rates if self.plan.reported_rates and result.rates else None
 
     def _read_at(self, combination: Combination, day: date) -> float | None:
         cell = self._store.get(combination.key).cells.get(day)

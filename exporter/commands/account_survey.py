@@ -11,7 +11,7 @@ from exporter.collector.filter_groups import ENOUGH, Finding, Reading, groups
 from exporter.config.durations import format_duration
 from exporter.config.model import Target
 from exporter.config.queries import ESPS
-from exporter.directmail import account, answers
+from exporter.directmail import account, responses
 from exporter.directmail.client import Client
 from exporter.directmail.errors import (
     AuthError,
@@ -39,7 +39,7 @@ TRIED_DOMAINS = 3
 
 _OF_ALL = (AuthError, NetworkError, RequestTimeout)
 """Failures that every further request would meet too."""
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 _Notify = Callable[[str], None]
 
 
@@ -121,10 +121,10 @@ async def senders_of(clients: Mapping[str, Client]) -> dict[str, Listed | Direct
         *(client.list_values(operation) for client in clients.values()), return_exceptions=True
     )
     found: dict[str, Listed | DirectMailError] = {}
-    for name, answer in zip(clients, lists, strict=True):
-        if isinstance(answer, AuthError) or not isinstance(answer, Listed | DirectMailError):
-            raise answer
-        found[name] = answer
+    for name, result in zip(clients, lists, strict=True):
+        if isinstance(result, AuthError) or not isinstance(result, Listed | DirectMailError):
+            raise result
+        found[name] = result
     return found
 
 
@@ -138,7 +138,7 @@ class _Surveyor:
         self._whole: Reading | None = None
         """The whole account on that day."""
 
-    async def attempt(self, action: str, request: Awaitable[_Answer]) -> _Answer | None:
+    async def attempt(self, action: str, request: Awaitable[_Result]) -> _Result | None:
         """Return the answer, None for a failure, which is noted. Raise what every further request would meet too."""
         try:
             return await request
@@ -215,7 +215,7 @@ class _Surveyor:
             **({"PageNumber": "1", "PageSize": str(self.found.target.page_size)} if statistic.is_paged else {}),
         }
         document = await self._client.call(statistic.action, parameters)
-        rows = answers.page(statistic, document, str(document["RequestId"])).rows
+        rows = responses.page(statistic, document, str(document["RequestId"])).rows
         return any(any(row.counts) for row in rows)
 
     async def _try_filter(self, statistic: Statistic, key: str, values: Iterable[str], *, is_every: bool) -> None:

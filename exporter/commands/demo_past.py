@@ -91,7 +91,7 @@ def replay(
     for target in settings.targets:
         scenes = [
             _Scene(
-                plan, _Answers(statistic, traffic[target.name], faults.get(target.name), target.timeout), store, shelf
+                plan, _Results(statistic, traffic[target.name], faults.get(target.name), target.timeout), store, shelf
             )
             for statistic in target.statistics
             for plan in [_chosen_plan(settings, target, statistic, chosen)]
@@ -118,7 +118,7 @@ async def keep(store: Store, file: Path) -> None:
     await state.close()
 
 
-class _Answers:
+class _Results:
     """What the API of one target says of one statistic: its traffic, and what is wrong with it."""
 
     def __init__(self, statistic: str, traffic: Traffic, fault: Fault | None, timeout: float) -> None:
@@ -192,10 +192,10 @@ class _PastTarget:
 class _Scene:
     """One statistic of a target."""
 
-    def __init__(self, plan: TargetPlan, answers: _Answers, store: Store, shelf: Shelf) -> None:
+    def __init__(self, plan: TargetPlan, results: _Results, store: Store, shelf: Shelf) -> None:
         self.plan = plan
         self.crosscheck = Crosscheck(STATISTICS[plan.statistic])
-        self._answers = answers
+        self._results = results
         self._store = store
         self._today: date | None = None
         self._days: list[tuple[int, date, float, float]] = []
@@ -239,7 +239,7 @@ class _Scene:
             if due is None or due > now:
                 continue
             try:
-                totals = self._answers.read(combination, day, now, called)
+                totals = self._results.read(combination, day, now, called)
             except DirectMailError as failure:
                 if age == 0:
                     self._store.failed(combination.key, failure, now)

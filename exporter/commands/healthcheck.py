@@ -56,21 +56,21 @@ def of_listener(address: str) -> str:
     """
     place = _reachable(address)
     try:
-        return _answer(f"http://{place}{PATH}", insecure=True)
+        return _response(f"http://{place}{PATH}", insecure=True)
     except (WantsTls, Closed):
         pass
     try:
-        return _answer(f"https://{place}{PATH}", insecure=True)
+        return _response(f"https://{place}{PATH}", insecure=True)
     except (WantsCertificate, Closed):
         return "OK, requires a client certificate"
 
 
 def of_url(url: str, *, insecure: bool = False) -> str:
     """Return what a URL answers; `insecure` takes any certificate. Raise NotHealthy."""
-    return _answer(url, insecure=insecure)
+    return _response(url, insecure=insecure)
 
 
-def _answer(url: str, *, insecure: bool) -> str:
+def _response(url: str, *, insecure: bool) -> str:
     """Return the text of a 200. Raise NotHealthy for all else."""
     try:
         parts = urlsplit(url)
@@ -89,8 +89,8 @@ def _answer(url: str, *, insecure: bool) -> str:
         connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
         connection.request("GET", parts.path or "/")
-        with connection.getresponse() as answer:
-            text = answer.read(100).decode(errors="replace").strip()
+        with connection.getresponse() as response:
+            text = response.read(100).decode(errors="replace").strip()
     except CLOSED:
         raise Closed("connection closed without a response; check whether the server uses https") from None
     except ssl.SSLError as error:
@@ -99,10 +99,10 @@ def _answer(url: str, *, insecure: bool) -> str:
         raise NotHealthy(str(error) or type(error).__name__) from None
     finally:
         connection.close()
-    if answer.status == http.HTTPStatus.BAD_REQUEST and text == SPEAKS_TLS:
+    if response.status == http.HTTPStatus.BAD_REQUEST and text == SPEAKS_TLS:
         raise WantsTls(text)
-    if answer.status != http.HTTPStatus.OK:
-        raise NotHealthy(f"{answer.status} {text}")
+    if response.status != http.HTTPStatus.OK:
+        raise NotHealthy(f"{response.status} {text}")
     return text
 
 

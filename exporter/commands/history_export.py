@@ -293,7 +293,7 @@ class Backfill:
         """Read one day of a combination. Raise AuthError and PermissionDenied."""
         requested_at = self._clock.time()
         try:
-            answer = await client.read(STATISTICS[each.statistic], combination.filters, day)
+            result = await client.read(STATISTICS[each.statistic], combination.filters, day)
         except DirectMailError as error:
             if isinstance(error, AuthError | PermissionDenied) and not error.retry:
                 raise
@@ -313,10 +313,10 @@ class Backfill:
                 )
             return
         reading.left -= 1
-        rates = answer.rates if each.reported_rates else None
+        rates = result.rates if each.reported_rates else None
         day_start = calendar.day_start(day, each.target.timezone)
-        self.store.put(combination.key, day, Cell(answer.totals, rates, requested_at), day_start=day_start)
-        support.answered(combination, day)
+        self.store.put(combination.key, day, Cell(result.totals, rates, requested_at), day_start=day_start)
+        support.add_result(combination, day)
         self.progress.read += 1
 
 

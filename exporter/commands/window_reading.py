@@ -126,7 +126,7 @@ class WindowReader:
             for day in each.days:
                 for combination in each.combinations:
                     if day in reading.store.get(combination.key).cells:
-                        each.support.answered(combination, day)
+                        each.support.add_result(combination, day)
         return reading
 
     def _connect(self, target: Target, session: aiohttp.ClientSession) -> Client:
@@ -217,11 +217,11 @@ class WindowReader:
     ) -> None:
         target, requested_at = part.plan.target, self._clock.time()
         try:
-            answer = await client.read(STATISTICS[combination.statistic], combination.filters, day)
+            result = await client.read(STATISTICS[combination.statistic], combination.filters, day)
         except DirectMailError as error:
             self._failed(part, combination, day, error, reading)
         else:
-            cell = Cell(answer.totals, None, requested_at)
+            cell = Cell(result.totals, None, requested_at)
             reading.store.put(combination.key, day, cell, day_start=calendar.day_start(day, target.timezone))
             reading.unread.discard((combination.key, day))
         self._step((target.name, part.plan.action))

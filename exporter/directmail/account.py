@@ -7,8 +7,8 @@ Of DescAccountSummary, QueryMailAddressByParam, QueryDomainByParam and DescDomai
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from exporter.directmail.answers import number
 from exporter.directmail.errors import ParseError
+from exporter.directmail.responses import number
 
 SUMMARY = "DescAccountSummary"
 DOMAIN = "DescDomain"

@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from exporter.directmail.answers import printable
 from exporter.directmail.decoding import field, request_id_of
 from exporter.directmail.errors import (
     AuthError,
@@ -22,6 +21,7 @@ from exporter.directmail.errors import (
     ServerError,
     Throttled,
 )
+from exporter.directmail.responses import printable
 
 LONGEST_WAIT = 300.0
 """Seconds to wait that an answer is believed."""

@@ -17,8 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from exporter.clock import Clock
-from exporter.directmail import answers, signing
-from exporter.directmail.answers import Row
+from exporter.directmail import responses, signing
 from exporter.directmail.classification import failure, is_failure
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.decoding import decode, request_id_of, text_of
@@ -29,11 +28,12 @@ from exporter.directmail.model import Filters
 from exporter.directmail.paging import Pages
 from exporter.directmail.proxies import environment_proxy
 from exporter.directmail.redaction import clean, cleaned, may_hold
+from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.directmail.threads import off_the_loop
 from exporter.directmail.transport import Reply, open_session, post
 
-__all__ = ["Answer", "Client", "open_session"]
+__all__ = ["Client", "Result", "open_session"]
 
 VERSION = "2015-11-23"
 ATTEMPTS = 3
@@ -57,7 +57,7 @@ Recorder = Callable[[str, Mapping[str, str], Reply | None], None]
 _Read = TypeVar("_Read")
 
 
-class Answer(NamedTuple):
+class Result(NamedTuple):
     """What a statistic says of one day and one set of filters, all pages together."""
 
     totals: Totals
@@ -120,7 +120,7 @@ class Client:
         """When the credentials in use expire, in seconds since the epoch; None where unknown."""
         return self._provider.expires_at
 
-    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Result:
         """Return the day's counts of a statistic for these filters, which it must know.
 
         Raise DirectMailError unless every page arrived and made sense.
@@ -135,9 +135,9 @@ class Client:
                 await self._call(_Request(statistic.action, parameters | page, pages.take, self._most_rows))
             sent += pages.sent
             if not pages.changed:
-                add_up = partial(answers.summed, statistic, pages.items, pages.request_id)
+                add_up = partial(responses.summed, statistic, pages.items, pages.request_id)
                 totals, rates = add_up() if len(pages.items) <= MANY_ROWS else await off_the_loop(add_up)
-                return Answer(totals, rates, sent, pages.request_id, pages.items)
+                return Result(totals, rates, sent, pages.request_id, pages.items)
         raise ParseError("rows changed between pages", request_id=pages.request_id)
 
     async def list_values(self, operation: Operation) -> Listed:

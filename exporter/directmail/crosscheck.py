@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from exporter.directmail.answers import Row
 from exporter.directmail.model import Filters
 from exporter.directmail.rates import CLOSE, FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
+from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 
 TELLING = 0.02

@@ -19,7 +19,7 @@ def cause(error: BaseException) -> Cause:
     place = NO_PLACE
     if failed is not None:
         place = Place(failed.host, failed.port, isinstance(failed, aiohttp.ClientProxyConnectionError))
-    return causes.cause(error, place, (_proxy, _answer, _closed)) or UNKNOWN
+    return causes.cause(error, place, (_proxy, _response, _closed)) or UNKNOWN
 
 
 def not_requested(encoding: str) -> Cause:
@@ -32,7 +32,7 @@ def _proxy(error: BaseException, place: Place) -> Cause | None:
     return causes.rejected_by_proxy(error.status) if isinstance(error, aiohttp.ClientHttpProxyError) else None
 
 
-def _answer(error: BaseException, place: Place) -> Cause | None:
+def _response(error: BaseException, place: Place) -> Cause | None:
     if isinstance(error, http_exceptions.LineTooLong):
         return Cause("the response has a header that is too large", LATER)
     if isinstance(error, http_exceptions.ContentEncodingError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from exporter.directmail import account, answers
+from exporter.directmail import account, responses
 from exporter.directmail.errors import ParseError
 from exporter.directmail.paging import Paging, Sheet
 
@@ -141,7 +141,7 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
         Item(_name(operation, item, request_id), {name: item.get(name) for name in operation.facts}) for item in items
     ]
     number, size, total = (
-        answers.number(document.get(name)) for name in (operation.number, "PageSize", operation.total)
+        responses.number(document.get(name)) for name in (operation.number, "PageSize", operation.total)
     )
     return Page(found, number, size, total, _flag(document.get(operation.has_more)))
 

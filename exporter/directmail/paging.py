@@ -8,9 +8,9 @@ requested until one is empty or repeats the previous one.
 from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from exporter.directmail import answers
-from exporter.directmail.answers import Page, Row
+from exporter.directmail import responses
 from exporter.directmail.errors import ParseError
+from exporter.directmail.responses import Page, Row
 from exporter.directmail.statistics.statistic import Statistic
 
 MOST_PAGES = 200
@@ -116,7 +116,7 @@ class Pages(Paging[Row]):
     def take(self, document: Mapping[str, Any]) -> None:
         """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
         request_id = str(document.get("RequestId", ""))
-        page = answers.page(self._statistic, document, request_id)
+        page = responses.page(self._statistic, document, request_id)
         if self._statistic.is_paged:
             self.add(page, request_id)
         elif page.total is not None and len(page.rows) < page.total:

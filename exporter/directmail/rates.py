@@ -8,7 +8,7 @@ nothing of the unit.
 from collections.abc import Sequence
 from decimal import Decimal
 
-from exporter.directmail.answers import Row
+from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 
 PERCENT, FRACTION = 100.0, 1.0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from exporter.config.model import Target
-from exporter.directmail import answers, listing
+from exporter.directmail import listing, responses
 from exporter.directmail.classification import is_about_account
 from exporter.directmail.client import Client, most_rows
 from exporter.directmail.errors import (
@@ -18,7 +18,7 @@ from exporter.directmail.errors import (
 )
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.doctor.failures import account_rejected, explain, not_looked_at, too_fast, unread
-from exporter.doctor.findings import Answer, Finding, StatisticRequest
+from exporter.doctor.findings import Finding, Response, StatisticRequest
 from exporter.doctor.http_trace import Wire
 
 MOST_CALLS = 10
@@ -65,17 +65,17 @@ class Calls:
         """Add a finding."""
         self.findings.append(Finding(check, level, text, fix, request_id))
 
-    async def request(self, request: StatisticRequest, *, number: int = 1, size: int | None = None) -> Answer | None:
+    async def request(self, request: StatisticRequest, *, number: int = 1, size: int | None = None) -> Response | None:
         """Return the answer, None where there is none; a refusal is a finding. Raise Enough as `attempt` does."""
-        answer = await self.attempt(request, number=number, size=size)
-        if isinstance(answer, InvalidRequest):
-            self.findings.append(explain(answer, self._target, request))
+        response = await self.attempt(request, number=number, size=size)
+        if isinstance(response, InvalidRequest):
+            self.findings.append(explain(response, self._target, request))
             return None
-        return answer
+        return response
 
     async def attempt(
         self, request: StatisticRequest, *, number: int = 1, size: int | None = None
-    ) -> Answer | InvalidRequest | None:
+    ) -> Response | InvalidRequest | None:
         """Return the answer, the refusal of the request, or None where no call is left or the failure is a finding.
 
         Raise Enough for a failure that every further call would meet too.
@@ -93,7 +93,7 @@ class Calls:
         try:
             document = await self._client.call(statistic.action, parameters, most_rows(size))
             request_id = str(document["RequestId"])
-            return Answer(request, answers.page(statistic, document, request_id), request_id)
+            return Response(request, responses.page(statistic, document, request_id), request_id)
         except InvalidRequest as error:
             return error
         except DirectMailError as error:

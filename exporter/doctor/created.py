@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.directmail import answers
+from exporter.directmail import responses
 from exporter.directmail.account import CREATED, CREATED_SECONDS
 
 _QUARTER, _MINUTE = 900.0, 60.0
@@ -55,7 +55,7 @@ def clocks(domains: Iterable[Mapping[str, Any]]) -> set[float]:
     """Return how many seconds the texts of domains are ahead of UTC, each offset once; none where nothing tells."""
     found = set()
     for facts in domains:
-        text, seconds = facts.get(CREATED), answers.number(facts.get(CREATED_SECONDS))
+        text, seconds = facts.get(CREATED), responses.number(facts.get(CREATED_SECONDS))
         shown = moment(text, 0.0) if isinstance(text, str) and text.strip().upper().endswith("Z") else None
         if shown is not None and seconds:
             off = shown - _seconds(seconds)

@@ -10,7 +10,7 @@ from exporter.directmail.listing import Page
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.created import clocks
-from exporter.doctor.findings import Answer
+from exporter.doctor.findings import Response
 from exporter.plan.target_plan import TargetPlan
 
 WEEK = 7
@@ -72,16 +72,16 @@ class Evidence:
     ended_at: float = 0.0
     span: tuple[date, date] = field(init=False)
     """The days that filters are requested for: a week, or yesterday where the API takes no week."""
-    days: list[Answer] = field(default_factory=list)
+    days: list[Response] = field(default_factory=list)
     """Answers about single days of the whole account."""
-    parts: dict[Filters, Answer | None] = field(default_factory=dict)
+    parts: dict[Filters, Response | None] = field(default_factory=dict)
     """Answers about the span; None for filters that brought no answer. No filters are the whole account."""
     rejected: set[Filters] = field(default_factory=set)
     """Those of them that the API rejected."""
-    whole: Answer | None = None
+    whole: Response | None = None
     """The answer about a week of the whole account."""
-    second_page: Answer | None = None
-    tomorrow: Answer | None = None
+    second_page: Response | None = None
+    tomorrow: Response | None = None
     ahead: tuple[float, float] | None = None
     """The least and the most seconds that our clock is ahead of the API's; None where no answer has a Date."""
     slowest: float = 0.0
@@ -91,14 +91,14 @@ class Evidence:
         self.span = (self.today - timedelta(days=WEEK - 1), self.today)
 
     @property
-    def answers(self) -> list[Answer]:
+    def responses(self) -> list[Response]:
         """Everything that was answered about the past and today."""
         return [*self.days, *self._found()]
 
     @property
     def has_mail(self) -> bool:
         """Whether there is mail in any answer."""
-        return any(each.has_mail for each in self.answers)
+        return any(each.has_mail for each in self.responses)
 
-    def _found(self) -> Iterator[Answer]:
+    def _found(self) -> Iterator[Response]:
         return (each for each in self.parts.values() if each is not None)

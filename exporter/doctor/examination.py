@@ -124,7 +124,7 @@ async def _examine(
     known = found[0]
     of_account.denied = tuple(calls.denied)
     calls.findings += filter(None, (check(known) for check in ACCOUNT_CHECKS))
-    if wire.answers:
+    if wire.responses:
         known.ahead, known.slowest = wire.ahead, wire.slowest
         calls.findings = [clock_checks.clock(known), *calls.findings, clock_checks.speed(known)]
     if known.ended_at:

@@ -3,8 +3,8 @@
 from datetime import date
 from typing import NamedTuple
 
-from exporter.directmail.answers import Page
 from exporter.directmail.model import Filters
+from exporter.directmail.responses import Page
 from exporter.directmail.statistics.statistic import Statistic
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -37,7 +37,7 @@ class StatisticRequest(NamedTuple):
         return f"{self.start}" if self.start == self.end else f"{self.start} to {self.end}"
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """One page that a request brought."""
 
     request: StatisticRequest

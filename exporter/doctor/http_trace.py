@@ -14,7 +14,7 @@ class Wire:
 
     def __init__(self, clock: Clock) -> None:
         self.requests = 0
-        self.answers = 0
+        self.responses = 0
         self.slowest = 0.0
         """Seconds until the headers of the slowest answer."""
         self.ahead: tuple[float, float] | None = None
@@ -22,7 +22,7 @@ class Wire:
         self._clock = clock
         self.listener = aiohttp.TraceConfig()
         self.listener.on_request_start.append(self._started)
-        self.listener.on_request_end.append(self._answered)
+        self.listener.on_request_end.append(self._ended)
 
     async def _started(
         self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestStartParams
@@ -30,10 +30,10 @@ class Wire:
         self.requests += 1
         context.sent, context.started = self._clock.time(), self._clock.monotonic()
 
-    async def _answered(
+    async def _ended(
         self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestEndParams
     ) -> None:
-        self.answers += 1
+        self.responses += 1
         self.slowest = max(self.slowest, self._clock.monotonic() - context.started)
         try:
             said = parsedate_to_datetime(event.response.headers.get("Date", ""))

@@ -16,8 +16,8 @@ from itertools import zip_longest
 from typing import Any
 
 from exporter.directmail import account
-from exporter.directmail.answers import number
 from exporter.directmail.listing import OPERATIONS
+from exporter.directmail.responses import number
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 

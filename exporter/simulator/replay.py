@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 
 MANIFEST = "recording.json"
 _TIMES = frozenset(("StartTime", "EndTime", "CreateTime", "UtcCreateTime"))
@@ -58,7 +58,7 @@ class Recording:
         """The day on which it began, in the zone of its target."""
         return self.began.astimezone(self.zone).date()
 
-    def answer(self, action: str, parameters: Mapping[str, str], now: float) -> Call:
+    def respond(self, action: str, parameters: Mapping[str, str], now: float) -> Call:
         """Return the answer to a request, with days as they are now; of several the next one, the last one again.
 
         Raise Refusal for a request that was not recorded.
@@ -73,7 +73,7 @@ class Recording:
                 if call.action == action and _sizeless(call.parameters) == _sizeless(wanted) and _is_whole(call.body)
             ]
         if not found:
-            raise Refusal(404, "NotRecorded", "The recording has no such request.")
+            raise ApiError(404, "NotRecorded", "The recording has no such request.")
         place = self._given[id(found[0])]
         self._given[id(found[0])] += 1
         call = found[min(place, len(found) - 1)]

@@ -18,7 +18,7 @@ STRICT_RULES = Rules(FILTERS, longest_span=7, oldest=30)
 """As the operation's page describes them."""
 
 
-def answer(call: Call) -> dict[str, Any]:
+def respond(call: Call) -> dict[str, Any]:
     """Answer the request with all rows at once, spoilt by the call's fault. Raise Refusal."""
     found = _rows(call, read(call, STRICT_RULES if call.habits.strict_span else RULES))
     shown = spoilt(found, ("faildCount",), call.fault, ("requestCount", "successCount", "unavailableCount"))

@@ -23,7 +23,7 @@ from exporter.simulator import (
 )
 from exporter.simulator.account import STREAMS
 from exporter.simulator.call import Call, Inventory
-from exporter.simulator.error_answers import Refusal, of_fault, throttled
+from exporter.simulator.error_responses import ApiError, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
 from exporter.simulator.habits import Habits
 from exporter.simulator.random_numbers import uniforms
@@ -37,8 +37,8 @@ KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts by default; no account anywhere has them."""
 MINUTE = 60.0
 OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {
-    "GetTrackList": track_list.answer,
-    "SenderStatisticsByTagNameAndBatchID": sender_statistics.answer,
+    "GetTrackList": track_list.respond,
+    "SenderStatisticsByTagNameAndBatchID": sender_statistics.respond,
     "DescAccountSummary": account_summary.summary,
     "QueryMailAddressByParam": account_summary.senders,
     "QueryDomainByParam": domains.query,
@@ -124,16 +124,16 @@ class Simulator:
             self._nonces.check(received.headers, self._now())
             self._check_rate(action)
             fault = self._fault(action, parameters)
-            refusal = of_fault(fault, received.headers["authorization"]) if fault else None
-            if refusal is not None:
-                raise refusal
+            error = of_fault(fault, received.headers["authorization"]) if fault else None
+            if error is not None:
+                raise error
             if self.recording is not None:
                 return self._replay(self.recording, request, action, parameters)
-            document = await asyncio.to_thread(self._answer, action, parameters, fault)
-        except Refusal as refusal:
-            self._note(action, parameters, fault.name if fault else refusal.code)
-            body = refusal.body(request_id, request.host, action)
-            return spoilt_responses.error(body, refusal.status, refusal.headers, fault.name if fault else "")
+            document = await asyncio.to_thread(self._response, action, parameters, fault)
+        except ApiError as error:
+            self._note(action, parameters, fault.name if fault else error.code)
+            body = error.body(request_id, request.host, action)
+            return spoilt_responses.error(body, error.status, error.headers, fault.name if fault else "")
         self._note(action, parameters, fault.name if fault else "OK")
         return await self._send(request, {"RequestId": request_id, **document}, fault)
 
@@ -141,7 +141,7 @@ class Simulator:
         self, recording: Recording, request: web.Request, action: str, parameters: Mapping[str, str]
     ) -> web.Response:
         """Return the recorded answer. Raise Refusal where there is none."""
-        call = recording.answer(action, parameters, self.clock.time())
+        call = recording.respond(action, parameters, self.clock.time())
         self._note(action, parameters, "OK" if call.status == web.HTTPOk.status_code else str(call.status))
         if call.status is None and request.transport is not None:
             request.transport.abort()
@@ -176,9 +176,9 @@ class Simulator:
                 return fault
         return None
 
-    def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
+    def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
         if action not in OPERATIONS:
-            raise Refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
+            raise ApiError(404, "InvalidAction.NotFound", "Specified api is not found.")
         name = fault.name if fault else ""
         account = (self.traffic, self.senders, self.inventory, self.habits)
         return OPERATIONS[action](Call(parameters, self.clock.time(), *account, name))
@@ -186,7 +186,7 @@ class Simulator:
     async def _send(self, request: web.Request, document: dict[str, Any], fault: Fault | None) -> web.StreamResponse:
         body = json.dumps(document).encode()
         name = fault.name if fault else ""
-        answers = {
+        responses = {
             "http_429": web.Response(status=429),
             "html_500": web.Response(status=500, text="<html><h1>Bad gateway</h1></html>", content_type="text/html"),
             "truncate": web.Response(body=body[: len(body) // 2], content_type="application/json"),
@@ -202,7 +202,7 @@ class Simulator:
             return await self._drip(request, body)
         if name == "unasked":
             return await spoilt_responses.twice(request, body)
-        spoilt = answers.get(name) or spoilt_responses.answer(document, self.key_id, name)
+        spoilt = responses.get(name) or spoilt_responses.respond(document, self.key_id, name)
         return spoilt or web.Response(body=body, content_type="application/json")
 
     async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:

@@ -31,7 +31,7 @@ def error(document: Mapping[str, object], status: int, headers: Mapping[str, str
     return web.json_response(document, status=status, headers=headers)
 
 
-def answer(document: Mapping[str, Any], key_id: str, fault: str) -> web.Response | None:
+def respond(document: Mapping[str, Any], key_id: str, fault: str) -> web.Response | None:
     """Return what a fault makes of a good answer, None for a fault that makes nothing of it here."""
     headers: dict[str, str] = {}
     data = document.get("data")

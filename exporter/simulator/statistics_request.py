@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from exporter.simulator.account import DAY, PROVIDERS
 from exporter.simulator.call import Call
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 
 FILTERS = {
     "AccountName": "sender",
@@ -53,23 +53,23 @@ def read(call: Call, rules: Rules) -> Query:
     since_midnight = traffic.day_start(today - timedelta(days=rules.oldest))
     oldest = call.now - rules.oldest * DAY if call.habits.strict_span else since_midnight
     if traffic.day_start(start) < oldest or start > min(end, today + timedelta(days=1)):
-        raise Refusal(400, "InvalidStartTime.Malformed", f"The start must be within the last {rules.oldest} days.")
+        raise ApiError(400, "InvalidStartTime.Malformed", f"The start must be within the last {rules.oldest} days.")
     if (end - start).days > rules.longest_span:
         text = f"The span must not be longer than {rules.longest_span} days."
-        raise Refusal(400, "InvalidBetweenTime.Malformed", text)
+        raise ApiError(400, "InvalidBetweenTime.Malformed", text)
     return Query(start, end, _filters(call, rules))
 
 
 def _filters(call: Call, rules: Rules) -> dict[str, str] | None:
     given = {name: value for name in rules.filters if (value := call.parameters.get(name))}
     if "TagName" in given and "AccountName" not in given:
-        raise Refusal(400, "MissingParameter", "AccountName is required with TagName.")
+        raise ApiError(400, "MissingParameter", "AccountName is required with TagName.")
     if "AccountName" in given and given["AccountName"] not in call.senders:
-        raise Refusal(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
+        raise ApiError(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
     unsupported = [name for name in OF_DEDICATED_IPS if name in given] if call.habits.no_dedicated_ips else []
     if unsupported and call.habits.no_dedicated_ips == "error":
         text = f"The parameter {unsupported[0]} is for users of dedicated IPs."
-        raise Refusal(400, "InvalidParameter", text)
+        raise ApiError(400, "InvalidParameter", text)
     if unsupported and call.habits.no_dedicated_ips == "empty":
         return None
     filters = {rules.filters[name]: value for name, value in given.items() if name not in unsupported}
@@ -77,19 +77,19 @@ def _filters(call: Call, rules: Rules) -> dict[str, str] | None:
         filters["domain" if call.habits.domain_filter == "exact" else "parent_domain"] = domain.lower()
     filters["esp"] = filters.get("esp", "").lower()
     if filters["esp"] not in ("", *PROVIDERS):
-        raise Refusal(400, "InvalidEsp.Malformed", "The specified Esp is not valid.")
+        raise ApiError(400, "InvalidEsp.Malformed", "The specified Esp is not valid.")
     return filters
 
 
 def _date(parameters: Mapping[str, str], name: str) -> date:
     text = parameters.get(name)
     if text is None:
-        raise Refusal(400, "MissingParameter", f"The parameter {name} is missing.")
+        raise ApiError(400, "MissingParameter", f"The parameter {name} is missing.")
     if not text:
-        raise Refusal(400, "InvalidDate.NotFound", f"The parameter {name} is empty.")
+        raise ApiError(400, "InvalidDate.NotFound", f"The parameter {name} is empty.")
     try:
         if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):  # fromisoformat knows weeks too
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
-        raise Refusal(400, "InvalidDate.Malformed", f"The parameter {name} is not yyyy-MM-dd.") from None
+        raise ApiError(400, "InvalidDate.Malformed", f"The parameter {name} is not yyyy-MM-dd.") from None

@@ -17,7 +17,7 @@ NUMBERS = (
 """The numbers of a row but for RcptOpenCount, which faults of counts hit."""
 
 
-def answer(call: Call) -> dict[str, Any]:
+def respond(call: Call) -> dict[str, Any]:
     """Answer GetTrackList, spoilt by the call's fault. Raise Refusal."""
     fault = call.fault
     found = _rows(call, read(call, RULES))

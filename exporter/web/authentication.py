@@ -63,16 +63,16 @@ class Security:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request through, or say why not."""
         if not self._knows_certificate(request):
-            return _refusal(403, "the client certificate has no allowed name\n")
+            return _rejection(403, "the client certificate has no allowed name\n")
         if request.path in OPEN_PATHS:
             return await handler(request)
         if self._bucket is not None and not self._bucket.take():
-            return _refusal(429, "too many requests; retry later\n", {"Retry-After": "1"})
+            return _rejection(429, "too many requests; retry later\n", {"Retry-After": "1"})
         try:
             if self._settings.users and not await self._knows_password(request):
-                return _refusal(401, "user and password required\n", {"WWW-Authenticate": REALM})
+                return _rejection(401, "user and password required\n", {"WWW-Authenticate": REALM})
         except Busy:
-            return _refusal(503, "too many password checks in progress; retry later\n", {"Retry-After": "1"})
+            return _rejection(503, "too many password checks in progress; retry later\n", {"Retry-After": "1"})
         return await handler(request)
 
     async def set_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -117,5 +117,5 @@ def _credentials(header: str) -> tuple[str, str] | None:
     return (user, password) if colon else None
 
 
-def _refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def _rejection(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(status=status, text=text, headers=headers)

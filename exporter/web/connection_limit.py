@@ -73,7 +73,7 @@ class ConnectionLimit:
             self._said_at, self._closed = now, 0
         return is_one
 
-    def answers(self, client: Client) -> None:
+    def answering(self, client: Client) -> None:
         """Note that a request is being answered."""
         if (address := self._waiting.pop(client, None)) is not None:
             self._answering[client] = address

@@ -104,7 +104,7 @@ class Passwords:
         if self._under_way is not None:
             self._under_way.cancel()
         for login in list(self._logins.values()):
-            self._answer(login, None)
+            self._finish(login, None)
         self._turns.clear()
 
     def _queue(self, login: _Login, source: Source) -> None:
@@ -117,7 +117,7 @@ class Passwords:
             if len(own) >= max(len(most), 1):
                 raise Busy
             if len(most) > 1:
-                self._answer(most.pop(), None)
+                self._finish(most.pop(), None)
         own.append(login)
         self._turns[source] = own
         self._logins[login.digest] = login
@@ -146,10 +146,10 @@ class Passwords:
             is_right = self._verdicts[login.digest] = compared.result()
             if len(self._verdicts) > KEPT_VERDICTS:
                 self._forget_one()
-            self._answer(login, is_right)
+            self._finish(login, is_right)
         self._check_next()
 
-    def _answer(self, login: _Login, verdict: bool | None) -> None:
+    def _finish(self, login: _Login, verdict: bool | None) -> None:
         del self._logins[login.digest]
         login.verdict.set_result(verdict)
 

@@ -151,7 +151,7 @@ class StatusPage:
             environment.filters[each] = getattr(status_text, each)
         self._template = environment.get_template("status.html")
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def render(self, request: web.Request) -> web.Response:
         """Answer a visit."""
         choice = Choice.of(request)
         targets = await self._seen(self._targets())

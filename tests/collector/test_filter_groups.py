@@ -140,10 +140,10 @@ class TestGroup:
         assert not group(key="dedicated_ip", members=MEMBERS[:1]).withholds((500, 0), None)
 
     def test_a_filter_is_rejected_only_when_every_value_is(self) -> None:
-        made, refusal = group(), InvalidRequest("no", code="InvalidEsp.NotSupported")
+        made, error = group(), InvalidRequest("no", code="InvalidEsp.NotSupported")
         seen = []
         for member in MEMBERS:
-            assert made.reject(member, refusal), "it may be the filter"
+            assert made.reject(member, error), "it may be the filter"
             seen.append(made.finding)
         assert seen == [None, None, Finding.REJECTED]
 
@@ -155,9 +155,9 @@ class TestGroup:
         assert not any(made.reject(member, InvalidRequest("no", code=code)) for member in MEMBERS)
 
     def test_a_rejected_value_among_accepted_ones_is_a_failure(self) -> None:
-        made, refusal = group(), InvalidRequest("no", code="InvalidParameter")
+        made, error = group(), InvalidRequest("no", code="InvalidParameter")
         made.judge(reads(300, 150), None, is_closed=False)
-        assert not any(made.reject(member, refusal) for member in MEMBERS)
+        assert not any(made.reject(member, error) for member in MEMBERS)
 
     def test_an_answer_that_proves_the_filter_ends_every_finding(self) -> None:
         made = group()

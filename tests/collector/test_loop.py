@@ -235,12 +235,12 @@ class TestADayThatLosesItsMail:
     async def polled(*counts: int) -> tuple[World, list[float | None], list[Any]]:
         """Answer one number after the other, the last for ever; return what is shown a minute after each poll."""
         clock = ScriptedClock()
-        answers = iter(counts)
+        results = iter(counts)
         each = world(
             clock,
             senders=1,
             head="windows: [today]\npoll_interval: 10m\nstale_after: 1h",
-            counts=lambda filters, day, now: next(answers, counts[-1]),
+            counts=lambda filters, day, now: next(results, counts[-1]),
         )
         await each.publisher.show([each.collector.plan])
         shown = []
@@ -274,12 +274,12 @@ class TestADayThatLosesItsMail:
 
     async def test_while_it_is_requested_again_it_is_due(self) -> None:
         clock = ScriptedClock()
-        answers = iter([40, 0])
+        results = iter([40, 0])
         each = world(
             clock,
             senders=1,
             head="windows: [today]\npoll_interval: 10m",
-            counts=lambda filters, day, now: next(answers, 0),
+            counts=lambda filters, day, now: next(results, 0),
         )
         async with running(each.collector.run()):
             await clock.advance(10 * MINUTE + 1)
@@ -408,7 +408,7 @@ async def test_observed_counters_are_exact_across_midnight() -> None:
         begun_at = record.cells[date(2026, 4, 22)].totals[2]
         await clock.advance(24 * HOUR)
         observed = record.observed[2]
-    yesterday, today = (each.api.answered[each.combinations[0].filters, date(2026, 4, day)][2] for day in (22, 23))
+    yesterday, today = (each.api.results[each.combinations[0].filters, date(2026, 4, day)][2] for day in (22, 23))
     # Yesterday was read again after its end, when `rising` had gone on growing.
     assert observed == yesterday - begun_at + today
 

@@ -91,10 +91,10 @@ async def _shown_is_true(world: World) -> None:
         filters = Filters(account_name=sender, tag_name=tag)
         sums = set()
         for day in (now,) if window == "today" else (now, now - timedelta(days=1)):
-            answers = [world.api.answered.get((filters, each)) for each in window_days(window, day)]
-            known = [answer for answer in answers if answer is not None]
-            if len(known) == len(answers):
-                sums.add(sum(getattr(answer, FIELDS[name]) for answer in known))
+            results = [world.api.results.get((filters, each)) for each in window_days(window, day)]
+            known = [result for result in results if result is not None]
+            if len(known) == len(results):
+                sums.add(sum(getattr(result, FIELDS[name]) for result in known))
         assert value in sums
 
 

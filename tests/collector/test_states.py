@@ -78,7 +78,7 @@ def read(world: World) -> None:
     world.succeed(world.all[0])
 
 
-def read_then_refuse(world: World) -> None:
+def read_then_reject(world: World) -> None:
     read(world)
     reject(world)
 
@@ -98,7 +98,7 @@ def find_useless(world: World) -> None:
         pytest.param(lambda world: None, "never", id="nothing"),
         pytest.param(reject, "failing", id="refused-from-the-start"),
         pytest.param(read, "fresh", id="read"),
-        pytest.param(read_then_refuse, "held", id="refused-later"),
+        pytest.param(read_then_reject, "held", id="refused-later"),
         pytest.param(read_long_ago, "dropped", id="too-old"),
         pytest.param(find_useless, "unsupported", id="of-no-use"),
     ],

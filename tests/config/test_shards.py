@@ -272,8 +272,8 @@ async def test_two_processes_share_one_config_and_request_nothing_twice(tmp_path
     assert polled == parts
     assert all(polled)
     assert set.union(*polled) == set(names)
-    answered = [seen.parameters for seen in account.requests if seen.outcome == "OK"]
-    asked = Counter((parameters["AccountName"], parameters["StartTime"]) for parameters in answered)
+    requests = [seen.parameters for seen in account.requests if seen.outcome == "OK"]
+    asked = Counter((parameters["AccountName"], parameters["StartTime"]) for parameters in requests)
     assert max(asked.values()) == len(names), "each target asks a day of a sender once"
 
 

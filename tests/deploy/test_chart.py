@@ -13,7 +13,7 @@ import yaml
 from exporter.commands.main import cli
 from exporter.config import loader
 from exporter.plan import validation
-from tests.support.helm import CHART, NAMESPACE, RELEASE, refusal, render, sdk
+from tests.support.helm import CHART, NAMESPACE, RELEASE, rejection, render, sdk
 from tests.support.kubernetes_schemas import VERSIONS, validate
 from tools import release
 
@@ -123,7 +123,7 @@ def test_helm_lint_reports_nothing_but_the_missing_icon(values: dict[str, Any]) 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda each: each["mistake"])
 def test_wrong_values_are_rejected_with_their_place(wrong: dict[str, Any]) -> None:
-    assert wrong["message"] in refusal(wrong["values"])
+    assert wrong["message"] in rejection(wrong["values"])
 
 
 def test_the_defaults_render_to_the_kustomization() -> None:

@@ -283,30 +283,30 @@ class TestTemporaryCredentials:
         issuer = Issuer()
         async with by_uri(issuer) as (source, clock):
             await source.get()
-            issuer.refuses = True
+            issuer.rejects = True
             source.rejected()
             assert await source.get() == issued(1)
             clock.jump(wall=3700.0)
             with pytest.raises(AuthError, match="no credentials of type credentials_uri"):
                 await source.get()
-            issuer.refuses = False
+            issuer.rejects = False
             await clock.advance(PAUSE)
             assert (await source.get()).access_key_id.startswith("STS.")
 
     async def test_a_failure_is_reported_to_all_who_wait_and_tried_again_after_a_pause(self) -> None:
-        issuer = Issuer(refuses=True)
+        issuer = Issuer(rejects=True)
         async with by_uri(issuer) as (source, clock):
             found = await asyncio.gather(*(source.get() for _ in range(20)), return_exceptions=True)
             assert all(isinstance(error, AuthError) for error in found)
             assert len(issuer.seen) == 1
-            issuer.refuses = False
+            issuer.rejects = False
             await clock.advance(PAUSE)
             assert await source.get() == issued(2)
 
     async def test_a_failure_keeps_code_and_request_id_and_nothing_else_of_the_answer(
         self, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        async with by_uri(Issuer(refuses=True)) as (source, _):
+        async with by_uri(Issuer(rejects=True)) as (source, _):
             with pytest.raises(AuthError) as caught:
                 await source.get()
         error = caught.value
@@ -529,7 +529,7 @@ class TestTemporaryCredentials:
 
     async def test_the_response_of_sts_is_reported_without_the_key_that_it_repeats(self) -> None:
         class Echo(Issuer):
-            async def answer(self, request: web.Request) -> web.Response:
+            async def respond(self, request: web.Request) -> web.Response:
                 return web.json_response({"Code": BASE, "Message": BASE, "RequestId": BASE}, status=403)
 
         async with serving(Echo()) as address:
@@ -554,7 +554,7 @@ class TestTemporaryCredentials:
     )
     async def test_no_class_is_named_whatever_sts_answers(self, text: str, says: str) -> None:
         class Nonsense(Issuer):
-            async def answer(self, request: web.Request) -> web.Response:
+            async def respond(self, request: web.Request) -> web.Response:
                 return web.Response(text=text)
 
         async with serving(Nonsense()) as address:
@@ -585,7 +585,7 @@ class TestTemporaryCredentials:
     )
     async def test_a_server_that_answers_nonsense_is_a_failure_to_authenticate(self, text: str) -> None:
         class Nonsense(Issuer):
-            async def answer(self, request: web.Request) -> web.Response:
+            async def respond(self, request: web.Request) -> web.Response:
                 return web.Response(text=text)
 
         async with by_uri(Nonsense()) as (source, _):

@@ -5,10 +5,10 @@ from datetime import date, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.directmail.answers import Row
-from exporter.directmail.client import Answer
+from exporter.directmail.client import Result
 from exporter.directmail.crosscheck import MOST_ROWS, Crosscheck
 from exporter.directmail.model import Filters
+from exporter.directmail.responses import Row
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
@@ -27,10 +27,10 @@ def row(written: tuple[str, ...] = PERCENT, counts: tuple[int, ...] = COUNTS) ->
     return Row(None, counts, tuple(map(float, written)), written)
 
 
-def seen(*answers: list[Row]) -> Crosscheck:
+def seen(*results: list[Row]) -> Crosscheck:
     """Return a cross-check that saw each answer as one of a day of its own."""
     check = Crosscheck(ENGAGEMENT)
-    for age, rows in enumerate(answers):
+    for age, rows in enumerate(results):
         check.look(SENDER, DAY - timedelta(days=age), rows)
     return check
 
@@ -48,7 +48,7 @@ def test_every_name_is_there_from_the_start_at_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "counted"),
+    ("results", "counted"),
     [
         pytest.param([[row()]] * 3, {}, id="percent-throughout"),
         pytest.param([[row(FRACTION)]] * 3, {}, id="fraction-throughout"),
@@ -68,9 +68,9 @@ def test_every_name_is_there_from_the_start_at_0() -> None:
     ],
 )
 def test_a_rate_that_does_not_fit_in_the_unit_of_the_others_is_counted(
-    answers: list[list[Row]], counted: dict[str, int]
+    results: list[list[Row]], counted: dict[str, int]
 ) -> None:
-    assert mismatches(seen(*answers)) == counted
+    assert mismatches(seen(*results)) == counted
 
 
 def test_of_a_very_long_answer_the_first_rows_are_compared() -> None:
@@ -163,9 +163,9 @@ def test_more_delivered_than_requested_is_counted_and_percents_are_not_compared(
 class Contrary(Api):
     """Answers whose rates do not fit."""
 
-    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
-        answer = await super().read(statistic, filters, day)
-        return answer._replace(rows=[row(WRONG)])
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Result:
+        result = await super().read(statistic, filters, day)
+        return result._replace(rows=[row(WRONG)])
 
 
 async def test_the_loop_logs_the_first_one_and_counts_the_rest() -> None:

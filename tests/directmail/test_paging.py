@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.directmail.answers import Page, Row
 from exporter.directmail.errors import ParseError
 from exporter.directmail.paging import MOST_PAGES, Pages
+from exporter.directmail.responses import Page, Row
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 
 Server = Callable[[int], Page]
@@ -34,23 +34,23 @@ def server(
     """Return a server that holds so many rows, serves them by `size`, and says what it says."""
     step = size or 10
 
-    def answer(number: int) -> Page:
+    def response(number: int) -> Page:
         shown = min(number, max(-(-held // step), 1)) if clamps else number
         found = rows((shown - 1) * step, max(min(step, held - (shown - 1) * step), 0))
         return Page(found, shown if numbered else None, size, total, pages)
 
-    return answer
+    return response
 
 
-def walk(answer: Server) -> Pages:
+def walk(response: Server) -> Pages:
     pages = Pages(ENGAGEMENT)
     while (number := pages.wanted) is not None:
-        pages.add(answer(number), f"R-{number}")
+        pages.add(response(number), f"R-{number}")
     return pages
 
 
 @pytest.mark.parametrize(
-    ("answer", "sent", "count"),
+    ("response", "sent", "count"),
     [
         pytest.param(server(25, 10, total=25, pages=3), 3, 25, id="the truth"),
         pytest.param(server(30, 10, total=30, pages=3), 3, 30, id="the truth, last page full"),
@@ -80,15 +80,15 @@ def walk(answer: Server) -> Pages:
         pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, nothing said"),
     ],
 )
-def test_every_row_arrives_once(answer: Server, sent: int, count: int) -> None:
-    pages = walk(answer)
+def test_every_row_arrives_once(response: Server, sent: int, count: int) -> None:
+    pages = walk(response)
     assert (pages.sent, pages.changed) == (sent, False)
     assert pages.items == rows(0, count)
     assert pages.request_id == f"R-{sent}"
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("response", "text"),
     [
         pytest.param(server(0, 10, total=25, pages=3), "page 1 is empty", id="nothing of 25"),
         pytest.param(server(0, 10, total=25, pages=0), "page 1 is empty", id="nothing of 25, pages disagree"),
@@ -110,9 +110,9 @@ def test_every_row_arrives_once(answer: Server, sent: int, count: int) -> None:
         pytest.param(server(10_000, 10, total=10_000, pages=1000), f"more than {MOST_PAGES} pages", id="no end"),
     ],
 )
-def test_rows_that_were_promised_and_do_not_come_are_an_error(answer: Server, text: str) -> None:
+def test_rows_that_were_promised_and_do_not_come_are_an_error(response: Server, text: str) -> None:
     with pytest.raises(ParseError, match=text) as caught:
-        walk(answer)
+        walk(response)
     assert caught.value.request_id.startswith("R-")
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from exporter.directmail.answers import Row, page
 from exporter.directmail.rates import FRACTION, PERCENT, fitting, implausible, unit_of
+from exporter.directmail.responses import Row, page
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from tests.support.engagement import RATES
 

@@ -47,7 +47,7 @@ def test_the_headers_are_those_that_are_sent() -> None:
         f"| open connections | {connection_limit.MOST_CONNECTIONS}, or a quarter of the file descriptors",
         f"first request's headers, TLS handshake included | {Patience().first_request:.0f} s |",
         f"| an idle connection, or a later request's headers | {Patience().next_request:.0f} s |",
-        f"| reading an answer | {Patience().answer:.0f} s |",
+        f"| reading an answer | {Patience().response:.0f} s |",
         f"each with {routes.CHUNK // 1024} KiB of its own",
         f"| concurrent scrapes | `--web.max-requests`, {Options().max_requests}; 0 disables the limit |",
         f"looked at every {watch.EVERY:.0f} s",

@@ -16,7 +16,7 @@ from exporter.doctor.examination import Check
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 from exporter.doctor.steps.account import MOST_DESCRIBED
 from exporter.simulator import incidents
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
@@ -180,10 +180,10 @@ async def test_a_list_is_made_once_for_discovery_and_the_account() -> None:
 
 async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy() -> None:
     class Blacklisting(Simulator):
-        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+        def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
             if action == "QueryDomainByParam":
-                raise Refusal(403, "User.Blacklisted", "The user is in the blacklist.")
-            return super()._answer(action, parameters, fault)
+                raise ApiError(403, "User.Blacklisted", "The user is in the blacklist.")
+            return super()._response(action, parameters, fault)
 
     clock = ScriptedClock(NOW, skip_sleeps=True)
     seen = await visit(Blacklisting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock))

@@ -10,9 +10,9 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.doctor.checks.domain_filter import compared
 from exporter.doctor.evidence import Account, Evidence
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Response
 from exporter.doctor.steps.domain_filter import MOST_SENDERS
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from tests.doctor.test_checks import NOW, evidence, row, week
@@ -31,11 +31,11 @@ def queries(statistics: str = "engagement", domains: str = f"{MAIL}, {NOTICES}")
 def known_of(sums: dict[str, int], of_all: int | None, senders: Page | None, **page: int) -> Evidence:
     """Return what is known of a domain's mail (""), its senders' and the account's."""
 
-    def answered(mails: int) -> Answer:
+    def response(mails: int) -> Response:
         return week(row(counts=(mails, 0, 0, 0, 0)), **page)
 
-    parts = {Filters(account_name=name) if name else Filters(domain=MAIL): answered(sums[name]) for name in sums}
-    whole = None if of_all is None else answered(of_all)
+    parts = {Filters(account_name=name) if name else Filters(domain=MAIL): response(sums[name]) for name in sums}
+    whole = None if of_all is None else response(of_all)
     return evidence(account=Account(NOW, senders=senders), parts=parts, whole=whole)
 
 
@@ -80,10 +80,10 @@ async def test_a_filter_that_brings_nothing_is_a_problem() -> None:
 
 async def test_a_filter_that_the_api_rejects_is_reported_once() -> None:
     class Rejecting(Simulator):
-        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+        def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
             if "Domain" in parameters:
-                raise Refusal(400, "InvalidParameter", "The parameter Domain is not supported.")
-            return super()._answer(action, parameters, fault)
+                raise ApiError(400, "InvalidParameter", "The parameter Domain is not supported.")
+            return super()._response(action, parameters, fault)
 
     clock = ScriptedClock(DAYTIME, skip_sleeps=True)
     seen = await visit(Rejecting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock), queries=queries())

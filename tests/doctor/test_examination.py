@@ -404,10 +404,10 @@ async def test_an_esp_that_changes_nothing_may_be_ignored() -> None:
 
 async def test_an_api_that_rejects_a_week_is_requested_by_the_day() -> None:
     class NoWeeks(Simulator):
-        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+        def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
             if parameters.get("StartTime") != parameters.get("EndTime"):
                 parameters = {**parameters, "StartTime": "2026-01-01"}
-            return super()._answer(action, parameters, fault)
+            return super()._response(action, parameters, fault)
 
     clock = ScriptedClock(NOW, skip_sleeps=True)
     api = NoWeeks(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock)

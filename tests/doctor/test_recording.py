@@ -168,20 +168,20 @@ def quick_account() -> Simulator:
     return api
 
 
-def run(*arguments: str, answer: str = "") -> Result:
-    return CliRunner(env=KEYS).invoke(cli, ("doctor", *arguments), input=answer)
+def run(*arguments: str, response: str = "") -> Result:
+    return CliRunner(env=KEYS).invoke(cli, ("doctor", *arguments), input=response)
 
 
 class TestTheCommand:
-    async def result(self, tmp_path: Path, *flags: str, answer: str = "") -> Result:
+    async def result(self, tmp_path: Path, *flags: str, response: str = "") -> Result:
         async with quick_account().listen() as url:
             path = tmp_path / "config.yaml"
             path.write_text(config_text(url))
             arguments = ("--config.file", str(path), "--record", str(tmp_path / "kept"), *flags)
-            return await asyncio.to_thread(lambda: run(*arguments, answer=answer))
+            return await asyncio.to_thread(lambda: run(*arguments, response=response))
 
     async def test_everything_is_shown_before_it_is_written(self, tmp_path: Path) -> None:
-        result = await self.result(tmp_path, answer="y\n")
+        result = await self.result(tmp_path, response="y\n")
         assert result.exit_code == 0, result.output
         shown, _, _ = result.stderr.partition("Write them to")
         written = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
@@ -189,9 +189,9 @@ class TestTheCommand:
         assert all(path.read_text() in shown for path in written)
         assert result.stdout.startswith("target shop: ")
 
-    @pytest.mark.parametrize(("answer", "status"), [pytest.param("n\n", 0, id="no"), pytest.param("", 1, id="nobody")])
-    async def test_without_a_yes_nothing_is_written(self, answer: str, status: int, tmp_path: Path) -> None:
-        result = await self.result(tmp_path, answer=answer)
+    @pytest.mark.parametrize(("response", "status"), [pytest.param("n\n", 0, id="no"), pytest.param("", 1, id="eof")])
+    async def test_without_a_yes_nothing_is_written(self, response: str, status: int, tmp_path: Path) -> None:
+        result = await self.result(tmp_path, response=response)
         assert result.exit_code == status
         assert "GetTrackList" in result.stderr
         assert "nothing written" in result.stderr

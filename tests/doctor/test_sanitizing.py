@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail import account
-from exporter.directmail.answers import page
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.rates import fitting
+from exporter.directmail.responses import page
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.known import STATISTICS
 from exporter.doctor.sanitizing import FACTORS, WEEKS, Sanitizer
-from exporter.simulator import error_answers
+from exporter.simulator import error_responses
 
 WEEKS_BACK = 100
 DOCUMENTED_CODES = (
@@ -166,8 +166,8 @@ class TestWhatIsKept:
     def test_messages_of_the_api_but_for_what_they_repeat(self) -> None:
         text = "The specified parameter PageSize is not valid."
         assert sanitizer().words(text) == text
-        refusal = error_answers.Refusal(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
-        assert sanitizer().document({"Message": refusal.message}) == {"Message": refusal.message}
+        error = error_responses.ApiError(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
+        assert sanitizer().document({"Message": error.message}) == {"Message": error.message}
 
     def test_every_field_of_the_official_sdks_models(self) -> None:
         """So that an answer keeps the names of its fields, also of those that the exporter does not read."""

@@ -8,7 +8,7 @@ from exporter.directmail.model import Filters
 from exporter.doctor.checks.settings import lines
 from exporter.doctor.findings import NOTE, OK
 from exporter.simulator.faults import Fault
-from tests.doctor.test_checks import NOW, account, answer, evidence, row, week
+from tests.doctor.test_checks import NOW, account, evidence, response, row, week
 from tests.support.clock import ScriptedClock
 from tests.support.doctor import Visit, assert_readable, config_text, simulator, visit
 
@@ -86,17 +86,17 @@ async def test_a_visit_that_ended_early_prints_no_lines() -> None:
 
 
 def test_an_unknown_setting_is_printed_as_configured_with_a_note() -> None:
-    found = lines([evidence(answer(row(), size=None), account=account())])
+    found = lines([evidence(response(row(), size=None), account=account())])
     assert found.level == OK
     assert "page_size: 100  # unknown" in found.fix
 
 
 def test_a_filter_beside_too_little_mail_is_left_out() -> None:
     parts = {Filters(): week(row(counts=(99, 0, 0, 0, 0))), Filters(dedicated_ip="192.0.2.1"): week()}
-    assert "dedicated_ip" not in lines([evidence(answer(row()), parts=parts)]).fix
+    assert "dedicated_ip" not in lines([evidence(response(row()), parts=parts)]).fix
 
 
 def test_a_zone_that_fits_nothing_known_is_left_as_it_is() -> None:
     hours = [row("2026-04-21T12:00Z"), row("2026-04-22T11:00Z")]
-    known = evidence(answer(*hours), zone="UTC", account=account(0), began_at=NOW + 86_400)
+    known = evidence(response(*hours), zone="UTC", account=account(0), began_at=NOW + 86_400)
     assert "timezone: UTC  # does not fit; compare a day with the console" in lines([known]).fix

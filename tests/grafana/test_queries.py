@@ -63,7 +63,7 @@ def seconds(span: str) -> float:
     return float(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[span[-1]]
 
 
-async def answer(server: Prometheus, board: Json, query: Query, values: Mapping[str, str]) -> list[Json]:
+async def result(server: Prometheus, board: Json, query: Query, values: Mapping[str, str]) -> list[Json]:
     """Return the series that Grafana would get for a query of a panel, those with a number in them.
 
     Grafana's last point is up to a step ago. Here it is now, when there is what only the live exporter has.
@@ -91,7 +91,7 @@ async def test_every_panel_shows_something_or_why_not_and_every_legend_has_its_l
     board = load(path)
     values, empty, unlabelled, reported = chosen(board), [], [], [f"\n\n{board['title']}: series of each query"]
     for query in queries(board):
-        found = await answer(watched.server, board, query, values)
+        found = await result(watched.server, board, query, values)
         reported.append(f"{len(found):4}  {query.panel['title']} {query.ref}: {query.expr}")
         must = watched.has_a_past or not query.panel["fieldConfig"]["defaults"]["noValue"]
         if not found and must and (query.panel["title"], query.ref) != INSTEAD:
@@ -112,8 +112,8 @@ async def test_every_variable_has_values_and_offers_its_first_choice(
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             series, label = asked_values(variable)
-            answers = await watched.server.query(expanded(series, values))
-            found = {each["metric"].get(label, "") for each in answers} - {""}
+            results = await watched.server.query(expanded(series, values))
+            found = {each["metric"].get(label, "") for each in results} - {""}
             reported.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
             assert found, variable["name"]
             assert variable["multi"] or variable["current"]["value"] in found
@@ -143,13 +143,13 @@ async def test_on_the_first_day_a_panel_is_right_or_shows_that_there_is_no_data(
     for query in queries(board):
         unit = query.panel["fieldConfig"]["defaults"].get("unit")
         if unit == "percentunit" and "vs" not in f"{query.panel['title']}{query.legend}":
-            found = await answer(watched.server, board, query, chosen(board))
+            found = await result(watched.server, board, query, chosen(board))
             beyond = [value for series in found for value in numbers(series) if not 0 <= value <= 1]
             assert beyond == [], query.panel["title"]
     compared = [query for query in queries(board) if query.legend == "vs last week"]
     assert len(compared) == 5
     for query in compared:
-        assert bool(await answer(watched.server, board, query, chosen(board))) is watched.has_a_past, query.panel[
+        assert bool(await result(watched.server, board, query, chosen(board))) is watched.has_a_past, query.panel[
             "title"
         ]
 
@@ -164,7 +164,7 @@ def numbers(series: Json) -> Iterator[float]:
 async def test_a_sender_that_is_not_polled_by_provider_is_compared_with_last_week(watched: Watched) -> None:
     board = load(FILES[0])
     (instead,) = [query for query in queries(board) if (query.panel["title"], query.ref) == INSTEAD]
-    found = await answer(watched.server, board, instead, {**chosen(board), "esp": "none"})
+    found = await result(watched.server, board, instead, {**chosen(board), "esp": "none"})
     assert bool(found) is watched.has_a_past
 
 
@@ -172,7 +172,7 @@ async def test_the_funnel_narrows(watched: Watched) -> None:
     board = load(FILES[0])
     (funnel,) = [each for each in panels(board) if each["type"] == "bargauge"]
     asked = [query for query in queries(board) if query.panel is funnel]
-    found = [next(numbers(*await answer(watched.server, board, query, chosen(board)))) for query in asked]
+    found = [next(numbers(*await result(watched.server, board, query, chosen(board)))) for query in asked]
     assert found == sorted(found, reverse=True)
     assert found[-1] > 0
 

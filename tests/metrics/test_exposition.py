@@ -104,8 +104,8 @@ async def test_other_peoples_gunzip_reads_it_too() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
-        assert await answer.read() == text
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as response:
+        assert await response.read() == text
     await runner.cleanup()
 
 
@@ -142,16 +142,16 @@ class TestWork:
     @pytest.mark.parametrize("packed", [False, True])
     async def test_slow_dns_does_not_delay_it(self, *, packed: bool) -> None:
         """Lookups use the threads of asyncio's default pool, all of them while a name server does not answer."""
-        answered = threading.Event()
+        looked_up = threading.Event()
         with ThreadPoolExecutor(1) as pool:
             asyncio.get_running_loop().set_default_executor(pool)
-            lookup = asyncio.create_task(asyncio.to_thread(answered.wait))
+            lookup = asyncio.create_task(asyncio.to_thread(looked_up.wait))
             await asyncio.sleep(0)
             try:
                 async with asyncio.timeout(PATIENCE):
                     assert await body(filled([({"a": "1"}, 1)]), packed=packed)
             finally:
-                answered.set()
+                looked_up.set()
             await lookup
 
     async def test_scrapes_at_the_same_time_share_one_rendering(self) -> None:

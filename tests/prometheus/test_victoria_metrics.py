@@ -152,13 +152,13 @@ def difference(ours: Mapping[object, float], theirs: Mapping[object, float]) -> 
 
 async def compare(both: Both, questions: Iterator[StatisticRequest], at: float) -> dict[StatisticRequest, str]:
     """Return the questions that are answered differently at a moment, and how. Enough of them must have an answer."""
-    differing, answered = {}, 0
+    differing, compared = {}, 0
     for request in questions:
         ours, theirs = [by_labels(await each.query(request.expression, at)) for each in both]
-        answered += bool(ours)
+        compared += bool(ours)
         if found := difference(ours, theirs):
             differing[request] = found
-    assert answered > ENOUGH
+    assert compared > ENOUGH
     return differing
 
 

@@ -91,19 +91,19 @@ def is_true(simulator: Simulator, body: Any, **filters: str) -> bool:
 
 
 def test_the_sync_client_gets_the_right_counts(simulator: Simulator) -> None:
-    answer = client(simulator).get_track_list_with_options(
+    response = client(simulator).get_track_list_with_options(
         question(tag_name="receipt"), RuntimeOptions(autoretry=False)
     )
-    assert answer.status_code == 200
-    assert answer.body.total_pages == 1
-    assert is_true(simulator, answer.body, tag="receipt")
+    assert response.status_code == 200
+    assert response.body.total_pages == 1
+    assert is_true(simulator, response.body, tag="receipt")
 
 
 async def test_the_async_client_gets_the_right_counts(simulator: Simulator) -> None:
-    answer = await client(simulator).get_track_list_with_options_async(
+    response = await client(simulator).get_track_list_with_options_async(
         question(esp="gmail.com"), RuntimeOptions(autoretry=False)
     )
-    assert is_true(simulator, answer.body, esp="gmail.com")
+    assert is_true(simulator, response.body, esp="gmail.com")
 
 
 def test_the_sync_client_gets_the_right_error_for_a_wrong_secret(simulator: Simulator) -> None:

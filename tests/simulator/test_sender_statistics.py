@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.directmail.client import Answer, Client, open_session
+from exporter.directmail.client import Client, Result, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import DirectMailError, ParseError
 from exporter.directmail.limiter import Limiters
@@ -282,7 +282,7 @@ class Keys:
         raise AssertionError
 
 
-async def read(simulator: Simulator, statistic: Statistic, **filters: str) -> Answer:
+async def read(simulator: Simulator, statistic: Statistic, **filters: str) -> Result:
     """Return what our own client makes of the answer about Tuesday."""
     clock = ScriptedClock(NOW, skip_sleeps=True)
     async with simulator.listen() as url, open_session() as session:
@@ -308,10 +308,10 @@ OURS = {
 async def test_our_own_client_gets_the_right_counts(
     habits: Habits, filters: dict[str, str], ours: dict[str, str]
 ) -> None:
-    answer = await read(made(habits=habits), DELIVERY_ROW, **filters)
-    assert answer.totals == tuple(Traffic().delivery(TUESDAY, NOW, **ours))
-    assert (answer.rates, answer.pages) == ((), 1)
-    assert answer.totals[0] > 0
+    response = await read(made(habits=habits), DELIVERY_ROW, **filters)
+    assert response.totals == tuple(Traffic().delivery(TUESDAY, NOW, **ours))
+    assert (response.rates, response.pages) == ((), 1)
+    assert response.totals[0] > 0
 
 
 async def test_our_own_client_reads_both_statistics_of_the_same_mail() -> None:

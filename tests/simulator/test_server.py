@@ -128,10 +128,10 @@ async def test_escapes_that_a_library_rewrites_on_the_way_do_not_matter(api: Sim
     lines = [f"{name}: {value}" for name, value in headers.items()]
     path = "/?StartTime=2026-04-21&AccountName=a+b@c&EndTime=2026-04-21"
     writer.write("\r\n".join([f"POST {path} HTTP/1.1", *lines, "Connection: close", "", ""]).encode())
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
     await writer.wait_closed()
-    assert b"InvalidMailAddress.NotFound" in answer
+    assert b"InvalidMailAddress.NotFound" in response
 
 
 async def test_with_a_token_only_requests_that_carry_it_are_accepted() -> None:

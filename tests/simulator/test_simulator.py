@@ -218,11 +218,11 @@ async def ask(simulator: Simulator, action: str = "GetTrackList", **parameters: 
         }
         key, secret = changes.get("_key", KEY_ID), changes.get("_secret", SECRET)
         headers["Authorization"] = signing.authorization(key, secret, "POST", query, headers)
-        answers = []
+        responses = []
         for _ in range(int(changes.get("_times", "1"))):
-            async with session.post(f"{url}/?{query}", headers=headers) as answer:
-                answers.append((answer.status, await answer.json()))
-        return answers[-1]
+            async with session.post(f"{url}/?{query}", headers=headers) as response:
+                responses.append((response.status, await response.json()))
+        return responses[-1]
 
 
 def made(**options: Any) -> Simulator:
@@ -253,16 +253,16 @@ DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
     ],
 )
 async def test_a_wrong_request_has_its_documented_code(parameters: dict[str, str], status: int, code: str) -> None:
-    assert_status, answer = await ask(made(), **parameters)
-    assert (assert_status, answer["Code"]) == (status, code)
-    assert answer["RequestId"]
+    assert_status, response = await ask(made(), **parameters)
+    assert (assert_status, response["Code"]) == (status, code)
+    assert response["RequestId"]
 
 
 async def test_an_answer_has_the_documented_form() -> None:
-    status, answer = await ask(made(), **DAYS, AccountName=NEWS)
-    (row,) = answer["data"]["stat"]
+    status, response = await ask(made(), **DAYS, AccountName=NEWS)
+    (row,) = response["data"]["stat"]
     assert status == 200
-    assert (answer["PageNo"], answer["PageSize"], answer["Total"], answer["TotalPages"]) == (1, 10, 1, 1)
+    assert (response["PageNo"], response["PageSize"], response["Total"], response["TotalPages"]) == (1, 10, 1, 1)
     assert all(isinstance(value, str) for value in row.values())
     assert int(row["TotalNumber"]) == Traffic().counts(TUESDAY, NOW, sender=NEWS).emails
 
@@ -270,16 +270,16 @@ async def test_an_answer_has_the_documented_form() -> None:
 async def test_calls_beyond_the_limit_are_throttled() -> None:
     simulator = made(habits=Habits(calls_per_minute=1))
     assert (await ask(simulator, **DAYS))[0] == 200
-    status, answer = await ask(simulator, **DAYS)
-    assert (status, answer["Code"]) == (400, "Throttling.User")
+    status, response = await ask(simulator, **DAYS)
+    assert (status, response["Code"]) == (400, "Throttling.User")
 
 
 @pytest.mark.parametrize(
     ("rate_format", "like"), [("31.42", r"^\d+\.\d\d$"), ("31.42%", r"^\d+\.\d\d%$"), ("0.3142", r"^[01]\.\d{4}$")]
 )
 async def test_rates_come_in_the_unit_that_was_chosen(rate_format: str, like: str) -> None:
-    _, answer = await ask(made(habits=Habits(rate_format=rate_format)), **DAYS)
-    assert re.match(like, answer["data"]["stat"][0]["RcptOpenRate"])
+    _, response = await ask(made(habits=Habits(rate_format=rate_format)), **DAYS)
+    assert re.match(like, response["data"]["stat"][0]["RcptOpenRate"])
 
 
 @pytest.mark.parametrize(
@@ -293,8 +293,8 @@ async def test_rates_come_in_the_unit_that_was_chosen(rate_format: str, like: st
     ],
 )
 async def test_sibling_operations_list_what_the_account_has(action: str, path: tuple[str, ...], count: int) -> None:
-    _, answer = await ask(made(), action)
-    found: Any = answer
+    _, response = await ask(made(), action)
+    found: Any = response
     for step in path:
         found = found[step]
     assert len(found) == count
@@ -314,8 +314,8 @@ async def test_our_own_client_reads_all_pages_of_hourly_rows() -> None:
         client = Client(
             session, url, Keys(), Limiters(60, clock), clock, timeout=5, page_size=100, observe=lambda *seen: None
         )
-        answer = await client.read(ENGAGEMENT, Filters(account_name=NOTIFY), TUESDAY)
+        response = await client.read(ENGAGEMENT, Filters(account_name=NOTIFY), TUESDAY)
         with pytest.raises(DirectMailError, match=r"InvalidMailAddress\.NotFound"):
             await client.read(ENGAGEMENT, Filters(account_name="nobody@example.com"), TUESDAY)
-    assert answer.pages == 5
-    assert answer.totals == Traffic().counts(TUESDAY, NOW, sender=NOTIFY)
+    assert response.pages == 5
+    assert response.totals == Traffic().counts(TUESDAY, NOW, sender=NOTIFY)

@@ -116,8 +116,8 @@ class Reader:
             while True:
                 if self.url is not None:
                     try:
-                        async with session.get(self.url) as answer:
-                            self._take_in(await answer.text())
+                        async with session.get(self.url) as response:
+                            self._take_in(await response.text())
                     except (aiohttp.ClientError, OSError):
                         pass  # killed meanwhile
                 await asyncio.sleep(0.005)

@@ -38,7 +38,7 @@ def render(
     return found
 
 
-def refusal(values: dict[str, Any], chart: Path = CHART) -> str:
+def rejection(values: dict[str, Any], chart: Path = CHART) -> str:
     """Return why the chart rejects the values, or "" where it accepts them."""
     try:
         render(values, chart=chart)

@@ -194,8 +194,8 @@ async def exporter(made: Config, address: str) -> AsyncIterator[None]:
 
 
 async def _has_everything(session: aiohttp.ClientSession, url: str) -> bool:
-    async with session.get(url) as answer:
-        samples = [line.partition(" ") for line in (await answer.text()).splitlines()]
+    async with session.get(url) as response:
+        samples = [line.partition(" ") for line in (await response.text()).splitlines()]
     names = {name.partition("{")[0] for name, _, _ in samples}
     backlog = [float(value) for name, _, value in samples if name.startswith("directmail_exporter_backlog_cells")]
     return len(backlog) == 2 and not any(backlog) and names.issuperset(ACCOUNT)

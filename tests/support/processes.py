@@ -93,21 +93,21 @@ async def copy(source: Path, target: Path) -> None:
 
 async def get(url: str, **headers: str) -> tuple[int, str]:
     """Return status and text of a GET."""
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
-        return answer.status, await answer.text()
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        return response.status, await response.text()
 
 
 async def until(url: str, text: str) -> str:
     """Return what a URL answers as soon as the text is in it."""
-    answer = ""
+    response = ""
     try:
         async with asyncio.timeout(PATIENCE):
-            while text not in answer:
+            while text not in response:
                 await asyncio.sleep(0.05)
-                _, answer = await get(url)
+                _, response = await get(url)
     except TimeoutError:
-        raise AssertionError(f"no {text!r} in\n{answer}") from None
-    return answer
+        raise AssertionError(f"no {text!r} in\n{response}") from None
+    return response
 
 
 async def started(app: App) -> tuple[asyncio.Task[None], str]:

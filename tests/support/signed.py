@@ -72,6 +72,6 @@ async def ask(
     spoil(headers)
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
-        session.request(method, f"{simulator.url}/?{query}", headers=headers, data=data or None) as answer,
+        session.request(method, f"{simulator.url}/?{query}", headers=headers, data=data or None) as response,
     ):
-        return Reply(answer.status, answer.headers, await answer.read())
+        return Reply(response.status, response.headers, await response.read())

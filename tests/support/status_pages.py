@@ -50,7 +50,7 @@ class Polled:
 
 @asynccontextmanager
 async def serve_page(page: StatusPage) -> AsyncIterator[str]:
-    routes = Routes(Metrics(), lambda: "", page.answer, None)
+    routes = Routes(Metrics(), lambda: "", page.render, None)
     app = make_app(routes, Security(WebConfig(), SystemClock()))
     async with serve(app, bind(["127.0.0.1:0"])) as listening:
         yield f"http://{listening.addresses[0]}/"

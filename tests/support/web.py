@@ -60,9 +60,9 @@ async def said(address: str, request: bytes, *, ends: bool = True) -> bytes:
     if ends:
         writer.write_eof()
     async with asyncio.timeout(PATIENCE):
-        answer = await reader.read()
+        response = await reader.read()
     writer.close()
-    return answer
+    return response
 
 
 def text_of(html: str) -> str:

@@ -14,7 +14,7 @@ from exporter.collector.loop import Collector
 from exporter.collector.outages import Outages
 from exporter.config import loader
 from exporter.config.model import Config
-from exporter.directmail.client import Answer
+from exporter.directmail.client import Result
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
@@ -77,9 +77,9 @@ class Api:
     latency: float = 0.05
     asked: list[tuple[float, Filters, date]] = field(default_factory=list)
     """Monotonic time of every request."""
-    answered: dict[tuple[Filters, date], Totals] = field(default_factory=dict)
+    results: dict[tuple[Filters, date], Totals] = field(default_factory=dict)
 
-    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Result:
         limiter = self.limiters.of(statistic.action)
         for _ in range(self.pages):
             await limiter.acquire()
@@ -93,8 +93,8 @@ class Api:
         totals = statistic.counts(
             *(int(count * share) for _, share in zip(statistic.counts._fields, SHARES, strict=False))
         )
-        self.answered[filters, day] = totals
-        return Answer(totals, NO_RATES, self.pages, "REQUEST")
+        self.results[filters, day] = totals
+        return Result(totals, NO_RATES, self.pages, "REQUEST")
 
 
 class World:

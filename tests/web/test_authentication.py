@@ -39,8 +39,8 @@ async def front(file: Path, text: str, clock: Clock | None = None) -> AsyncItera
 
 
 async def ask(url: str, headers: dict[str, str] | None = None, tls: ssl.SSLContext | bool = True) -> int:
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=tls) as answer:
-        return answer.status
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=tls) as response:
+        return response.status
 
 
 class TestPasswords:
@@ -73,10 +73,10 @@ class TestPasswords:
         async with (
             front(tmp_path / "web.yml", USERS) as address,
             aiohttp.ClientSession() as session,
-            session.get(f"http://{address}/") as answer,
+            session.get(f"http://{address}/") as response,
         ):
-            assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["WWW-Authenticate"].startswith("Basic realm=")
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
 
     async def test_health_is_served_while_a_password_is_checked(self, tmp_path: Path) -> None:
         """The health that was requested after the password is answered before it."""
@@ -225,10 +225,10 @@ class TestHeadersAndRate:
         text = "http_server_config: {headers: {X-Frame-Options: sameorigin, Content-Security-Policy: ''}}"
         async with front(tmp_path / "web.yml", text) as address, aiohttp.ClientSession() as session:
             for path in ("/", "/metrics", "/-/healthy", "/nowhere"):
-                async with session.get(f"http://{address}{path}") as answer:
-                    assert answer.headers["X-Frame-Options"] == "sameorigin"
-                    assert "Content-Security-Policy" not in answer.headers
-                    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                async with session.get(f"http://{address}{path}") as response:
+                    assert response.headers["X-Frame-Options"] == "sameorigin"
+                    assert "Content-Security-Policy" not in response.headers
+                    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
     async def test_beyond_the_rate_limit_is_429_but_for_health(self, tmp_path: Path) -> None:
         clock = ScriptedClock()

@@ -74,7 +74,7 @@ async def test_a_scrape_may_take_longer_than_a_request() -> None:
 async def test_a_client_that_does_not_read_is_closed(path: bytes) -> None:
     routes = Routes(Metrics(LARGE), lambda: "", large_page, None)
     with capture_logs() as lines:
-        async with listening(routes, patience=Patience(answer=0.1)) as server:
+        async with listening(routes, patience=Patience(response=0.1)) as server:
             reader, writer = await connected(server.addresses[0], GET % (path, b"identity"))
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
             await until(lambda: len(server._limit) == 0)
@@ -84,7 +84,7 @@ async def test_a_client_that_does_not_read_is_closed(path: bytes) -> None:
 
 async def test_a_client_that_has_read_its_answer_may_come_again() -> None:
     routes = Routes(Metrics(), lambda: "", status, None)
-    async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.4, answer=0.2)) as (address,):
+    async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.4, response=0.2)) as (address,):
         reader, writer = await connected(address)
         for _ in range(2):
             writer.write(GET % (b"/-/healthy", b"identity"))

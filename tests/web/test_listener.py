@@ -67,9 +67,9 @@ def resident(running: Program) -> float:
 async def healthy(address: str, context: ssl.SSLContext) -> bool:
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"https://{address}/-/healthy", ssl=context) as answer,
+        session.get(f"https://{address}/-/healthy", ssl=context) as response,
     ):
-        return answer.status == 200
+        return response.status == 200
 
 
 class TestHandshakesThatNeverEnd:

@@ -88,8 +88,8 @@ async def test_several_addresses_are_listened_on_ipv6_too() -> None:
     async with served(routes, "127.0.0.1:0", "[::1]:0") as addresses, aiohttp.ClientSession() as session:
         assert len(addresses) == 2
         for address in addresses:
-            async with session.get(f"http://{address}/-/healthy") as answer:
-                assert answer.status == 200
+            async with session.get(f"http://{address}/-/healthy") as response:
+                assert response.status == 200
 
 
 @pytest.mark.parametrize("address", [":0", "[::]:0"])

@@ -20,7 +20,7 @@ from exporter.collector.loop import Collector
 from exporter.config import loader
 from exporter.config.model import Config
 from exporter.directmail.account import Summary
-from exporter.directmail.client import Answer
+from exporter.directmail.client import Result
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
@@ -66,9 +66,9 @@ def targets_of(world: World, *others: Collector) -> Mapping[str, TargetState]:
 class DeliveryApi(Api):
     """Answers whatever is requested with the same delivery."""
 
-    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
-        answer = await super().read(statistic, filters, day)
-        return answer._replace(totals=Delivery(1500, 1490, 7, 3))
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Result:
+        response = await super().read(statistic, filters, day)
+        return response._replace(totals=Delivery(1500, 1490, 7, 3))
 
 
 def delivery_of(world: World) -> Collector:
@@ -101,7 +101,7 @@ async def polled(world: World, seconds: float, *others: Collector) -> None:
         await world.clock.advance(seconds)
 
 
-def refusing(*senders: str) -> Callable[[Filters, date], DirectMailError | None]:
+def rejecting(*senders: str) -> Callable[[Filters, date], DirectMailError | None]:
     error = InvalidRequest("no such sender", code="Invalid.Sender", request_id="R-17", advice="Check the sender.")
     return lambda filters, day: error if filters.account_name in senders else None
 
@@ -156,7 +156,7 @@ class TestWhatItSays:
             assert part in text
 
     async def test_a_failure_is_shown_with_request_id_and_advice(self) -> None:
-        world = World(make_config(rate=60), ScriptedClock(), fails=refusing("s1@example.com"))
+        world = World(make_config(rate=60), ScriptedClock(), fails=rejecting("s1@example.com"))
         await polled(world, 30)
         async with page_of(world) as url:
             text = text_of((await get(url))[1])
@@ -194,7 +194,7 @@ class TestWhatItSays:
         world = World(
             make_config(rate=600),
             ScriptedClock(),
-            fails=lambda filters, day: refusing(*failing)(filters, day),  # noqa: PLW0108  failing grows
+            fails=lambda filters, day: rejecting(*failing)(filters, day),  # noqa: PLW0108  failing grows
         )
         await polled(world, 60)
         failing.append("s0@example.com")
@@ -206,7 +206,7 @@ class TestWhatItSays:
 
     async def test_a_clock_set_back_makes_no_combination_fresh(self) -> None:
         clock, failing = ScriptedClock(), list[str]()
-        world = World(make_config(rate=600), clock, fails=lambda filters, day: refusing(*failing)(filters, day))  # noqa: PLW0108  failing grows
+        world = World(make_config(rate=600), clock, fails=lambda filters, day: rejecting(*failing)(filters, day))  # noqa: PLW0108  failing grows
         await world.publisher.show([world.collector.plan])
         await polled(world, 60)
         failing.append("s0@example.com")
@@ -291,7 +291,7 @@ class TestTwoStatistics:
             "  - name: senders\n    account_name: s1@example.com",
             f"  - name: both\n{SENDER}\n    statistics: [engagement, delivery]",
         )
-        world = World(config, ScriptedClock(), counts=five, fails=refusing("s1@example.com"))
+        world = World(config, ScriptedClock(), counts=five, fails=rejecting("s1@example.com"))
         delivery = delivery_of(world)
         await polled(world, 30, delivery)
         async with page_of(world, delivery) as url:
@@ -399,8 +399,8 @@ class CountingStore(Store):
 
 async def visit(fleet: Fleet, address: str = "/") -> str:
     """Return the page of a fleet."""
-    answer = await fleet.page.answer(make_mocked_request("GET", address))
-    return str(answer.text)
+    response = await fleet.page.render(make_mocked_request("GET", address))
+    return str(response.text)
 
 
 def cards(html: str) -> list[str]:
@@ -518,24 +518,24 @@ class TestManyTargets:
 class TestReloading:
     async def test_the_browser_reloads_after_the_chosen_time(self) -> None:
         fleet = Fleet(1, 1)
-        answer = await fleet.page.answer(make_mocked_request("GET", "/?refresh=30"))
-        assert answer.headers["Refresh"] == "30"
-        assert "This page reloads itself every 30s." in text_of(str(answer.text))
-        assert '<a href="./?#targets">Stop reloading</a>' in str(answer.text)
-        assert '<input type="hidden" name="refresh" value="30">' in str(answer.text)
+        response = await fleet.page.render(make_mocked_request("GET", "/?refresh=30"))
+        assert response.headers["Refresh"] == "30"
+        assert "This page reloads itself every 30s." in text_of(str(response.text))
+        assert '<a href="./?#targets">Stop reloading</a>' in str(response.text)
+        assert '<input type="hidden" name="refresh" value="30">' in str(response.text)
 
     @pytest.mark.parametrize("asked", ["1", "1e9", "soon", "%3Cb%3E"])
     async def test_an_unusable_value_is_reported(self, asked: str) -> None:
-        answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", f"/?refresh={asked}"))
-        text = text_of(str(answer.text))
-        assert "Refresh" not in answer.headers
+        response = await Fleet(1, 1).page.render(make_mocked_request("GET", f"/?refresh={asked}"))
+        text = text_of(str(response.text))
+        assert "Refresh" not in response.headers
         assert f"refresh={unquote(asked)} is not valid, so the page does not reload itself:" in text
         assert "write whole seconds from 5 to 3 600" in text
 
     async def test_it_does_not_reload_by_default(self) -> None:
-        answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", "/"))
-        assert "Refresh" not in answer.headers
-        assert '<a href="./?refresh=30#targets">Reload every 30s</a>' in str(answer.text)
+        response = await Fleet(1, 1).page.render(make_mocked_request("GET", "/"))
+        assert "Refresh" not in response.headers
+        assert '<a href="./?refresh=30#targets">Reload every 30s</a>' in str(response.text)
 
 
 class TestAccount:
@@ -557,7 +557,7 @@ class TestAccount:
         known = facts.of("team-000")
         known.summary.succeeded(Summary(10_000, None, None, None, None, frozenset()), fleet.clock.time(), fleet.clock)
         fleet.clock.jump(wall=90, monotonic=90)
-        text = text_of(str((await page.answer(make_mocked_request("GET", "/"))).text))
+        text = text_of(str((await page.render(make_mocked_request("GET", "/"))).text))
         for part in (
             "DescAccountSummary 0 0.25 10 10",
             "DescDomain 0 0.25 10 10",
@@ -579,11 +579,11 @@ class TestBehindAProxy:
 
             async def forward(request: web.Request) -> web.Response:
                 path = request.path_qs.removeprefix(self.PREFIX)
-                async with session.request(request.method, url.removesuffix("/") + path) as answer:
+                async with session.request(request.method, url.removesuffix("/") + path) as response:
                     return web.Response(
-                        status=answer.status,
-                        body=await answer.read(),
-                        content_type=answer.content_type,
+                        status=response.status,
+                        body=await response.read(),
+                        content_type=response.content_type,
                         charset="utf-8",
                     )
 
@@ -670,7 +670,7 @@ class TestInChromium:
     @asynccontextmanager
     async def visit(self, browser: Browser, *, width: int = 1280, scheme: str = "light") -> AsyncIterator[Page]:
         said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-18", advice="")
-        reject = refusing(*HOSTILE[:2])
+        reject = rejecting(*HOSTILE[:2])
         world = World(
             hostile_config(),
             ScriptedClock(),
@@ -744,9 +744,9 @@ class TestInChromium:
         """No 404 for the icon, and nothing that the Content-Security-Policy stops."""
         async with serve_page(Fleet(1, 1).page) as url:
             page = await browser.new_page()
-            said, answers = list[str](), list[tuple[str, int]]()
+            said, responses = list[str](), list[tuple[str, int]]()
             page.on("console", lambda message: said.append(message.text))
-            page.on("response", lambda answer: answers.append((answer.url, answer.status)))
+            page.on("response", lambda response: responses.append((response.url, response.status)))
             await page.goto(url)
             icon = await page.evaluate("document.querySelector('link[rel=icon]').href")
             size = await page.evaluate(
@@ -757,7 +757,7 @@ class TestInChromium:
             )
         assert size == [32, 32]
         assert said == []
-        assert {status for _, status in answers} == {200}
+        assert {status for _, status in responses} == {200}
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [360, 1280])

@@ -45,7 +45,7 @@ def client(authority: Authority, version: ssl.TLSVersion | None = None) -> ssl.S
     return context
 
 
-async def answer(address: str, context: ssl.SSLContext, request: bytes = GET) -> bytes:
+async def response(address: str, context: ssl.SSLContext, request: bytes = GET) -> bytes:
     host, port = address.split(":")
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
@@ -58,7 +58,7 @@ async def answer(address: str, context: ssl.SSLContext, request: bytes = GET) ->
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_an_answer_arrives_whole(authority: Authority, version: ssl.TLSVersion) -> None:
     async with server(authority) as address:
-        head, _, body = (await answer(address, client(authority, version))).partition(b"\r\n\r\n")
+        head, _, body = (await response(address, client(authority, version))).partition(b"\r\n\r\n")
     assert b"200 OK" in head
     assert body == b"x" * SIZE
 
@@ -108,7 +108,7 @@ async def test_a_handshake_in_progress_does_not_delay_shutdown(authority: Author
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"\x16\x03\x01")
-        assert await answer(address, client(authority))  # the first one is accepted by now
+        assert await response(address, client(authority))  # the first one is accepted by now
     async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()
@@ -117,7 +117,7 @@ async def test_a_handshake_in_progress_does_not_delay_shutdown(authority: Author
 async def test_requests_follow_one_another_on_a_connection(authority: Authority) -> None:
     request = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
     async with server(authority) as address:
-        found = await answer(address, client(authority), 500 * request + GET)
+        found = await response(address, client(authority), 500 * request + GET)
     assert found.count(b"\r\n\r\nOK\n") == 500
     assert found.endswith(b"x" * SIZE)
 
@@ -126,7 +126,7 @@ class TestAFailedHandshake:
     async def test_of_an_old_client_is_a_protocol_version_alert(self, authority: Authority) -> None:
         async with server(authority, "  min_version: TLS13\n") as address:
             with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
-                await answer(address, client(authority, ssl.TLSVersion.TLSv1_2))
+                await response(address, client(authority, ssl.TLSVersion.TLSv1_2))
 
     async def test_of_one_without_a_common_cipher_is_a_handshake_failure(self, authority: Authority) -> None:
         context = client(authority, ssl.TLSVersion.TLSv1_2)
@@ -134,7 +134,7 @@ class TestAFailedHandshake:
         text = "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n"
         async with server(authority, text) as address:
             with pytest.raises(ssl.SSLError, match="ALERT_HANDSHAKE_FAILURE"):
-                await answer(address, context)
+                await response(address, context)
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     @pytest.mark.parametrize("certificate", ["none", "of a stranger"])
@@ -150,7 +150,7 @@ class TestAFailedHandshake:
             async with server(authority, text) as address:
                 expected = "UNKNOWN_CA" if certificate != "none" else "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE"
                 with pytest.raises(ssl.SSLError, match=f"ALERT_({expected})"):
-                    await answer(address, context)
+                    await response(address, context)
         assert [line for line in lines if line["log_level"] != "debug"] == []
 
     async def test_that_never_was_one_ends_without_a_traceback(self, authority: Authority) -> None:
@@ -174,7 +174,7 @@ async def test_a_client_that_breaks_off_leaves_no_line_and_no_connection(authori
             for sent in (b"", b"\x16\x03\x01\x02", GET[:3]):
                 with socket.create_connection((host, int(port))) as broken:
                     broken.send(sent)
-            assert b"200 OK" in await answer(address, client(authority))
+            assert b"200 OK" in await response(address, client(authority))
     assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
@@ -193,7 +193,7 @@ async def test_the_connection_has_what_a_request_reads_of_it(authority: Authorit
     context.load_cert_chain(*authority.issue("prometheus", "prometheus.example.com"))
     tls = webconfig.read(file).tls
     async with served(Routes(Metrics(), lambda: "", page, None), "127.0.0.1:0", tls=tls) as (address,):
-        await answer(address, context, GET.replace(b"/metrics", b"/"))
+        await response(address, context, GET.replace(b"/metrics", b"/"))
     assert seen["scheme"] == "https"
     assert seen["sslcontext"] is tls
     assert ("DNS", "prometheus.example.com") in seen["peercert"]["subjectAltName"]

@@ -166,8 +166,8 @@ async def run(incidents: Sequence[str]) -> None:
 
 async def alerts_page(prometheus: str) -> str:
     """Return where a Prometheus shows alerts. Debian's is built without the newer pages."""
-    async with aiohttp.ClientSession() as session, session.get(f"{prometheus}/alerts") as answer:
-        return f"{prometheus}{'' if answer.ok else '/classic'}/alerts"
+    async with aiohttp.ClientSession() as session, session.get(f"{prometheus}/alerts") as response:
+        return f"{prometheus}{'' if response.ok else '/classic'}/alerts"
 
 
 async def _print_alerts(notified: Receiver) -> None:

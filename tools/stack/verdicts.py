@@ -43,8 +43,8 @@ async def firings(server: Prometheus, alerts: Iterable[Alert], start: float, end
             (alert, group.create_task(server.query_range(alert.expression, start, end, step))) for alert in alerts
         ]
     found = []
-    for alert, answer in requested:
-        for series in answer.result():
+    for alert, response in requested:
+        for series in response.result():
             labels = {name: value for name, value in series["metric"].items() if name != "__name__"}
             moments = [float(at) for at, _ in series["values"]]
             for since, until in episodes(moments, step, alert.waits, alert.keeps):
@@ -107,9 +107,9 @@ async def _shown(alertmanager: str, alerts: Sequence[Mapping[str, str]]) -> list
     async with aiohttp.ClientSession() as session:
         for first in range(0, len(alerts), BATCH):
             batch = [{"labels": labels, "endsAt": ends} for labels in alerts[first : first + BATCH]]
-            async with session.post(url, json=batch) as answer:
-                answer.raise_for_status()
+            async with session.post(url, json=batch) as response:
+                response.raise_for_status()
         await asyncio.sleep(SETTLED)
-        async with session.get(url) as answer:
-            documents: list[dict[str, Any]] = await answer.json()
+        async with session.get(url) as response:
+            documents: list[dict[str, Any]] = await response.json()
     return documents

@@ -1,7 +1,7 @@
 """The check of a filter: an answer beside one with fewer filters."""
 
 from exporter.doctor.failures import of_dedicated_ips
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response
 from exporter.doctor.wording import mails
 from exporter.plan.combinations import describe
 
@@ -9,7 +9,7 @@ ENOUGH_MAIL = 100
 """Mails of which some must pass a filter that works."""
 
 
-def compared(part: Answer, whole: Answer | None) -> Finding:
+def compared(part: Response, whole: Response | None) -> Finding:
     """Return what the answer to a filtered request says beside one with fewer filters, None for none."""
     filters = part.request.filters
     name = describe(filters)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from exporter.directmail.answers import Row, printable
+from exporter.directmail.responses import Row, printable
 from exporter.doctor.checks.clock import CLOCK_NOTE
 from exporter.doctor.created import day_of, moment
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response
 from exporter.doctor.wording import mails, offset, span, utc, zone_offset
 
 _WESTMOST, _EASTMOST = -12.0, 14.25
@@ -40,10 +40,10 @@ def one_day(known: Evidence) -> Finding | None:
 
 def freshness(known: Evidence) -> Finding:
     """Return how old the newest record with mail is, as far as its CreateTime tells."""
-    answers, now, ahead = known.answers, known.ended_at, known.account.clock_ahead
+    responses, now, ahead = known.responses, known.ended_at, known.account.clock_ahead
     if known.whole is not None and not known.has_mail:
         return _no_mail(known.whole)
-    rows = [row for each in answers for row in each.page.rows if any(row.counts)]
+    rows = [row for each in responses for row in each.page.rows if any(row.counts)]
     times = [at for row in rows if (at := moment(row.created, ahead)) is not None]
     if not times:
         return _no_moment(rows)
@@ -53,7 +53,7 @@ def freshness(known: Evidence) -> Finding:
         text += "the records use another time zone than the list of domains."
         return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
     text = f"The newest record is of {utc(newest)}, {span(now - newest)} ago."
-    if any(len(rows) == 1 and moment(rows[0].created, ahead) == newest for rows in _rows_of_days(answers)):
+    if any(len(rows) == 1 and moment(rows[0].created, ahead) == newest for rows in _rows_of_days(responses)):
         text += " It is the only record of its day, so its CreateTime may be the start of the day."
     if now - newest < 2 * 86_400:
         return Finding("freshness", OK, text)
@@ -94,7 +94,7 @@ def timezone(known: Evidence) -> Finding | None:
     return Finding("timezone", NOTE, text, fix, days[-1].request_id)
 
 
-def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float | None) -> date:
+def newest_closed_day(whole: Response, today: date, zone: ZoneInfo, ahead: float | None) -> date:
     """Return the last day before today that has mail by its CreateTime; yesterday where nothing tells.
 
     `ahead` is how many seconds the texts are ahead of UTC, None where that is not known.
@@ -120,7 +120,7 @@ def offsets(known: Evidence) -> tuple[float, float] | None:
     return (least, most) if seen and least < most else None
 
 
-def _no_mail(whole: Answer) -> Finding:
+def _no_mail(whole: Response) -> Finding:
     """Return what an account without any mail may mean."""
     start, end = whole.request.start, whole.request.end
     fix = "Check the region (accounts are per region), and that the mail is sent with tracking on (ClickTrace 1)."
@@ -136,9 +136,9 @@ def _no_moment(rows: Sequence[Row]) -> Finding:
     return Finding("freshness", NOTE, text, "See clock_text.")
 
 
-def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
+def _rows_of_days(responses: Iterable[Response]) -> Iterator[list[Row]]:
     """Yield the rows of each request about one day."""
-    for each in answers:
+    for each in responses:
         if each.request.start == each.request.end:
             yield each.page.rows
 

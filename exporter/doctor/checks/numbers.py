@@ -2,7 +2,7 @@
 
 from exporter.directmail.rates import FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.findings import NOTE, OK, Answer, Finding
+from exporter.doctor.findings import NOTE, OK, Finding, Response
 
 
 def rates(known: Evidence) -> Finding | None:
@@ -10,8 +10,8 @@ def rates(known: Evidence) -> Finding | None:
     statistic = known.statistic
     if not statistic.rates or (known.whole is not None and not known.has_mail):
         return None
-    votes, odd = dict.fromkeys(UNITS, 0), dict[str, Answer]()
-    for each in known.answers:
+    votes, odd = dict.fromkeys(UNITS, 0), dict[str, Response]()
+    for each in known.responses:
         for row in each.page.rows:
             for place, rate in enumerate(statistic.rates.values()):
                 units = fitting(statistic, row, place)
@@ -36,7 +36,7 @@ def rates(known: Evidence) -> Finding | None:
 def counts(known: Evidence) -> Finding | None:
     """Return where there is more of a count than of the one that it is a part of, None for nowhere."""
     statistic = known.statistic
-    for each in known.answers:
+    for each in known.responses:
         for row in each.page.rows:
             for pair in implausible(statistic, row.counts):
                 part, whole = (row.counts[statistic.names.index(name)] for name in pair)

@@ -1,6 +1,6 @@
 """Checks of pages: how large they are, and whether they fit together."""
 
-from exporter.directmail.answers import Page
+from exporter.directmail.responses import Page
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 
@@ -34,7 +34,7 @@ def pages(known: Evidence) -> Finding | None:
     first, second = known.whole, known.second_page
     if first is None or not known.statistic.is_paged:
         return None
-    for each in (*known.answers, *((second,) if second else ())):
+    for each in (*known.responses, *((second,) if second else ())):
         page = each.page
         expected = _expected_pages(page)
         if expected is not None and page.pages is not None and max(page.pages, 1) != expected:

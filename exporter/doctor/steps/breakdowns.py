@@ -8,7 +8,7 @@ from exporter.doctor.calls import Calls
 from exporter.doctor.checks.breakdowns import compared
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.failures import explain
-from exporter.doctor.findings import NOTE, Answer, StatisticRequest
+from exporter.doctor.findings import NOTE, Response, StatisticRequest
 from exporter.plan.combinations import configured, describe
 
 LATER = 3
@@ -54,16 +54,16 @@ async def _request(calls: Calls, known: Evidence, filters: Filters, spare: int) 
     calls.findings.append(compared(part, whole or parts.get(Filters())))
 
 
-async def part_of(calls: Calls, known: Evidence, filters: Filters) -> Answer | None:
+async def part_of(calls: Calls, known: Evidence, filters: Filters) -> Response | None:
     """Request filters, and keep what comes of it."""
     request = StatisticRequest(known.statistic, *known.span, filters)
-    answer = await calls.attempt(request)
-    if isinstance(answer, InvalidRequest):
+    response = await calls.attempt(request)
+    if isinstance(response, InvalidRequest):
         known.rejected.add(filters)
-        calls.findings.append(explain(answer, known.target, request))
-        answer = None
-    known.parts[filters] = answer
-    return answer
+        calls.findings.append(explain(response, known.target, request))
+        response = None
+    known.parts[filters] = response
+    return response
 
 
 def _shapes(known: Evidence) -> Iterator[Filters]:
@@ -77,8 +77,8 @@ def _shapes(known: Evidence) -> Iterator[Filters]:
 
 
 def _has_mail(known: Evidence, sender: str) -> bool:
-    answer = known.parts.get(Filters(account_name=sender))
-    return answer is not None and answer.has_mail
+    response = known.parts.get(Filters(account_name=sender))
+    return response is not None and response.has_mail
 
 
 def _senders(known: Evidence) -> list[Filters]:

@@ -8,7 +8,7 @@ from exporter.doctor.calls import Calls, Enough
 from exporter.doctor.checks.days import newest_closed_day
 from exporter.doctor.evidence import WEEK, Evidence
 from exporter.doctor.failures import explain
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, StatisticRequest
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Response, StatisticRequest
 from exporter.doctor.wording import utc
 from exporter.plan.pacing import OLDEST_AGE
 
@@ -16,32 +16,32 @@ from exporter.plan.pacing import OLDEST_AGE
 async def today(calls: Calls, known: Evidence) -> None:
     """Request today: the request that shows whether anything works. Raise Enough where nothing does."""
     request = StatisticRequest(known.statistic, known.today, known.today)
-    answer = await calls.attempt(request)
-    if isinstance(answer, InvalidRequest):
-        if not _is_of_dates(answer):
-            calls.findings.append(explain(answer, known.target, request))
+    response = await calls.attempt(request)
+    if isinstance(response, InvalidRequest):
+        if not _is_of_dates(response):
+            calls.findings.append(explain(response, known.target, request))
             raise Enough
-        text = f"The API rejected {known.today}, today in {known.target.timezone} ({answer.code})."
+        text = f"The API rejected {known.today}, today in {known.target.timezone} ({response.code})."
         fix = "Set timezone to that of Direct Mail's days, or correct this machine's clock."
-        calls.find("timezone", PROBLEM, text, fix, answer.request_id)
-    if answer is not None:
+        calls.find("timezone", PROBLEM, text, fix, response.request_id)
+    if response is not None:
         calls.find("access", OK, f"The key is accepted and may call {known.statistic.action}.{_end_of_key(calls)}")
-    if isinstance(answer, Answer):
-        known.days.append(answer)
+    if isinstance(response, Response):
+        known.days.append(response)
 
 
 async def week(calls: Calls, known: Evidence) -> None:
     """Request a week, and continue with yesterday where the API takes no week."""
     start, end = known.span
-    answer = await calls.attempt(StatisticRequest(known.statistic, start, end))
-    if isinstance(answer, InvalidRequest):
-        text = f"The API rejected the request for {start} to {end} ({answer.code})."
-        calls.find("span", NOTE, text, "Nothing to do: the exporter requests single days.", answer.request_id)
+    response = await calls.attempt(StatisticRequest(known.statistic, start, end))
+    if isinstance(response, InvalidRequest):
+        text = f"The API rejected the request for {start} to {end} ({response.code})."
+        calls.find("span", NOTE, text, "Nothing to do: the exporter requests single days.", response.request_id)
         known.span = (known.today - timedelta(days=1),) * 2
         return
-    if answer is not None:
+    if response is not None:
         calls.find("span", OK, f"A request for {WEEK} days works, {start} to {end}: the longest documented.")
-    known.whole = known.parts[Filters()] = answer
+    known.whole = known.parts[Filters()] = response
 
 
 async def closed_day(calls: Calls, known: Evidence) -> None:
@@ -49,16 +49,16 @@ async def closed_day(calls: Calls, known: Evidence) -> None:
     day = known.today - timedelta(days=1)
     if known.whole is not None:
         day = newest_closed_day(known.whole, known.today, known.target.timezone, known.account.clock_ahead)
-    answer = await calls.request(StatisticRequest(known.statistic, day, day))
-    if answer is not None:
-        known.days.append(answer)
+    response = await calls.request(StatisticRequest(known.statistic, day, day))
+    if response is not None:
+        known.days.append(response)
 
 
 async def tomorrow(calls: Calls, known: Evidence) -> None:
     """Request tomorrow, which has no mail where the target's zone is right."""
     day = known.today + timedelta(days=1)
-    answer = await calls.attempt(StatisticRequest(known.statistic, day, day))
-    known.tomorrow = answer if isinstance(answer, Answer) else None
+    response = await calls.attempt(StatisticRequest(known.statistic, day, day))
+    known.tomorrow = response if isinstance(response, Response) else None
 
 
 async def edge(calls: Calls, known: Evidence) -> None:
@@ -66,12 +66,12 @@ async def edge(calls: Calls, known: Evidence) -> None:
     if OLDEST_AGE not in known.plan.ages:
         return
     day = known.today - timedelta(days=OLDEST_AGE)
-    answer = await calls.attempt(StatisticRequest(known.statistic, day, day))
-    if isinstance(answer, InvalidRequest):
-        text = f"The API rejected {day}, {OLDEST_AGE} days ago ({answer.code})."
+    response = await calls.attempt(StatisticRequest(known.statistic, day, day))
+    if isinstance(response, InvalidRequest):
+        text = f"The API rejected {day}, {OLDEST_AGE} days ago ({response.code})."
         fix = f"Nothing to do: after the first start the window {OLDEST_AGE}d is complete a day later."
-        calls.find("edge", NOTE, text, fix, answer.request_id)
-    elif answer is not None:
+        calls.find("edge", NOTE, text, fix, response.request_id)
+    elif response is not None:
         calls.find("edge", OK, f"The API accepts {day}, {OLDEST_AGE} days ago.")
 
 

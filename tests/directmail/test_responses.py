@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.directmail.answers import LARGEST, page, summed
 from exporter.directmail.decoding import decode, request_id_of
 from exporter.directmail.errors import ParseError
+from exporter.directmail.responses import LARGEST, page, summed
 from exporter.directmail.statistics.delivery import DELIVERY, Delivery
 from exporter.directmail.statistics.engagement import ENGAGEMENT, Engagement
 from exporter.directmail.statistics.known import STATISTICS

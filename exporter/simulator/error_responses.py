@@ -14,7 +14,7 @@ _DENIED = {
 }
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An error answer."""
 
     def __init__(
@@ -42,12 +42,12 @@ class Refusal(Exception):
         return body
 
 
-def throttled(headers: Mapping[str, str] | None = None) -> Refusal:
+def throttled(headers: Mapping[str, str] | None = None) -> ApiError:
     """Return the answer to one call too many."""
-    return Refusal(*_FLOW, headers)
+    return ApiError(*_FLOW, headers)
 
 
-def of_fault(fault: Fault, authorization: str) -> Refusal | None:
+def of_fault(fault: Fault, authorization: str) -> ApiError | None:
     """Return the error answer that a fault is, None for one that spoils a good answer.
 
     `authorization` is the request's header, which a SignatureDoesNotMatch message repeats.
@@ -75,4 +75,4 @@ def of_fault(fault: Fault, authorization: str) -> Refusal | None:
         "throttle_retry_after": {"x-acs-retry-after": str(fault.retry_after)},
         "http_503_retry_after": {"Retry-After": str(-(-fault.retry_after // 1000))},
     }
-    return Refusal(*answers[fault.name], waits.get(fault.name))
+    return ApiError(*answers[fault.name], waits.get(fault.name))
