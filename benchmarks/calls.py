@@ -146,7 +146,7 @@ async def polled(url: str) -> None:
         today, check = calendar.today(clock.time(), each.target.timezone), Crosscheck(ENGAGEMENT)
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
             response = await client.read(ENGAGEMENT, combination.filters, DAY)
-            check.look(combination.filters, DAY, response.rows)
+            check.compare(combination.filters, DAY, response.rows)
             cell = Cell(Engagement(*response.totals)._replace(opens=number), None, clock.time())
             store.put(combination.key, today, cell, day_start=0.0)
             store.succeeded(combination.key, clock.time())

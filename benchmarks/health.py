@@ -15,7 +15,7 @@ from aiohttp import web
 from benchmarks import fleet
 from benchmarks.measure import Figure, listening
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from exporter.web.authentication import Security
 from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
@@ -46,7 +46,7 @@ async def figures() -> Iterator[Figure]:
 
 
 async def _while_the_api_hangs() -> Figure:
-    simulator = Simulator(habits=Habits(calls_per_minute=100_000), faults=[Fault("hang")])
+    simulator = Simulator(behaviour=Behaviour(calls_per_minute=100_000), faults=[Fault("hang")])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
         async with simulator.listen() as url:

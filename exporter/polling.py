@@ -117,8 +117,8 @@ class Polling:
             await self._end(polled for name, polled in self._polled.items() if name not in kept)
             for target in settings.targets:
                 if self._store.claim(target.name, target.account):
-                    self._catalogue.forget(target.name)
-                    self._accounts.facts.forget(target.name)
+                    self._catalogue.discard(target.name)
+                    self._accounts.facts.discard(target.name)
                     self._log.warning(
                         "target now points at another account; discarding its stored data", target=target.name
                     )
@@ -128,7 +128,7 @@ class Polling:
             self._shown = places
             for name in gone:
                 self._telemetry.remove(name)
-                self._accounts.facts.forget(name)
+                self._accounts.facts.discard(name)
             self._accounts.publisher.follow(settings)
             for target in settings.targets:
                 if self._is_draining:
@@ -207,7 +207,7 @@ class Polling:
         }
         return await asyncio.to_thread(selection.plans, settings, found)
 
-    async def _take_up(self) -> None:
+    async def _follow_discovery(self) -> None:
         """Follow what discovery has found."""
         async with self._following:
             for each in await self._plans(self._settings):
@@ -265,7 +265,7 @@ class Polling:
         async def listed(key: str, found: Listed, requested_at: float) -> None:
             account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), requested_at)
             if key in polled.target.discovered:
-                await self._take_up()
+                await self._follow_discovery()
 
         discovery = Discovery(
             target.name,

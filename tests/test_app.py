@@ -143,10 +143,10 @@ class TestInOneProcess:
             await until(f"{base}/metrics", f'directmail_track_emails{{account_name="{SENDERS[2]}"')
             await _quiet(api)
             _, text = await get(f"{base}/metrics")
-            asked = {seen.parameters["AccountName"] for seen in api.requests}
+            requested = {seen.parameters["AccountName"] for seen in api.requests}
             app.stop()
             await task
-        assert asked == {SENDERS[2]}
+        assert requested == {SENDERS[2]}
         assert SENDERS[0] in text
         assert SENDERS[1] not in text
 

@@ -19,15 +19,15 @@ from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.examination import examine
 from exporter.doctor.recording import MANIFEST, SOURCES, Calls, files, write
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.metrics import tables
 from exporter.plan.pacing import OLDEST_AGE
+from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.habits import CHOICES, Habits
 from exporter.simulator.replay import Call, Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
@@ -118,7 +118,7 @@ async def read(caller: Client, statistic: Statistic, filters: Filters, day: date
 def test_the_cross_check_agrees_with_the_doctor(recording: Recording) -> None:
     checks = {each.name: Crosscheck(each) for each in STATISTICS.values()}
     for statistic, filters, start, _, _, page in of_statistics(recording):
-        checks[statistic.name].look(filters, start, page.rows)
+        checks[statistic.name].compare(filters, start, page.rows)
     found = [check for check, level in recording.manifest["findings"] if level != "ok"]
     for each in checks.values():
         assert "rates" in found or not any(each.mismatches.values())
@@ -130,7 +130,7 @@ async def test_the_doctor_finds_what_it_found_then(recording: Recording) -> None
 
 
 @pytest.mark.parametrize(
-    ("habits", "fault"),
+    ("behaviour", "fault"),
     [
         pytest.param({"rows": "hour"}, "", id="hours"),
         pytest.param({"rows": "sum", "rate_format": "0.3142"}, "", id="sums"),
@@ -142,12 +142,12 @@ async def test_the_doctor_finds_what_it_found_then(recording: Recording) -> None
 )
 @pytest.mark.parametrize("factor", ["1", "3.7"])
 async def test_the_doctor_finds_the_same_in_a_new_recording_as_in_the_account(
-    habits: dict[str, Any], fault: str, factor: str, tmp_path: Path
+    behaviour: dict[str, Any], fault: str, factor: str, tmp_path: Path
 ) -> None:
     """Sanitised and scaled: shapes, relations and units are kept, so that what is wrong with an account can be seen."""
     clock = ScriptedClock(skip_sleeps=True)
     calls = Calls(clock)
-    api = Simulator(TRAFFIC, clock=clock, habits=Habits(**habits), faults=[Fault(fault)] if fault else [])
+    api = Simulator(TRAFFIC, clock=clock, behaviour=Behaviour(**behaviour), faults=[Fault(fault)] if fault else [])
     async with api.listen() as url:
         settings = config(url, QUERIES)
         (then,) = await examine(settings, clock, KEYS, {"shop": calls})

@@ -14,14 +14,14 @@ from exporter.config.checking import ConfigError
 from exporter.directmail.credentials import Credentials
 from exporter.simulator import faults
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.web import webconfig
 from exporter.web.authentication import Security
 from exporter.web.passwords import Passwords
 from tests.support.command_line import run
 from tests.support.processes import PATIENCE, get, program
 from tests.support.programs import write_config
-from tests.support.web import said
+from tests.support.web import raw
 
 ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
 KEYS = {
@@ -77,8 +77,8 @@ def world_of_faults() -> tuple[list[Fault], str]:
 @pytest.mark.parametrize("style", ["logfmt", "json"])
 async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(style: str, tmp_path: Path) -> None:
     struck, targets = world_of_faults()
-    habits = Habits(calls_per_minute=100_000, rows="hour")
-    simulator = Simulator(key_id=ID, secret=SECRET, security_token=TOKEN, habits=habits, faults=struck)
+    behaviour = Behaviour(calls_per_minute=100_000, rows="hour")
+    simulator = Simulator(key_id=ID, secret=SECRET, security_token=TOKEN, behaviour=behaviour, faults=struck)
     path, web = tmp_path / "config.yaml", tmp_path / "web.yml"
     web.write_text(f"basic_auth_users: {{canary: {HASH}}}")
     async with simulator.listen() as url:
@@ -102,7 +102,7 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
             async with aiohttp.ClientSession(headers=LOGIN) as session, session.post(f"{base}/-/reload") as rejected:
                 pages.append(await rejected.text())
             pages.append((await get(f"{base}/", **LOGIN))[1])
-            pages += [(await said(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
+            pages += [(await raw(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
             await exporter.line_with("web config reload failed")
             await exporter.end()
     assert sum("secrets are not accepted in the config" in page for page in pages) == 2, (
@@ -114,7 +114,7 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
 
 
 async def test_a_key_that_the_api_rejects_is_not_repeated(tmp_path: Path) -> None:
-    async with Simulator(habits=Habits(calls_per_minute=100_000)).listen() as url:
+    async with Simulator(behaviour=Behaviour(calls_per_minute=100_000)).listen() as url:
         path = write_config(tmp_path / "config.yaml", url)
         flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0", "--log.level", "debug")
         async with program(*flags, environment=KEYS) as exporter:

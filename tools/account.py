@@ -27,7 +27,7 @@ from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor import recording, report
 from exporter.doctor.examination import examine
 from exporter.doctor.report import Report

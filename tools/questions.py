@@ -14,7 +14,7 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.rates import UNITS, fitting
 from exporter.directmail.responses import Page, number
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.simulator.replay import Recording
 
@@ -159,7 +159,9 @@ def _of_filter(name: str) -> Reader:
     """Return the reader that compares answers with a filter to those without it."""
 
     def read(recording: Recording) -> str:
-        if rejected := next((said for each in _values(recording, name) if (said := _of(recording, name, each))), ""):
+        if rejected := next(
+            (outcome for each in _values(recording, name) if (outcome := _of(recording, name, each))), ""
+        ):
             return rejected
         found = [each for each in requested(recording) if each.is_whole]
         whole = {(each.start, each.end, frozenset(each.filters.items())): each.mails for each in found}
@@ -222,9 +224,9 @@ def _others(recording: Recording) -> str:
     words = []
     for value in ("others", "Others"):
         matching = [each for each in requested(recording) if each.filters.get("Esp") == value]
-        said = f"accepted, {'with' if any(one.mails for one in matching) else 'without'} mail" if matching else ""
-        if said := said or _of(recording, "Esp", value):
-            words.append(f"`{value}` {said}")
+        outcome = f"accepted, {'with' if any(one.mails for one in matching) else 'without'} mail" if matching else ""
+        if outcome := outcome or _of(recording, "Esp", value):
+            words.append(f"`{value}` {outcome}")
     return ", ".join(words)
 
 

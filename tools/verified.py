@@ -78,10 +78,10 @@ def text(folder: Path = FOLDER) -> str:
 def answered(found: Sequence[Recording]) -> str:
     """Return the table of what recordings answer, ready for the page."""
     rows = [
-        f"| {question.text} | {said} | `{each.name}`, {_made(each)} |"
+        f"| {question.text} | {reply} | `{each.name}`, {_made(each)} |"
         for question in QUESTIONS
         for each in found
-        if (said := answer(question, each))
+        if (reply := answer(question, each))
     ]
     return "\n".join(["| question | answer | recording |\n| --- | --- | --- |", *rows]) + "\n"
 

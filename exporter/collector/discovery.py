@@ -87,7 +87,7 @@ class Discovery:
         """List what is due, until cancelled."""
         while True:
             self._followed.clear()
-            await self.look()
+            await self.list_due()
             if self._due:
                 await sleep_or_wake(
                     self._clock, max(0.0, min(self._due.values()) - self._clock.monotonic()), self._followed
@@ -95,9 +95,9 @@ class Discovery:
             else:
                 await self._followed.wait()
 
-    async def look(self) -> None:
+    async def list_due(self) -> None:
         """List everything that is due, one filter after the other."""
-        self._outages.look()
+        self._outages.report_due()
         for key in tuple(self._due):
             if key in self._due and self._due[key] <= self._clock.monotonic():
                 await self._list(key)

@@ -67,7 +67,7 @@ class Failures:
         """Forget that others than these were logged."""
         self._reported.intersection_update(combinations)
 
-    def forget(self, oldest: date) -> None:
+    def discard(self, oldest: date) -> None:
         """Forget the days before one."""
         self._in_a_row = {slot: count for slot, count in self._in_a_row.items() if slot.day >= oldest}
 

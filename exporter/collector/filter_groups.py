@@ -15,7 +15,7 @@ from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.statistics.statistic import Totals
 from exporter.plan.combinations import Combination
 
-DOUBTFUL = ("domain", "esp", "dedicated_ip", "dedicated_ip_pool_id")
+UNRELIABLE = ("domain", "esp", "dedicated_ip", "dedicated_ip_pool_id")
 """The filters that an account may not be able to use."""
 MAY_BE_ALL = ("domain", "dedicated_ip", "dedicated_ip_pool_id")
 """Filters of which one value may well have all of the mail."""
@@ -66,7 +66,7 @@ class Group:
     """Answers since the group was last judged."""
 
     @property
-    def can_be_told(self) -> bool:
+    def is_comparable(self) -> bool:
         """Whether there is anything to compare a member with."""
         return len(self.members) > 1 or (self.whole is not None and self.key not in MAY_BE_ALL)
 
@@ -75,7 +75,7 @@ class Group:
 
         They may be those of all the mail. A 0 beside mail may be how the API says that it cannot tell.
         """
-        if self.finding is not None or self.is_proven or not self.can_be_told:
+        if self.finding is not None or self.is_proven or not self.is_comparable:
             return self.finding is not None
         return any(totals) or (self.whole is not None and (whole is None or any(whole)))
 
@@ -122,23 +122,23 @@ def groups(combinations: Iterable[Combination]) -> list[Group]:
     known = {combination.filters: combination for combination in combinations}
     members: dict[tuple[str, str, object], list[Combination]] = {}
     for filters, combination in known.items():
-        for key in DOUBTFUL:
+        for key in UNRELIABLE:
             if getattr(filters, key):
                 members.setdefault((combination.query, key, filters._replace(**{key: ""})), []).append(combination)
     return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]  # type: ignore[call-overload]
 
 
-def is_heard(groups: Iterable[Group]) -> bool:
+def is_usable(groups: Iterable[Group]) -> bool:
     """Return whether any of a filter's groups shows that it can be used."""
     return any(
-        group.is_proven and group.finding is None and (group.can_be_told or not group.is_presumed) for group in groups
+        group.is_proven and group.finding is None and (group.is_comparable or not group.is_presumed) for group in groups
     )
 
 
-def told_elsewhere(groups: Iterable[Group]) -> Finding | None:
+def finding_elsewhere(groups: Iterable[Group]) -> Finding | None:
     """Return what those of a filter's groups tell that can be compared with something."""
-    told = (group.finding for group in groups if group.can_be_told and not group.is_inherited)
-    return next((finding for finding in told if finding in (Finding.EMPTY, Finding.WHOLE)), None)
+    findings = (group.finding for group in groups if group.is_comparable and not group.is_inherited)
+    return next((finding for finding in findings if finding in (Finding.EMPTY, Finding.WHOLE)), None)
 
 
 def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:

@@ -9,7 +9,7 @@ from datetime import date
 
 from structlog.typing import FilteringBoundLogger
 
-from exporter.collector.filter_groups import MAY_BE_ALL, Finding, Group, Reading, groups, is_heard, told_elsewhere
+from exporter.collector.filter_groups import MAY_BE_ALL, Finding, Group, Reading, finding_elsewhere, groups, is_usable
 from exporter.directmail.errors import InvalidRequest
 from exporter.plan.calendar import day_end
 from exporter.plan.combinations import Combination
@@ -102,18 +102,18 @@ class FilterSupport:
         before, was_proven = group.finding, group.is_proven
         self._presume(group)
         group.judge(readings, whole, is_closed=is_closed)
-        if group.finding is None and was_proven and before is None and group.can_be_told:
+        if group.finding is None and was_proven and before is None and group.is_comparable:
             return []
         changed = self._settle(group, before)
         if (before, was_proven) != (group.finding, group.is_proven):
             changed += self._spread(self._by_filter[group.key])
-        elif not group.can_be_told:
+        elif not group.is_comparable:
             changed += self._spread([group])
         return changed
 
     def _presume(self, group: Group) -> None:
         """Take a filter as proven where other values of it prove it: of a domain or an IP none may have any mail."""
-        if group.key in MAY_BE_ALL and not group.is_proven and is_heard(self._by_filter[group.key]):
+        if group.key in MAY_BE_ALL and not group.is_proven and is_usable(self._by_filter[group.key]):
             group.is_proven = group.is_presumed = True
             if group.finding is Finding.EMPTY:
                 group.finding, group.is_inherited = None, False
@@ -124,9 +124,9 @@ class FilterSupport:
         for group in others:
             before, was_proven = group.finding, group.is_proven
             self._presume(group)
-            if not group.can_be_told:
+            if not group.is_comparable:
                 everything = self._by_filter[group.key]
-                finding = None if is_heard(everything) else told_elsewhere(everything)
+                finding = None if is_usable(everything) else finding_elsewhere(everything)
                 records = [self._store.get(member.key) for member in group.members]
                 has_mail = any(any(cell.totals) for record in records for cell in record.cells.values())
                 group.inherit(None if finding is Finding.EMPTY and has_mail else finding)

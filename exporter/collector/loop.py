@@ -15,18 +15,18 @@ from itertools import chain
 import structlog
 
 from exporter.clock import BACKWARDS, Clock, sleep_or_wake
-from exporter.collector.doubts import Doubts
 from exporter.collector.failures import Failures
 from exporter.collector.filter_support import FilterSupport
 from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
+from exporter.collector.result_checks import ResultChecks
 from exporter.collector.states import States
 from exporter.collector.turns import Turns
 from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiter
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
 from exporter.plan.combinations import Combination, named
@@ -37,7 +37,7 @@ from exporter.store.memory import Cell, Store
 
 MAX_IN_FLIGHT = 64
 """Reads at the same time; far more than a healthy API needs at any sensible rate."""
-LONGEST_NAP = 60.0
+LONGEST_SLEEP = 60.0
 """Seconds after which the loop looks at the wall clock again, which may have jumped."""
 PAGES_WEIGHT = 0.05
 """How much one read moves the mean number of pages."""
@@ -84,14 +84,14 @@ class Collector:
         self._outages = outages
         self._outage: DirectMailError | None = None
         """The outage that every combination was marked with."""
-        self._doubts = Doubts(self._statistic, store, self._log)
+        self._checks = ResultChecks(self._statistic, store, self._log)
         self._support = FilterSupport(plan, store, self._log)
         self._progress = Progress(store, self._log, clock.time())
         self._failures = Failures(store, clock, self._log, rng or random.Random())
         self._rolled_at = clock.time()
         self._pages = plan.pages_per_cell
         self._requesting: set[Slot] = set()
-        self._come_back: list[Slot] | None = None
+        self._finished_slots: list[Slot] | None = None
         """Cells that came back while another schedule is filled."""
         self._stopping = False
         self._returned = asyncio.Event()
@@ -115,7 +115,7 @@ class Collector:
     @property
     def crosscheck(self) -> Crosscheck:
         """Whether what is read agrees with itself."""
-        return self._doubts.crosscheck
+        return self._checks.crosscheck
 
     def backlog(self) -> int:
         """Return how many cells are due and not yet read."""
@@ -144,11 +144,11 @@ class Collector:
         """Poll by this plan from now on; reads in flight still count, and none is requested again for that."""
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
-        self._come_back = []
+        self._finished_slots = []
         states = self._next_states = States(plan, self._store, self._clock)
         await self._turns.work(chain(states.fill(), schedule.fill(now)))
-        schedule.take_over(self._requesting, self._come_back)
-        self._schedule, self._come_back = schedule, None
+        schedule.take_over(self._requesting, self._finished_slots)
+        self._schedule, self._finished_slots = schedule, None
         self._support.follow(plan)
         self._states, self._next_states = states, None
         self._failures.keep(plan.combinations)
@@ -173,18 +173,18 @@ class Collector:
     async def run(self) -> None:
         """Poll until stopped or cancelled."""
         await self._turns.work(chain(self._states.fill(), self._schedule.fill(self._clock.time())))
-        await self._progress.look(self.plan, self._schedule.today, self._clock.time())
+        await self._progress.update(self.plan, self._schedule.today, self._clock.time())
         async with asyncio.TaskGroup() as reads:
             while not self._stopping:
                 now = self._clock.time()
                 await self._roll(now)
                 await self._mark_all()
-                self._outages.look()
+                self._outages.report_due()
                 pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
                 if self._progress.reads >= len(self.plan.combinations) or (self._progress.reads and pause > 0):
-                    await self._progress.look(self.plan, self._schedule.today, now)
+                    await self._progress.update(self.plan, self._schedule.today, now)
                 if pause > 0 or len(self._requesting) >= MAX_IN_FLIGHT:
-                    await self._nap(pause or LONGEST_NAP)
+                    await self._sleep(pause or LONGEST_SLEEP)
                     continue
                 await self._limiter.turn()
                 now = self._clock.time()
@@ -243,13 +243,13 @@ class Collector:
             target, statistic = self.plan.target.name, self.plan.statistic
             await self._turns.work(self._store.pruning(target, statistic, self._schedule.today, polled))
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
-            self._failures.forget(oldest)
-            self._doubts.forget(oldest)
+            self._failures.discard(oldest)
+            self._checks.discard(oldest)
 
-    async def _nap(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         """Sleep so long, or until a read comes back."""
         self._returned.clear()
-        await sleep_or_wake(self._clock, min(seconds, LONGEST_NAP), self._returned)
+        await sleep_or_wake(self._clock, min(seconds, LONGEST_SLEEP), self._returned)
 
     async def _read(self, slot: Slot, requesting_at: float) -> None:
         requested_at = self._clock.time()
@@ -263,21 +263,21 @@ class Collector:
             self._succeeded(slot, result, requested_at, of_today=of_today)
         finally:
             self._requesting.discard(slot)
-            if self._come_back is not None:
-                self._come_back.append(slot)
+            if self._finished_slots is not None:
+                self._finished_slots.append(slot)
             self._returned.set()
 
     def _succeeded(self, slot: Slot, result: Result, requested_at: float, *, of_today: bool) -> None:
         combination, zone = slot.combination, self.plan.target.timezone
         self._failures.ended(slot)
-        if self._doubts.is_to_be_confirmed(slot, result):
+        if self._checks.needs_confirmation(slot, result):
             self._schedule.again(slot, self._clock.time() + self._failures.backoff(1, self.plan.poll_interval))
             return
         totals = tuple(result.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
         cell = Cell(totals, self._rates(result), requested_at)
         self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
         self._schedule.done(slot, requested_at)
-        self._doubts.compare(combination, slot.day, result)
+        self._checks.compare(combination, slot.day, result)
         if of_today:
             self._failures.recovered(combination)
             self._store.succeeded(combination.key, requested_at)

@@ -95,7 +95,7 @@ class Outages:
             outage = self._ongoing.get(scope)
             if outage is not None and requested_at >= outage.began_at:
                 del self._ongoing[scope]
-                self._say(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
+                self._log_scope(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
                 for wake in self.wake:
                     wake()
         self._report([key for key in self._failing if key[0] == action])
@@ -134,7 +134,7 @@ class Outages:
             else:
                 self._suspected.add(action)
 
-    def look(self) -> None:
+    def report_due(self) -> None:
         """Report what has failed alone for long enough."""
         now = self._clock.monotonic()
         self._report([key for key, failure in self._failing.items() if now - failure.began_at >= LONGEST_HOLD])
@@ -160,9 +160,9 @@ class Outages:
         for key in [key for key in self._failing if scope in (_WHOLE_TARGET, key[0])]:
             del self._failing[key]
         self._ongoing[scope] = _Outage(error, now, now + self._back_off(0))
-        self._say(self._log.warning, scope, "failing", **error.facts())
+        self._log_scope(self._log.warning, scope, "failing", **error.facts())
 
-    def _say(self, log: Callable[..., None], scope: str, what: str, **facts: str) -> None:
+    def _log_scope(self, log: Callable[..., None], scope: str, what: str, **facts: str) -> None:
         """Log that the outage of a scope has begun or ended."""
         if scope == _WHOLE_TARGET:
             log(f"target {what}", **facts)

@@ -25,7 +25,7 @@ class Progress:
         self.reads = 0
         """Reads since the windows were last looked at."""
 
-    async def look(self, plan: TargetPlan, today: date, now: float) -> None:
+    async def update(self, plan: TargetPlan, today: date, now: float) -> None:
         """Report the windows that are complete now and were not before."""
         self.reads = 0
         for window in plan.windows:

@@ -123,7 +123,7 @@ class States:
         self._failed: dict[Combination, float] = {}
         """Those whose last attempt failed and when that was (seconds since the epoch), the newest last."""
         self.is_filled = False
-        """Whether all are counted and in order; `look` sees to it."""
+        """Whether all are counted and in order; `refresh` sees to it."""
         self._late: list[Combination] | None = None
         """What changed while all are looked at."""
         self._ahead = clock.time() - clock.monotonic()
@@ -163,7 +163,7 @@ class States:
             if age is not None and state in _ALIVE:
                 self._expires_at = min(self._expires_at, self._clock.monotonic() + self._stale_after - age)
 
-    def look(self, stale_after: float) -> Iterator[None]:
+    def refresh(self, stale_after: float) -> Iterator[None]:
         """Follow the clock, and how old a number may be (seconds); a slice at every step."""
         ahead = self._clock.time() - self._clock.monotonic()
         if not self.is_filled or stale_after != self._stale_after or abs(ahead - self._ahead) > JUMP:

@@ -23,7 +23,7 @@ from exporter.directmail.errors import (
 )
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.plan import calendar
 from exporter.plan.combinations import Combination
@@ -54,7 +54,7 @@ class Survey:
     """Those that the key may request."""
     failures: dict[str, DirectMailError] = field(default_factory=dict)
     """By operation: why it brought nothing."""
-    doubts: dict[str, str] = field(default_factory=dict)
+    unproven: dict[str, str] = field(default_factory=dict)
     """By filter: why it could not be seen to work."""
     tags_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By sender: the tags that it had mail with in the last week. Empty where that is unknown."""
@@ -221,7 +221,7 @@ class _Surveyor:
     async def _try_filter(self, statistic: Statistic, key: str, values: Iterable[str], *, is_every: bool) -> None:
         found = self.found
         if self._whole is None:
-            found.doubts[key] = f"no day of the last {DAYS} has the {ENOUGH} mails that a trial needs"
+            found.unproven[key] = f"no day of the last {DAYS} has the {ENOUGH} mails that a trial needs"
             return
         name, own = found.target.name, f"by_{key}"
         members = [Combination(name, statistic.name, own, Filters(**{key: value})) for value in values]
@@ -235,13 +235,13 @@ class _Surveyor:
             except _OF_ALL:
                 raise
             except DirectMailError as error:
-                found.doubts[key] = f"{statistic.action} failed when tried: {error}"
+                found.unproven[key] = f"{statistic.action} failed when tried: {error}"
                 return
         group.judge(readings, self._whole, is_closed=True)
         if group.finding is not None and (is_every or group.finding is not Finding.EMPTY):
             found.useless[key] = group.finding.value
         elif not group.is_proven:
-            found.doubts[key] = f"the answers for {self._day} do not show whether the API can filter by it"
+            found.unproven[key] = f"the answers for {self._day} do not show whether the API can filter by it"
 
     async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
         requested_at = self._clock.time()

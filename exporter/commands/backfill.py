@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 from exporter.clock import Clock, SystemClock
 from exporter.commands import exit_status, flags
 from exporter.commands.history_export import STEP, Backfill, Forecast, Progress
-from exporter.config.checking import ConfigError, Wrong
+from exporter.config.checking import ConfigError, InvalidValue
 from exporter.config.durations import format_duration, parse_duration
 from exporter.config.model import Config
 from exporter.config.shards import Shard
@@ -60,7 +60,7 @@ def _step(context: click.Context, parameter: click.Parameter, value: str) -> int
     """Return the seconds. Raise BadParameter."""
     try:
         seconds = parse_duration(value)
-    except Wrong as error:
+    except InvalidValue as error:
         raise click.BadParameter(str(error)) from None
     if not seconds.is_integer() or not SHORTEST <= seconds <= LONGEST:
         raise click.BadParameter(f"{value!r} is not whole seconds from 10s to 1d; write one such as 5m")
@@ -138,14 +138,14 @@ async def _write(work: Backfill, settings: Config, output: Path, clock: Clock) -
     def started(forecast: Forecast) -> None:
         rates = ", ".join(sorted({f"{target.rate_limit_per_minute:g}" for target in settings.targets})) or "no"
         for line in announcement(forecast, rates, output):
-            _say(line)
+            _print(line)
 
     try:
         async with _shown(work.progress, clock):
             progress = await work.run(output, stopped, started)
     except OSError as error:
         exit_status.fail(f"{output}: {error.strerror}")
-    _say(ending(progress, output))
+    _print(ending(progress, output))
     return int(progress.missing > 0 or not progress.is_complete)
 
 
@@ -194,7 +194,7 @@ async def lines(progress: Progress, clock: Clock) -> None:
     while True:
         await clock.sleep(EVERY)
         if progress.total:
-            _say(line(progress))
+            _print(line(progress))
 
 
 async def _bar(progress: Progress, console: Console) -> None:
@@ -207,5 +207,5 @@ async def _bar(progress: Progress, console: Console) -> None:
             await asyncio.sleep(OFTEN)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -50,7 +50,7 @@ def _leave() -> NoReturn:
     os._exit(0)
 
 
-def say(text: str) -> None:
+def message(text: str) -> None:
     """Print a line for the user who started the program; one who reads no more is no reason to end."""
     try:
         click.echo(text)

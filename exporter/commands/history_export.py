@@ -24,7 +24,7 @@ from exporter.directmail.client import Client
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, PermissionDenied
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection, target_plan
 from exporter.plan.combinations import Combination, named
@@ -143,7 +143,7 @@ class Backfill:
                 stack.push_async_callback(self._state.close)
             for target in self._settings.targets:
                 if self.store.claim(target.name, target.account):
-                    self._catalogue.forget(target.name)
+                    self._catalogue.discard(target.name)
             async with open_session() as session, asyncio.TaskGroup() as group:
                 reading = group.create_task(self._read_all(session, started))
                 others: list[asyncio.Task[object]] = [group.create_task(stopped.wait())]

@@ -22,7 +22,7 @@ from exporter.directmail import account
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.ram_policy import allowing
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, validation
 
@@ -86,7 +86,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
     except OSError as error:
         exit_status.fail(f"{output}: cannot be written: {error.strerror}")
     for line in summary(settings, drafts, output):
-        exit_status.say(line)
+        exit_status.message(line)
 
 
 def _notify(text: str) -> None:
@@ -141,8 +141,10 @@ def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Li
     """Return the regions that have senders. Raise NoConfig where there is none, with what each region said."""
     known = {name: each for name, each in found.items() if isinstance(each, Listed) and each.values}
     if not known:
-        said = [f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()]
-        raise NoConfig("\n".join(["nothing written: no region has a sender; write yours as --region", *said]))
+        reasons = [
+            f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()
+        ]
+        raise NoConfig("\n".join(["nothing written: no region has a sender; write yours as --region", *reasons]))
     return known
 
 

@@ -14,8 +14,8 @@ from exporter.metrics.history import Series
 from exporter.plan import calendar
 from exporter.simulator import server
 from exporter.simulator.account import STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Call, Inventory
-from exporter.simulator.habits import Habits
 from exporter.simulator.traffic import Traffic
 
 PAGE_SIZE = 100
@@ -79,4 +79,4 @@ class AccountSeries:
         return self._response(account.DOMAIN, {account.DOMAIN_ID: str(facts[account.DOMAIN_ID])}, now)
 
     def _response(self, action: str, parameters: Mapping[str, str], now: float) -> dict[str, Any]:
-        return server.OPERATIONS[action](Call(parameters, now, self._traffic, self._senders, Inventory(), Habits()))
+        return server.OPERATIONS[action](Call(parameters, now, self._traffic, self._senders, Inventory(), Behaviour()))

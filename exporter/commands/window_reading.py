@@ -28,7 +28,7 @@ from exporter.directmail.errors import (
     RequestTimeout,
 )
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection
 from exporter.plan.combinations import Combination
@@ -105,7 +105,7 @@ class WindowReader:
     async def read(self) -> Reading:
         """Return what is known of the window after everything that is missing was requested once."""
         reading = Reading(Store())
-        await self._take_state(reading)
+        await self._read_state(reading)
         async with open_session() as session:
             clients = {each.name: self._connect(each, session) for each in self._settings.targets}
             for target in self._settings.targets:
@@ -132,7 +132,7 @@ class WindowReader:
     def _connect(self, target: Target, session: aiohttp.ClientSession) -> Client:
         return connect(target, session, self._clock, self._environment)
 
-    async def _take_state(self, reading: Reading) -> None:
+    async def _read_state(self, reading: Reading) -> None:
         """Take in what the state file knows of the accounts that the targets are today."""
         path = self._settings.state_file
         if path is None:

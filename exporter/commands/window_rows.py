@@ -7,7 +7,7 @@ from datetime import date
 from exporter.commands.window_reading import Part, Reading
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 from exporter.metrics import tables
 from exporter.plan.combinations import Combination, describe
@@ -98,10 +98,10 @@ def _failure(reading: Reading, part: Part, combination: Combination) -> str:
     error, day = failure
     if isinstance(error, InvalidRequest) and day == part.days[0] and len(part.days) == OLDEST_AGE:
         return f"the API no longer has {day}, {OLDEST_AGE} days ago; the longest window is {OLDEST_AGE - 1}d"
-    return f"{day} could not be read: {said(error)}"
+    return f"{day} could not be read: {explained(error)}"
 
 
-def said(error: DirectMailError) -> str:
+def explained(error: DirectMailError) -> str:
     """Return a failure and what to do about it, in one line."""
     return f"{error}. {error.advice}" if error.advice else str(error)
 

@@ -45,7 +45,7 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class Wrong(ValueError):
+class InvalidValue(ValueError):
     """A value that cannot be used: why, and what to write instead. `{}` in the text is the value, unquoted."""
 
     def __init__(self, value: object, why: str, at: Path = ()) -> None:
@@ -63,10 +63,10 @@ class Wrong(ValueError):
         return f"{_cut(written)} {_filled(self.why, _cut(written))}"
 
 
-class Wrongs(ValueError):
+class InvalidValues(ValueError):
     """Several of them, each at its place below the value that is checked."""
 
-    def __init__(self, wrongs: Iterable[Wrong]) -> None:
+    def __init__(self, wrongs: Iterable[InvalidValue]) -> None:
         self.wrongs = tuple(wrongs)
         super().__init__("; ".join(map(str, self.wrongs)))
 
@@ -105,11 +105,11 @@ class Schema(BaseModel):
         yield from ()
 
 
-def not_text(value: object) -> Wrong:
+def not_text(value: object) -> InvalidValue:
     """Return what is wrong with a value that should be text."""
     if isinstance(value, dict | list):
-        return Wrong(value, "is not a single value; write it without brackets and keys")
-    return Wrong(value, "is not text; quote it: '{}'")
+        return InvalidValue(value, "is not a single value; write it without brackets and keys")
+    return InvalidValue(value, "is not text; quote it: '{}'")
 
 
 def each(values: Iterable[tuple[int | str, object]], check: Callable[[Any], Item]) -> tuple[Item, ...]:
@@ -118,12 +118,12 @@ def each(values: Iterable[tuple[int | str, object]], check: Callable[[Any], Item
     for step, value in values:
         try:
             sound.append(check(value))
-        except Wrong as wrong:
-            wrongs.append(Wrong(wrong.value, wrong.why, (step, *wrong.at)))
-        except Wrongs as several:
-            wrongs += [Wrong(wrong.value, wrong.why, (step, *wrong.at)) for wrong in several.wrongs]
+        except InvalidValue as wrong:
+            wrongs.append(InvalidValue(wrong.value, wrong.why, (step, *wrong.at)))
+        except InvalidValues as several:
+            wrongs += [InvalidValue(wrong.value, wrong.why, (step, *wrong.at)) for wrong in several.wrongs]
     if wrongs:
-        raise Wrongs(wrongs)
+        raise InvalidValues(wrongs)
     return tuple(sound)
 
 
@@ -200,12 +200,12 @@ def _problems(
         yield Problem(join(place, path), _unknown(model, path, children))
     elif kind == "missing":
         yield Problem(join(place, path), f"is missing; write {model.examples.get(str(path[-1]), 'it')}")
-    elif isinstance(error, Wrongs):
+    elif isinstance(error, InvalidValues):
         yield from (_wrong(place, path, wrong, read, is_secret=is_secret) for wrong in error.wrongs)
-    elif isinstance(error, Wrong) and error.value is None:
+    elif isinstance(error, InvalidValue) and error.value is None:
         example = model.examples.get(str(path[-1]) if path else "")
         yield Problem(join(place, path), f"has no value; write {example}" if example else NO_VALUE)
-    elif isinstance(error, Wrong):
+    elif isinstance(error, InvalidValue):
         yield _wrong(place, path, error, read, is_secret=is_secret)
     elif kind == "value_error":
         at = (error.key,) if isinstance(error, Conflict) else ()
@@ -217,10 +217,10 @@ def _problems(
         yield _wrong(place, path, not_text(detail["input"]), read, is_secret=is_secret)
     else:
         why = f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-        yield _wrong(place, path, Wrong(detail["input"], why), read, is_secret=is_secret)
+        yield _wrong(place, path, InvalidValue(detail["input"], why), read, is_secret=is_secret)
 
 
-def _wrong(place: str, path: Path, wrong: Wrong, read: object, *, is_secret: bool) -> Problem:
+def _wrong(place: str, path: Path, wrong: InvalidValue, read: object, *, is_secret: bool) -> Problem:
     where, written = _found(read, (*path, *wrong.at))
     if is_secret and wrong.value is not None:
         return Problem(join(place, where), f"the value {wrong.why.partition(':')[0]}")

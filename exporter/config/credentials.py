@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, field_validator
 
 from exporter.config import addresses
-from exporter.config.checking import Schema, Wrong
+from exporter.config.checking import InvalidValue, Schema
 from exporter.config.durations import parse_duration
 from exporter.config.scalars import NOT_INLINE, File
 
@@ -24,7 +24,9 @@ def _arn(kind: str) -> BeforeValidator:
     def check(value: object) -> str:
         if isinstance(value, str) and re.fullmatch(rf"acs:ram::\d+:{kind}/\S+", value, re.ASCII):
             return value
-        raise Wrong(value, f"is not the ARN of one; write it as the RAM console shows it, acs:ram::...:{kind}/...")
+        raise InvalidValue(
+            value, f"is not the ARN of one; write it as the RAM console shows it, acs:ram::...:{kind}/..."
+        )
 
     return BeforeValidator(check)
 
@@ -32,7 +34,7 @@ def _arn(kind: str) -> BeforeValidator:
 def _session(value: object) -> float:
     seconds = parse_duration(value)
     if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
-        raise Wrong(value, "is not a valid session; write 15m to 12h, at most what the role allows")
+        raise InvalidValue(value, "is not a valid session; write 15m to 12h, at most what the role allows")
     return seconds
 
 
@@ -41,9 +43,9 @@ def _sts(value: object) -> str:
     if address is None or not address.is_bare:
         if addresses.may_hold_secrets(value):
             raise ValueError("not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
-        raise Wrong(value, "is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
+        raise InvalidValue(value, "is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
     if address.is_readable_by_others:
-        raise Wrong(
+        raise InvalidValue(
             value, f"sends the credentials unencrypted; write {address.host} (http is accepted for loopback only)"
         )
     return str(address)
@@ -97,7 +99,7 @@ class Credentials(Schema):
     @classmethod
     def _known_type(cls, value: object) -> object:
         if value not in TYPES:
-            raise Wrong(value, f"is not a type of credentials; write one of {', '.join(TYPES)}, or leave it out")
+            raise InvalidValue(value, f"is not a type of credentials; write one of {', '.join(TYPES)}, or leave it out")
         return value
 
     @classmethod

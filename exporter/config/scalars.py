@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from exporter.config.checking import Item, Wrong, each, not_text
+from exporter.config.checking import InvalidValue, Item, each, not_text
 from exporter.config.durations import parse_duration
 
 NOT_INLINE = {
@@ -27,21 +27,21 @@ def name(value: object) -> str:
         return value
     if not isinstance(value, str):
         raise not_text(value)
-    raise Wrong(value, "is not a name; use letters, digits, _ and -")
+    raise InvalidValue(value, "is not a name; use letters, digits, _ and -")
 
 
 def path(value: object) -> Path:
     """Return the path of a file."""
     if isinstance(value, str) and value.strip():
         return Path(value)
-    raise Wrong(value, "is not a path; write the path of a file")
+    raise InvalidValue(value, "is not a path; write the path of a file")
 
 
 def flag(value: object) -> bool:
     """Return true or false."""
     if isinstance(value, bool):
         return value
-    raise Wrong(value, "is neither true nor false; write one of them without quotes")
+    raise InvalidValue(value, "is neither true nor false; write one of them without quotes")
 
 
 def whole(low: int, high: int) -> BeforeValidator:
@@ -50,7 +50,7 @@ def whole(low: int, high: int) -> BeforeValidator:
     def check(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        raise Wrong(value, f"is not a whole number from {low} to {high}")
+        raise InvalidValue(value, f"is not a whole number from {low} to {high}")
 
     return BeforeValidator(check)
 
@@ -61,7 +61,7 @@ def number(low: float, high: float) -> BeforeValidator:
     def check(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
-        raise Wrong(value, f"is not a number from {low:g} to {high:g}")
+        raise InvalidValue(value, f"is not a number from {low:g} to {high:g}")
 
     return BeforeValidator(check)
 
@@ -73,7 +73,7 @@ def pattern(value: object) -> re.Pattern[str]:
     try:
         return re.compile(value)
     except (re.error, OverflowError, RecursionError, Warning) as error:
-        raise Wrong(value, f"is not a regular expression: {error}; write one such as news.*") from None
+        raise InvalidValue(value, f"is not a regular expression: {error}; write one such as news.*") from None
 
 
 def text(value: object) -> str:
@@ -81,7 +81,7 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise not_text(value)
     if not value.strip() or value != value.strip():
-        raise Wrong(value, "is empty or has space around it; write the value without it, or leave the key out")
+        raise InvalidValue(value, "is empty or has space around it; write the value without it, or leave the key out")
     return value
 
 
@@ -89,13 +89,13 @@ def several(value: object, check: Callable[[object], Item]) -> tuple[Item, ...]:
     """Return the items of a list as `check` makes them, a lone one as a list of one. Raise Wrongs with all mistakes."""
     items = value if isinstance(value, list) else [value]
     if not items:
-        raise Wrong(value, "is an empty list; name at least one value, or leave the key out")
+        raise InvalidValue(value, "is an empty list; name at least one value, or leave the key out")
     seen: set[Item] = set()
 
     def once(item: object) -> Item:
         checked = check(item)
         if checked in seen:
-            raise Wrong(item, "is listed twice; remove one of them")
+            raise InvalidValue(item, "is listed twice; remove one of them")
         seen.add(checked)
         return checked
 

@@ -107,9 +107,9 @@ def failure(
     )
 
 
-def is_about_page_size(said: str) -> bool:
+def is_about_page_size(reported: str) -> bool:
     """Return whether a Code or a Message names the size of pages."""
-    return "pagesize" in said.lower().replace(" ", "").replace("_", "")
+    return "pagesize" in reported.lower().replace(" ", "").replace("_", "")
 
 
 def _code(document: Mapping[str, Any]) -> str:
@@ -140,9 +140,9 @@ def _family(code: str) -> str:
     return code.partition(".")[0]
 
 
-def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mapping[str, str], now: float) -> str:
-    """Return what an operator does, "" where the kind of error says enough; `said` is Code and Message."""
-    code, _, _ = said.partition(" ")
+def _advice(kind: type[DirectMailError], action: str, reported: str, headers: Mapping[str, str], now: float) -> str:
+    """Return what an operator does, "" where the kind of error says enough; `reported` is Code and Message."""
+    code, _, _ = reported.partition(" ")
     if is_about_account(code):
         return _ACCOUNT_ADVICE
     if kind is NonceUsed:
@@ -154,7 +154,7 @@ def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mappin
             f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role (docs/ram-policy.md)."
         )
     if kind is InvalidRequest:
-        return _request_advice(code, said)
+        return _request_advice(code, reported)
     return ""
 
 
@@ -187,8 +187,8 @@ def _date(text: str) -> float | None:
         return None
 
 
-def _request_advice(code: str, said: str) -> str:
-    if is_about_page_size(said):
+def _request_advice(code: str, reported: str) -> str:
+    if is_about_page_size(reported):
         return "Lower the target's page_size: the API rejects pages of this size."
     if code == "InvalidMailAddress.NotFound":
         return "The account has no such sender in this region: check its spelling and the target's region."

@@ -64,7 +64,7 @@ class Limiter:
     @property
     def used_last_minute(self) -> int:
         """How many calls were granted in the last 60 seconds."""
-        self._forget_old()
+        self._drop_old()
         return len(self._grants)
 
     async def acquire(self) -> float:
@@ -76,7 +76,7 @@ class Limiter:
                 await self._wait()
                 now = self._clock.monotonic()
                 self._grants.append(now)
-                self._forget_old()
+                self._drop_old()
                 self._next = now + self.spacing
                 return now
         finally:
@@ -127,7 +127,7 @@ class Limiter:
         while (pause := self._next - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
 
-    def _forget_old(self) -> None:
+    def _drop_old(self) -> None:
         horizon = self._clock.monotonic() - MINUTE
         while self._grants and self._grants[0] <= horizon:
             self._grants.popleft()

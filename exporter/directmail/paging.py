@@ -71,12 +71,12 @@ class Paging(Generic[Item]):
         else:
             self.items += sheet.items
             self._before, self._more = sheet.items, sheet.more
-            self._go_on(sheet)
+            self._continue(sheet)
 
-    def _go_on(self, sheet: Sheet[Item]) -> None:
-        witnesses = self._witnesses()
+    def _continue(self, sheet: Sheet[Item]) -> None:
+        announced = self._announcements()
         is_short = sheet.size is not None and len(sheet.items) < sheet.size
-        if not any(witnesses) if witnesses else is_short:
+        if not any(announced) if announced else is_short:
             self.wanted = None
         elif self.sent >= self._most:
             raise ParseError(f"more than {self._most} pages", request_id=self.request_id)
@@ -96,13 +96,13 @@ class Paging(Generic[Item]):
         """Whether every witness says that the page that was just requested has items."""
         if self.sent == 1 and self._first.items:
             return True  # there are some, of another page
-        witnesses = self._witnesses()
-        return bool(witnesses) and all(witnesses)
+        announced = self._announcements()
+        return bool(announced) and all(announced)
 
-    def _witnesses(self) -> list[bool]:
+    def _announcements(self) -> list[bool]:
         """Return what each witness says of whether there is more after what has come."""
         total = None if self._first.total is None else len(self.items) < self._first.total
-        return [said for said in (total, self._more) if said is not None]
+        return [value for value in (total, self._more) if value is not None]
 
 
 class Pages(Paging[Row]):

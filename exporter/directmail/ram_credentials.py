@@ -186,9 +186,9 @@ class FromRam:
         return client(config(type=self._kind, **settings))
 
     def _failed(self, error: Exception) -> AuthError:
-        said = clean(str(error), self._key.secrets() if self._key else ())
-        code, request_id = (found.search(said) for found in (_CODE, _REQUEST_ID))
-        why, advice = self._explained(error, said)
+        message = clean(str(error), self._key.secrets() if self._key else ())
+        code, request_id = (found.search(message) for found in (_CODE, _REQUEST_ID))
+        why, advice = self._explained(error, message)
         return AuthError(
             f"no credentials of type {self._kind}: {why}",
             code=code[1] if code else "",
@@ -196,13 +196,13 @@ class FromRam:
             advice=advice,
         )
 
-    def _explained(self, error: Exception, said: str) -> tuple[str, str]:
+    def _explained(self, error: Exception, message: str) -> tuple[str, str]:
         """Return why there are none, and what to do about it."""
         advice = TYPES[self._kind]
         if isinstance(error, FileNotFoundError):
             return f"{error.filename} is missing", advice
         if type(error).__name__ == "CredentialException":
-            status = _STATUS.search(said)
+            status = _STATUS.search(message)
             from_server = f"the server gave none{f' (HTTP {status[1]})' if status else ''}"
             return "no source has any" if self._kind == "default" else from_server, advice
         if type(error).__name__ == "RetryError" or isinstance(error, OSError):

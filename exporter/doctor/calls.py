@@ -17,7 +17,7 @@ from exporter.directmail.errors import (
     Throttled,
 )
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
-from exporter.doctor.failures import account_rejected, explain, not_looked_at, too_fast, unread
+from exporter.doctor.failures import account_rejected, explain, not_needed, too_fast, unread
 from exporter.doctor.findings import Finding, Response, StatisticRequest
 from exporter.doctor.http_trace import Wire
 
@@ -141,7 +141,7 @@ class Calls:
             elif isinstance(error, PermissionDenied):
                 self.denied.append(action)
             else:
-                self.findings.append(not_looked_at(error, action))
+                self.findings.append(not_needed(error, action))
             if not isinstance(error, Rejected | ServerError | ParseError):
                 raise Enough from None
             return None

@@ -11,7 +11,7 @@ from exporter.collector.target_client import connect
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Recorder
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.doctor.calls import MOST_CALLS, Calls, Enough
 from exporter.doctor.checks import account as account_checks
@@ -118,16 +118,16 @@ async def _examine(
         for place, name in enumerate(target.statistics):
             calls.most = most_calls(target, place + 1)
             parts = (STEPS_OF_ANOTHER, CHECKS_OF_ANOTHER) if place else (STEPS, CHECKS)
-            known = _evidence(settings, target, name, clock.time(), of_account)
-            found.append(known)
-            await _examined(known, clock, calls, *parts)
-    known = found[0]
+            evidence = _evidence(settings, target, name, clock.time(), of_account)
+            found.append(evidence)
+            await _examined(evidence, clock, calls, *parts)
+    evidence = found[0]
     of_account.denied = tuple(calls.denied)
-    calls.findings += filter(None, (check(known) for check in ACCOUNT_CHECKS))
+    calls.findings += filter(None, (check(evidence) for check in ACCOUNT_CHECKS))
     if wire.responses:
-        known.ahead, known.slowest = wire.ahead, wire.slowest
-        calls.findings = [clock_checks.clock(known), *calls.findings, clock_checks.speed(known)]
-    if known.ended_at:
+        evidence.ahead, evidence.slowest = wire.ahead, wire.slowest
+        calls.findings = [clock_checks.clock(evidence), *calls.findings, clock_checks.speed(evidence)]
+    if evidence.ended_at:
         calls.findings.append(lines(found))
     return Report(target.name, target.endpoint, wire.requests, tuple(calls.findings))
 
@@ -140,13 +140,13 @@ def _evidence(settings: Config, target: Target, name: str, now: float, of_accoun
 
 
 async def _examined(
-    known: Evidence, clock: Clock, calls: Calls, steps: Sequence[Step], checks: Sequence[Check]
+    evidence: Evidence, clock: Clock, calls: Calls, steps: Sequence[Step], checks: Sequence[Check]
 ) -> None:
     """Make the steps of a statistic, then its checks."""
     try:
         for step in steps:
-            await step(calls, known)
-        known.ended_at = clock.time()
-        calls.findings += filter(None, (check(known) for check in checks))
+            await step(calls, evidence)
+        evidence.ended_at = clock.time()
+        calls.findings += filter(None, (check(evidence) for check in checks))
     except Enough:
         calls.find("coverage", NOTE, "The rest was not tried.", "Fix the problem and run the doctor again.")

@@ -36,8 +36,8 @@ class Wire:
         self.responses += 1
         self.slowest = max(self.slowest, self._clock.monotonic() - context.started)
         try:
-            said = parsedate_to_datetime(event.response.headers.get("Date", ""))
-            date = (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
+            sent = parsedate_to_datetime(event.response.headers.get("Date", ""))
+            date = (sent if sent.tzinfo else sent.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             return
         # The answer was made after we asked and before it came, in the second that its Date names.

@@ -18,7 +18,7 @@ from typing import Any
 from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.responses import number
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 
 WEEKS = range(26, 260)
@@ -101,7 +101,7 @@ class Sanitizer:
         self._secret = secret
         self._shift = timedelta(weeks=weeks)
         self._factor = factor
-        self._known: dict[str, str] = {}
+        self._replacements: dict[str, str] = {}
         self._used: set[str] = set()
 
     @classmethod
@@ -123,7 +123,7 @@ class Sanitizer:
         """Return a JSON object."""
         made: dict[str, Any] = {}
         for name, value in document.items():
-            made[name if _is_known(name) else self.name(name)] = self._field(name, value, document)
+            made[name if _is_safe_name(name) else self.name(name)] = self._field(name, value, document)
         return made
 
     def words(self, text: str) -> str:
@@ -210,7 +210,7 @@ class Sanitizer:
 
     def _word(self, token: str) -> str:
         word = token.strip(".:!?")
-        return token if not word or _is_known(word) else token.replace(word, self.name(word))
+        return token if not word or _is_safe_name(word) else token.replace(word, self.name(word))
 
     def _address(self, text: str) -> str:
         return self._unit(text, _made_address)
@@ -219,28 +219,28 @@ class Sanitizer:
         """Return the stand-in of a part of a name; upper and lower case are the same part."""
         lower = text.lower()
         if len(lower) != len(text):  # a few letters are longer in lower case
-            return self._stand_in(text, made)
-        found = self._stand_in(lower, made)
+            return self._replacement(text, made)
+        found = self._replacement(lower, made)
         return "".join(
             each.upper() if real.isupper() else each for real, each in zip_longest(text, found, fillvalue="")
         )
 
-    def _stand_in(self, text: str, made: Callable[[str, bytes], str]) -> str:
+    def _replacement(self, text: str, made: Callable[[str, bytes], str]) -> str:
         if all(map(_is_kept, text)):
             return text
         attempt = 0
-        while text not in self._known:
+        while text not in self._replacements:
             longer = text + "x" * (attempt // _TRIES) if made is _made else text
             stream = hashlib.shake_256(self._secret + f"{attempt}/{text}".encode("utf-8", "surrogatepass"))
             found = made(longer, stream.digest(4 * len(longer)))
             attempt += 1
             if found not in self._used and found != text:
                 self._used.add(found)
-                self._known[text] = found
-        return self._known[text]
+                self._replacements[text] = found
+        return self._replacements[text]
 
 
-def _is_known(text: str) -> bool:
+def _is_safe_name(text: str) -> bool:
     """Return whether a text has only words of the API: `InvalidMailAddress.NotFound`, `dm:GetTrackList`."""
     return bool(_HAS_WORDS.fullmatch(text)) and all(word.lower() in _VOCABULARY for word in _WORD.findall(text))
 

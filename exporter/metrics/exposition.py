@@ -172,10 +172,10 @@ class Exposition:
         if gzip:
             parts = _member(await self._pack(style), _deflate(own))
             return Page(answered.content_type, "gzip", sum(map(len, parts)), parts)
-        text = _Text(self._heads[style], await self._taken(), own)
+        text = _Text(self._heads[style], await self._current_snapshot(), own)
         return Page(answered.content_type, "", text.length, text)
 
-    async def _taken(self) -> _Snapshot:
+    async def _current_snapshot(self) -> _Snapshot:
         """Return the blocks as they are now."""
         async with self._locks[False]:
             snapshot = self._snapshot

@@ -20,9 +20,9 @@ from exporter.store.memory import Record, Store
 
 STEP = 5
 """Combinations that are rendered before other work has its turn: about a millisecond."""
-LOOK_EVERY = 1.0
+CHECK_EVERY = 1.0
 """Seconds between two looks at the calendar and at what has gone stale."""
-SHORTEST_NAP = 0.001
+SHORTEST_SLEEP = 0.001
 JUMP = 1.0
 """Seconds that the wall clock is ahead of the monotonic one at once: it was set, or the machine slept."""
 
@@ -100,11 +100,11 @@ class Publisher:
     async def run(self) -> None:
         """Slide windows at midnight and drop what has gone stale, until cancelled."""
         while True:
-            await self.look()
+            await self.update()
             midnight = min((view.windows.ends_at for view in self._views.values()), default=math.inf)
-            await self._clock.sleep(max(min(midnight - self._clock.time(), LOOK_EVERY), SHORTEST_NAP))
+            await self._clock.sleep(max(min(midnight - self._clock.time(), CHECK_EVERY), SHORTEST_SLEEP))
 
-    async def look(self) -> None:
+    async def update(self) -> None:
         """Bring everything in step with the clock."""
         ahead = self._clock.time() - self._clock.monotonic()
         jumped, self._ahead = ahead - self._ahead > JUMP, ahead

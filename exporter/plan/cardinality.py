@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from exporter.config.model import Config, Target
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.combinations import configured
 
 HEALTH_SERIES = 4

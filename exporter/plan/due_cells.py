@@ -46,7 +46,7 @@ class DueCells:
         for table in (self._due, self._heaps, self._ready, self._overdue):
             table.clear()
 
-    def forget(self, oldest: date) -> None:
+    def discard(self, oldest: date) -> None:
         """Take out the days before one."""
         for table in (self._due, self._heaps, self._ready, self._overdue):
             for day in [day for day in table if day < oldest]:

@@ -46,7 +46,7 @@ class Schedule:
         self._order = round_robin(plan.combinations)
         self._place = {combination: place for place, combination in enumerate(self._order)}
         self._cells = DueCells()
-        self._taken: set[_Cell] = set()
+        self._in_flight: set[_Cell] = set()
         self._blocked: dict[Place, float] = {}
         self._unclosed: set[Place] = set()
         """Combinations whose yesterday was read, but not after its end."""
@@ -63,13 +63,13 @@ class Schedule:
         A slice of the work at every step; most of the time there is none.
         """
         before, self.today = self.today, today(now, self.plan.target.timezone)
-        went_back = now < self._now - BACKWARDS
+        set_back = now < self._now - BACKWARDS
         self._now = now
         if self.today == before + timedelta(days=1):
             self._unclosed.clear()
             yield from self._fill(filter(self._changes, range(OLDEST_AGE + 1)), now)
-            self._cells.forget(self.today - timedelta(days=OLDEST_AGE))
-        elif self.today != before or went_back:
+            self._cells.discard(self.today - timedelta(days=OLDEST_AGE))
+        elif self.today != before or set_back:
             self._cells.clear()
             self._blocked.clear()
             self._unclosed.clear()
@@ -86,7 +86,7 @@ class Schedule:
     def backlog(self, now: float) -> int:
         """Return how many cells are due and not yet read: also those being read, and those that wait for a retry."""
         self._cells.promote(now)
-        return self._cells.count() + self._cells.count_overdue() + len(self._taken)
+        return self._cells.count() + self._cells.count_overdue() + len(self._in_flight)
 
     def take(self, now: float) -> Slot | None:
         """Return the cell to read now, None when none is due. It is out of the schedule until it is given back."""
@@ -98,17 +98,17 @@ class Schedule:
                 self._cells.put(day, place, max(self._blocked[place], now) + PROBATION, is_overdue=True)
                 continue
             self._turn += 1
-            self._taken.add((day, place))
+            self._in_flight.add((day, place))
             return Slot(self._order[place], day)
         return None
 
     def take_today(self) -> Slot | None:
         """Return a cell of today, due or not, None when all of them are being read."""
-        free = (place for place in range(len(self._order)) if (self.today, place) not in self._taken)
+        free = (place for place in range(len(self._order)) if (self.today, place) not in self._in_flight)
         if (place := next(free, None)) is None:
             return None
         self._cells.remove(self.today, place)
-        self._taken.add((self.today, place))
+        self._in_flight.add((self.today, place))
         return Slot(self._order[place], self.today)
 
     def preview(self, now: float, count: int = 5) -> tuple[Slot, ...]:
@@ -158,14 +158,14 @@ class Schedule:
         for slot in requested:
             if slot.combination in self._place:
                 place = self._place[slot.combination]
-                self._taken.add((slot.day, place))
+                self._in_flight.add((slot.day, place))
                 self._cells.remove(slot.day, place)
 
     def _give_back(self, slot: Slot) -> Place | None:
         """Return the place of the cell's combination, None where the plan has it no more."""
         place = self._place.get(slot.combination)
         if place is not None:
-            self._taken.discard((slot.day, place))
+            self._in_flight.discard((slot.day, place))
         return place
 
     def _put_off(self, slot: Slot, place: Place | None, again_at: float) -> None:
@@ -199,7 +199,7 @@ class Schedule:
         if read_at is not None:
             # A clock that was set back has made some reads to be of the future, or of before their day.
             read_at = min(read_at, now) if read_at >= start else None
-        if (day, place) not in self._taken:
+        if (day, place) not in self._in_flight:
             self._sort_in(day, place, age, end, read_at, max(now, start))
         elif age == 1:
             self._note_unclosed(place, end, read_at)
@@ -241,11 +241,11 @@ class Schedule:
         if not is_fairness_turn:
             return newest
 
-        def hunger(day: date) -> float:
+        def lateness(day: date) -> float:
             return (now - tops[day]) / self.plan.refresh((self.today - day).days)
 
-        hungriest = max(tops, key=hunger)
-        return hungriest if hunger(hungriest) > 1 else newest
+        latest = max(tops, key=lateness)
+        return latest if lateness(latest) > 1 else newest
 
     def _closes_first(self, now: float) -> bool:
         """Whether the day that ended goes before today: for as long as today's numbers cannot become stale by it."""

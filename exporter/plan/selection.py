@@ -20,9 +20,9 @@ from exporter.plan.combinations import Combination, configured, is_excluded
 from exporter.plan.pacing import fits, pace
 from exporter.plan.target_plan import TargetPlan
 
-SINCE_EVER = 0.0
+OLDEST = 0.0
 """The age of values that the config gives."""
-LOOKED_AT = 50_000
+MOST_EXAMINED = 50_000
 """Combinations beyond those that fit that are looked at one by one; of more, those that `exclude` takes or an
 earlier query has are counted as left out too."""
 
@@ -138,7 +138,7 @@ def _choose(
             rest -= 1
         else:
             break
-    rest -= sum(combination is None for _, combination in islice(merged, LOOKED_AT))
+    rest -= sum(combination is None for _, combination in islice(merged, MOST_EXAMINED))
     return chosen, rest + sum(matrix.left_out for matrix in matrices)
 
 
@@ -147,7 +147,7 @@ def _matrix(query: Query, known: Mapping[str, Mapping[str, float]]) -> _Matrix:
     all_sizes = []
     for key in Filters._fields:
         if key in query.filters:
-            lists[key] = [(value, SINCE_EVER) for value in query.filters[key]]
+            lists[key] = [(value, OLDEST) for value in query.filters[key]]
             all_sizes.append(len(lists[key]))
         elif (wish := query.discovered.get(key)) is not None:
             meant = [(value, since) for value, since in known.get(key, {}).items() if wish.means(value)]
@@ -164,5 +164,7 @@ def _combinations(
     """Yield a query's combinations with their ages, None instead of those that another query has."""
     for age, row in matrix.oldest_first():
         filters = Filters(**row)
-        is_had = is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
-        yield age, None if is_had else Combination(target.name, statistic, matrix.query.name, filters)
+        is_duplicate = (
+            is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
+        )
+        yield age, None if is_duplicate else Combination(target.name, statistic, matrix.query.name, filters)

@@ -22,7 +22,7 @@ FULL_EVERY = 24 * 60 * 60 * 10
 
 
 @contextmanager
-def kept_short() -> Iterator[None]:
+def short_pauses() -> Iterator[None]:
     """Have no collection be long while the block runs."""
     before = gc.get_threshold()
     gc.set_threshold(*THRESHOLDS)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.simulator.account import STREAMS, Infrastructure
-from exporter.simulator.habits import Habits
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.traffic import Traffic
 
 
@@ -29,5 +29,5 @@ class Call:
     traffic: Traffic
     senders: Sequence[str]
     inventory: Inventory
-    habits: Habits
+    behaviour: Behaviour
     fault: str = ""

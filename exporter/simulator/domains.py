@@ -68,7 +68,7 @@ def _common(call: Call, domain: str) -> dict[str, Any]:
         "MxAuthStatus": _status(call, domain, "mx"),
         "SpfAuthStatus": _status(call, domain, "spf"),
         "IcpStatus": "1",
-        "CreateTime": call.habits.clock(_created(domain)),
+        "CreateTime": call.behaviour.clock(_created(domain)),
     }
 
 

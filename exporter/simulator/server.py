@@ -15,23 +15,23 @@ from aiohttp import web
 from exporter.clock import Clock, SystemClock
 from exporter.simulator import (
     account_summary,
+    corrupted_responses,
     domains,
     list_operations,
     sender_statistics,
-    spoilt_responses,
     track_list,
 )
 from exporter.simulator.account import STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Call, Inventory
 from exporter.simulator.error_responses import ApiError, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
-from exporter.simulator.habits import Habits
 from exporter.simulator.random_numbers import uniforms
 from exporter.simulator.replay import Recording
 from exporter.simulator.signature_check import Key, Nonces, Received, check_signature
 from exporter.simulator.traffic import Traffic
 
-__all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator", "url_of"]
+__all__ = ["KEY_ID", "SECRET", "Behaviour", "ReceivedRequest", "Simulator", "url_of"]
 
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts by default; no account anywhere has them."""
@@ -53,7 +53,7 @@ MOST_CALLS_PER_MINUTE = {"DescAccountSummary": 10}
 """Documented quotas that hold whatever the habits say."""
 
 
-class Seen(NamedTuple):
+class ReceivedRequest(NamedTuple):
     """A request as the simulator saw it."""
 
     at: float
@@ -73,7 +73,7 @@ class Simulator:
     secret: str = SECRET
     security_token: str = ""
     clock: Clock = field(default_factory=SystemClock)
-    habits: Habits = field(default_factory=Habits)
+    behaviour: Behaviour = field(default_factory=Behaviour)
     faults: list[Fault] = field(default_factory=list)
     signing_time: Callable[[], float] | None = None
     """The clock that dates are checked against, where the traffic's is another one."""
@@ -83,7 +83,7 @@ class Simulator:
     """What is answered from, instead of the traffic."""
 
     def __post_init__(self) -> None:
-        self.requests: deque[Seen] = deque(maxlen=200_000)
+        self.requests: deque[ReceivedRequest] = deque(maxlen=200_000)
         """Every request, in the order of arrival."""
         self.url = ""
         self._nonces = Nonces()
@@ -133,7 +133,7 @@ class Simulator:
         except ApiError as error:
             self._note(action, parameters, fault.name if fault else error.code)
             body = error.body(request_id, request.host, action)
-            return spoilt_responses.error(body, error.status, error.headers, fault.name if fault else "")
+            return corrupted_responses.error(body, error.status, error.headers, fault.name if fault else "")
         self._note(action, parameters, fault.name if fault else "OK")
         return await self._send(request, {"RequestId": request_id, **document}, fault)
 
@@ -155,16 +155,16 @@ class Simulator:
         return (self.signing_time or self.clock.time)()
 
     def _note(self, action: str, parameters: Mapping[str, str], outcome: str) -> None:
-        self.requests.append(Seen(self.clock.monotonic(), action, parameters, outcome))
+        self.requests.append(ReceivedRequest(self.clock.monotonic(), action, parameters, outcome))
 
     def _check_rate(self, action: str) -> None:
         now, recent = self.clock.monotonic(), self._recent[action if action in OPERATIONS else ""]
         while recent and recent[0] <= now - MINUTE:
             recent.popleft()
-        most = self.habits.calls_per_minute
+        most = self.behaviour.calls_per_minute
         if len(recent) >= min(most, MOST_CALLS_PER_MINUTE.get(action, most)):
             wait = str(round((recent[0] + MINUTE - now) * 1000))
-            raise throttled({"x-acs-retry-after": wait} if self.habits.retry_after else None)
+            raise throttled({"x-acs-retry-after": wait} if self.behaviour.retry_after else None)
         recent.append(now)
 
     def _fault(self, action: str, parameters: Mapping[str, str]) -> Fault | None:
@@ -180,7 +180,7 @@ class Simulator:
         if action not in OPERATIONS:
             raise ApiError(404, "InvalidAction.NotFound", "Specified api is not found.")
         name = fault.name if fault else ""
-        account = (self.traffic, self.senders, self.inventory, self.habits)
+        account = (self.traffic, self.senders, self.inventory, self.behaviour)
         return OPERATIONS[action](Call(parameters, self.clock.time(), *account, name))
 
     async def _send(self, request: web.Request, document: dict[str, Any], fault: Fault | None) -> web.StreamResponse:
@@ -201,9 +201,9 @@ class Simulator:
         if name == "slow_drip":
             return await self._drip(request, body)
         if name == "unasked":
-            return await spoilt_responses.twice(request, body)
-        spoilt = responses.get(name) or spoilt_responses.respond(document, self.key_id, name)
-        return spoilt or web.Response(body=body, content_type="application/json")
+            return await corrupted_responses.twice(request, body)
+        corrupted = responses.get(name) or corrupted_responses.respond(document, self.key_id, name)
+        return corrupted or web.Response(body=body, content_type="application/json")
 
     async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

@@ -51,7 +51,7 @@ def read(call: Call, rules: Rules) -> Query:
     traffic = call.traffic
     today = traffic.today(call.now)
     since_midnight = traffic.day_start(today - timedelta(days=rules.oldest))
-    oldest = call.now - rules.oldest * DAY if call.habits.strict_span else since_midnight
+    oldest = call.now - rules.oldest * DAY if call.behaviour.strict_span else since_midnight
     if traffic.day_start(start) < oldest or start > min(end, today + timedelta(days=1)):
         raise ApiError(400, "InvalidStartTime.Malformed", f"The start must be within the last {rules.oldest} days.")
     if (end - start).days > rules.longest_span:
@@ -66,15 +66,15 @@ def _filters(call: Call, rules: Rules) -> dict[str, str] | None:
         raise ApiError(400, "MissingParameter", "AccountName is required with TagName.")
     if "AccountName" in given and given["AccountName"] not in call.senders:
         raise ApiError(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
-    unsupported = [name for name in OF_DEDICATED_IPS if name in given] if call.habits.no_dedicated_ips else []
-    if unsupported and call.habits.no_dedicated_ips == "error":
+    unsupported = [name for name in OF_DEDICATED_IPS if name in given] if call.behaviour.no_dedicated_ips else []
+    if unsupported and call.behaviour.no_dedicated_ips == "error":
         text = f"The parameter {unsupported[0]} is for users of dedicated IPs."
         raise ApiError(400, "InvalidParameter", text)
-    if unsupported and call.habits.no_dedicated_ips == "empty":
+    if unsupported and call.behaviour.no_dedicated_ips == "empty":
         return None
     filters = {rules.filters[name]: value for name, value in given.items() if name not in unsupported}
-    if (domain := filters.pop("domain", "")) and call.habits.domain_filter != "ignored":
-        filters["domain" if call.habits.domain_filter == "exact" else "parent_domain"] = domain.lower()
+    if (domain := filters.pop("domain", "")) and call.behaviour.domain_filter != "ignored":
+        filters["domain" if call.behaviour.domain_filter == "exact" else "parent_domain"] = domain.lower()
     filters["esp"] = filters.get("esp", "").lower()
     if filters["esp"] not in ("", *PROVIDERS):
         raise ApiError(400, "InvalidEsp.Malformed", "The specified Esp is not valid.")

@@ -72,6 +72,6 @@ class AccountFacts:
         """Return what is known of a target's account."""
         return self._known[target]
 
-    def forget(self, target: str) -> None:
+    def discard(self, target: str) -> None:
         """Forget a target: it is gone, or another account."""
         self._known.pop(target, None)

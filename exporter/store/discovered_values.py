@@ -49,7 +49,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._entries: dict[Place, Entry] = {}
         self.changed: set[Place] = set()
-        """Entries whose values changed since `take_changes`; the state file's list of work."""
+        """Entries whose values changed since `pop_changes`; the state file's list of work."""
 
     def get(self, target: str, key: str) -> Entry:
         """Return what is known of a filter, an empty entry that is not kept where nothing is."""
@@ -68,7 +68,7 @@ class Catalogue:
         for target, key, value, first_seen in rows:
             self._entries.setdefault((target, key), Entry()).values[value] = first_seen
 
-    def take_changes(self) -> dict[Place, Mapping[str, float]]:
+    def pop_changes(self) -> dict[Place, Mapping[str, float]]:
         """Return the values of the entries that changed since the last call, and begin anew."""
         changes, self.changed = self.changed, set()
         return {place: dict(self.get(*place).values) for place in changes}
@@ -77,7 +77,7 @@ class Catalogue:
         """Return a copy of the values of every filter."""
         return {place: dict(entry.values) for place, entry in self._entries.items()}
 
-    def forget(self, target: str) -> None:
+    def discard(self, target: str) -> None:
         """Forget the target's values: they are another account's."""
         for place in [place for place in self._entries if place[0] == target]:
             del self._entries[place]

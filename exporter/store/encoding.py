@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, NamedTuple, TypeVar
 
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.store.memory import Cell, Key, Record
 
@@ -81,11 +81,11 @@ def decode(rows: Iterable[tuple[str, str, str]]) -> Contents:
     """Return what rows of (kind, key, body) say. Raise ValueError for anything that `*_row` does not write."""
     contents = Contents()
     for kind, key, body in rows:
-        take_in(contents, kind, json.loads(key), json.loads(body))
+        decode_row(contents, kind, json.loads(key), json.loads(body))
     return contents
 
 
-def take_in(contents: Contents, kind: str, key: Any, body: Any) -> None:
+def decode_row(contents: Contents, kind: str, key: Any, body: Any) -> None:
     """Add a row to the contents. Raise ValueError where anything is not what it should be."""
     if kind == RECORD:
         target, name, named = _several(key, 3)

@@ -99,7 +99,7 @@ class Store:
         """Since when the state file cannot be written (monotonic seconds), None while it can."""
         self.changed: set[Key] = set()
         """Records that changed since the state file took them; its list of work."""
-        self.forgotten: set[Key] = set()
+        self.discarded: set[Key] = set()
         """Records that are gone since the state file took them."""
         self.accounts: dict[str, str] = {}
         """Whose numbers the records of each target are (`config.Target.account`)."""
@@ -133,7 +133,7 @@ class Store:
         if before == account:
             return False
         for key in [key for key in self._records if key[0] == target]:
-            self._forget(key)
+            self._discard(key)
         return True
 
     def put(self, key: Key, day: date, cell: Cell, *, day_start: float) -> None:
@@ -197,7 +197,7 @@ class Store:
         """Forget the numbers of a combination: they were not its own. Its counters begin at 0 again."""
         record = self.find(key)
         if record is not None:
-            self._forget(key)
+            self._discard(key)
             self._records[key] = Record(
                 last_attempt_ok=record.last_attempt_ok,
                 failure=record.failure,
@@ -237,11 +237,11 @@ class Store:
                     del record.cells[day]
                     self.changed.add(key)
                 if not record.cells and key not in polled:
-                    self._forget(key)
+                    self._discard(key)
             if number % PRUNED == 0:
                 yield
 
-    def _forget(self, key: Key) -> None:
+    def _discard(self, key: Key) -> None:
         del self._records[key]
         self.changed.discard(key)
-        self.forgotten.add(key)
+        self.discarded.add(key)

@@ -62,14 +62,14 @@ class Security:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request through, or say why not."""
-        if not self._knows_certificate(request):
+        if not self._has_allowed_certificate(request):
             return _rejection(403, "the client certificate has no allowed name\n")
         if request.path in OPEN_PATHS:
             return await handler(request)
         if self._bucket is not None and not self._bucket.take():
             return _rejection(429, "too many requests; retry later\n", {"Retry-After": "1"})
         try:
-            if self._settings.users and not await self._knows_password(request):
+            if self._settings.users and not await self._has_valid_password(request):
                 return _rejection(401, "user and password required\n", {"WWW-Authenticate": REALM})
         except Busy:
             return _rejection(503, "too many password checks in progress; retry later\n", {"Retry-After": "1"})
@@ -83,13 +83,13 @@ class Security:
             else:
                 response.headers.popall(name, None)
 
-    def _knows_certificate(self, request: web.Request) -> bool:
+    def _has_allowed_certificate(self, request: web.Request) -> bool:
         allowed = self._settings.allowed_sans
         if not allowed:
             return True
         return not allowed.isdisjoint(names_of(request.get_extra_info("peercert") or {}))
 
-    async def _knows_password(self, request: web.Request) -> bool:
+    async def _has_valid_password(self, request: web.Request) -> bool:
         given = _credentials(request.headers.get("Authorization", ""))
         return given is not None and await self._passwords.right(
             *given, client_address(request.get_extra_info("peername"))

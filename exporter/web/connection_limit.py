@@ -39,7 +39,7 @@ class ConnectionLimit:
         self._room = asyncio.Event()
         self._room.set()
         self._closed = 0
-        self._said_at = float("-inf")
+        self._logged_at = float("-inf")
 
     def clients(self) -> list[Client]:
         """Return all that are open."""
@@ -67,10 +67,10 @@ class ConnectionLimit:
             self.leave(client)
             client.abort()
             self._closed += 1
-        if (now := self._monotonic()) - self._said_at >= SECONDS_BETWEEN_LINES:
+        if (now := self._monotonic()) - self._logged_at >= SECONDS_BETWEEN_LINES:
             log = structlog.get_logger()
             log.warning("connection limit reached; closing idle connections", reason=reason, closed=self._closed)
-            self._said_at, self._closed = now, 0
+            self._logged_at, self._closed = now, 0
         return is_one
 
     def answering(self, client: Client) -> None:

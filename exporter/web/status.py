@@ -20,7 +20,7 @@ from exporter.config.model import Target
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.combinations import describe
 from exporter.plan.schedule import STEP, Slot
 from exporter.plan.target_plan import TargetPlan
@@ -215,7 +215,7 @@ class StatusPage:
         for number, (name, state) in enumerate(tuple(targets.items()), 1):  # a reload may come between
             polls = dict(state.polls)
             for poll in polls.values():
-                for _ in poll.states.look(poll.plan.stale_after):
+                for _ in poll.states.refresh(poll.plan.stale_after):
                     await asyncio.sleep(0)
             queries = tuple((poll.plan.statistic, query) for poll in polls.values() for query in poll.states.queries)
             counts = _sums(query.counts for _, query in queries)

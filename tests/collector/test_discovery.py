@@ -34,10 +34,10 @@ class Lists:
     fails: Callable[[str], DirectMailError | None] = lambda action: None
     unusable: int = 0
     latency: float = 0.2
-    asked: list[tuple[float, str]] = field(default_factory=list)
+    requested: list[tuple[float, str]] = field(default_factory=list)
 
     async def list_values(self, operation: Operation) -> Listed:
-        self.asked.append((self.clock.monotonic(), operation.action))
+        self.requested.append((self.clock.monotonic(), operation.action))
         await self.clock.sleep(self.latency)
         if (failure := self.fails(operation.action)) is not None:
             raise failure
@@ -70,7 +70,7 @@ class World:
         return "".join(self.catalogue.get("shop", key).values)
 
     def times(self, action: str = TAGS) -> list[float]:
-        return [at for at, asked in self.api.asked if asked == action]
+        return [at for at, requested in self.api.requested if requested == action]
 
 
 async def test_everything_is_listed_at_once_and_then_about_every_interval() -> None:
@@ -178,7 +178,7 @@ class TestReload:
             await world.clock.advance(10 * MINUTE)
             world.discovery.follow(dict.fromkeys(("tag_name", "account_name"), HOUR))
             await world.clock.advance(1)
-        assert [action for _, action in world.api.asked] == [TAGS, SENDERS]
+        assert [action for _, action in world.api.requested] == [TAGS, SENDERS]
 
     async def test_a_filter_that_left_is_not_listed_any_more(self) -> None:
         world = World()

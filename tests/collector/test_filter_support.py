@@ -51,8 +51,8 @@ class Account:
             return self.mails
         return 0 if self.way == "empty" else self.mails * SHARES[filters.esp] // 100
 
-    def asked(self, wanted: Callable[[Filters, date], bool]) -> int:
-        return sum(wanted(filters, day) for _, filters, day in self.world.api.asked)
+    def requested(self, wanted: Callable[[Filters, date], bool]) -> int:
+        return sum(wanted(filters, day) for _, filters, day in self.world.api.requested)
 
     async def shown(self, esp: bool = True) -> dict[str, set[float]]:
         """Return the values of each metric with a provider, or without one."""
@@ -130,11 +130,11 @@ async def test_a_useless_filter_is_useless_where_nothing_can_be_compared(way: st
         async with running(account.world.collector.run(), account.world.publisher.run()):
             await account.clock.advance(2 * MINUTE)
             assert await domains_shown() == set()
-            account.world.api.asked.clear()
+            account.world.api.requested.clear()
             await account.clock.advance(2 * HOUR)
-            assert account.asked(lambda filters, day: bool(filters.domain)) == 0
-            told = [(line["query"], line["filter"]) for line in lines if line["event"] == "filter not supported"]
-            assert sorted(told) == [("both", "domain"), ("by_domain", "domain"), ("one", "domain")]
+            assert account.requested(lambda filters, day: bool(filters.domain)) == 0
+            logged = [(line["query"], line["filter"]) for line in lines if line["event"] == "filter not supported"]
+            assert sorted(logged) == [("both", "domain"), ("by_domain", "domain"), ("one", "domain")]
             account.world.api.counts = lambda filters, day, now: shares[filters.esp] // (2 if filters.domain else 1)
             await account.clock.advance(12 * HOUR)
             assert len(await domains_shown()) == 8, "four combinations, two windows"
@@ -177,12 +177,12 @@ async def test_each_combination_is_tried_once_a_day(way: str) -> None:
     account = Account(way)
     async with running(account.world.collector.run()):
         await account.clock.advance(HOUR)
-        account.world.api.asked.clear()
+        account.world.api.requested.clear()
         await account.clock.advance(10 * HOUR)
-        assert account.asked(lambda filters, day: bool(filters.esp)) == 0
+        assert account.requested(lambda filters, day: bool(filters.esp)) == 0
         assert account.world.collector.backlog() == 0
         await account.clock.advance(3 * DAY)
-        probes = account.asked(lambda filters, day: bool(filters.esp))
+        probes = account.requested(lambda filters, day: bool(filters.esp))
     assert probes == 3 * len(ESPS) * 2
 
 

@@ -35,13 +35,13 @@ async def test_three_days_cost_at_most_one_and_a_half_calls_a_combination_and_in
     each = world(clock, senders=10, head="windows: [today, 7d, 30d]")
     async with running(each.collector.run()):
         await clock.advance(DAY)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await clock.advance(3 * DAY)
     intervals = 3 * DAY / each.collector.plan.poll_interval
-    per_interval = len(each.api.asked) / intervals / 10
+    per_interval = len(each.api.requested) / intervals / 10
     assert 1 < per_interval <= 1.5
     planned = each.collector.plan.requests_per_minute
-    assert len(each.api.asked) / (3 * DAY / MINUTE) == pytest.approx(planned, rel=0.05)
+    assert len(each.api.requested) / (3 * DAY / MINUTE) == pytest.approx(planned, rel=0.05)
 
 
 async def test_the_first_minutes_are_no_burst() -> None:
@@ -49,7 +49,7 @@ async def test_the_first_minutes_are_no_burst() -> None:
     each = world(clock, senders=30)
     async with running(each.collector.run()):
         await clock.advance(10 * MINUTE)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert min(gaps) >= 2.0
     assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 30
@@ -60,7 +60,7 @@ async def test_midnight_is_no_burst_either() -> None:
     each = world(clock, senders=30, head="windows: [today, yesterday]")
     async with running(each.collector.run()):
         await clock.advance(30 * MINUTE)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 30
 
 
@@ -69,9 +69,9 @@ async def test_at_midnight_the_day_that_ended_is_read_first() -> None:
     each = world(clock, senders=2, head="windows: [today, yesterday]\npoll_interval: 1h")
     async with running(each.collector.run()):
         await clock.advance(10 * MINUTE)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await clock.advance(MINUTE)
-    assert [day.isoformat() for _, _, day in each.api.asked] == ["2026-04-22"] * 2 + ["2026-04-23"] * 2
+    assert [day.isoformat() for _, _, day in each.api.requested] == ["2026-04-22"] * 2 + ["2026-04-23"] * 2
 
 
 async def test_closed_windows_slide_when_the_day_that_ended_was_read() -> None:
@@ -144,7 +144,7 @@ async def test_a_bad_combination_neither_delays_nor_hides_another() -> None:
         shown = await each.shown()
     good = [
         at
-        for at, filters, day in each.api.asked
+        for at, filters, day in each.api.requested
         if filters.account_name == "s1@example.com" and day == date(2026, 4, 22)
     ]
     assert len(good) >= 11
@@ -163,7 +163,7 @@ async def test_a_failing_combination_is_tried_less_and_less_often() -> None:
     )
     async with running(each.collector.run()):
         await clock.advance(HOUR)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps[0] < gaps[1] < gaps[2] < gaps[3]
     assert max(gaps) < 1.25 * 300
@@ -322,8 +322,8 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
 @pytest.mark.parametrize(
     ("fails_on", "reported"),
     [
-        pytest.param("every-day", ["target failing"], id="a-key-that-is-refused-is-one-line"),
-        pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-told"),
+        pytest.param("every-day", ["target failing"], id="a-rejected-key-is-one-line"),
+        pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-logged"),
     ],
 )
 async def test_a_failure_is_logged_once_and_not_for_each_day(fails_on: str, reported: list[str]) -> None:
@@ -352,7 +352,7 @@ async def test_an_edge_that_the_api_rejects_leaves_the_combination_healthy() -> 
             first = await each.shown()
             await clock.advance(18 * HOUR)
             second = await each.shown()
-    edge = [day for _, _, day in each.api.asked if day == date(2026, 3, 23)]
+    edge = [day for _, _, day in each.api.requested if day == date(2026, 3, 23)]
     assert len(edge) == 1
     assert (EMAILS, "s0@example.com", "", "30d") not in first
     assert first["directmail_query_success", "s0@example.com", "", ""] == 1
@@ -369,10 +369,10 @@ async def test_when_throttling_makes_the_plan_impossible_the_loop_stretches() ->
         assert each.collector.backlog() <= 1
         each.limiter.configured_per_minute = each.limiter.allowed_per_minute = 1.0
         await clock.advance(10 * MINUTE)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await clock.advance(HOUR)
         assert each.collector.backlog() >= 8
-    per_sender = Counter(filters.account_name for _, filters, _ in each.api.asked)
+    per_sender = Counter(filters.account_name for _, filters, _ in each.api.requested)
     assert len(per_sender) == 10
     assert max(per_sender.values()) - min(per_sender.values()) <= 1
 
@@ -428,11 +428,11 @@ async def test_a_new_plan_does_not_request_fresh_cells_again() -> None:
     bigger = World(make_config(senders=3, head="windows: [today, yesterday]\npoll_interval: 5m"), clock)
     async with running(each.collector.run()):
         await clock.advance(MINUTE)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await each.collector.follow(bigger.collector.plan)
         await clock.advance(MINUTE)
-    assert {filters.account_name for _, filters, _ in each.api.asked} == {"s2@example.com"}
-    assert len(each.api.asked) == 2
+    assert {filters.account_name for _, filters, _ in each.api.requested} == {"s2@example.com"}
+    assert len(each.api.requested) == 2
 
 
 async def test_a_new_plan_does_not_repeat_requests_in_flight() -> None:
@@ -443,9 +443,9 @@ async def test_a_new_plan_does_not_repeat_requests_in_flight() -> None:
             await clock.advance(0.7)
             await each.collector.follow(each.collector.plan)
         await clock.advance(10)
-    asked = Counter((filters, day) for _, filters, day in each.api.asked)
-    assert set(asked.values()) == {1}
-    assert len(asked) == 6
+    requested = Counter((filters, day) for _, filters, day in each.api.requested)
+    assert set(requested.values()) == {1}
+    assert len(requested) == 6
 
 
 async def test_a_result_that_arrives_after_its_combination_was_removed_is_kept_and_not_requested_again() -> None:
@@ -456,7 +456,7 @@ async def test_a_result_that_arrives_after_its_combination_was_removed_is_kept_a
         await clock.advance(0.5)
         await each.collector.follow(target_plan.make(each.config, whole.target, "engagement", whole.combinations[1:]))
         await clock.advance(20 * MINUTE)
-    asked = Counter(filters.account_name for _, filters, _ in each.api.asked)
-    assert asked["s0@example.com"] == 1
-    assert asked["s1@example.com"] >= 3
+    requested = Counter(filters.account_name for _, filters, _ in each.api.requested)
+    assert requested["s0@example.com"] == 1
+    assert requested["s1@example.com"] >= 3
     assert each.store.get(whole.combinations[0].key).last_success_at is not None

@@ -37,7 +37,7 @@ class Weather:
         return self.error if self.is_failing else None
 
     def calls(self) -> int:
-        return len(self.world.api.asked)
+        return len(self.world.api.requested)
 
     def failing(self) -> int:
         """How many combinations are shown as failing."""
@@ -83,7 +83,7 @@ async def test_meanwhile_one_call_a_back_off_probes_instead_of_the_whole_budget(
         weather.is_failing = True
         before = weather.calls()
         await weather.clock.advance(HOUR)
-    probes = [at for at, _, _ in weather.world.api.asked[before:]]
+    probes = [at for at, _, _ in weather.world.api.requested[before:]]
     assert len(probes) <= 3 + 80
     gaps = [after - before for before, after in itertools.pairwise(probes[2:])]
     assert gaps[0] >= 12
@@ -177,18 +177,23 @@ async def test_the_line_about_one_combination_waits_at_most_two_minutes_for_the_
 
 
 async def test_a_lone_failure_that_is_tried_again_often_is_logged_all_the_same() -> None:
-    clock, told = ScriptedClock(), list[float]()
+    clock, logged = ScriptedClock(), list[float]()
     outages = make_outages(clock, lambda: 5)
     for _ in range(12):
         outages.failed(
-            "Op", "one", PermissionDenied("no"), clock.monotonic(), of=1, report=lambda: told.append(clock.monotonic())
+            "Op",
+            "one",
+            PermissionDenied("no"),
+            clock.monotonic(),
+            of=1,
+            report=lambda: logged.append(clock.monotonic()),
         )
-        outages.look()
-        if told:
+        outages.report_due()
+        if logged:
             break
         await clock.advance(30)
-        outages.look()
-    assert told, "it has failed for six minutes"
+        outages.report_due()
+    assert logged, "it has failed for six minutes"
 
 
 async def test_when_one_loop_finds_that_the_outage_is_over_the_others_continue_at_once() -> None:
@@ -206,6 +211,6 @@ async def test_when_one_loop_finds_that_the_outage_is_over_the_others_continue_a
             while weather.world.outages.of("GetTrackList"):
                 await weather.clock.advance(1)
             for each in worlds:
-                each.api.asked.clear()
+                each.api.requested.clear()
             await weather.clock.advance(5)
-            assert all(each.api.asked for each in worlds)
+            assert all(each.api.requested for each in worlds)

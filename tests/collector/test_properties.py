@@ -72,7 +72,7 @@ async def test_in_every_world_the_limit_holds_and_what_is_shown_is_true(
                 clock.jump(wall=jump)
                 await clock.advance(61)
             await _shown_is_true(each)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     for index, at in enumerate(times[rate:]):
         assert at - times[index] >= 60
 
@@ -113,10 +113,10 @@ async def test_in_every_world_each_due_cell_is_requested_eventually(
     )
     async with running(each.collector.run()):
         await clock.advance(timedelta(days=1).total_seconds())
-    asked = {(filters, day) for _, filters, day in each.api.asked}
+    requested = {(filters, day) for _, filters, day in each.api.requested}
     today = datetime.fromtimestamp(start, UTC).date()
     for combination in each.combinations:
         for window in each.collector.plan.windows:
             for day in window_days(window, today):
                 if (today - day).days < 29:  # older ones leave the API's reach before the end
-                    assert (combination.filters, day) in asked
+                    assert (combination.filters, day) in requested

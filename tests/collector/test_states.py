@@ -44,7 +44,7 @@ class World:
         self.all = self.plan.combinations
 
     def follow(self) -> None:
-        deque(self.states.look(self.plan.stale_after), maxlen=0)
+        deque(self.states.refresh(self.plan.stale_after), maxlen=0)
 
     def succeed(self, combination: Combination) -> None:
         now = self.clock.time()
@@ -96,9 +96,9 @@ def find_useless(world: World) -> None:
     ("happens", "state"),
     [
         pytest.param(lambda world: None, "never", id="nothing"),
-        pytest.param(reject, "failing", id="refused-from-the-start"),
+        pytest.param(reject, "failing", id="rejected-from-the-start"),
         pytest.param(read, "fresh", id="read"),
-        pytest.param(read_then_reject, "held", id="refused-later"),
+        pytest.param(read_then_reject, "held", id="rejected-later"),
         pytest.param(read_long_ago, "dropped", id="too-old"),
         pytest.param(find_useless, "unsupported", id="of-no-use"),
     ],
@@ -200,7 +200,7 @@ def test_a_longer_time_until_numbers_are_stale_brings_dropped_ones_back() -> Non
     world.follow()
     read_long_ago(world)
     world.follow()
-    deque(world.states.look(world.plan.stale_after + 10), maxlen=0)
+    deque(world.states.refresh(world.plan.stale_after + 10), maxlen=0)
     assert world.counts() == {"fresh": 1, "never": 3}
 
 

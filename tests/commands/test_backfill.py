@@ -25,7 +25,7 @@ from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan import target_plan
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
@@ -51,8 +51,8 @@ class MachineClock(SystemClock):
 
 
 def simulator(*faults: Fault, traffic: Traffic | None = None, clock: Clock | None = None) -> Simulator:
-    habits = Habits(calls_per_minute=100_000)
-    return Simulator(traffic or Traffic(), habits=habits, faults=list(faults), clock=clock or SystemClock())
+    behaviour = Behaviour(calls_per_minute=100_000)
+    return Simulator(traffic or Traffic(), behaviour=behaviour, faults=list(faults), clock=clock or SystemClock())
 
 
 async def backfilled(
@@ -150,10 +150,10 @@ async def test_what_is_in_the_state_file_is_not_requested_again(tmp_path: Path) 
     async with api.listen() as url:
         config = write_config(tmp_path / "config.yaml", url, head=f"state_file: {tmp_path / 'state.db'}")
         first = await backfilled(config, tmp_path / "first.om", days=5)
-        asked = len(api.requests)
+        requested = len(api.requests)
         second = await backfilled(config, tmp_path / "second.om", days=7)
-    assert (first.read, asked) == (10, 10)
-    assert second.read == len(api.requests) - asked == 4
+    assert (first.read, requested) == (10, 10)
+    assert second.read == len(api.requests) - requested == 4
     assert second.known == 10
     assert set(samples(tmp_path / "second.om")) >= set(samples(tmp_path / "first.om"))
 
@@ -216,8 +216,8 @@ async def test_the_edge_of_thirty_days_is_not_missing(tmp_path: Path) -> None:
 async def test_a_filter_that_the_account_cannot_use_has_no_past(tmp_path: Path) -> None:
     """Without dedicated IPs the API may answer each provider with all of the mail."""
     traffic, output = Traffic(), tmp_path / "history.om"
-    habits = Habits(calls_per_minute=100_000, no_dedicated_ips="whole")
-    async with Simulator(traffic, habits=habits).listen() as url:
+    behaviour = Behaviour(calls_per_minute=100_000, no_dedicated_ips="whole")
+    async with Simulator(traffic, behaviour=behaviour).listen() as url:
         config = write_config(tmp_path / "config.yaml", url, SENDERS[2])
         provider = f"      - name: by_esp\n        account_name: {SENDERS[2]}\n        esp: [gmail.com, yahoo.com]\n"
         config.write_text(config.read_text() + provider)
@@ -332,9 +332,9 @@ async def test_off_a_terminal_a_line_every_ten_seconds_has_the_time_left(capsys:
 
 def test_the_start_shows_the_cost_and_how_to_reduce_it() -> None:
     forecast = Forecast(calls=1830, known=0, seconds=3660.0, series=3120, size=412_000_000)
-    said = "\n".join(backfill.announcement(forecast, "30", Path("history.om")))
+    output = "\n".join(backfill.announcement(forecast, "30", Path("history.om")))
     for words in ("1830 calls at 30 a minute", "about 1h1m;", "history.om will have about 412.0 MB", "--step 15m"):
-        assert words in said
+        assert words in output
 
 
 async def test_the_command_shows_the_cost_and_where_the_file_is(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.app import App, Options
 from exporter.clock import SystemClock
 from exporter.commands import demo
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from tests.support.command_line import run
 from tests.support.processes import PATIENCE, program, started, until
@@ -135,10 +135,10 @@ async def test_its_counters_continue_from_its_history(tmp_path: Path) -> None:
     now = clock.time()
     traffic = Traffic(choices=Choices(demo.morning_zone(now)))
     until_then, history, state = now - 120, tmp_path / "history.om", tmp_path / "state.db"
-    await asyncio.to_thread(demo.write_past, history, state, traffic, until_then, "127.0.0.1:10058", days=PAST)
+    await asyncio.to_thread(demo.write_history, history, state, traffic, until_then, "127.0.0.1:10058", days=PAST)
     account = frozenset({("target", "demo"), ("query", "account")})
     past = observed(openmetrics.text_string_to_metric_families(history.read_text()))
-    async with Simulator(traffic, habits=Habits(calls_per_minute=100_000)).listen() as url:
+    async with Simulator(traffic, behaviour=Behaviour(calls_per_minute=100_000)).listen() as url:
         made = replace(demo.settings(url, zone=traffic.choices.zone), state_file=state)
         app = App(made, Options(("127.0.0.1:0",)), environment=KEYS)
         running, address = await started(app)

@@ -100,9 +100,9 @@ async def test_the_certificate_of_a_url_is_verified_by_default(folder: Path) -> 
     (folder / "web.yml").write_text(f"tls_server_config: {{{PAIR}}}")
     async with listener(webconfig.read(folder / "web.yml")) as address:
         distrusted = await check("--url", f"https://{address}/-/healthy")
-        taken = await check("--url", f"https://{address}/-/healthy", "--insecure")
+        insecure = await check("--url", f"https://{address}/-/healthy", "--insecure")
         plain = await check("--url", f"http://{address}/-/healthy")
-    assert (distrusted.exit_code, taken.exit_code, plain.exit_code) == (1, 0, 1)
+    assert (distrusted.exit_code, insecure.exit_code, plain.exit_code) == (1, 0, 1)
     assert "certificate verify failed" in distrusted.output
     assert plain.output == "unhealthy: Client sent an HTTP request to an HTTPS server.\n"
 

@@ -19,7 +19,7 @@ from exporter.plan import target_plan, validation
 from exporter.simulator.account import STREAMS
 from exporter.simulator.call import Inventory
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.command_line import run
@@ -45,7 +45,7 @@ def account(
     senders: Sequence[str] | None = None,
     tags: Sequence[str] | None = None,
     domains: Sequence[str] | None = None,
-    **habits: object,
+    **behaviour: object,
 ) -> Simulator:
     inventory = Inventory()
     inventory.tags = inventory.tags if tags is None else tags
@@ -54,7 +54,7 @@ def account(
         TRAFFIC,
         clock=ScriptedClock(skip_sleeps=True),
         faults=list(faults),
-        habits=Habits(**{"calls_per_minute": 100_000, **habits}),  # type: ignore[arg-type]
+        behaviour=Behaviour(**{"calls_per_minute": 100_000, **behaviour}),  # type: ignore[arg-type]
         inventory=inventory,
     )
     api.senders = api.senders if senders is None else senders
@@ -133,8 +133,11 @@ class TestARestrictedKey:
     async def test_what_it_may_not_list_is_a_comment_with_the_missing_permission(self, action: str) -> None:
         text, config, drafts = await made(account(denied(action)))
         missing = DENIABLE[action]
-        asked = {*queries(config), *(key for key in ("account_interval", "domains_interval") if getattr(config, key))}
-        assert asked == {*EVERYTHING, "account_interval", "domains_interval"} - missing
+        requested = {
+            *queries(config),
+            *(key for key in ("account_interval", "domains_interval") if getattr(config, key)),
+        }
+        assert requested == {*EVERYTHING, "account_interval", "domains_interval"} - missing
         comments = [line for line in text.splitlines() if line.lstrip().startswith("#")]
         assert sum(f"lacks the permission dm:{action} (Forbidden.RAM)" in line for line in comments) == len(missing)
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
@@ -350,8 +353,8 @@ class TestRegions:
             hosts = {"us-east-1": first, "eu-central-1": second}
             with pytest.raises(NoConfig) as raised:
                 await drafted([(name, "") for name in hosts], empty.clock, environment=KEYS, hosts=hosts)
-        said, *regions = str(raised.value).splitlines()
-        assert "write yours as --region" in said
+        output, *regions = str(raised.value).splitlines()
+        assert "write yours as --region" in output
         assert regions[0] == "us-east-1: no sender"
         assert regions[1].startswith("eu-central-1: the RAM policy does not allow this operation")
 
@@ -361,7 +364,7 @@ class TestTheCommand:
         self, tmp_path: Path
     ) -> None:
         path = tmp_path / "config.yaml"
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         flags = ("init", "--output", str(path), "--rate-limit", "6000")
         async with api.listen() as url:
             async with program(*flags, "--endpoint", url, environment=KEYS) as command:

@@ -131,9 +131,9 @@ class TestACheckWithoutAKey:
 
     def test_it_is_an_error_in_one_line(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
-        status, said = self.checked(path, self.TARGET.format("a", ""))
+        status, output = self.checked(path, self.TARGET.format("a", ""))
         assert status == 1
-        assert said == (
+        assert output == (
             f"{path}: targets[0].credentials: no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID and "
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET are not both set. Set both variables, or write files in the target's "
             "credentials.\n"
@@ -141,24 +141,24 @@ class TestACheckWithoutAKey:
 
     def test_several_targets_without_one_are_still_one_line(self, tmp_path: Path) -> None:
         targets = (self.TARGET.format(name, "") for name in "abc")
-        status, said = self.checked(tmp_path / "config.yaml", *targets)
-        assert (status, len(said.splitlines())) == (1, 1)
-        assert said.endswith(" 2 more targets lack it too.\n")
+        status, output = self.checked(tmp_path / "config.yaml", *targets)
+        assert (status, len(output.splitlines())) == (1, 1)
+        assert output.endswith(" 2 more targets lack it too.\n")
 
     def test_half_a_key_is_none(self, tmp_path: Path) -> None:
         half = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI4x"}
-        status, said = self.checked(tmp_path / "config.yaml", self.TARGET.format("a", ""), environment=half)
+        status, output = self.checked(tmp_path / "config.yaml", self.TARGET.format("a", ""), environment=half)
         assert status == 1
-        assert "are not both set" in said
+        assert "are not both set" in output
 
     def test_an_empty_key_file_is_none(self, tmp_path: Path) -> None:
         for name in ("id", "secret"):
             (tmp_path / name).write_text("key" if name == "id" else "\n")
         files = f", credentials: {{access_key_id_file: {tmp_path}/id, access_key_secret_file: {tmp_path}/secret}}"
         path = tmp_path / "config.yaml"
-        status, said = self.checked(path, self.TARGET.format("a", files))
+        status, output = self.checked(path, self.TARGET.format("a", files))
         assert status == 1
-        assert f"targets[0].credentials: no credentials: {tmp_path}/secret is empty" in said
+        assert f"targets[0].credentials: no credentials: {tmp_path}/secret is empty" in output
         (tmp_path / "secret").write_text("secret")
         assert self.checked(path, self.TARGET.format("a", files)) == (0, "")
 
@@ -206,7 +206,7 @@ def test_mistakes_of_the_plan_are_reported_together_with_those_of_the_schema(tmp
         pytest.param(["simulate", "--fault", "gremlins"], id="unknown-fault"),
         pytest.param(["demo", "--incident", "alien_spam"], id="unknown-incident"),
         pytest.param(["demo", "--timezone", "Mars/Phobos"], id="unknown-zone-of-the-demo"),
-        pytest.param(["demo", "--speed", "0"], id="time-that-stands-still"),
+        pytest.param(["demo", "--speed", "0"], id="speed-0"),
         pytest.param(["no-such-command"], id="unknown-command"),
     ],
 )
@@ -226,10 +226,10 @@ def test_wrong_flags_are_status_2(arguments: list[str]) -> None:
     ],
 )
 def test_a_port_in_use_is_one_line_and_status_1(command: list[str], advice: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with socket.socket() as in_use:
+        in_use.bind(("127.0.0.1", 0))
+        in_use.listen()
+        address = f"127.0.0.1:{in_use.getsockname()[1]}"
         ended = subprocess.run(
             [sys.executable, "-m", "exporter", *command, address],
             capture_output=True,

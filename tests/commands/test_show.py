@@ -21,7 +21,7 @@ from exporter.commands.window_rows import Group
 from exporter.config.model import Config
 from exporter.plan import calendar, validation
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from exporter.store import snapshot
 from tests.support.clock import ScriptedClock
@@ -44,9 +44,9 @@ QUERIES = f"""
 """
 
 
-def account(*faults: Fault, **habits: object) -> Simulator:
-    made = Habits(**{"calls_per_minute": 100_000, **habits})  # type: ignore[arg-type]
-    return Simulator(TRAFFIC, clock=ScriptedClock(skip_sleeps=True), faults=list(faults), habits=made)
+def account(*faults: Fault, **behaviour: object) -> Simulator:
+    made = Behaviour(**{"calls_per_minute": 100_000, **behaviour})  # type: ignore[arg-type]
+    return Simulator(TRAFFIC, clock=ScriptedClock(skip_sleeps=True), faults=list(faults), behaviour=made)
 
 
 def config(path: Path, url: str, *, queries: str = QUERIES, head: str = "", rate: float = 6000) -> Path:
@@ -291,7 +291,7 @@ async def on_disk(path: Path, *, combinations: int, days: int) -> None:
 
 class TestStateFile:
     async def test_a_running_exporter_is_not_disturbed_and_what_it_knows_is_not_requested(self, tmp_path: Path) -> None:
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         async with api.listen() as url:
             path = write_config(tmp_path / "config.yaml", url, head=f"state_file: {tmp_path / 'state.db'}")
             flags = ("--config.file", str(path))
@@ -311,7 +311,7 @@ class TestStateFile:
         assert not [line for line in exporter.lines if "level=error" in line or "level=warning" in line]
 
     async def test_a_file_of_another_account_is_not_used(self, tmp_path: Path) -> None:
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         state = tmp_path / "state.db"
         async with api.listen() as url:
             path = write_config(tmp_path / "config.yaml", url, head=f"state_file: {state}")
@@ -381,7 +381,7 @@ class TestTheCommand:
         assert sum(says in line for line in show.lines) == 1
 
     async def test_a_bar_is_on_the_terminal_while_it_requests_and_nothing_of_it_on_stdout(self, tmp_path: Path) -> None:
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         terminal, end = pty.openpty()
         async with api.listen() as url:
             path = config(tmp_path / "config.yaml", url)

@@ -332,7 +332,7 @@ BROKEN = [
         with_credentials("{type: ecs_ram_role, sts_endpoint: sts.example.com}"),
         f"{T}.credentials.sts_endpoint",
         "does not apply to",
-        id="sts-for-a-type-that-asks-none",
+        id="sts-for-a-type-that-has-none",
     ),
     pytest.param(
         with_credentials("{type: credentials_uri, credentials_uri: 'localhost:9000'}"),

@@ -222,9 +222,9 @@ def test_backfill_and_doctor_handle_the_targets_of_their_shard(tmp_path: Path) -
     filled = CliRunner().invoke(cli, ["backfill", *flags, *labels, "--output", str(history)])
     assert filled.exit_code == 0
     assert history.read_text().endswith("# EOF\n")
-    asked = CliRunner().invoke(cli, ["doctor", *flags])
-    assert asked.exit_code == 0
-    assert "No target of the config belongs to this shard" in asked.output
+    requested = CliRunner().invoke(cli, ["doctor", *flags])
+    assert requested.exit_code == 0
+    assert "No target of the config belongs to this shard" in requested.output
 
 
 async def test_a_shard_polls_its_part_and_keeps_to_it_over_a_reload(tmp_path: Path) -> None:
@@ -273,8 +273,8 @@ async def test_two_processes_share_one_config_and_request_nothing_twice(tmp_path
     assert all(polled)
     assert set.union(*polled) == set(names)
     requests = [seen.parameters for seen in account.requests if seen.outcome == "OK"]
-    asked = Counter((parameters["AccountName"], parameters["StartTime"]) for parameters in requests)
-    assert max(asked.values()) == len(names), "each target asks a day of a sender once"
+    requested = Counter((parameters["AccountName"], parameters["StartTime"]) for parameters in requests)
+    assert max(requested.values()) == len(names), "each target asks a day of a sender once"
 
 
 async def test_a_shard_without_targets_is_healthy_and_logs_it(tmp_path: Path) -> None:

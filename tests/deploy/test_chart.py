@@ -117,8 +117,8 @@ def test_what_helm_renders_is_valid(values: dict[str, Any]) -> None:
 def test_helm_lint_reports_nothing_but_the_missing_icon(values: dict[str, Any]) -> None:
     found = sdk().lint(CHART, values, strict=True, namespace=NAMESPACE)
     names = {"object name does not conform"} if "extraManifests" in values else set()
-    said = [each["error"] for each in found["messages"] if not any(name in each["error"] for name in names)]
-    assert (said, found["errors"]) == (["icon is recommended"], [])
+    problems = [each["error"] for each in found["messages"] if not any(name in each["error"] for name in names)]
+    assert (problems, found["errors"]) == (["icon is recommended"], [])
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda each: each["mistake"])

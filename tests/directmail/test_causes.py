@@ -23,13 +23,13 @@ ANSWER = HEAD + b"\r\n{}"
 
 
 @asynccontextmanager
-async def talking(said: bytes, certificate: tuple[Path, Path] | None = None) -> AsyncIterator[int]:
+async def talking(sent: bytes, certificate: tuple[Path, Path] | None = None) -> AsyncIterator[int]:
     """Serve some bytes to whoever has sent something, and give the port."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.read(65_536)
-            writer.write(said)
+            writer.write(sent)
             await writer.drain()
         except ConnectionError:
             pass
@@ -109,9 +109,9 @@ class TestPlaces:
         assert "scheme" in error.advice
 
 
-class TestAnswers:
+class TestUnusableResponses:
     @pytest.mark.parametrize(
-        ("said", "text"),
+        ("sent", "text"),
         [
             pytest.param(b"", "the connection was closed before the response", id="nothing"),
             pytest.param(b"\x16\x03\x01 not HTTP\r\n\r\n", "the response is not valid HTTP", id="not-http"),
@@ -155,8 +155,8 @@ class TestAnswers:
             ),
         ],
     )
-    async def test_an_unusable_response_is_explained(self, said: bytes, text: str) -> None:
-        async with talking(said) as port:
+    async def test_an_unusable_response_is_explained(self, sent: bytes, text: str) -> None:
+        async with talking(sent) as port:
             assert (await failing(f"http://127.0.0.1:{port}")).text == text
 
     @pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity"])

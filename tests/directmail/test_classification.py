@@ -102,7 +102,7 @@ def test_the_request_id_may_come_in_a_header() -> None:
         pytest.param("InvalidSecurityToken.Expired", 400, ("expired", "renew"), id="token"),
         pytest.param("SignatureNonceUsed", 400, ("nonce",), id="nonce"),
         pytest.param("Throttling.User", 400, ("rate_limit_per_minute",), id="throttled"),
-        pytest.param("MissingParameter", 400, ("filter values",), id="question"),
+        pytest.param("MissingParameter", 400, ("filter values",), id="request"),
         pytest.param("InternalError", 500, ("retried",), id="server"),
         pytest.param(None, 404, ("proxy",), id="a proxy's page"),
     ],
@@ -203,7 +203,7 @@ def test_the_apis_own_header_outvotes_a_gateways() -> None:
         pytest.param(None, 503, True, id="503-of-a-proxy"),
         pytest.param("Throttling", 200, True, id="throttling"),
         pytest.param("InternalError", 500, False, id="500"),
-        pytest.param("NoPermission", 503, False, id="a-refusal-stays-one"),
+        pytest.param("NoPermission", 503, False, id="a-rejection-stays-one"),
         pytest.param("InvalidTagName", 400, False, id="400"),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_page_size_that_is_rejected_points_to_page_size(code: str, message: st
     assert "filter" not in error.advice
 
 
-class TestWhatIsNeverHeld:
+class TestWhatIsNeverStored:
     def reported(self, error: DirectMailError) -> str:
         return "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
 

@@ -111,14 +111,14 @@ class Keys:
     """A provider whose next credentials take over when the present ones are rejected."""
 
     held: list[Credentials] = field(default_factory=lambda: [Credentials(KEY, SECRET)])
-    refusals: int = 0
+    rejections: int = 0
     expires_at: float | None = None
 
     async def get(self) -> Credentials:
         return self.held[0]
 
     def rejected(self) -> None:
-        self.refusals += 1
+        self.rejections += 1
         if len(self.held) > 1:
             del self.held[0]
 
@@ -453,10 +453,10 @@ class TestDelivery:
     @pytest.mark.parametrize(
         "more",
         [
-            pytest.param({}, id="as-many-rows-as-it-says"),
+            pytest.param({}, id="as-many-rows-as-announced"),
             pytest.param({"TotalCount": None}, id="no-total"),
             pytest.param({"TotalCount": 0}, id="fewer"),
-            pytest.param({"TotalPages": 7, "PageNo": 3, "PageSize": 1, "Total": 70}, id="what-it-says-of-pages"),
+            pytest.param({"TotalPages": 7, "PageNo": 3, "PageSize": 1, "Total": 70}, id="announced-pages"),
         ],
     )
     async def test_there_is_one_answer_and_no_further_page(self, more: dict[str, int]) -> None:
@@ -519,7 +519,7 @@ class TestFailuresWithStatus200:
             pytest.param({"Success": "FALSE"}, ServerError, id="Success false as text"),
             pytest.param({"success": False, "Code": "OK"}, ServerError, id="success false and Code OK"),
             pytest.param({"Code": 500}, ServerError, id="a number"),
-            pytest.param({"Code": 403}, PermissionDenied, id="a number of a refusal"),
+            pytest.param({"Code": 403}, PermissionDenied, id="a numeric code"),
             pytest.param({"Code": "429"}, Throttled, id="a number of throttling as text"),
         ],
     )
@@ -611,18 +611,18 @@ class TestCredentials:
         async with sent(rejected("InvalidAccessKeyId.NotFound", 404), OK, keys=keys) as (called, api):
             assert (await called.track()).totals.emails == 7
             assert verify(api.seen[1])
-        assert keys.refusals == 1
+        assert keys.rejections == 1
 
     async def test_the_same_credentials_are_not_tried_again(self) -> None:
         async with sent(rejected("InvalidAccessKeyId.NotFound", 404)) as (called, api):
             await called.fails()
             assert len(api.seen) == 1
-        assert called.keys.refusals == 1
+        assert called.keys.rejections == 1
 
     async def test_a_used_nonce_is_no_fault_of_the_credentials(self) -> None:
         async with sent(rejected("SignatureNonceUsed"), OK) as (called, _):
             await called.track()
-        assert called.keys.refusals == 0
+        assert called.keys.rejections == 0
 
 
 class TestPages:
@@ -675,7 +675,7 @@ class TestPages:
             assert (await called.track()).totals.emails == 3
 
 
-class TestAnswersThatAreNone:
+class TestUnusableResponses:
     @pytest.mark.parametrize(
         "handler",
         [
@@ -718,7 +718,7 @@ class TestAnswersThatAreNone:
         assert endless.written < 8 * LARGEST_BODY  # the sockets' buffers included
 
 
-class TestLargeAnswers:
+class TestLargeResponses:
     """What comes is bounded by what was requested, and what is large is read beside the loop."""
 
     async def test_far_more_rows_than_were_requested_are_a_parse_error_before_they_cost_memory(self) -> None:
@@ -731,18 +731,18 @@ class TestLargeAnswers:
         assert called.observed == [("GetTrackList", "parse")]
 
     @pytest.mark.parametrize(
-        ("asked_for", "rows", "is_read"),
+        ("requested", "rows", "is_read"),
         [
             pytest.param(100, 1000, True, id="pages-of-the-apis-own-size"),
             pytest.param(100, 1100, False, id="no-page-is-so-large"),
-            pytest.param(1000, 2000, True, id="twice-what-was-asked-for"),
+            pytest.param(1000, 2000, True, id="twice-the-page-size"),
             pytest.param(1000, 2100, False, id="more-than-that"),
         ],
     )
     async def test_a_page_may_be_larger_than_requested_but_not_by_far(
-        self, asked_for: int, rows: int, is_read: bool
+        self, requested: int, rows: int, is_read: bool
     ) -> None:
-        async with sent(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=asked_for) as (called, _):
+        async with sent(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=requested) as (called, _):
             if is_read:
                 assert (await called.track()).totals.emails == rows
             else:
@@ -847,9 +847,9 @@ class TestConnectionsThatBreak:
     @pytest.mark.parametrize(
         "endpoint",
         [
-            pytest.param("http://127.0.0.1:1", id="nobody listens"),
+            pytest.param("http://127.0.0.1:1", id="closed port"),
             pytest.param(f"http://{'a' * 64}.invalid", id="a label too long for IDNA"),
-            pytest.param("https://127.0.0.1:1", id="nobody listens to TLS"),
+            pytest.param("https://127.0.0.1:1", id="closed port to TLS"),
         ],
     )
     async def test_an_endpoint_that_cannot_be_reached_is_a_network_error(self, endpoint: str) -> None:

@@ -459,14 +459,14 @@ class TestTemporaryCredentials:
             await source.get()
 
     @pytest.mark.parametrize(
-        ("kind", "asks"),
+        ("kind", "uses_metadata"),
         [
             *[(kind, False) for kind in ("environment", "files", "ram_role_arn", "oidc_role_arn", "credentials_uri")],
             *[(kind, True) for kind in ("default", "ecs_ram_role")],
         ],
     )
     async def test_the_metadata_address_is_off_unless_the_type_needs_it(
-        self, kind: str, asks: bool, tmp_path: Path
+        self, kind: str, uses_metadata: bool, tmp_path: Path
     ) -> None:
         """Even where nothing switches it off. Nobody gets there: a proxy on loopback stands in its place."""
         (tmp_path / "file").write_text("text")
@@ -480,7 +480,7 @@ class TestTemporaryCredentials:
                 stderr=asyncio.subprocess.STDOUT,
             )
             shown = (await program.communicate())[0].decode()
-        assert (METADATA in {request.host for request in metadata.seen}) == asks
+        assert (METADATA in {request.host for request in metadata.seen}) == uses_metadata
         assert shown == ("no credentials\n" if kind == "environment" else "credentials\n")
 
     async def test_the_metadata_address_stays_off_where_it_is_switched_off(self) -> None:

@@ -18,7 +18,7 @@ from exporter.directmail.listing import OPERATIONS, Listing
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.transport import open_session
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 
@@ -128,7 +128,10 @@ def test_pages_are_read_until_all_has_come(
         pytest.param(TAGS, [numbered("ab", TotalCount=5), numbered("", TotalCount=5)], "2 of 5", id="cut-short"),
         pytest.param(TAGS, [numbered("ab", TotalCount=5)] * 2, "repeats the previous one", id="page-number-ignored"),
         pytest.param(
-            TAGS, [numbered("ab", TotalCount=5, PageNumber=1)] * 2, "came as page 1", id="page-number-ignored-and-said"
+            TAGS,
+            [numbered("ab", TotalCount=5, PageNumber=1)] * 2,
+            "came as page 1",
+            id="page-number-ignored-and-returned",
         ),
         pytest.param(TAGS, [numbered("cd", PageNumber=2)], "came as page 2", id="not-the-first-page"),
         pytest.param(SETS, [indexed("", HasMore=True)], "announces more$", id="more-is-promised-and-nothing-comes"),
@@ -304,7 +307,7 @@ class TestOverHttp:
     )
     async def test_all_pages_of_each_operation_arrive(self, key: str, values: set[str], pages: int) -> None:
         clock = ScriptedClock(skip_sleeps=True)
-        found = await self.listed(Simulator(clock=clock, habits=Habits(largest_page=1)), key, clock)
+        found = await self.listed(Simulator(clock=clock, behaviour=Behaviour(largest_page=1)), key, clock)
         assert (set(found.values), found.pages) == (values, pages)
         assert len(found.values) == len(values)
 
@@ -312,7 +315,7 @@ class TestOverHttp:
         clock = ScriptedClock(skip_sleeps=True)
         fault = Fault("page_fails", times=1, action="QueryTagByParam")
         found = await self.listed(
-            Simulator(clock=clock, faults=[fault], habits=Habits(largest_page=4)), "tag_name", clock
+            Simulator(clock=clock, faults=[fault], behaviour=Behaviour(largest_page=4)), "tag_name", clock
         )
         assert len(found.values) == 6
 

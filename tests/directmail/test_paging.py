@@ -59,7 +59,7 @@ def walk(response: Server) -> Pages:
         pytest.param(server(0, 10, total=0, pages=1), 1, 0, id="nothing, one page"),
         pytest.param(server(0, 10, total=0, pages=4), 1, 0, id="nothing, TotalPages lies"),
         pytest.param(server(0, 10, total=None, pages=1), 1, 0, id="nothing, no Total"),
-        pytest.param(server(0, None, total=None, pages=None), 1, 0, id="nothing, nothing said"),
+        pytest.param(server(0, None, total=None, pages=None), 1, 0, id="no items, no totals"),
         pytest.param(server(25, 10, total=25, pages=1), 3, 25, id="TotalPages lies downwards"),
         pytest.param(server(25, 10, total=25, pages=9), 4, 25, id="TotalPages lies upwards"),
         pytest.param(server(25, 10, total=3, pages=3), 3, 25, id="Total lies downwards"),
@@ -69,7 +69,7 @@ def walk(response: Server) -> Pages:
         pytest.param(server(25, 10, total=25, pages=None), 3, 25, id="no TotalPages"),
         pytest.param(server(25, 10, total=None, pages=None), 3, 25, id="neither, a short page ends it"),
         pytest.param(server(30, 10, total=None, pages=None), 4, 30, id="neither, an empty page ends it"),
-        pytest.param(server(25, None, total=None, pages=None), 4, 25, id="nothing said, an empty page ends it"),
+        pytest.param(server(25, None, total=None, pages=None), 4, 25, id="no totals, an empty page ends it"),
         pytest.param(server(25, 10, total=25, pages=9, clamps=True), 4, 25, id="clamped and numbered so"),
         pytest.param(
             server(25, 10, total=25, pages=9, clamps=True, numbered=False),
@@ -77,7 +77,7 @@ def walk(response: Server) -> Pages:
             25,
             id="clamped, a page repeats",
         ),
-        pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, nothing said"),
+        pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, no totals"),
     ],
 )
 def test_every_row_arrives_once(response: Server, sent: int, count: int) -> None:
@@ -99,7 +99,7 @@ def test_every_row_arrives_once(response: Server, sent: int, count: int) -> None
         pytest.param(
             server(10, 10, total=25, pages=3, clamps=True),
             "page 2 came as page 1",
-            id="another page than asked",
+            id="another page than requested",
         ),
         pytest.param(
             server(10, 10, total=25, pages=3, clamps=True, numbered=False),
@@ -173,6 +173,8 @@ def test_no_row_is_ever_counted_twice_or_invented(
     except ParseError:
         return
     assert walked.items == rows(0, len(walked.items))
-    understated = [said < held for said in (total, None if pages is None else pages * size) if said is not None]
+    understated = [
+        announced < held for announced in (total, None if pages is None else pages * size) if announced is not None
+    ]
     if not understated or not all(understated):
         assert len(walked.items) == held

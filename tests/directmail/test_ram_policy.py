@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporter.config.queries import FILTER_KEYS
 from exporter.directmail.ram_policy import ACCOUNT, DISCOVERY, allowing, assuming
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ram-policy.md").read_text()
 ACTIONS = {name: statistic.action for name, statistic in STATISTICS.items()}

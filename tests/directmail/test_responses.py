@@ -13,7 +13,7 @@ from exporter.directmail.errors import ParseError
 from exporter.directmail.responses import LARGEST, page, summed
 from exporter.directmail.statistics.delivery import DELIVERY, Delivery
 from exporter.directmail.statistics.engagement import ENGAGEMENT, Engagement
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from tests.support.engagement import COUNTS, RATES
 

@@ -13,7 +13,7 @@ import yaml
 from exporter.commands.main import SUBCOMMANDS, cli
 from exporter.config import loader
 from exporter.directmail.ram_policy import allowing
-from exporter.directmail.statistics.known import DEFAULT, STATISTICS
+from exporter.directmail.statistics.registry import DEFAULT, STATISTICS
 from exporter.doctor.findings import LEVELS
 from exporter.metrics import tables
 from exporter.plan import validation

@@ -90,8 +90,8 @@ def test_what_is_kept_for_a_bill_by_series_has_all_that_rules_and_dashboards_ask
     (kept,) = document["remote_write"][0]["write_relabel_configs"]
     files = (ROOT / "prometheus").glob("*.rules.yml")
     every = [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
-    asked = [rule["expr"] for rule in every] + [each.expr for path in FILES for each in queries(load(path))]
-    names = {selector.name for expr in asked for selector, _ in selectors(expr)} - {
+    requested = [rule["expr"] for rule in every] + [each.expr for path in FILES for each in queries(load(path))]
+    names = {selector.name for expr in requested for selector, _ in selectors(expr)} - {
         rule.get("record") for rule in every
     }
     scraped = {name for name in names if not name.startswith("ALERTS")}

@@ -50,7 +50,7 @@ def test_the_headers_are_those_that_are_sent() -> None:
         f"| reading an answer | {Patience().response:.0f} s |",
         f"each with {routes.CHUNK // 1024} KiB of its own",
         f"| concurrent scrapes | `--web.max-requests`, {Options().max_requests}; 0 disables the limit |",
-        f"looked at every {watch.EVERY:.0f} s",
+        f"checked every {watch.EVERY:.0f} s",
         f"Beyond {passwords.LONGEST_QUEUE} waiting logins",
         f"bcrypt cost above {webconfig.HIGHEST_COST} are rejected",
         f"Up to a cost of {passwords.EVEN_COST} ",

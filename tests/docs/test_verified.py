@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from exporter.directmail.signing import canonical_query
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor import recording as writing
 from exporter.doctor.examination import most_calls
 from exporter.doctor.recording import MANIFEST, Calls
 from exporter.doctor.sanitizing import Sanitizer
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.habits import Habits
 from exporter.simulator.replay import Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
@@ -70,7 +70,7 @@ def test_only_recordings_of_accounts_count_as_verified(tmp_path: Path) -> None:
         assert (f"| {request.text} | {request.where} |" in still_open) != is_seen
 
 
-class TestTheQuestions:
+class TestQuestions:
     @pytest.mark.parametrize("text", [each.text for each in QUESTIONS if each.read is not None])
     def test_what_can_be_read_is_answered_by_some_recording(self, text: str) -> None:
         """But for the header of a throttled call: no recording was throttled."""
@@ -97,12 +97,12 @@ class TestTheQuestions:
     )
     def test_the_simulators_behaviours_are_distinguished(self, text: str, answers: tuple[str, ...]) -> None:
         made = [each for each in RECORDINGS if each.name in MADE]
-        assert [answer(BY_TEXT[text], each)[: len(said)] for each, said in zip(made, answers, strict=True)] == [
+        assert [answer(BY_TEXT[text], each)[: len(expected)] for each, expected in zip(made, answers, strict=True)] == [
             *answers
         ]
 
     @pytest.mark.parametrize(
-        ("habits", "text", "said"),
+        ("behaviour", "text", "expected"),
         [
             pytest.param({"no_dedicated_ips": "empty"}, ESP, "nothing passes", id="esp-empty"),
             pytest.param({"no_dedicated_ips": "whole"}, ESP, "ignored", id="esp-ignored"),
@@ -113,22 +113,22 @@ class TestTheQuestions:
         ],
     )
     async def test_what_an_account_does_is_read_from_its_calls(
-        self, habits: dict[str, Any], text: str, said: str, tmp_path: Path
+        self, behaviour: dict[str, Any], text: str, expected: str, tmp_path: Path
     ) -> None:
-        assert answer(BY_TEXT[text], await asked(tmp_path, Habits(**habits))).startswith(said)
+        assert answer(BY_TEXT[text], await requested(tmp_path, Behaviour(**behaviour))).startswith(expected)
 
     async def test_the_header_of_a_throttled_call_is_named(self, tmp_path: Path) -> None:
-        recording = await asked(tmp_path, Habits(), Fault("throttle_retry_after", retry_after=2000))
+        recording = await requested(tmp_path, Behaviour(), Fault("throttle_retry_after", retry_after=2000))
         assert (
             answer(BY_TEXT["Which header says how long to wait when it throttles?"], recording) == "x-acs-retry-after"
         )
 
 
-async def asked(folder: Path, habits: Habits, *faults: Fault) -> Recording:
+async def requested(folder: Path, behaviour: Behaviour, *faults: Fault) -> Recording:
     """Return the recording of `make test-account` on a simulator."""
     clock = ScriptedClock(skip_sleeps=True)
     calls = Calls(clock)
-    api = Simulator(TRAFFIC, clock=clock, habits=habits, faults=list(faults))
+    api = Simulator(TRAFFIC, clock=clock, behaviour=behaviour, faults=list(faults))
     async with api.listen() as url:
         settings = config(url, QUERIES)
         found = await account.request(settings, clock, KEYS, calls)
@@ -148,7 +148,7 @@ class TestARealAccount:
         assert most_calls(settings.targets[0]) <= account.MOST_CALLS
 
     async def test_it_gets_at_most_forty_calls_each_once_that_only_read(self, tmp_path: Path) -> None:
-        recording = await asked(tmp_path, Habits())
+        recording = await requested(tmp_path, Behaviour())
         answered = [request.text for request in QUESTIONS if answer(request, recording)]
         assert len(answered) >= 15
 

@@ -32,9 +32,9 @@ MAIL, NOTICES = "mail.example.com", "notify.example.com"
 FULL = Summary(1000, 30_000, 500, 7, 10, frozenset())
 
 
-def struck(*texts: str, now: str = NOW, **habits: object) -> Simulator:
+def struck(*texts: str, now: str = NOW, **behaviour: object) -> Simulator:
     planned = [incidents.parse(text, datetime.fromisoformat(NOW).timestamp()) for text in texts]
-    return simulator(clock=ScriptedClock(now, skip_sleeps=True), traffic=Traffic(incidents=planned), **habits)
+    return simulator(clock=ScriptedClock(now, skip_sleeps=True), traffic=Traffic(incidents=planned), **behaviour)
 
 
 def senders(*counts: tuple[object, object], total: int | None = None) -> Page:
@@ -59,8 +59,8 @@ def found_by(check: Check, **known: Any) -> Finding:
 
 async def test_each_operation_is_requested_once_and_each_domain_once() -> None:
     seen = await visit(simulator())
-    asked = Counter(each.action for each in seen.api.requests)
-    assert [asked[action] for action in OPERATIONS] == [1, 1, 1, 2]
+    requested = Counter(each.action for each in seen.api.requests)
+    assert [requested[action] for action in OPERATIONS] == [1, 1, 1, 2]
     assert {seen.one(check).level for check in ("account", "quota", "reputation", "domains")} == {OK}
     assert seen.one("domains").text == f"{MAIL}, {NOTICES}: all checks pass."
 

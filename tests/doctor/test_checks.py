@@ -327,10 +327,10 @@ def test_pages(first: Response, second: Response | None, level: str, says: str) 
 @pytest.mark.parametrize(
     ("day", "level", "says"),
     [
-        pytest.param(response(row()), OK, "as requested", id="as-asked"),
-        pytest.param(response(row(), size=1000), OK, "1000 rows a page", id="more-than-asked"),
-        pytest.param(response(row(), size=50), NOTE, "returns 50", id="less-than-asked"),
-        pytest.param(response(row(), size=None), NOTE, "no PageSize", id="not-said"),
+        pytest.param(response(row()), OK, "as requested", id="as-requested"),
+        pytest.param(response(row(), size=1000), OK, "1000 rows a page", id="more-than-requested"),
+        pytest.param(response(row(), size=50), NOTE, "returns 50", id="less-than-requested"),
+        pytest.param(response(row(), size=None), NOTE, "no PageSize", id="absent"),
         pytest.param(response(row(), total=250, pages=3), NOTE, "takes 3 calls", id="many-pages"),
     ],
 )

@@ -19,9 +19,9 @@ ORDER = ("account_name", "domain", "config_set_id", "dedicated_ip", "dedicated_i
 
 async def test_each_operation_is_requested_once_without_problems() -> None:
     seen = await visit(simulator(), queries=LISTED)
-    asked = Counter(each.action for each in seen.api.requests)
-    assert {asked[action] for action in DISCOVERY.values()} == {1}
-    assert asked["GetTrackList"] >= 3
+    requested = Counter(each.action for each in seen.api.requests)
+    assert {requested[action] for action in DISCOVERY.values()} == {1}
+    assert requested["GetTrackList"] >= 3
     assert {each.level for each in seen.of("discovery")} == {OK}
     assert "QueryTagByParam works: 6 values for tag_name." in [each.text for each in seen.of("discovery")]
     assert seen.is_well

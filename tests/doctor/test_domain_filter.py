@@ -7,7 +7,7 @@ import pytest
 
 from exporter.directmail.listing import Item, Page
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor.checks.domain_filter import compared
 from exporter.doctor.evidence import Account, Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Response
@@ -159,8 +159,8 @@ async def test_a_config_without_the_filter_makes_no_call_for_it() -> None:
 async def test_nothing_is_requested_twice_for_it() -> None:
     text = f"\n      - {{name: senders, account_name: [{', '.join(SENDERS)}]}}" + queries()
     seen = await visit(simulator(), queries=text)
-    asked = Counter((each.action, tuple(each.parameters.items())) for each in seen.api.requests)
-    assert set(asked.values()) == {1}
+    requested = Counter((each.action, tuple(each.parameters.items())) for each in seen.api.requests)
+    assert set(requested.values()) == {1}
     assert seen.one("domain_filter").level == OK
 
 

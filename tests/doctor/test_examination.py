@@ -78,8 +78,8 @@ async def test_a_healthy_account_has_no_problem_and_a_complete_report() -> None:
 async def test_no_request_is_made_twice_and_every_shape_once() -> None:
     api = simulator()
     await visit(api)
-    asked = [(seen.action, tuple(sorted(seen.parameters.items()))) for seen in api.requests]
-    assert len(set(asked)) == len(asked)
+    requested = [(seen.action, tuple(sorted(seen.parameters.items()))) for seen in api.requests]
+    assert len(set(requested)) == len(requested)
     shapes = Counter(
         tuple(name for name in ("AccountName", "TagName", "Esp") if name in seen.parameters) for seen in api.requests
     )
@@ -280,7 +280,7 @@ async def test_slow_answers_are_reported_before_they_are_timeouts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("habits", "check", "says"),
+    ("behaviour", "check", "says"),
     [
         pytest.param({"rows": "day"}, "page_size", "takes 1 call", id="a-row-a-day"),
         pytest.param({"rows": "hour"}, "timezone", "begins at UTC+08:00", id="a-row-an-hour"),
@@ -297,9 +297,9 @@ async def test_slow_answers_are_reported_before_they_are_timeouts() -> None:
     ],
 )
 async def test_what_the_documentation_leaves_open_is_reported_and_no_problem(
-    habits: dict[str, object], check: str, says: str
+    behaviour: dict[str, object], check: str, says: str
 ) -> None:
-    found = await visit(simulator(**habits))
+    found = await visit(simulator(**behaviour))
     assert says in " ".join(each.text for each in found.of(check))
     assert found.is_well
     assert_readable(found.report)
@@ -679,9 +679,9 @@ async def test_the_command_prints_what_its_stream_can_carry(
             env={**os.environ, **KEYS, "PYTHONIOENCODING": encoding},
             stdout=asyncio.subprocess.PIPE,
         )
-        said = (await doctor.communicate())[0].decode(encoding)
+        output = (await doctor.communicate())[0].decode(encoding)
     assert doctor.returncode == 0
-    assert shown in said
+    assert shown in output
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

@@ -16,7 +16,7 @@ from exporter.commands.main import cli
 from exporter.config.regions import REGIONS
 from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import Reply
 from exporter.doctor import recording
 from exporter.doctor.examination import examine
@@ -73,8 +73,8 @@ def assert_nothing_real(files: dict[str, str]) -> None:
     for name, text in {**files, MANIFEST: json.dumps(manifest)}.items():
         for real in REAL:
             assert real.lower() not in (name + text).lower(), f"{real} in {name}:\n{text}"
-        said = text.replace("SignatureDoesNotMatch", "").replace("Signature does not match", "")
-        assert not re.search(r"(?i)nonce|authorization|credential|signature|x-acs-(date|security)", said), text
+        output = text.replace("SignatureDoesNotMatch", "").replace("Signature does not match", "")
+        assert not re.search(r"(?i)nonce|authorization|credential|signature|x-acs-(date|security)", output), text
 
 
 class TestNothingRealRemains:

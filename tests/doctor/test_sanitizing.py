@@ -19,7 +19,7 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.rates import fitting
 from exporter.directmail.responses import page
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor.sanitizing import FACTORS, WEEKS, Sanitizer
 from exporter.simulator import error_responses
 

@@ -25,7 +25,7 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "habits", "line"),
+    ("zone", "behaviour", "line"),
     [
         pytest.param("Asia/Shanghai", {}, "timezone: Asia/Shanghai  # fits; so do others", id="fits-as-others-do"),
         pytest.param("Asia/Tokyo", {"rows": "hour"}, "timezone: Asia/Shanghai  # Asia/Tokyo does not fit", id="zone"),
@@ -53,8 +53,8 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
         ),
     ],
 )
-async def test_what_does_not_fit_is_printed_as_it_should_be(zone: str, habits: dict[str, object], line: str) -> None:
-    seen = await visit(simulator(**habits), zone=zone)
+async def test_what_does_not_fit_is_printed_as_it_should_be(zone: str, behaviour: dict[str, object], line: str) -> None:
+    seen = await visit(simulator(**behaviour), zone=zone)
     assert line in printed(seen)
     assert seen.one("settings").level == (OK if "fits" in line else NOTE)
     assert_readable(seen.report)

@@ -18,11 +18,11 @@ from tests.support.boards import (
     FILES,
     FOLDER,
     Json,
-    asked_values,
     load,
     matchers,
     panels,
     queries,
+    query_values,
     selectors,
     variables,
 )
@@ -161,11 +161,11 @@ def test_every_metric_exists(board: Json) -> None:
     known = all_metrics() | histograms | recorded()
     expressions = [
         *(query.expr for query in queries(board)),
-        *(asked_values(each)[0] for each in variables(board).values() if each["type"] == "query"),
+        *(query_values(each)[0] for each in variables(board).values() if each["type"] == "query"),
         *(each["expr"] for each in board["annotations"]["list"] if "expr" in each),
     ]
-    asked = {selector.name for expr in expressions for selector, _ in selectors(expr)}
-    assert asked - known - OF_PROMETHEUS - OF_THE_PROCESS == set()
+    requested = {selector.name for expr in expressions for selector, _ in selectors(expr)}
+    assert requested - known - OF_PROMETHEUS - OF_THE_PROCESS == set()
 
 
 @BOARDS
@@ -234,8 +234,8 @@ def test_the_boards_link_to_each_other_with_variables_and_time(board: Json) -> N
 @BOARDS
 def test_an_import_by_hand_sets_the_data_source_and_provisioning_needs_none(board: Json) -> None:
     """Only the first choice of the variable names the input, and Grafana corrects a choice that does not exist."""
-    (asked,) = board["__inputs"]
-    assert (asked["name"], asked["pluginId"]) == (INPUT, "prometheus")
+    (requested,) = board["__inputs"]
+    assert (requested["name"], requested["pluginId"]) == (INPUT, "prometheus")
     choice = variables(board)["datasource"]["current"]
     assert choice["value"] == f"${{{INPUT}}}"
     choice.update(text="", value="")

@@ -66,7 +66,7 @@ def _annotation(**values: Any) -> Mistake:
     return lambda board: board["annotations"]["list"][1].update(values)
 
 
-def _forgotten(link: list[Json]) -> list[Json]:
+def _lost_sender(link: list[Json]) -> list[Json]:
     return [{**link[0], "url": link[0]["url"].replace("${account_name:queryparam}&", "")}]
 
 
@@ -126,7 +126,7 @@ MISTAKES = [
         id="every-alert's-mark",
     ),
     pytest.param(
-        "links-keep-what-is-chosen", _property("Providers ($window)", "esp", "links", _forgotten), id="lost-sender"
+        "links-keep-what-is-chosen", _property("Providers ($window)", "esp", "links", _lost_sender), id="lost-sender"
     ),
     pytest.param(
         "colours-differ",

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from exporter.simulator.account import STREAMS
 from exporter.simulator.traffic import Traffic
-from tests.support.boards import FILES, Json, Query, asked_values, expanded, load, panels, queries, variables
+from tests.support.boards import FILES, Json, Query, expanded, load, panels, queries, query_values, variables
 from tests.support.observatory import BACKFILLED, EVERY_MINUTE, JUST_BEGUN, Observer, observatory
 from tools.stack.prometheus import Prometheus
 
@@ -99,7 +99,7 @@ async def test_every_panel_shows_something_or_why_not_and_every_legend_has_its_l
         unlabelled += [
             (reported[-1], label) for label in query.legend_labels if any(label not in each["metric"] for each in found)
         ]
-    tell(capsys, reported)
+    report(capsys, reported)
     assert (empty, unlabelled) == ([], [])
 
 
@@ -111,13 +111,13 @@ async def test_every_variable_has_values_and_offers_its_first_choice(
     values, reported = chosen(board), [f"\n\n{board['title']}: values of each variable"]
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            series, label = asked_values(variable)
+            series, label = query_values(variable)
             results = await watched.server.query(expanded(series, values))
             found = {each["metric"].get(label, "") for each in results} - {""}
             reported.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
             assert found, variable["name"]
             assert variable["multi"] or variable["current"]["value"] in found
-    tell(capsys, reported)
+    report(capsys, reported)
 
 
 @BOARDS
@@ -171,8 +171,8 @@ async def test_a_sender_that_is_not_polled_by_provider_is_compared_with_last_wee
 async def test_the_funnel_narrows(watched: Watched) -> None:
     board = load(FILES[0])
     (funnel,) = [each for each in panels(board) if each["type"] == "bargauge"]
-    asked = [query for query in queries(board) if query.panel is funnel]
-    found = [next(numbers(*await result(watched.server, board, query, chosen(board)))) for query in asked]
+    requested = [query for query in queries(board) if query.panel is funnel]
+    found = [next(numbers(*await result(watched.server, board, query, chosen(board)))) for query in requested]
     assert found == sorted(found, reverse=True)
     assert found[-1] > 0
 
@@ -180,8 +180,8 @@ async def test_the_funnel_narrows(watched: Watched) -> None:
 async def test_a_bar_of_mails_per_day_is_that_days_mail_in_the_account(watched: Watched) -> None:
     """Wherever the browser is: its midnights are up to half a day off the account's."""
     board = load(FILES[0])
-    asked = next(query for query in queries(board) if query.panel["title"] == "Mails per day")
-    expr = expanded(asked.expr, chosen(board))
+    requested = next(query for query in queries(board) if query.panel["title"] == "Mails per day")
+    expr = expanded(requested.expr, chosen(board))
     now = time.time()
     senders = {stream.sender for stream in STREAMS}
     found = 0
@@ -199,7 +199,7 @@ async def test_a_bar_of_mails_per_day_is_that_days_mail_in_the_account(watched: 
     assert found >= (12 if watched.observer is BACKFILLED else 0)
 
 
-def tell(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:
+def report(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:
     """Print, whether pytest shows the output of tests that pass or not."""
     with capsys.disabled():
         print("\n".join(lines))

@@ -39,16 +39,16 @@ def test_every_panel_has_the_same_queries_as_in_the_classic_form(name: str) -> N
     elements = {each["spec"]["id"]: each["spec"] for each in spec(name)["elements"].values()}
     assert elements.keys() == classic.keys()
     for number, panel in classic.items():
-        asked = elements[number]["data"]["spec"]
+        requested = elements[number]["data"]["spec"]
         assert (elements[number]["title"], elements[number]["vizConfig"]["group"]) == (panel["title"], panel["type"])
-        assert [(each["spec"]["refId"], each["spec"]["query"]["spec"]) for each in asked["queries"]] == [
+        assert [(each["spec"]["refId"], each["spec"]["query"]["spec"]) for each in requested["queries"]] == [
             (target["refId"], {key: value for key, value in target.items() if key not in ("refId", "datasource")})
             for target in panel.get("targets", ())
         ]
-        assert [(each["group"], each["spec"]["options"]) for each in asked["transformations"]] == [
+        assert [(each["group"], each["spec"]["options"]) for each in requested["transformations"]] == [
             (each["id"], each["options"]) for each in panel.get("transformations", ())
         ]
-        assert asked["queryOptions"].get("interval") == panel.get("interval")
+        assert requested["queryOptions"].get("interval") == panel.get("interval")
 
 
 @NAMES

@@ -29,10 +29,10 @@ OPENMETRICS_100 = "application/openmetrics-text; version=1.0.0; charset=utf-8"
         pytest.param('x/y;a="1,text/plain;q=1",application/openmetrics-text', OPENMETRICS, id="comma-in-quotes"),
         pytest.param("Application/OpenMetrics-Text; Version=1.0.0", OPENMETRICS, id="capital-letters"),
         pytest.param("application/openmetrics-text;q=often,text/plain;q=0.1", TEXT, id="a-weight-that-is-none"),
-        pytest.param("application/openmetrics-text;q=0", TEXT, id="not-taken"),
-        pytest.param("text/plain;q=0,*/*", OPENMETRICS, id="not-taken-though-a-star-stands-beside"),
-        pytest.param("*/*,text/*;q=0.000", OPENMETRICS, id="not-taken-after-a-star"),
-        pytest.param("text/plain;q=0,application/openmetrics-text;q=0", TEXT, id="nothing-is-taken"),
+        pytest.param("application/openmetrics-text;q=0", TEXT, id="not-accepted"),
+        pytest.param("text/plain;q=0,*/*", OPENMETRICS, id="not-accepted-in-spite-of-a-star"),
+        pytest.param("*/*,text/*;q=0.000", OPENMETRICS, id="not-accepted-after-a-star"),
+        pytest.param("text/plain;q=0,application/openmetrics-text;q=0", TEXT, id="nothing-is-accepted"),
         pytest.param("application/json", TEXT, id="nothing-that-is-offered"),
         pytest.param("application/openmetrics-text;q=nan, text/plain;q=0.1", TEXT, id="no-number"),
         pytest.param("application/openmetrics-text;q=7, text/plain;q=1", OPENMETRICS, id="above-one-is-one"),
@@ -47,7 +47,7 @@ def test_the_format_is_the_one_that_weighs_most(accept: str, style: str) -> None
     ("accept", "content_type"),
     [
         pytest.param("", TEXT_004, id="nothing"),
-        pytest.param(PROMETHEUS_2, OPENMETRICS_100, id="prometheus-2-asks-for-none"),
+        pytest.param(PROMETHEUS_2, OPENMETRICS_100, id="prometheus-2-requests-none"),
         pytest.param(PROMETHEUS_3, f"{OPENMETRICS_100}; escaping=allow-utf-8", id="prometheus-3"),
         pytest.param(
             PROMETHEUS_3.replace("openmetrics-text", "other"),
@@ -56,11 +56,11 @@ def test_the_format_is_the_one_that_weighs_most(accept: str, style: str) -> None
         ),
         pytest.param("text/plain;version=0.0.4;escaping=values", f"{TEXT_004}; escaping=values", id="text"),
         pytest.param("text/plain;escaping=mangled", TEXT_004, id="unknown-scheme"),
-        pytest.param("text/plain;q=0;escaping=dots", TEXT_004, id="asked-of-what-is-not-taken"),
+        pytest.param("text/plain;q=0;escaping=dots", TEXT_004, id="escaping-of-what-is-not-accepted"),
         pytest.param(
             "application/openmetrics-text;version=1.0.0,text/plain;q=0.1;escaping=dots",
             OPENMETRICS_100,
-            id="asked-of-another-format",
+            id="escaping-of-another-format",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from exporter.directmail.errors import ServerError
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Totals
 from exporter.metrics import tables
 from exporter.plan.combinations import Combination

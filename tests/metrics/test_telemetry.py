@@ -20,7 +20,7 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import DEFAULT
+from exporter.directmail.statistics.registry import DEFAULT
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.target_metrics import BUCKETS, FAMILIES
 from exporter.metrics.telemetry import STEP, Telemetry
@@ -457,32 +457,32 @@ class TestHeldReady:
         }
 
     async def test_a_scrape_calls_no_target(self) -> None:
-        its = Asked()
+        its = CountingTarget()
         self.telemetry.add("shop", its)
-        asked = its.asked
+        requested = its.requested
         for accept in ("", OPENMETRICS):
             assert 'directmail_up{target="shop"} 1.0' in await self.body(accept)
-        assert its.asked == asked
+        assert its.requested == requested
 
     async def test_many_targets_are_updated_a_few_at_a_time(self) -> None:
-        its = Asked()
+        its = CountingTarget()
         for number in range(300):
             self.telemetry.add(f"shop-{number}", its)
-        its.asked = 0
-        assert await most_in_a_turn(self.telemetry.refresh(), lambda: its.asked) == STEP
-        assert its.asked == 300
+        its.requested = 0
+        assert await most_in_a_turn(self.telemetry.refresh(), lambda: its.requested) == STEP
+        assert its.requested == 300
 
 
-class Asked(State):
+class CountingTarget(State):
     """A target's state that counts how often it was looked at."""
 
     def __init__(self) -> None:
         its = state()
         super().__init__(its.clock, its.plan, its.limiter)
-        self.asked = 0
+        self.requested = 0
 
     def is_up(self) -> bool:
-        self.asked += 1
+        self.requested += 1
         return True
 
 

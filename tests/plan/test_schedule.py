@@ -63,8 +63,8 @@ def test_a_cell_that_was_read_is_not_due_before_its_time() -> None:
 def test_a_settled_day_is_not_requested_again_before_twelve_hours() -> None:
     each = schedule(senders=1, head="windows: [7d]\npoll_interval: 1h")
     drain(each, NOON)
-    asked = [slot.day for hour in range(1, 12) for slot in drain(each, NOON + hour * HOUR)]
-    assert min(asked) == TODAY - timedelta(days=3)
+    requested = [slot.day for hour in range(1, 12) for slot in drain(each, NOON + hour * HOUR)]
+    assert min(requested) == TODAY - timedelta(days=3)
 
 
 MIDNIGHT, TOMORROW = NOON + 12 * HOUR, TODAY + timedelta(days=1)
@@ -196,15 +196,15 @@ def test_queries_take_turns() -> None:
 def test_older_days_are_read_eventually_though_today_could_use_every_call() -> None:
     """With one call for each poll of today there would be none left, were it strictly newest first."""
     each = schedule(senders=1, head="windows: [today, 7d]\npoll_interval: 5m")
-    asked = set()
+    requested = set()
     for call in range(3000):
         now = NOON + call * 300
         roll(each, now)
         slot = each.take(now)
         assert slot is not None
-        asked.add((each.today - slot.day).days)
+        requested.add((each.today - slot.day).days)
         each.done(slot, now)
-    assert asked == set(range(8))
+    assert requested == set(range(8))
 
 
 def test_a_clock_set_back_does_not_stop_the_polling() -> None:

@@ -9,7 +9,7 @@ from exporter.config import loader
 from exporter.config.durations import format_duration
 from exporter.config.model import Config
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.metrics import tables
 from exporter.plan import calendar, cardinality, target_plan, validation
 from exporter.plan.combinations import Combination
@@ -135,10 +135,10 @@ class TestWhenACellIsRead:
             pytest.param(3, NOON, NOON + 3600, id="the-last-recent-day"),
             pytest.param(4, NOON, NOON + 12 * 3600, id="an-older-day-after-twelve-hours"),
             pytest.param(29, NOON, NOON + 12 * 3600, id="the-oldest-day-that-is-refreshed"),
-            pytest.param(30, None, 0.0, id="the-edge-is-asked-when-it-was-never-read"),
-            pytest.param(30, NOON, None, id="the-edge-is-not-asked-again"),
-            pytest.param(31, None, None, id="nothing-older-is-asked"),
-            pytest.param(-1, None, None, id="tomorrow-is-not-asked"),
+            pytest.param(30, None, 0.0, id="the-edge-is-requested-if-never-read"),
+            pytest.param(30, NOON, None, id="the-edge-is-not-requested-again"),
+            pytest.param(31, None, None, id="nothing-older-is-requested"),
+            pytest.param(-1, None, None, id="tomorrow-is-not-requested"),
         ],
     )
     def test_a_day_is_due_by_its_age(self, age: int, read_at: float | None, expected: float | None) -> None:

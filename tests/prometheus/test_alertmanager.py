@@ -126,6 +126,6 @@ async def test_a_cause_inhibits_its_consequence_and_nothing_else(tool: Callable[
     pairs = {name_of(pair): pair for pair in (*SPOKEN_FOR, *NOT_SPOKEN_FOR)}
     shown = {name: [firing(alert, name) for alert in pair] for name, pair in pairs.items()}
     async with alertmanager(tmp_path, rules.routes("127.0.0.1:9")) as url:
-        heard = await notified(url, list(chain.from_iterable(shown.values())))
-    assert {name for name, (cause, _) in shown.items() if cause in heard} == set(pairs)
-    assert {name for name, (_, effect) in shown.items() if effect not in heard} == set(map(name_of, SPOKEN_FOR))
+        notified_at = await notified(url, list(chain.from_iterable(shown.values())))
+    assert {name for name, (cause, _) in shown.items() if cause in notified_at} == set(pairs)
+    assert {name for name, (_, effect) in shown.items() if effect not in notified_at} == set(map(name_of, SPOKEN_FOR))

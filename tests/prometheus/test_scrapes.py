@@ -15,7 +15,7 @@ from exporter.app import App, Options
 from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.plan.validation import load
 from exporter.simulator.account import PROVIDERS
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.processes import PATIENCE, get, started
 from tests.support.scrapers import PROMETHEUS_2, PROMETHEUS_3, Prometheus, prometheus
 
@@ -72,7 +72,7 @@ targets:
 async def stack(tool: Callable[[str], Path], tmp_path: Path) -> AsyncIterator[tuple[Prometheus, Simulator, str]]:
     """Simulator, exporter and Prometheus at one moment that does not pass."""
     clock = FrozenTime()
-    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    api = Simulator(clock=clock, behaviour=Behaviour(calls_per_minute=100_000))
     async with (
         exporter(tmp_path, api, clock) as base,
         prometheus(tool, tmp_path, base.removeprefix("http://")) as server,
@@ -108,7 +108,7 @@ async def test_prometheus_reads_what_is_true(stack: tuple[Prometheus, Simulator,
 
 async def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path], tmp_path: Path) -> None:
     clock = FrozenTime()
-    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    api = Simulator(clock=clock, behaviour=Behaviour(calls_per_minute=100_000))
     async with exporter(tmp_path, api, clock) as base:
         _, text = await get(f"{base}/metrics", Accept="text/plain")
     checked = await asyncio.to_thread(
@@ -126,7 +126,7 @@ async def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path]
 )
 async def test_prometheus_gets_openmetrics(accept: str, tmp_path: Path) -> None:
     clock = FrozenTime()
-    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    api = Simulator(clock=clock, behaviour=Behaviour(calls_per_minute=100_000))
     async with exporter(tmp_path, api, clock) as base:
         _, text = await get(f"{base}/metrics", Accept=accept)
     assert text.endswith("# EOF\n")
@@ -138,7 +138,7 @@ async def test_the_increase_of_an_observed_counter_is_the_growth_that_the_api_ha
     """The mail's clock runs fast, so that seconds bring hundreds of opens. It is late morning where they are read."""
     speed = 600
     watch, mail = VirtualClock(start=MORNING), VirtualClock(speed, MORNING)
-    api = Simulator(clock=mail, signing_time=watch.time, habits=Habits(calls_per_minute=1_000_000))
+    api = Simulator(clock=mail, signing_time=watch.time, behaviour=Behaviour(calls_per_minute=1_000_000))
     poll = 1.0
     async with api.listen() as url:
         path = tmp_path / "config.yaml"

@@ -108,8 +108,8 @@ async def test_a_program_that_fails_is_reported_with_its_output() -> None:
 
 
 def test_a_requested_address_that_is_in_use_is_not_used() -> None:
-    taken = programs.free_address()
-    host, _, port = taken.partition(":")
+    in_use = programs.free_address()
+    host, _, port = in_use.partition(":")
     with socket.create_server((host, int(port))):
-        assert programs.free_address(taken) != taken
-    assert programs.free_address(taken) == taken
+        assert programs.free_address(in_use) != in_use
+    assert programs.free_address(in_use) == in_use

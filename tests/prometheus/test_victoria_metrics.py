@@ -19,9 +19,9 @@ import yaml
 from aiohttp import web
 
 from exporter.commands import demo
-from exporter.commands.demo_past import moments, replay
+from exporter.commands.demo_history import moments, replay
 from exporter.config.model import Config, Refresh
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.simulator import incidents
 from exporter.simulator.traffic import Traffic
 from tests.support import boards
@@ -73,7 +73,7 @@ def settings() -> Config:
     )
 
 
-def write_past(file: Path) -> None:
+def write_history(file: Path) -> None:
     """Write what a Prometheus would have got of the demo in nine days, its account included."""
     traffic = {demo.TARGET: Traffic(incidents=[incidents.parse(text, MOMENT) for text in STORY])}
     times = (*moments(START, TURN, COARSE), *moments(TURN, END, FINE))
@@ -88,7 +88,7 @@ async def both(
     """The exporter's metrics get into VictoriaMetrics by the line of the page."""
     program, folder = tool("victoria-metrics"), tmp_path_factory.mktemp("databases")
     past = folder / "backfill.om"
-    write_past(past)
+    write_history(past)
     await prometheus.load(folder, past)
     stretches = [Stretch(START, TURN, COARSE), Stretch(TURN, END, FINE)]
     lookback = f"--query.lookback-delta={LOOKBACK}"
@@ -162,27 +162,29 @@ async def compare(both: Both, questions: Iterator[StatisticRequest], at: float) 
     return differing
 
 
-ASKED = pytest.mark.parametrize("asked", [pytest.param(of_boards, id="panels"), pytest.param(of_rules, id="rules")])
+QUERIED = pytest.mark.parametrize(
+    "requested", [pytest.param(of_boards, id="panels"), pytest.param(of_rules, id="rules")]
+)
 
 
-@ASKED
+@QUERIED
 @pytest.mark.parametrize("at", ON_SAMPLES)
 async def test_its_results_are_those_of_prometheus(
-    both: Both, asked: Callable[[], Iterator[StatisticRequest]], at: float
+    both: Both, requested: Callable[[], Iterator[StatisticRequest]], at: float
 ) -> None:
-    differing = await compare(both, asked(), at)
+    differing = await compare(both, requested(), at)
     (seen,) = await both.prometheus.query(f"count_over_time(up[{FINE:.0f}s])", at)
     if seen["value"][1] == "1":  # Prometheus 3, without the sample on the left edge, extrapolates here, too
         differing = {each: found for each, found in differing.items() if not EXTRAPOLATED.search(each.expression)}
     assert differing == {}
 
 
-@ASKED
+@QUERIED
 async def test_between_two_samples_only_increases_differ_and_those_by_whole_mails(
-    both: Both, asked: Callable[[], Iterator[StatisticRequest]]
+    both: Both, requested: Callable[[], Iterator[StatisticRequest]]
 ) -> None:
     """Prometheus extrapolates to the edges of a range, VictoriaMetrics does not."""
-    differing = await compare(both, asked(), BETWEEN_SAMPLES)
+    differing = await compare(both, requested(), BETWEEN_SAMPLES)
     assert differing
     assert {request: found for request, found in differing.items() if "values differ" not in found} == {}
     assert [request for request in differing if not EXTRAPOLATED.search(request.expression)] == []

@@ -106,10 +106,10 @@ def test_the_sums_of_a_breakdown_are_the_whole(
 
 
 def test_two_accounts_with_one_seed_agree_and_another_seed_is_another_account() -> None:
-    asked = [(TUESDAY - timedelta(days=age), SENT + hours * HOUR) for age in range(2) for hours in (9, 1, 30)]
-    backwards = {each: Traffic().delivery(*each) for each in reversed(asked)}
-    assert {each: traffic().delivery(*each) for each in asked} == backwards
-    assert Traffic(seed=8).delivery(*asked[0]) != backwards[asked[0]]
+    requested = [(TUESDAY - timedelta(days=age), SENT + hours * HOUR) for age in range(2) for hours in (9, 1, 30)]
+    backwards = {each: Traffic().delivery(*each) for each in reversed(requested)}
+    assert {each: traffic().delivery(*each) for each in requested} == backwards
+    assert Traffic(seed=8).delivery(*requested[0]) != backwards[requested[0]]
 
 
 @pytest.mark.parametrize("esp", PROVIDERS)

@@ -68,7 +68,7 @@ class TestWhatWasRecorded:
         assert given == [bodies[0], bodies[1], bodies[1]]
 
     @pytest.mark.parametrize(
-        ("body", "asked", "is_found"),
+        ("body", "requested", "is_found"),
         [
             pytest.param({"TotalPages": 1}, {"PageSize": "50", "PageNumber": "1"}, True, id="one-page-holds-all"),
             pytest.param({"TotalPages": 2}, {"PageSize": "50", "PageNumber": "1"}, False, id="one-of-two-pages"),
@@ -78,15 +78,15 @@ class TestWhatWasRecorded:
         ],
     )
     def test_a_complete_first_page_is_returned_for_every_page_size(
-        self, body: dict[str, Any], asked: dict[str, str], is_found: bool, tmp_path: Path
+        self, body: dict[str, Any], requested: dict[str, str], is_found: bool, tmp_path: Path
     ) -> None:
         recorded = {"PageSize": "100", "PageNumber": "1"}
         recording = Recording(write(tmp_path, {"parameters": recorded, "body": body}))
         if is_found:
-            assert recording.respond("GetTrackList", asked, 0.0).status == 200
+            assert recording.respond("GetTrackList", requested, 0.0).status == 200
         else:
             with pytest.raises(ApiError, match="NotRecorded"):
-                recording.respond("GetTrackList", asked, 0.0)
+                recording.respond("GetTrackList", requested, 0.0)
 
     async def test_the_server_gives_status_headers_and_body_as_recorded(self, tmp_path: Path) -> None:
         throttled = {"Code": "Throttling.User", "Message": "slower", "RequestId": "R-1"}
@@ -116,7 +116,7 @@ class TestWhatWasRecorded:
 
 class TestABrokenFolder:
     @pytest.mark.parametrize(
-        ("broken", "said"),
+        ("broken", "expected"),
         [
             pytest.param({"manifest": {}}, "recording.json: began or timezone is missing or wrong", id="empty"),
             pytest.param({"manifest": []}, "recording.json: not a JSON object", id="no-object"),
@@ -127,10 +127,10 @@ class TestABrokenFolder:
         ],
     )
     def test_the_file_and_what_is_wrong_with_it_are_named(
-        self, broken: dict[str, Any], said: str, tmp_path: Path
+        self, broken: dict[str, Any], expected: str, tmp_path: Path
     ) -> None:
         manifest = broken.pop("manifest", MANIFEST_TEXT)
-        with pytest.raises(RecordingError, match=said):
+        with pytest.raises(RecordingError, match=expected):
             Recording(write(tmp_path, broken, manifest=manifest))
 
     def test_the_command_ends_with_a_line_and_status_1(self, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.simulator import faults, incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Counts, Traffic
 from tests.support.clock import ScriptedClock
 
@@ -202,7 +202,7 @@ class TestIncidents:
         assert not fault.strikes("GetTrackList", {}, NOW, 0.5)
 
 
-async def ask(simulator: Simulator, action: str = "GetTrackList", **parameters: str) -> tuple[int, dict[str, Any]]:
+async def send(simulator: Simulator, action: str = "GetTrackList", **parameters: str) -> tuple[int, dict[str, Any]]:
     """Ask as a client does that signs well; names beginning with an underscore change how."""
     changes = {name: parameters.pop(name) for name in list(parameters) if name.startswith("_")}
     at = datetime.fromtimestamp(simulator.clock.time() + float(changes.get("_late", "0")), UTC)
@@ -253,13 +253,13 @@ DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
     ],
 )
 async def test_a_wrong_request_has_its_documented_code(parameters: dict[str, str], status: int, code: str) -> None:
-    assert_status, response = await ask(made(), **parameters)
+    assert_status, response = await send(made(), **parameters)
     assert (assert_status, response["Code"]) == (status, code)
     assert response["RequestId"]
 
 
 async def test_an_answer_has_the_documented_form() -> None:
-    status, response = await ask(made(), **DAYS, AccountName=NEWS)
+    status, response = await send(made(), **DAYS, AccountName=NEWS)
     (row,) = response["data"]["stat"]
     assert status == 200
     assert (response["PageNo"], response["PageSize"], response["Total"], response["TotalPages"]) == (1, 10, 1, 1)
@@ -268,9 +268,9 @@ async def test_an_answer_has_the_documented_form() -> None:
 
 
 async def test_calls_beyond_the_limit_are_throttled() -> None:
-    simulator = made(habits=Habits(calls_per_minute=1))
-    assert (await ask(simulator, **DAYS))[0] == 200
-    status, response = await ask(simulator, **DAYS)
+    simulator = made(behaviour=Behaviour(calls_per_minute=1))
+    assert (await send(simulator, **DAYS))[0] == 200
+    status, response = await send(simulator, **DAYS)
     assert (status, response["Code"]) == (400, "Throttling.User")
 
 
@@ -278,7 +278,7 @@ async def test_calls_beyond_the_limit_are_throttled() -> None:
     ("rate_format", "like"), [("31.42", r"^\d+\.\d\d$"), ("31.42%", r"^\d+\.\d\d%$"), ("0.3142", r"^[01]\.\d{4}$")]
 )
 async def test_rates_come_in_the_unit_that_was_chosen(rate_format: str, like: str) -> None:
-    _, response = await ask(made(habits=Habits(rate_format=rate_format)), **DAYS)
+    _, response = await send(made(behaviour=Behaviour(rate_format=rate_format)), **DAYS)
     assert re.match(like, response["data"]["stat"][0]["RcptOpenRate"])
 
 
@@ -293,7 +293,7 @@ async def test_rates_come_in_the_unit_that_was_chosen(rate_format: str, like: st
     ],
 )
 async def test_sibling_operations_list_what_the_account_has(action: str, path: tuple[str, ...], count: int) -> None:
-    _, response = await ask(made(), action)
+    _, response = await send(made(), action)
     found: Any = response
     for step in path:
         found = found[step]
@@ -309,7 +309,7 @@ async def test_our_own_client_reads_all_pages_of_hourly_rows() -> None:
             raise AssertionError
 
     clock = ScriptedClock(NOW, skip_sleeps=True)
-    simulator = Simulator(clock=clock, habits=Habits(rows="hour", largest_page=5))
+    simulator = Simulator(clock=clock, behaviour=Behaviour(rows="hour", largest_page=5))
     async with simulator.listen() as url, open_session() as session:
         client = Client(
             session, url, Keys(), Limiters(60, clock), clock, timeout=5, page_size=100, observe=lambda *seen: None

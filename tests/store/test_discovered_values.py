@@ -70,10 +70,10 @@ def test_a_clock_that_is_set_back_makes_nothing_older_than_what_was_known_before
 
 def test_only_entries_whose_values_changed_are_to_be_written() -> None:
     catalogue = after("ab")
-    assert catalogue.take_changes() == {("shop", "tag_name"): {"a": 1.0, "b": 1.0}}
+    assert catalogue.pop_changes() == {("shop", "tag_name"): {"a": 1.0, "b": 1.0}}
     catalogue.succeeded("shop", "tag_name", listed("ba"), 2.0)
     catalogue.failed("shop", "tag_name", ServerError("the API failed"), 3.0)
-    assert catalogue.take_changes() == {}
+    assert catalogue.pop_changes() == {}
 
 
 def test_what_was_known_before_a_restart_is_confirmed_gone_like_any_other() -> None:

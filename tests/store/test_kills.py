@@ -21,7 +21,7 @@ from exporter.clock import SystemClock, VirtualClock
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.plan.validation import load
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.processes import PATIENCE
 from tests.support.programs import SENDERS
 
@@ -141,7 +141,7 @@ class Reader:
 def mail() -> Iterator[tuple[Simulator, Mail, VirtualClock]]:
     """Yield the API, the mail's clock, and the clock of the exporters."""
     watch, clock = VirtualClock(SPEED, MORNING), Mail()
-    yield Simulator(clock=clock, signing_time=watch.time, habits=Habits(calls_per_minute=1_000_000)), clock, watch
+    yield Simulator(clock=clock, signing_time=watch.time, behaviour=Behaviour(calls_per_minute=1_000_000)), clock, watch
 
 
 @pytest.mark.parametrize("kills", [12, pytest.param(60, marks=pytest.mark.stack)])

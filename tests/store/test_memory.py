@@ -170,7 +170,7 @@ def test_days_outside_every_window_are_discarded_and_counters_kept() -> None:
     assert list(store.keys()) == [KEY]
     store.prune("shop", "engagement", after, set())
     assert list(store.keys()) == []
-    assert store.forgotten == {KEY}
+    assert store.discarded == {KEY}
 
 
 def test_many_records_are_pruned_in_slices() -> None:

@@ -24,11 +24,11 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.validation import load
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.store.database import SCHEMA, StateError
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Key, Store
-from exporter.store.state_file import LOOK_EVERY, RESTORED, StateFile
+from exporter.store.state_file import CHECK_EVERY, RESTORED, StateFile
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE, copy, get, program, started, until
 from tests.support.programs import KEYS, SENDERS, write_config
@@ -285,7 +285,7 @@ class TestDiscoveredValues:
         await reread(path, after)
         values = after.values("shop", ["tag_name"])["tag_name"]
         assert list(values.items()) == [("m", 1000.0), ("b", 2000.0)]
-        assert after.take_changes() == {}
+        assert after.pop_changes() == {}
 
     async def test_what_cannot_be_written_is_written_later(self, tmp_path: Path) -> None:
         path, after = tmp_path / "later" / "state.db", Catalogue()
@@ -299,7 +299,7 @@ class TestDiscoveredValues:
     async def test_those_of_another_account_leave_the_file(self, tmp_path: Path) -> None:
         path, catalogue, after = tmp_path / "state.db", listed("ab"), Catalogue()
         file = await opened(path, catalogue=catalogue)
-        catalogue.forget("shop")
+        catalogue.discard("shop")
         await file.close()
         await reread(path, after)
         assert after.all_values() == {}
@@ -312,7 +312,7 @@ async def test_a_combination_that_was_never_read_leaves_a_whole_file(tmp_path: P
     file = await opened(path, store, clock=clock)
     store.failed(never, ServerError("the API failed"), 1.0)
     path.unlink()
-    clock.jump(wall=LOOK_EVERY, monotonic=LOOK_EVERY)
+    clock.jump(wall=CHECK_EVERY, monotonic=CHECK_EVERY)
     with capture_logs():
         await file.save()
     assert store.get(never).observed is None
@@ -443,17 +443,17 @@ async def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert same(await reread(path), known())
 
 
-class TestAFileThatIsTakenAway:
+class TestARemovedFile:
     """It is noticed within a minute, and written anew."""
 
     @pytest.fixture
     async def running(self, tmp_path: Path) -> Any:
-        assert LOOK_EVERY < 60
+        assert CHECK_EVERY < 60
         clock, store = ScriptedClock(), known()
         file = await opened(tmp_path / "state.db", store, clock=clock)
 
         async def later() -> list[str]:
-            clock.jump(wall=LOOK_EVERY, monotonic=LOOK_EVERY)
+            clock.jump(wall=CHECK_EVERY, monotonic=CHECK_EVERY)
             with capture_logs() as lines:
                 await file.save()
             return [line["event"] for line in lines]
@@ -582,7 +582,7 @@ def _of_another_program(path: Path) -> None:
 
 class TestTheWholeProgram:
     async def test_after_a_restart_everything_is_shown_before_the_first_call(self, tmp_path: Path) -> None:
-        api = Simulator(habits=Habits(calls_per_minute=100_000))
+        api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))
         async with api.listen() as url:
             head = f"state_file: {tmp_path / 'state.db'}"
             settings = load(write_config(tmp_path / "config.yaml", url, head=head))
@@ -595,7 +595,7 @@ class TestTheWholeProgram:
             before = _data((await get(f"{base}/metrics"))[1])
             first.stop()
             await task
-            asked = len(api.requests)
+            requested = len(api.requests)
             second = App(settings, options, environment=KEYS)
             task, base = await started(second)
             after = _data((await get(f"{base}/metrics"))[1])
@@ -604,14 +604,14 @@ class TestTheWholeProgram:
             second.stop()
             await task
         assert before == after
-        assert len(api.requests) == asked, "what is fresh is not requested again"
+        assert len(api.requests) == requested, "what is fresh is not requested again"
 
     async def test_a_kill_at_any_moment_leaves_right_counts(self, tmp_path: Path) -> None:
         """Killed while polling, over and over: what is shown after each start is what the API said."""
         chance = random.Random(5)
         moment = SystemClock().time()
         mail = ScriptedClock(moment)  # it stands still, so that there is one truth
-        api = Simulator(clock=mail, signing_time=SystemClock().time, habits=Habits(calls_per_minute=1_000_000))
+        api = Simulator(clock=mail, signing_time=SystemClock().time, behaviour=Behaviour(calls_per_minute=1_000_000))
         async with api.listen() as url:
             head = f"state_file: {tmp_path / 'state.db'}"
             path = write_config(tmp_path / "config.yaml", url, head=head)
@@ -627,7 +627,7 @@ class TestTheWholeProgram:
         assert "track_emails" in text, "something was kept"
 
     async def test_two_processes_on_one_file_are_one_too_many(self, tmp_path: Path) -> None:
-        async with Simulator(habits=Habits(calls_per_minute=100_000)).listen() as url:
+        async with Simulator(behaviour=Behaviour(calls_per_minute=100_000)).listen() as url:
             path = write_config(tmp_path / "config.yaml", url, head=f"state_file: {tmp_path / 'state.db'}")
             flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
             async with program(*flags, environment=KEYS) as first:
@@ -664,7 +664,7 @@ class TestTheWholeProgram:
         """Told to end while it writes: it waits for that, and writes the rest."""
         slow_program = tmp_path / "slow_disk_exporter.py"
         slow_program.write_text(SLOW_PROGRAM)
-        api = Simulator(habits=Habits(calls_per_minute=100_000))
+        api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))
         async with api.listen() as url:
             path = write_config(tmp_path / "config.yaml", url, *SENDERS, head=f"state_file: {tmp_path / 'state.db'}")
             text = path.read_text().replace("[today, yesterday]", "[today, 30d]")

@@ -10,7 +10,7 @@ from exporter.doctor.examination import examine, most_calls
 from exporter.doctor.findings import PROBLEM, Finding
 from exporter.doctor.report import Report
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 
@@ -53,7 +53,7 @@ targets:
 
 
 def simulator(
-    *struck: Fault, clock: Clock | None = None, traffic: Traffic | None = None, **habits: object
+    *struck: Fault, clock: Clock | None = None, traffic: Traffic | None = None, **behaviour: object
 ) -> Simulator:
     return Simulator(
         traffic or TRAFFIC,
@@ -62,7 +62,7 @@ def simulator(
         security_token=TOKEN,
         clock=clock or ScriptedClock(NOW, skip_sleeps=True),
         faults=list(struck),
-        habits=Habits(**habits),  # type: ignore[arg-type]
+        behaviour=Behaviour(**behaviour),  # type: ignore[arg-type]
     )
 
 

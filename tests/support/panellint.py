@@ -186,10 +186,10 @@ def _follows(board: Json) -> Iterator[str]:
 
 
 def _alerts_follow(board: Json) -> Iterator[str]:
-    asked = [(query.panel["title"], query.expr) for query in queries(board)]
-    asked += [(each["name"], each["expr"]) for each in board["annotations"]["list"] if "expr" in each]
+    requested = [(query.panel["title"], query.expr) for query in queries(board)]
+    requested += [(each["name"], each["expr"]) for each in board["annotations"]["list"] if "expr" in each]
     labels = set(variables(board)) - OF_NO_ALERT
-    for title, expr in asked:
+    for title, expr in requested:
         for selector, _ in selectors(expr):
             if selector.name in ("ALERTS", "ALERTS_FOR_STATE"):
                 found = matchers(selector)

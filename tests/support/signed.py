@@ -55,21 +55,21 @@ def headers_for(
     return kept
 
 
-async def ask(
+async def send(
     simulator: Simulator,
     parameters: Mapping[str, str] | None = None,
     *,
     action: str = "GetTrackList",
     method: str = "POST",
     change: Mapping[str, str | None] | None = None,
-    spoil: Callable[[dict[str, str]], None] = lambda headers: None,
+    corrupt: Callable[[dict[str, str]], None] = lambda headers: None,
     data: bytes = b"",
     secret: str = SECRET,
 ) -> Reply:
-    """Return the answer of a simulator that listens; `spoil` changes the headers after they were signed."""
+    """Return the answer of a simulator that listens; `corrupt` changes the headers after they were signed."""
     query = signing.canonical_query(parameters or {})
     headers = headers_for(simulator, query, action=action, method=method, change=change, secret=secret)
-    spoil(headers)
+    corrupt(headers)
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
         session.request(method, f"{simulator.url}/?{query}", headers=headers, data=data or None) as response,

@@ -52,7 +52,7 @@ async def served(routes: Routes, *addresses: str, **options: Any) -> AsyncIterat
         yield listening.addresses
 
 
-async def said(address: str, request: bytes, *, ends: bool = True) -> bytes:
+async def raw(address: str, request: bytes, *, ends: bool = True) -> bytes:
     """Return everything that is answered to these bytes until the server hangs up."""
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))

@@ -75,7 +75,7 @@ class Api:
     counts: Callable[[Filters, date, float], int] | None = None
     pages: int = 1
     latency: float = 0.05
-    asked: list[tuple[float, Filters, date]] = field(default_factory=list)
+    requested: list[tuple[float, Filters, date]] = field(default_factory=list)
     """Monotonic time of every request."""
     results: dict[tuple[Filters, date], Totals] = field(default_factory=dict)
 
@@ -83,13 +83,13 @@ class Api:
         limiter = self.limiters.of(statistic.action)
         for _ in range(self.pages):
             await limiter.acquire()
-            self.asked.append((self.clock.monotonic(), filters, day))
+            self.requested.append((self.clock.monotonic(), filters, day))
             await self.clock.sleep(self.latency)
         failure = self.fails(filters, day)
         if failure is not None:
             raise failure
         limiter.succeeded()
-        count = self.counts(filters, day, self.clock.time()) if self.counts else len(self.asked)
+        count = self.counts(filters, day, self.clock.time()) if self.counts else len(self.requested)
         totals = statistic.counts(
             *(int(count * share) for _, share in zip(statistic.counts._fields, SHARES, strict=False))
         )

@@ -24,7 +24,7 @@ from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.webconfig import WebConfig
 from tests.support.processes import PATIENCE, get
-from tests.support.web import Metrics, said, served, status
+from tests.support.web import Metrics, raw, served, status
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\nAccept-Encoding: %s\r\n\r\n"
 LARGE = 50_000_000
@@ -56,7 +56,7 @@ def listening(routes: Routes, **options: Any) -> AbstractAsyncContextManager[Lis
 async def test_a_client_that_does_not_come_to_the_point_is_closed(begun: bytes) -> None:
     routes = Routes(Metrics(), lambda: "", status, None)
     async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.05)) as (address,):
-        assert await said(address, begun, ends=False) == b""
+        assert await raw(address, begun, ends=False) == b""
 
 
 async def test_a_scrape_may_take_longer_than_a_request() -> None:
@@ -65,7 +65,7 @@ async def test_a_scrape_may_take_longer_than_a_request() -> None:
     routes = Routes(metrics, lambda: "", status, None)
     async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.3)) as (address,):
         scrape = asyncio.create_task(get(f"http://{address}/metrics"))
-        assert await said(address, b"", ends=False) == b""  # who came later is closed by now
+        assert await raw(address, b"", ends=False) == b""  # who came later is closed by now
         metrics.free.set()
         assert await scrape == (200, "x")
 
@@ -89,7 +89,7 @@ async def test_a_client_that_has_read_its_answer_may_come_again() -> None:
         for _ in range(2):
             writer.write(GET % (b"/-/healthy", b"identity"))
             assert (await reader.readuntil(b"OK\n")).startswith(b"HTTP/1.1 200")
-            assert await said(address, b"", ends=False) == b""  # both deadlines are over now
+            assert await raw(address, b"", ends=False) == b""  # both deadlines are over now
         writer.close()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from exporter.web.passwords import EVEN_COST, KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords
+from exporter.web.passwords import CACHED_RESULTS, EVEN_COST, LONGEST_QUEUE, Busy, Passwords
 from exporter.web.webconfig import BCRYPT
 from tests.support.processes import PATIENCE, program
 from tests.support.web import login
@@ -46,7 +46,7 @@ def slow() -> Iterator[Slow]:
     check.go_on()
 
 
-class TestVerdicts:
+class TestCachedResults:
     async def test_a_result_is_cached(self) -> None:
         passwords = Passwords({"alice": HASH})
         assert await passwords.right("alice", "secret")
@@ -60,11 +60,11 @@ class TestVerdicts:
     async def test_guesses_do_not_evict_right_passwords(self) -> None:
         passwords = Passwords({"alice": HASH})
         assert await passwords.right("alice", "secret")
-        for number in range(KEPT_VERDICTS + 5):
+        for number in range(CACHED_RESULTS + 5):
             assert not await passwords.right("alice", f"guess {number}")
         passwords.close()
         assert await passwords.right("alice", "secret")
-        assert len(passwords._verdicts) == KEPT_VERDICTS
+        assert len(passwords._results) == CACHED_RESULTS
 
     async def test_a_hash_made_by_htpasswd_is_accepted(self) -> None:
         """htpasswd writes $2y$, Python's bcrypt $2b$."""
@@ -116,7 +116,7 @@ class TestRounds:
         assert sum(rounds) == 2**cost
 
     def test_no_password_matches_the_dummy_hash(self) -> None:
-        made_up = Passwords({"alice": of_cost(11)})._nobody
+        made_up = Passwords({"alice": of_cost(11)})._dummy
         assert re.fullmatch(BCRYPT, made_up.decode())
         assert made_up[4:6] == b"11"
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.text_format import Family
 from exporter.web.routes import Routes
-from tests.support.web import Metrics, said, served, status
+from tests.support.web import Metrics, raw, served, status
 
 FAMILIES = (Family("emails", "Mails.", "gauge"),)
 
@@ -230,7 +230,7 @@ NONSENSE = [
 async def test_nonsense_is_rejected_without_a_word_of_it_and_without_a_banner(request_: bytes, status: int) -> None:
     with capture_logs() as lines:
         async with server() as (base, _):
-            response = await said(base, request_, ends=False)
+            response = await raw(base, request_, ends=False)
     head, _, body = response.partition(b"\r\n\r\n")
     assert head.split()[1] == b"%d" % status
     assert b"\r\nServer: directmail-exporter\r\n" in head + b"\r\n"

@@ -120,8 +120,8 @@ class TestANameOfSeveralAddresses:
 
     def test_a_port_in_use_is_an_error(self) -> None:
         """Whoever connects to the name would reach one program or the other."""
-        with socket.create_server(("127.0.0.2", 0)) as taken:
-            port = taken.getsockname()[1]
+        with socket.create_server(("127.0.0.2", 0)) as in_use:
+            port = in_use.getsockname()[1]
             with pytest.raises(BindError, match=f"cannot listen on localhost:{port}: address already in use"):
                 bind([f"localhost:{port}"], self.resolve("127.0.0.1", "127.0.0.2"))
 

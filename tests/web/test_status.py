@@ -134,7 +134,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-class TestWhatItSays:
+class TestTexts:
     async def test_target_config_and_budget_are_shown(self) -> None:
         world = World(make_config(rate=60), ScriptedClock())
         await polled(world, 30)
@@ -221,11 +221,11 @@ class TestFilters:
     """What is shown of filters that the account may not be able to use."""
 
     async def test_those_that_it_cannot_use_are_a_state_of_their_own(self) -> None:
-        said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-17", advice="")
+        error = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-17", advice="")
         world = World(
             config_of(f"  - name: sender\n{SENDER}", f"  - name: providers\n{SENDER}\n    esp: [gmail.com, others]"),
             ScriptedClock(),
-            fails=lambda filters, day: said if filters.esp else None,
+            fails=lambda filters, day: error if filters.esp else None,
         )
         await polled(world, 60)
         async with page_of(world) as url:
@@ -452,7 +452,7 @@ class TestManyTargets:
         assert '<span aria-current="page">4</span>' in html
 
     @pytest.mark.parametrize(
-        ("asked", "targets", "found"),
+        ("requested", "targets", "found"),
         [
             pytest.param("TEAM-01", [f"team-01{number}" for number in range(10)], 40, id="several-targets"),
             pytest.param("s3@team-007", ["team-007"], 1, id="one-combination"),
@@ -461,8 +461,10 @@ class TestManyTargets:
             pytest.param("%3Cb%3E", [], 0, id="markup"),
         ],
     )
-    async def test_a_search_finds_targets_and_combinations(self, asked: str, targets: list[str], found: int) -> None:
-        html = await visit(Fleet(30, 4), f"/?q={asked}")
+    async def test_a_search_finds_targets_and_combinations(
+        self, requested: str, targets: list[str], found: int
+    ) -> None:
+        html = await visit(Fleet(30, 4), f"/?q={requested}")
         assert cards(html) == targets
         assert f"{found} found" in text_of(html)
         assert ("No target matches." in html) == (not targets)
@@ -524,12 +526,12 @@ class TestReloading:
         assert '<a href="./?#targets">Stop reloading</a>' in str(response.text)
         assert '<input type="hidden" name="refresh" value="30">' in str(response.text)
 
-    @pytest.mark.parametrize("asked", ["1", "1e9", "soon", "%3Cb%3E"])
-    async def test_an_unusable_value_is_reported(self, asked: str) -> None:
-        response = await Fleet(1, 1).page.render(make_mocked_request("GET", f"/?refresh={asked}"))
+    @pytest.mark.parametrize("requested", ["1", "1e9", "soon", "%3Cb%3E"])
+    async def test_an_unusable_value_is_reported(self, requested: str) -> None:
+        response = await Fleet(1, 1).page.render(make_mocked_request("GET", f"/?refresh={requested}"))
         text = text_of(str(response.text))
         assert "Refresh" not in response.headers
-        assert f"refresh={unquote(asked)} is not valid, so the page does not reload itself:" in text
+        assert f"refresh={unquote(requested)} is not valid, so the page does not reload itself:" in text
         assert "write whole seconds from 5 to 3 600" in text
 
     async def test_it_does_not_reload_by_default(self) -> None:
@@ -628,8 +630,8 @@ async def test_hostile_names_are_text() -> None:
 
 
 async def test_texts_of_the_api_are_escaped_too() -> None:
-    said = InvalidRequest("<img src=x onerror=alert(1)>", code="<b>", request_id="\u202e'\"", advice="<i>")
-    world = World(make_config(rate=60), ScriptedClock(), fails=lambda filters, day: said)
+    error = InvalidRequest("<img src=x onerror=alert(1)>", code="<b>", request_id="\u202e'\"", advice="<i>")
+    world = World(make_config(rate=60), ScriptedClock(), fails=lambda filters, day: error)
     await polled(world, 30)
     async with page_of(world) as url:
         html = (await get(url))[1]
@@ -639,8 +641,8 @@ async def test_texts_of_the_api_are_escaped_too() -> None:
 
 async def test_a_target_that_a_reload_removes_meanwhile_is_no_bug() -> None:
     world = World(make_config(senders=2000, rate=100_000), ScriptedClock())
-    asked: list[Mapping[str, TargetState]] = [{}, targets_of(world)]
-    page = StatusPage(lambda: ABOUT, lambda: asked.pop() if asked else {}, world.store, world.clock, "/metrics")
+    requested: list[Mapping[str, TargetState]] = [{}, targets_of(world)]
+    page = StatusPage(lambda: ABOUT, lambda: requested.pop() if requested else {}, world.store, world.clock, "/metrics")
     async with serve_page(page) as url:
         status, html = await get(url)
     assert (status, "2 000 found" in text_of(html)) == (200, True)
@@ -669,13 +671,13 @@ class TestInChromium:
 
     @asynccontextmanager
     async def visit(self, browser: Browser, *, width: int = 1280, scheme: str = "light") -> AsyncIterator[Page]:
-        said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-18", advice="")
+        error = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-18", advice="")
         reject = rejecting(*HOSTILE[:2])
         world = World(
             hostile_config(),
             ScriptedClock(),
             counts=five,
-            fails=lambda filters, day: said if filters.esp else reject(filters, day),
+            fails=lambda filters, day: error if filters.esp else reject(filters, day),
         )
         delivery = delivery_of(world)
         await polled(world, 60, delivery)
@@ -744,8 +746,8 @@ class TestInChromium:
         """No 404 for the icon, and nothing that the Content-Security-Policy stops."""
         async with serve_page(Fleet(1, 1).page) as url:
             page = await browser.new_page()
-            said, responses = list[str](), list[tuple[str, int]]()
-            page.on("console", lambda message: said.append(message.text))
+            error, responses = list[str](), list[tuple[str, int]]()
+            page.on("console", lambda message: error.append(message.text))
             page.on("response", lambda response: responses.append((response.url, response.status)))
             await page.goto(url)
             icon = await page.evaluate("document.querySelector('link[rel=icon]').href")
@@ -756,7 +758,7 @@ class TestInChromium:
                 icon,
             )
         assert size == [32, 32]
-        assert said == []
+        assert error == []
         assert {status for _, status in responses} == {200}
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -15,7 +15,7 @@ from exporter.web import webconfig
 from exporter.web.routes import Routes
 from tests.support.certificates import Authority
 from tests.support.processes import PATIENCE
-from tests.support.web import Metrics, said, served, status
+from tests.support.web import Metrics, raw, served, status
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 SIZE = 3_000_000
@@ -156,14 +156,14 @@ class TestAFailedHandshake:
     async def test_that_never_was_one_ends_without_a_traceback(self, authority: Authority) -> None:
         with capture_logs() as lines:
             async with server(authority) as address:
-                assert (await said(address, b"\x16\x03\x01" + b"nonsense" * 100, ends=False))[:1] in (b"\x15", b"")
+                assert (await raw(address, b"\x16\x03\x01" + b"nonsense" * 100, ends=False))[:1] in (b"\x15", b"")
         assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
 async def test_http_on_a_tls_port_is_answered_as_go_does(authority: Authority, method: str) -> None:
     async with server(authority) as address:
-        found = await said(address, f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode(), ends=False)
+        found = await raw(address, f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode(), ends=False)
     assert found == b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 
 

@@ -252,15 +252,15 @@ async def _judged(server: Prometheus, routed: str, worlds: Sequence[World], judg
     # Where rules are evaluated rarely, every number is too old for the alerts on its age.
     alerts = (each for each in rules.alerts() if judged.step <= OFTEN or each.group in JUDGED_RARELY)
     found = [each for each in await _firings(server, alerts, judged) if each.world in names]
-    heard = await notified(routed, found)
+    notified_at = await notified(routed, found)
     usual = {_what(each) for each in found if each.world == "quiet"}
     verdicts = []
     for world in worlds:
         begin = world.planned.start if world.planned else MOMENT
         there = [each for each in found if each.world == world.name and each.until > begin and _what(each) not in usual]
         delays: dict[str, float] = {}
-        for each in sorted((each for each in there if each in heard), key=heard.__getitem__):
-            delays.setdefault(each.title, heard[each] - begin)
+        for each in sorted((each for each in there if each in notified_at), key=notified_at.__getitem__):
+            delays.setdefault(each.title, notified_at[each] - begin)
         verdicts.append(Verdict(world, delays, frozenset(each.title for each in there) - delays.keys()))
     return verdicts
 

@@ -90,14 +90,14 @@ async def notified(alertmanager: str, found: Sequence[Firing]) -> dict[Firing, f
         for each in firing:
             shown = {**each.labels, "alertname": each.alert, "severity": each.severity, "target": scene}
             posted[frozenset((name, value) for name, value in shown.items() if value)] = (now, each)
-    heard: dict[Firing, float] = {}
+    notified_at: dict[Firing, float] = {}
     for document in await _shown(alertmanager, [dict(labels) for labels in posted]):
         labels = frozenset(document["labels"].items())
         if document["status"]["inhibitedBy"] or labels not in posted:
             continue
         now, each = posted[labels]
-        heard[each] = min(heard.get(each, now), now)
-    return heard
+        notified_at[each] = min(notified_at.get(each, now), now)
+    return notified_at
 
 
 async def _shown(alertmanager: str, alerts: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:

@@ -15,9 +15,9 @@ _WESTMOST, _EASTMOST = -12.0, 14.25
 """Hours from UTC between which the zones are, the last exclusive."""
 
 
-def one_day(known: Evidence) -> Finding | None:
+def one_day(evidence: Evidence) -> Finding | None:
     """Return whether a request about one day (StartTime = EndTime) answers, beside one about the week."""
-    whole, days, zone, ahead = known.whole, known.days, known.target.timezone, known.account.clock_ahead
+    whole, days, zone, ahead = evidence.whole, evidence.days, evidence.target.timezone, evidence.account.clock_ahead
     if whole is None or not days:
         return None
     seen = [each for each in days if each.has_mail]
@@ -38,11 +38,11 @@ def one_day(known: Evidence) -> Finding | None:
     return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", fix, days[-1].request_id)
 
 
-def freshness(known: Evidence) -> Finding:
+def freshness(evidence: Evidence) -> Finding:
     """Return how old the newest record with mail is, as far as its CreateTime tells."""
-    responses, now, ahead = known.responses, known.ended_at, known.account.clock_ahead
-    if known.whole is not None and not known.has_mail:
-        return _no_mail(known.whole)
+    responses, now, ahead = evidence.responses, evidence.ended_at, evidence.account.clock_ahead
+    if evidence.whole is not None and not evidence.has_mail:
+        return _no_mail(evidence.whole)
     rows = [row for each in responses for row in each.page.rows if any(row.counts)]
     times = [at for row in rows if (at := moment(row.created, ahead)) is not None]
     if not times:
@@ -62,10 +62,10 @@ def freshness(known: Evidence) -> Finding:
     )
 
 
-def timezone(known: Evidence) -> Finding | None:
+def timezone(evidence: Evidence) -> Finding | None:
     """Return what is known of where the API's days begin."""
-    zone, now, days, tomorrow = known.target.timezone, known.began_at, known.days, known.tomorrow
-    if datetime.fromtimestamp(known.ended_at, zone).date() != known.today:
+    zone, now, days, tomorrow = evidence.target.timezone, evidence.began_at, evidence.days, evidence.tomorrow
+    if datetime.fromtimestamp(evidence.ended_at, zone).date() != evidence.today:
         return None  # past midnight tomorrow has mail by right
     ours = zone_offset(zone, now)
     if tomorrow is not None and tomorrow.has_mail:
@@ -77,7 +77,7 @@ def timezone(known: Evidence) -> Finding | None:
         fix = f"Set timezone to one that is {offset(least)} or further east"
         fix += "; try Asia/Shanghai first." if least <= 8 else "."
         return Finding("timezone", PROBLEM, text, fix, tomorrow.request_id)
-    seen = offsets(known)
+    seen = offsets(evidence)
     if seen is None:
         text = f"The end of the API's day is unknown; no response contradicts {zone}."
         return Finding("timezone", NOTE, text, "Compare a day's numbers with the Direct Mail console.")
@@ -104,17 +104,17 @@ def newest_closed_day(whole: Response, today: date, zone: ZoneInfo, ahead: float
     return max(closed) if len(days) > 1 and closed else today - timedelta(days=1)
 
 
-def offsets(known: Evidence) -> tuple[float, float] | None:
+def offsets(evidence: Evidence) -> tuple[float, float] | None:
     """Return the hours from UTC, the last exclusive, at which every record is of the day that was requested.
 
     None where no record tells, or where they contradict each other.
     """
     least, most, seen = _WESTMOST, _EASTMOST, False
-    for each in known.days:
+    for each in evidence.days:
         begin = datetime.combine(each.request.start, datetime.min.time(), UTC).timestamp()
-        times = [moment(row.created, known.account.clock_ahead) for row in each.page.rows if any(row.counts)]
+        times = [moment(row.created, evidence.account.clock_ahead) for row in each.page.rows if any(row.counts)]
         for at in times:
-            if at is None or at > known.began_at + CLOCK_NOTE:
+            if at is None or at > evidence.began_at + CLOCK_NOTE:
                 return None  # its clock is not known, or another one than was measured
             least, most, seen = max(least, (begin - at) / 3600), min(most, (begin + 86_400 - at) / 3600), True
     return (least, most) if seen and least < most else None

@@ -13,16 +13,16 @@ GROWTH = 0.02
 """How much two sums may differ that are read one after the other, while mail is sent."""
 
 
-def compared(known: Evidence, domain: str, senders: Sequence[str], again: Response | None = None) -> Finding | None:
+def compared(evidence: Evidence, domain: str, senders: Sequence[str], again: Response | None = None) -> Finding | None:
     """Return whether a domain's mail is that of its senders, None where the API rejected the filter, which is reported.
 
     `again` is the domain's mail as it was read after that of its senders.
     """
     filters = Filters(domain=domain)
-    if filters in known.rejected:
+    if filters in evidence.rejected:
         return None
-    part, whole = known.parts.get(filters), known.whole
-    found = [known.parts.get(Filters(account_name=sender)) for sender in senders]
+    part, whole = evidence.parts.get(filters), evidence.whole
+    found = [evidence.parts.get(Filters(account_name=sender)) for sender in senders]
     shares = [each for each in found if each is not None]
     if part is None or len(shares) < len(found) or not _is_whole([part, *shares, *([whole] if whole else [])]):
         text = f"Unknown whether the filter works: not all of {domain} and its senders could be read."
@@ -30,7 +30,7 @@ def compared(known: Evidence, domain: str, senders: Sequence[str], again: Respon
     of_senders, of_all = sum(each.emails for each in shares), whole.emails if whole else None
     is_between = again is not None and part.emails <= of_senders <= again.emails
     agree = is_between or _near(part.emails, of_senders)
-    return _verdict(domain, part, of_senders, of_all, known.account, agree=agree)
+    return _verdict(domain, part, of_senders, of_all, evidence.account, agree=agree)
 
 
 def _verdict(

@@ -7,11 +7,11 @@ from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 _REPORT = "Numbers of more than one page cannot be read: please report this, with the RequestId to Alibaba Cloud too."
 
 
-def page_size(known: Evidence) -> Finding | None:
+def page_size(evidence: Evidence) -> Finding | None:
     """Return whether the server gives pages as large as those requested, and how many a day takes."""
-    if not known.days or not known.statistic.is_paged:
+    if not evidence.days or not evidence.statistic.is_paged:
         return None
-    day, requested = known.days[-1], known.target.page_size
+    day, requested = evidence.days[-1], evidence.target.page_size
     page = day.page
     given = page.size
     calls = _expected_pages(page) or page.pages or 1
@@ -29,12 +29,12 @@ def page_size(known: Evidence) -> Finding | None:
     return Finding("page_size", OK, f"The API returns {given} rows a page, as requested; {takes}.")
 
 
-def pages(known: Evidence) -> Finding | None:
+def pages(evidence: Evidence) -> Finding | None:
     """Return whether pages fit together: their numbers, and the week's second page with its first."""
-    first, second = known.whole, known.second_page
-    if first is None or not known.statistic.is_paged:
+    first, second = evidence.whole, evidence.second_page
+    if first is None or not evidence.statistic.is_paged:
         return None
-    for each in (*known.responses, *((second,) if second else ())):
+    for each in (*evidence.responses, *((second,) if second else ())):
         page = each.page
         expected = _expected_pages(page)
         if expected is not None and page.pages is not None and max(page.pages, 1) != expected:

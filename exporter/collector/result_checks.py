@@ -12,7 +12,7 @@ from exporter.plan.schedule import Slot
 from exporter.store.memory import Store
 
 
-class Doubts:
+class ResultChecks:
     """The doubts about one statistic of a target."""
 
     def __init__(self, statistic: Statistic, store: Store, log: FilteringBoundLogger) -> None:
@@ -23,7 +23,7 @@ class Doubts:
         self._emptied: dict[Slot, bool] = {}
         """Days with mail that suddenly had none, and whether that is still to be confirmed."""
 
-    def is_to_be_confirmed(self, slot: Slot, result: Result) -> bool:
+    def needs_confirmation(self, slot: Slot, result: Result) -> bool:
         """Whether a day that had mail has none, for the first time in a row: it is believed when it is said again."""
         before = self._store.get(slot.combination.key).cells.get(slot.day)
         is_emptied = before is not None and any(before.totals) and not any(result.totals)
@@ -39,17 +39,17 @@ class Doubts:
 
     def compare(self, combination: Combination, day: date, result: Result) -> None:
         """Hold the answer against itself; the first time that something does not fit is reported."""
-        for doubt in self.crosscheck.look(combination.filters, day, result.rows):
+        for mismatch in self.crosscheck.compare(combination.filters, day, result.rows):
             self._log.warning(
                 "answer is inconsistent",
                 **named(combination),
                 day=day.isoformat(),
-                **doubt._asdict(),
+                **mismatch._asdict(),
                 request_id=result.request_id,
                 advice="Trust the counts and the ratios; report the RequestId to Alibaba Cloud's support.",
             )
 
-    def forget(self, oldest: date) -> None:
+    def discard(self, oldest: date) -> None:
         """Forget the days before one."""
         self._emptied = {slot: waits for slot, waits in self._emptied.items() if slot.day >= oldest}
-        self.crosscheck.forget(oldest)
+        self.crosscheck.discard(oldest)

@@ -27,7 +27,7 @@ from exporter.directmail.errors import (
     Throttled,
 )
 from exporter.directmail.limiter import Limiter
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Totals
 from exporter.metrics import account, tables
 from exporter.metrics.history import History

@@ -17,7 +17,7 @@ CHOICES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class Behaviour:
     """How the API behaves where its documentation is silent. Raise ValueError for an unknown choice."""
 
     rows: str = "day"
