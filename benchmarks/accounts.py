@@ -1,4 +1,4 @@
-"""One process with 300 accounts, all at their whole call budget: its CPU, and how long everybody waits for it."""
+"""One process with 300 accounts, all at their whole call budget: its CPU, and the latency of its pages."""
 
 import asyncio
 import os
@@ -143,7 +143,7 @@ async def _cores(pid: int, work: Awaitable[object]) -> float:
 
 
 async def _visited(base: str, took: dict[str, list[float]]) -> None:
-    """Request health, metrics and the page as an installation does, and note how long each answer took."""
+    """Request health, metrics and the page as an installation does, and note how long each response took."""
     visits = [("scrape", "/metrics", 1.0)] * SCRAPERS + [("page", "/", 2.0), ("health", "/-/healthy", 0.05)]
 
     async def visit(number: int, name: str, path: str, every: float) -> None:

@@ -120,7 +120,7 @@ def _imported() -> float:
 
 
 async def _warm_start() -> float:
-    """Return the seconds from starting the program to its first answer, everything known from a state file."""
+    """Return the seconds from starting the program to its first response, everything known from a state file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"
         filled = await fleet.filled(100_000)
@@ -131,7 +131,7 @@ async def _warm_start() -> float:
 
 
 async def first_response(config: str, least_lines: int = 0) -> float:
-    """Return the seconds from starting the program to its first answer."""
+    """Return the seconds from starting the program to its first response."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
         path.write_text(config)

@@ -54,9 +54,9 @@ class App:
         auto_reload: bool = False,
         shard: Shard = WHOLE,
     ) -> None:
-        """`environment` may hold the credentials; `config_file` is what a reload reads, by itself with `auto_reload`.
+        """`environment` may hold the credentials; a reload reads `config_file`, on any change of it with `auto_reload`.
 
-        Of the config, which is the whole one, it runs the part of `shard`.
+        `settings` is the whole config; only the targets of `shard` run.
 
         Raise ConfigError for a web configuration that cannot be used.
         """
@@ -138,13 +138,13 @@ class App:
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """End the run in good order."""
+        """Shut down gracefully."""
         self._stopped.set()
 
     async def run(self, started: Callable[[list[str]], None] = lambda addresses: None) -> None:
         """Serve and poll until stopped; `started` is called with the addresses.
 
-        Raise BindError, StateError, or whatever a bug raises.
+        Raise BindError or StateError; any other exception is a bug.
         """
         reloader = self._reloader
         loop = asyncio.get_running_loop()
@@ -183,7 +183,7 @@ class App:
 
     @asynccontextmanager
     async def _kept(self) -> AsyncIterator[None]:
-        """Know what the state file knows, and leave in it what is known in the end."""
+        """Restore the state file at the start and write it at the end."""
         if self._state is None:
             yield
             return
@@ -194,7 +194,7 @@ class App:
             await self._state.close()
 
     async def reload(self) -> tuple[Problem, ...]:
-        """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""
+        """Load the config again and apply it. Return its problems; with any, nothing has changed."""
         return await self._reloader.reload() if self._reloader else ()
 
     async def _reload_by_web(self) -> str:

@@ -1,4 +1,4 @@
-"""The clock that everything reads, so that tests can script it and the demo can speed it up.
+"""The clock that all other code reads, so that tests can script it and the demo can speed it up.
 
 Wall time decides which day it is and how old a number is; monotonic time decides how long to wait.
 """

@@ -35,7 +35,7 @@ async def test_a_signal_ends_the_program_in_good_order(number: signal.Signals, t
 
 
 async def test_it_ends_within_five_seconds_while_the_api_hangs(tmp_path: Path) -> None:
-    """It would wait for ten minutes for the answer, and does not."""
+    """It would wait for ten minutes for the response, and does not."""
     assert GRACE + SHUTDOWN_SECONDS <= 5
     async with simulator(faults=[Fault("hang")]).listen() as url:
         config = write_config(tmp_path / "config.yaml", url)

@@ -100,7 +100,7 @@ async def gone(url: str, text: str) -> str:
 
 
 async def never_without(url: str, texts: Collection[str]) -> None:
-    """Scrape on and on; every answer has all of the texts."""
+    """Scrape on and on; every response has all of the texts."""
     while True:
         _, response = await get(url)
         assert [text for text in texts if text not in response] == []

@@ -39,7 +39,7 @@ from tools import verified
 FOLDERS = sorted(path.parent for path in verified.FOLDER.glob(f"*/{MANIFEST}"))
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
 OF_THE_MOMENT = {"clock", "speed", "discovery", "coverage"}
-"""Checks of the doctor that judge the requests and their timing, not the answers."""
+"""Checks of the doctor that judge the requests and their timing, not the responses."""
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -56,7 +56,7 @@ def good(recording: Recording) -> Iterator[tuple[Call, dict[str, Any]]]:
 
 
 def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, date, date, Call, responses.Page]]:
-    """Yield each good answer to a request for a statistic."""
+    """Yield each good response to a request for a statistic."""
     by_action = {each.action: each for each in STATISTICS.values()}
     for call, body in good(recording):
         if (statistic := by_action.get(call.action)) is not None:
@@ -157,7 +157,7 @@ async def test_the_doctor_finds_the_same_in_a_new_recording_as_in_the_account(
 
 
 def of_answers(findings: Sequence[Sequence[str]]) -> set[tuple[str, str]]:
-    """Return checks and levels of findings that are of the answers themselves."""
+    """Return checks and levels of findings that are of the responses themselves."""
     return {(check, level) for check, level, *_ in findings if check not in OF_THE_MOMENT}
 
 

@@ -59,11 +59,11 @@ SURVIVED = {
     *("empty", "wrong_content_type", "slow", "page_cap", "pages_up", "pages_down", "rows_added"),
     *("exponents", "unasked"),
 }
-"""Faults that leave a good answer, or one that nobody can tell from a good one."""
+"""Faults that leave a good response, or one that nobody can tell from a good one."""
 
 
 def world_of_faults() -> tuple[list[Fault], str]:
-    """Return every fault, and for each a target that meets it for ever, distinguished by the size of its pages."""
+    """Return every fault, and for each a target that meets it forever, distinguished by the size of its pages."""
     sizes = {name: 100 + number for number, name in enumerate(faults.NAMES)} | {"page_fails": 1}
     struck = [Fault(name, where={"PageSize": str(size)}, seconds=0.1, retry_after=200) for name, size in sizes.items()]
     targets = "".join(

@@ -19,11 +19,11 @@ from exporter.directmail.statistics.statistic import Statistic
 from exporter.simulator.replay import Recording
 
 Reader = Callable[[Recording], str]
-"""Returns what a recording answers in a few words, "" where it does not tell."""
+"""Returns a recording's answer in a few words, "" without one."""
 
 
 RECORDED = "`make test-account`"
-"""How to find out what a recording tells."""
+"""How a recording answers it."""
 NEARLY = 0.98
 """Of the mail without a filter; today's mail grows from one request to the next."""
 
@@ -33,9 +33,9 @@ class Question(NamedTuple):
 
     text: str
     how: str
-    """How to find out where no recording tells."""
+    """How to find out where no recording has the answer."""
     where: str
-    """What the answer changes."""
+    """What the response changes."""
     read: Reader | None = None
 
 

@@ -88,7 +88,7 @@ class Entry(NamedTuple):
     labels: tuple[str, ...]
     help: str
     source: str = ""
-    """The fields of the API's answers that it is made of, as Markdown."""
+    """The fields of the API's responses that it is made of, as Markdown."""
 
     @property
     def unit(self) -> str:

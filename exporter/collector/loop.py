@@ -1,8 +1,8 @@
 """The loop of one statistic of a target: due cells -> client -> store.
 
-The loop waits for its turn at the limiter before it chooses a cell, so the choice is never older than one slot.
-Reads run side by side: a call that hangs holds up nobody. What the remote side does is data; any other exception
-leaves the TaskGroup and ends the process.
+The loop waits for the limiter before it chooses a cell, so the choice is never older than one call.
+Reads run concurrently: a call that hangs delays no other. Errors of the API are data; any other exception leaves the
+TaskGroup and ends the process.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ from exporter.store.memory import Cell, Store
 MAX_IN_FLIGHT = 64
 """Reads at the same time; far more than a healthy API needs at any sensible rate."""
 LONGEST_SLEEP = 60.0
-"""Seconds after which the loop looks at the wall clock again, which may have jumped."""
+"""Seconds after which the loop reads the wall clock again, which may have jumped."""
 PAGES_WEIGHT = 0.05
 """How much one read moves the mean number of pages."""
 PAGES_DRIFT = 0.1
-"""The plan follows when the mean has moved by this part."""
+"""The plan is updated when the mean has moved by this share."""
 MARKED = 10
-"""Combinations that are shown anew before other work has its turn: about two milliseconds."""
+"""Combinations that are updated before other work runs: about two milliseconds."""
 
 
 class Collector:
@@ -75,7 +75,7 @@ class Collector:
         self._clock = clock
         self._states = States(plan, store, clock)
         self._next_states: States | None = None
-        """Those of another plan while they are filled."""
+        """The states of a new plan while they are filled."""
         self._show = changed
         self._replan = replan
         self._turns = turns or Turns()
@@ -92,7 +92,7 @@ class Collector:
         self._pages = plan.pages_per_cell
         self._requesting: set[Slot] = set()
         self._finished_slots: list[Slot] | None = None
-        """Cells that came back while another schedule is filled."""
+        """Cells that were read while a new schedule is filled."""
         self._stopping = False
         self._returned = asyncio.Event()
         outages.wake.append(self._returned.set)
@@ -109,12 +109,12 @@ class Collector:
 
     @property
     def limiter(self) -> Limiter:
-        """What every request of the operation passes."""
+        """The rate limiter of the operation."""
         return self._limiter
 
     @property
     def crosscheck(self) -> Crosscheck:
-        """Whether what is read agrees with itself."""
+        """The check of rates against counts."""
         return self._checks.crosscheck
 
     def backlog(self) -> int:
@@ -134,14 +134,14 @@ class Collector:
         return any(age is not None and age <= 2 * self.plan.poll_interval for age in ages)
 
     def untried(self) -> int:
-        """Return how many combinations were not tried once."""
+        """Return how many combinations have not been tried yet."""
         if not self._states.count("never"):
             return 0
         records = (self._store.get(combination.key) for combination in self.plan.combinations)
         return sum(record.last_attempt_ok is None for record in records)
 
     async def follow(self, plan: TargetPlan) -> None:
-        """Poll by this plan from now on; reads in flight still count, and none is requested again for that."""
+        """Poll by this plan from now on; reads in flight still count and are not requested again."""
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
         self._finished_slots = []
@@ -156,7 +156,7 @@ class Collector:
         self._returned.set()
 
     def replan(self, plan: TargetPlan) -> None:
-        """Take over another plan for the same combinations and windows."""
+        """Replace the plan by one for the same combinations and windows."""
         self._schedule.plan = plan
 
     def stop(self) -> None:
@@ -209,13 +209,13 @@ class Collector:
         return None
 
     def _changed(self, combination: Combination) -> None:
-        """Count a combination whose record changed, and have it shown."""
+        """Update the state and the metrics of a combination whose record changed."""
         for states in filter(None, (self._states, self._next_states)):
             states.update(combination)
         self._show(combination)
 
     async def _mark_all(self) -> None:
-        """Have every combination be failing while all of them are, although most are not tried meanwhile."""
+        """Mark every combination as failing during an outage, although most are not tried meanwhile."""
         outage = self._outages.of(self._action)
         if outage is self._outage:
             return
@@ -232,7 +232,7 @@ class Collector:
                 yield
 
     async def _roll(self, now: float) -> None:
-        """Follow the calendar; a new day makes an old one be forgotten."""
+        """Follow the calendar; on a new day the oldest is discarded."""
         before = self._schedule.today
         if now < self._rolled_at - BACKWARDS:
             self._store.set_back(self.plan.target.name, now)
@@ -247,7 +247,7 @@ class Collector:
             self._checks.discard(oldest)
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep so long, or until a read comes back."""
+        """Sleep that long, or until a read ends."""
         self._returned.clear()
         await sleep_or_wake(self._clock, min(seconds, LONGEST_SLEEP), self._returned)
 
@@ -273,7 +273,7 @@ class Collector:
         if self._checks.needs_confirmation(slot, result):
             self._schedule.again(slot, self._clock.time() + self._failures.backoff(1, self.plan.poll_interval))
             return
-        totals = tuple(result.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
+        totals = tuple(result.totals)  # a plain tuple of numbers is not tracked by the garbage collector
         cell = Cell(totals, self._rates(result), requested_at)
         self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
         self._schedule.done(slot, requested_at)
@@ -287,7 +287,7 @@ class Collector:
         self._changed(combination)
 
     def _judged(self, combinations: Iterable[Combination]) -> None:
-        """Show combinations whose filters were judged anew, and request what is not known of them any more."""
+        """Update combinations whose filters were judged again, and schedule the cells that were discarded."""
         for combination in combinations:
             if self._support.is_supported(combination):
                 self._schedule.refill(combination, self._clock.time())
@@ -298,7 +298,7 @@ class Collector:
         concerns_filter = False
         if isinstance(error, InvalidRequest):
             if age >= OLDEST_AGE:
-                # The edge: the API holds this day for too old. The windows that need it wait until tomorrow.
+                # The API considers this day too old. The windows that need it are complete tomorrow.
                 self._schedule.drop(slot)
                 self._log.debug("day is too old for the API", **named(combination), day=slot.day.isoformat())
                 return
@@ -332,7 +332,7 @@ class Collector:
         return None if cell is None else cell.read_at
 
     def _learn_pages(self, pages: int) -> None:
-        """Let the plan follow when cells turn out to take more or fewer calls than it reckons with."""
+        """Replan when cells take more or fewer calls than planned."""
         self._pages += PAGES_WEIGHT * (pages - self._pages)
         if abs(self._pages - self.plan.pages_per_cell) > PAGES_DRIFT * self.plan.pages_per_cell:
             self._schedule.plan = self._replan(self._pages)

@@ -1,4 +1,4 @@
-"""Tells when an answer does not fit: not to itself, or not to what the day had before."""
+"""Checks results for consistency: rates against counts, and a day's counts against its earlier ones."""
 
 from datetime import date
 
@@ -13,18 +13,18 @@ from exporter.store.memory import Store
 
 
 class ResultChecks:
-    """The doubts about one statistic of a target."""
+    """The checks of one statistic of a target."""
 
     def __init__(self, statistic: Statistic, store: Store, log: FilteringBoundLogger) -> None:
         self._store = store
         self._log = log
         self.crosscheck = Crosscheck(statistic)
-        """Whether what is read agrees with itself."""
+        """The check of rates against counts."""
         self._emptied: dict[Slot, bool] = {}
         """Days with mail that suddenly had none, and whether that is still to be confirmed."""
 
     def needs_confirmation(self, slot: Slot, result: Result) -> bool:
-        """Whether a day that had mail has none, for the first time in a row: it is believed when it is said again."""
+        """Whether a day that had mail has none for the first time; accepted when a second result confirms it."""
         before = self._store.get(slot.combination.key).cells.get(slot.day)
         is_emptied = before is not None and any(before.totals) and not any(result.totals)
         is_new = is_emptied and not self._emptied.get(slot, False)
@@ -38,7 +38,7 @@ class ResultChecks:
         return is_new
 
     def compare(self, combination: Combination, day: date, result: Result) -> None:
-        """Hold the answer against itself; the first time that something does not fit is reported."""
+        """Compare rates with counts, and log the first mismatch of each kind."""
         for mismatch in self.crosscheck.compare(combination.filters, day, result.rows):
             self._log.warning(
                 "answer is inconsistent",
@@ -50,6 +50,6 @@ class ResultChecks:
             )
 
     def discard(self, oldest: date) -> None:
-        """Forget the days before one."""
+        """Discard the days before one."""
         self._emptied = {slot: waits for slot, waits in self._emptied.items() if slot.day >= oldest}
         self.crosscheck.discard(oldest)

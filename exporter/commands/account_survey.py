@@ -31,11 +31,11 @@ from exporter.plan.combinations import Combination
 LISTED = ("account_name", "tag_name", "domain", "dedicated_ip", "dedicated_ip_pool_id")
 """The filters whose values are listed."""
 DAYS = 7
-"""How many days back a day with mail is looked for, to try filters with."""
+"""How many days back to search for a day with mail, to try filters with."""
 MOST_PAIRS = 60
-"""Senders times tags up to which it is looked which of them go together: two minutes at 30 requests a minute."""
+"""The product of senders and tags up to which used pairs are searched: two minutes at 30 requests a minute."""
 TRIED_DOMAINS = 3
-"""Domains that are compared with each other; the API's answer to more would tell no more."""
+"""Domains that are compared with each other; more of them would show nothing new."""
 
 _OF_ALL = (AuthError, NetworkError, RequestTimeout)
 """Failures that every further request would meet too."""
@@ -53,13 +53,13 @@ class Survey:
     statistics: tuple[str, ...] = ()
     """Those that the key may request."""
     failures: dict[str, DirectMailError] = field(default_factory=dict)
-    """By operation: why it brought nothing."""
+    """By operation: why it failed."""
     unproven: dict[str, str] = field(default_factory=dict)
-    """By filter: why it could not be seen to work."""
+    """By filter: why it is not proven to work."""
     tags_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By sender: the tags that it had mail with in the last week. Empty where that is unknown."""
     useless: dict[str, str] = field(default_factory=dict)
-    """By filter: how it was seen that the account cannot use it."""
+    """By filter: why the account cannot use it."""
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class _Surveyor:
         """The whole account on that day."""
 
     async def attempt(self, action: str, request: Awaitable[_Result]) -> _Result | None:
-        """Return the answer, None for a failure, which is noted. Raise what every further request would meet too."""
+        """Return the response, None for a failure, which is noted. Raise what every further request would meet too."""
         try:
             return await request
         except _OF_ALL:
@@ -149,7 +149,7 @@ class _Surveyor:
             return None
 
     async def account(self) -> None:
-        """Try what the account says of itself, and of one of its domains."""
+        """Try to read the account's summary, and one of its domains."""
         await self.attempt(account.SUMMARY, self._summary())
         listed = self.found.lists.get("domain")
         known = listed.facts.items() if listed else ()
@@ -185,7 +185,7 @@ class _Surveyor:
         return None
 
     async def filters(self, statistic: Statistic) -> None:
-        """See whether the filters that not every account can use tell mail apart."""
+        """Test whether the filters that not every account can use work."""
         await self._try_filter(statistic, "esp", ESPS, is_every=True)
         domains = self.found.values("domain")
         if len(domains) > 1:
@@ -193,7 +193,7 @@ class _Surveyor:
             await self._try_filter(statistic, "domain", tried, is_every=len(tried) == len(domains))
 
     async def tags(self, statistic: Statistic) -> None:
-        """See which tags each sender had mail with in the last week; nothing where the API does not answer that."""
+        """Find the tags of each sender's mail in the last week; nothing where the API does not show them."""
         known: dict[str, tuple[str, ...]] = {}
         for sender in self.found.values("account_name"):
             try:

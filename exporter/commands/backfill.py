@@ -1,4 +1,4 @@
-"""`backfill`: writes the past, and says what it will take, how far it is, and what is missing."""
+"""`backfill`: writes past days; prints a forecast, the progress, and what is missing."""
 
 import asyncio
 import re
@@ -25,9 +25,9 @@ from exporter.directmail.model import Filters
 from exporter.plan import validation
 
 EVERY = 10.0
-"""Seconds between two lines that say how far it is."""
+"""Seconds between two lines of progress."""
 OFTEN = 0.25
-"""Seconds between two looks at it on a terminal."""
+"""Seconds between two updates of the bar on a terminal."""
 SHORTEST, LONGEST = 10, 86_400
 """Seconds between two samples."""
 NEEDED = ("job", "instance")
@@ -150,7 +150,7 @@ async def _write(work: Backfill, settings: Config, output: Path, clock: Clock) -
 
 
 def announcement(forecast: Forecast, rates: str, output: Path) -> list[str]:
-    """Return what a run will take and make, and how to make it smaller."""
+    """Return the forecast of a run, and how to make it smaller."""
     duration = format_duration(forecast.seconds) if forecast.calls else "no time"
     known = f"{forecast.known} days of combinations are known from the state file"
     smaller = "--query NAME, a lower --days, or a longer --step"
@@ -162,7 +162,7 @@ def announcement(forecast: Forecast, rates: str, output: Path) -> list[str]:
 
 
 def ending(progress: Progress, output: Path) -> str:
-    """Return what came of a run."""
+    """Return the outcome of a run."""
     read = f"{progress.read} days read, {progress.known} known before, {progress.missing} missing"
     if progress.is_complete:
         return f"{read}. {output} is written; load it: promtool tsdb create-blocks-from openmetrics {output} DATA"
@@ -179,7 +179,7 @@ def line(progress: Progress) -> str:
 
 @asynccontextmanager
 async def _shown(progress: Progress, clock: Clock) -> AsyncIterator[None]:
-    """Show how far it is while the block runs: a bar on a terminal, a line now and then anywhere else."""
+    """Show the progress while the block runs: a bar on a terminal, otherwise a line now and then."""
     console = Console(stderr=True)
     showing = asyncio.create_task(_bar(progress, console) if console.is_terminal else lines(progress, clock))
     try:

@@ -1,7 +1,7 @@
 """Writes the windows of past days as an exporter would have shown them: OpenMetrics for promtool, line by line.
 
-Of each day the closed windows are known, as the API counts them now, late opens included. What nobody can know
-afterwards is absent: `today` as it grew, the observed counters, health. Memory does not grow with the file.
+Of each day the closed windows are known, as the API counts them now, late opens included. Values that cannot be
+known afterwards are absent: `today` as it grew, the observed counters, health. Memory does not grow with the file.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ VALUE = 12
 
 
 class Interrupted(Exception):
-    """The file was given up while it was written; there is none."""
+    """The writing was interrupted; there is no file."""
 
 
 class Sizes(NamedTuple):

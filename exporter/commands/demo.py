@@ -1,4 +1,4 @@
-"""`demo`: exporter and simulator on loopback, no account, no file."""
+"""`demo`: runs exporter and simulator on loopback, without account or file."""
 
 import asyncio
 import tempfile
@@ -32,13 +32,13 @@ POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
 """In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
 ADDRESS = "127.0.0.1:10058"
 ACCOUNT_POLLS = 12
-"""Polls between two looks at the account and its domains: a minute in real time."""
+"""Polls between two checks at the account and its domains: a minute in real time."""
 BOTH = "[engagement, delivery]"
 JOB, TARGET = "directmail", "demo"
 DAYS = 30
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 MORNING = 11
-"""The hour of the day at which the demo starts: by then enough mail was read for alerts to notice what is wrong."""
+"""The hour of the day at which the demo starts: by then there is enough mail for alerts to fire."""
 STEP, FINE, FINE_STEP = 900.0, 3 * HOUR, MINUTE
 """The past has a sample every STEP seconds, and in its last FINE seconds every FINE_STEP, as a Prometheus does."""
 LOOKBACK = "--query.lookback-delta=16m"
@@ -118,7 +118,7 @@ def morning_zone(now: float) -> ZoneInfo:
 
 
 def settings(endpoint: str, speed: float = 1.0, zone: ZoneInfo = SHANGHAI) -> Config:
-    """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
+    """Return the demo's config. Its times are of a clock that runs `speed` times as fast."""
     senders = sorted({stream.sender for stream in STREAMS})
     tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
     routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in Infrastructure._fields}

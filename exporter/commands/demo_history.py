@@ -1,6 +1,6 @@
-"""The past of an exporter that polled made-up mail: what it would have shown, moment by moment, without a call.
+"""Computes the metrics that an exporter of simulated mail would have exposed in the past, without calls.
 
-Plan, store, the table of metrics and the telemetry are the exporter's own; only the clock is a script, and answers
+Plan, store, the table of metrics and the telemetry are the exporter's own; only the clock is a script, and responses
 come straight from the simulator's traffic. Weeks for dashboards, rules and the demo are written in seconds.
 """
 
@@ -119,7 +119,7 @@ async def keep(store: Store, file: Path) -> None:
 
 
 class _Results:
-    """What the API of one target says of one statistic: its traffic, and what is wrong with it."""
+    """The API of one target and statistic: its traffic and its faults."""
 
     def __init__(self, statistic: str, traffic: Traffic, fault: Fault | None, timeout: float) -> None:
         self._action = STATISTICS[statistic].action
@@ -129,7 +129,7 @@ class _Results:
         self._number = 0
 
     def read(self, combination: Combination, day: date, now: float, called: Observer) -> Totals:
-        """Return a day's counts; `called` hears of every try, as the client's observer does. Raise DirectMailError."""
+        """Return a day's counts; `called` gets every try, like the client's observer. Raise DirectMailError."""
         for attempt in range(1, ATTEMPTS + 1):
             failure = self._failure(now)
             called(self._action, 0.0, failure.reason if failure else None)

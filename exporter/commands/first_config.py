@@ -1,4 +1,4 @@
-"""Makes a first config of what an account has: queries that fit the call budget, and why others are left out."""
+"""Writes a first config for an account: queries that fit the call budget, and why others are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -185,7 +185,7 @@ class _Drafting:
 
 
 def failed(survey: Survey, action: str) -> str | None:
-    """Return why an operation brought nothing, None where it worked or was not tried."""
+    """Return why an operation failed, None where it worked or was not tried."""
     error = survey.failures.get(action)
     if error is None:
         return None

@@ -13,16 +13,16 @@ from exporter.web.tls_transport import SPEAKS_TLS
 
 PATH = "/-/healthy"
 SECONDS = 3.0
-"""How long an answer may take."""
+"""How long a response may take."""
 CLOSED = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 
 
 class NotHealthy(Exception):
-    """The exporter does not answer as it should; the text is one line for the operator."""
+    """The exporter is not healthy; the text is one line for the operator."""
 
 
 class WantsTls(NotHealthy):
-    """It says that it is HTTPS."""
+    """It speaks HTTPS."""
 
 
 class WantsCertificate(NotHealthy):
@@ -30,7 +30,7 @@ class WantsCertificate(NotHealthy):
 
 
 class Closed(NotHealthy):
-    """It closes the connection without an answer."""
+    """It closes the connection without a response."""
 
 
 @click.command()
@@ -49,9 +49,9 @@ def command(listen_addresses: tuple[str, ...], url: str | None, insecure: bool) 
 
 
 def of_listener(address: str) -> str:
-    """Return what the exporter says that listens on this `host:port`, with TLS or without. Raise NotHealthy.
+    """Return the response of the exporter on this `host:port`, with TLS or without. Raise NotHealthy.
 
-    Its certificate is not looked at: it is the neighbour's in the same container, and nothing secret is sent. One that
+    Its certificate is not verified: it runs in the same container, and nothing secret is sent. One that
     wants a client certificate says so by an alert, which only a process that lives can do.
     """
     place = _reachable(address)
@@ -66,7 +66,7 @@ def of_listener(address: str) -> str:
 
 
 def of_url(url: str, *, insecure: bool = False) -> str:
-    """Return what a URL answers; `insecure` takes any certificate. Raise NotHealthy."""
+    """Return the response of a URL; `insecure` accepts any certificate. Raise NotHealthy."""
     return _response(url, insecure=insecure)
 
 

@@ -1,4 +1,4 @@
-"""Reads past days within the call budget, and writes what is known of them for promtool.
+"""Reads past days within the call budget, and writes them for promtool.
 
 Days that are in the state file, read after their end, are not requested again.
 """
@@ -40,7 +40,7 @@ STEP = 300
 
 
 class Forecast(NamedTuple):
-    """What a run takes and makes."""
+    """The forecast of a run."""
 
     calls: int
     known: int
@@ -54,7 +54,7 @@ class Forecast(NamedTuple):
 
 @dataclass(slots=True)
 class _Reading:
-    """How far one operation of a target is."""
+    """The progress of one operation of a target."""
 
     limiter: Limiter
     left: int
@@ -62,7 +62,7 @@ class _Reading:
 
 @dataclass
 class Progress:
-    """How far a run is, in days of combinations."""
+    """The progress of a run, in days of combinations."""
 
     known: int = 0
     total: int = 0

@@ -1,4 +1,4 @@
-"""The series of an account in a made-up past: its quota, its senders' usage, its domains' checks."""
+"""The series of a simulated account: its quota, its senders' usage, its domains' checks."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The series of a made-up past: of combinations, and of the exporter itself, a sample each at every moment."""
+"""Simulated series of combinations and of the exporter itself, with a sample at every moment."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date

@@ -111,7 +111,7 @@ def _bar() -> Iterator[Progress]:
 
 
 def _encodable(text: str) -> str:
-    """Return the text with JSON's escapes for what stdout cannot carry, and for what a terminal would obey."""
+    """Return the text with JSON's escapes for what stdout cannot carry, and for control characters."""
     encoding = sys.stdout.encoding or "utf-8"
     return "".join(each if each == "\n" or _is_harmless(each, encoding) else json.dumps(each)[1:-1] for each in text)
 

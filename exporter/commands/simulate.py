@@ -1,4 +1,4 @@
-"""`simulate`: the API's other side alone, on loopback."""
+"""`simulate`: runs the API's simulator alone, on loopback."""
 
 import asyncio
 import os
@@ -227,7 +227,7 @@ def made_simulator(
 
 
 async def _serve(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raise BindError where the address cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raise BindError where the address is not available."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -1,7 +1,7 @@
-"""Reads one window of some queries now: what the state file knows and is fresh is not requested again.
+"""Reads one window of some queries now; fresh data of the state file is not requested again.
 
-Cells are requested as the exporter does, newest days first, each operation within its budget. What makes further
-requests useless ends them: a rejected key, a missing permission, no network.
+Cells are requested as the exporter does, newest days first, each operation within its budget. It stops where further
+requests are useless: a rejected key, a missing permission, no network.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ EDGE = OLDEST_AGE - 1
 _QUIET = structlog.wrap_logger(
     structlog.ReturnLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
 )
-"""What a running exporter would log is part of the result here."""
+"""Log lines of a running exporter; here they are part of the result."""
 Progress = Callable[[int, int, float], None]
 """Called with how many days of combinations are done, of how many, and about how many seconds the rest takes."""
 
@@ -61,18 +61,18 @@ class Part:
 
 @dataclass
 class Reading:
-    """What is known when everything was tried."""
+    """The data and failures after all requests."""
 
     store: Store
     parts: list[Part] = field(default_factory=list)
     unread: set[tuple[Key, date]] = field(default_factory=set)
-    """Cells that were to be requested and brought no answer."""
+    """Cells that were to be requested and brought no response."""
     failures: dict[Key, tuple[DirectMailError, date]] = field(default_factory=dict)
     """Why a combination could not be read, and the day that was requested."""
     target_failures: dict[tuple[str, str], DirectMailError] = field(default_factory=dict)
     """By target and operation, "" for all of them: what ended the requests."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know of how it was read."""
+    """Remarks for the user on how it was read."""
 
 
 class WindowReader:
@@ -133,7 +133,7 @@ class WindowReader:
         return connect(target, session, self._clock, self._environment)
 
     async def _read_state(self, reading: Reading) -> None:
-        """Take in what the state file knows of the accounts that the targets are today."""
+        """Load the state file's data of the targets' current accounts."""
         path = self._settings.state_file
         if path is None:
             return
@@ -199,7 +199,7 @@ class WindowReader:
     ) -> None:
         name, action = part.plan.target.name, part.plan.action
         limiter = client.limiters.of(action)
-        if missing:  # the first answer shows whether any other is worth its request
+        if missing:  # the first response shows whether any other is worth its request
             await self._read_cell(part, *missing[0], client, reading)
         async with asyncio.TaskGroup() as requests:
             for combination, day in missing[1:]:

@@ -41,7 +41,7 @@ class Group:
     sums: Values = field(default_factory=dict)
     """Of the counts that can be added up, and the ratios of those."""
     no_sums: str = ""
-    """Why there are none where there are several rows."""
+    """Why there are no sums of several rows."""
 
     @property
     def keys(self) -> tuple[str, ...]:

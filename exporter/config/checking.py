@@ -1,4 +1,4 @@
-"""Documents held against their models: every mistake at once, each with its place and what to write instead."""
+"""Checks documents against their models: every mistake at once, each with its place and what to write instead."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 Model = TypeVar("Model", bound="Schema")
 Item = TypeVar("Item")
 Path = tuple[int | str, ...]
-"""The way from a document to a value in it."""
+"""The keys and indexes that lead to a value in a document."""
 
 MOST_PROBLEMS = 50
 """How many problems of a file are reported; beyond that, their number."""
@@ -35,7 +35,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A file of settings cannot be used; `problems` says why."""
+    """A settings file is invalid; `problems` lists why."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         if (rest := len(problems) - MOST_PROBLEMS) > 0:
@@ -58,7 +58,7 @@ class InvalidValue(ValueError):
         """Return the message; `written` is the source of a value that is not text."""
         if self.value is None:
             return NO_VALUE
-        if written is None or isinstance(self.value, str):  # a text here is the key of what is written
+        if written is None or isinstance(self.value, str):  # a text here is the key of the source
             return str(self)
         return f"{_cut(written)} {_filled(self.why, _cut(written))}"
 
@@ -80,7 +80,7 @@ class Conflict(ValueError):
 
 
 class Schema(BaseModel):
-    """Settings as they are written: no key too many, no value of another type, no key without a value."""
+    """Settings as written: no unknown key, no value of a wrong type, no key without a value."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
@@ -113,7 +113,7 @@ def not_text(value: object) -> InvalidValue:
 
 
 def each(values: Iterable[tuple[int | str, object]], check: Callable[[Any], Item]) -> tuple[Item, ...]:
-    """Return values as `check` makes them. Raise Wrongs with all that it rejects, each at its index or key."""
+    """Return values as `check` makes them. Raise InvalidValues with all that it rejects, each at its index or key."""
     sound, wrongs = [], []
     for step, value in values:
         try:
@@ -230,7 +230,7 @@ def _wrong(place: str, path: Path, wrong: InvalidValue, read: object, *, is_secr
 def _found(read: object, path: Path) -> tuple[Path, str | None]:
     """Return how far a path leads in what was read, and the source of what is there, if it is no text.
 
-    It ends early where a lone value stands for a list of one.
+    It ends early where a single value is written for a list of one.
     """
     found: Path = ()
     written = None
@@ -256,7 +256,7 @@ def _unknown(model: type[Schema], path: Path, children: tuple[str, ...]) -> str:
 
 
 def _below(model: type[Schema], path: Path) -> type[Schema]:
-    """Return the model that stands at `path` in a model."""
+    """Return the model at `path` in a model."""
     for step in path:
         annotation = model.model_fields[str(step)].annotation
         model = next(each for each in (annotation, *get_args(annotation)) if isinstance(each, type))

@@ -13,7 +13,7 @@ from exporter.config.scalars import NOT_INLINE, File
 
 TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 SHORTEST_SESSION, LONGEST_SESSION = 900.0, 43_200.0
-"""Seconds that STS gives a role (AssumeRole's documentation); the role's own setting may be shorter."""
+"""Session seconds that STS allows (AssumeRole's documentation); the role's own setting may be shorter."""
 _KEY_FILES = ("access_key_id_file", "access_key_secret_file")
 _SESSION = ("role_session_name", "session_duration", "policy", "sts_endpoint")
 
@@ -85,7 +85,7 @@ class Credentials(Schema):
     OPTIONAL: ClassVar[dict[str, tuple[str, ...]]] = {
         "files": ("security_token_file",),
         "ram_role_arn": (*_KEY_FILES, "security_token_file", "external_id", *_SESSION),
-        # What is left out of these the environment has, where the cluster's webhook sets it (RRSA).
+        # The cluster's webhook sets the missing ones in the environment (RRSA).
         "oidc_role_arn": ("role_arn", "oidc_provider_arn", "oidc_token_file", *_SESSION),
         "ecs_ram_role": ("role_name",),
     }
@@ -119,7 +119,7 @@ class Credentials(Schema):
 
     @property
     def kind(self) -> str:
-        """The type, which files imply and nothing makes the environment's."""
+        """The type; by default `files` where key files are named, else `environment`."""
         if self.type is not None:
             return self.type
         return "files" if self.model_fields_set else "environment"

@@ -19,12 +19,12 @@ _SPELLINGS = {
     **dict.fromkeys(("w", "week"), 604_800.0),
     **dict.fromkeys(("y", "yr", "year"), 31_536_000.0),
 }
-"""Seconds of units as people write them, without the s of several."""
+"""Seconds of units as people write them, without the plural's s."""
 _SPELLED = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 
 
 def parse_duration(value: object) -> float:
-    """Return a Prometheus duration in seconds. Raise Wrong with the fix."""
+    """Return a Prometheus duration in seconds. Raise InvalidValue with the fix."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise InvalidValue(value, "has no unit; write {}s for seconds")
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
@@ -42,7 +42,7 @@ def parse_duration(value: object) -> float:
 
 
 def guessed(value: object) -> float:
-    """Return the seconds that a text such as `5min` or `1.5 hours` means, 0 for what means nothing."""
+    """Return the seconds that a text such as `5min` or `1.5 hours` means, 0 if unknown."""
     if not isinstance(value, str) or not re.fullmatch(f"(?:{_SPELLED.pattern})+", value, _SPELLED.flags):
         return 0.0
     parts = [(float(number), unit.lower()) for number, unit in _SPELLED.findall(value)]

@@ -33,7 +33,7 @@ MOST_COMBINATIONS = 1_000_000
 
 
 class Discover(Schema):
-    """Instead of a filter's values: those that the API lists, as far as they match."""
+    """Values of a filter that the API lists and that match."""
 
     examples: ClassVar[dict[str, str]] = {"discover": "discover: true"}
 
@@ -186,12 +186,12 @@ class Query(Schema):
 
 
 def checked(item: object, place: str, problems: list[Problem]) -> Query | None:
-    """Return the query that is written, None where it is not sound; add what is wrong with it to `problems`."""
+    """Return the query, None where it is invalid; add its problems to `problems`."""
     blocks = (
         {key: item[key] for key in DISCOVERABLE if isinstance(item.get(key), dict)} if isinstance(item, dict) else {}
     )
     models = {key: check(Discover, block, join(place, (key,)), problems) for key, block in blocks.items()}
-    # What is wrong within a block must not hide what is wrong beside it.
+    # A mistake within a block must not hide one beside it.
     placeholder = Discover(discover=True)
     found = check(
         Query,

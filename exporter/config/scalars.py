@@ -1,6 +1,6 @@
 """The config's plain values, each rejected with the offending value and the fix.
 
-Every check raises Wrong, which pydantic turns into a mistake with its place.
+Every check raises InvalidValue, which pydantic turns into a mistake with its place.
 """
 
 import re
@@ -17,7 +17,7 @@ NOT_INLINE = {
     key: f"secrets are not accepted in the config; write {key}_file with the path of a file"
     for key in ("access_key_id", "access_key_secret", "security_token")
 }
-"""Keys that no block takes, and what to write instead."""
+"""Keys that are rejected in every block, and what to write instead."""
 NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -67,7 +67,7 @@ def number(low: float, high: float) -> BeforeValidator:
 
 
 def pattern(value: object) -> re.Pattern[str]:
-    """Return a regular expression, which the caller holds against the whole of a value."""
+    """Return a regular expression; the caller matches it against the whole value."""
     if not isinstance(value, str):
         raise not_text(value)
     try:
@@ -86,7 +86,7 @@ def text(value: object) -> str:
 
 
 def several(value: object, check: Callable[[object], Item]) -> tuple[Item, ...]:
-    """Return the items of a list as `check` makes them, a lone one as a list of one. Raise Wrongs with all mistakes."""
+    """Return the items of a list as `check` makes them, a single one as a list of one. Raise InvalidValues."""
     items = value if isinstance(value, list) else [value]
     if not items:
         raise InvalidValue(value, "is an empty list; name at least one value, or leave the key out")
@@ -103,7 +103,7 @@ def several(value: object, check: Callable[[object], Item]) -> tuple[Item, ...]:
 
 
 def values(value: object) -> tuple[str, ...]:
-    """Return the values of one filter, a lone one as a list of one."""
+    """Return the values of one filter, a single one as a list of one."""
     return several(value, text)
 
 

@@ -40,7 +40,7 @@ def _auto_or_a_second(value: object) -> float | None:
 
 
 def window(value: object) -> str:
-    """Return the name of a window. Raise Wrong with the fix."""
+    """Return the name of a window. Raise InvalidValue with the fix."""
     if isinstance(value, str):
         days = re.fullmatch(r"([1-9]\d?)d", value, re.ASCII)
         if value in ("today", "yesterday") or (days and int(days[1]) <= 30):

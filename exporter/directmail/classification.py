@@ -1,4 +1,4 @@
-"""Which error an answer is, by Alibaba's Code and then by the HTTP status; what an operator does about it.
+"""Maps a response to an error, by Alibaba's Code and then by the HTTP status, with advice for the operator.
 
 The same Code comes with different statuses, so the Code goes first. Source: the error codes of Direct Mail
 and of Alibaba Cloud's gateway.
@@ -24,13 +24,13 @@ from exporter.directmail.errors import (
 from exporter.directmail.responses import printable
 
 LONGEST_WAIT = 300.0
-"""Seconds to wait that an answer is believed."""
+"""The longest wait, in seconds, that is accepted from a response."""
 LONGEST_MESSAGE = 200
 LARGEST_SKEW = 840.0
-"""Seconds that a clock may be off without a doubt: the API rejects more than 900, and an answer takes its time."""
+"""The clock skew, in seconds, that is certainly accepted: the API rejects more than 900, and responses take time."""
 
 _SUCCESS = ("ok", "200", "success")
-"""Codes of answers that are no failure, in lower case."""
+"""Codes that mean success, in lower case."""
 _FAMILIES: dict[str, type[DirectMailError]] = {
     "SignatureNonceUsed": NonceUsed,
     "InvalidAccessKeyId": AuthError,
@@ -79,7 +79,7 @@ def is_about_account(code: str) -> bool:
 
 
 def is_failure(document: Mapping[str, Any]) -> bool:
-    """Return whether an answer with status 200 says all the same that it is a failure, whatever else it has."""
+    """Return whether a response with status 200 reports a failure."""
     code = _code(document)
     return str(field(document, "Success")).lower() == "false" or (bool(code) and code.lower() not in _SUCCESS)
 
@@ -87,10 +87,10 @@ def is_failure(document: Mapping[str, Any]) -> bool:
 def failure(
     action: str, status: int, document: Mapping[str, Any], headers: Mapping[str, str], now: float
 ) -> DirectMailError:
-    """Return the error that an answer is; the document is free of credentials.
+    """Return the error of a response; the document is free of credentials.
 
     The remote Message is kept, cut short, except where the credentials are rejected: there it repeats the request.
-    `now` (seconds since the epoch) tells how far off the clock is.
+    `now` (seconds since the epoch) serves to compute the clock skew.
     """
     code = _code(document)
     kind = _kind(code, status)
@@ -113,7 +113,7 @@ def is_about_page_size(reported: str) -> bool:
 
 
 def _code(document: Mapping[str, Any]) -> str:
-    """Return the answer's Code, a number as text; "" where it has none."""
+    """Return the response's Code, a number as text; "" where it has none."""
     code = field(document, "Code")
     return f"{code:g}" if isinstance(code, int | float) and not isinstance(code, bool) else _one_line(code, 80)
 
@@ -125,13 +125,13 @@ def _kind(code: str, status: int) -> type[DirectMailError]:
         if code.startswith(prefix):
             return kind
     if status == HTTPStatus.OK and code.isdecimal():
-        status = int(code)  # a Code such as 403 says what the status should have said
+        status = int(code)  # a Code such as 403 replaces the status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled
     if not 400 <= status < 500:
         return ServerError
     if not code:
-        # The API always sends a Code. A page without one is a proxy's, and says nothing of the request.
+        # The API always sends a Code. A page without one is a proxy's, and no judgement of the request.
         return NetworkError
     return {401: AuthError, 403: PermissionDenied}.get(status, InvalidRequest)
 
@@ -141,7 +141,7 @@ def _family(code: str) -> str:
 
 
 def _advice(kind: type[DirectMailError], action: str, reported: str, headers: Mapping[str, str], now: float) -> str:
-    """Return what an operator does, "" where the kind of error says enough; `reported` is Code and Message."""
+    """Return what an operator should do, "" where the kind of error is enough; `reported` is Code and Message."""
     code, _, _ = reported.partition(" ")
     if is_about_account(code):
         return _ACCOUNT_ADVICE
@@ -173,7 +173,7 @@ def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
 
 
 def _seconds_ahead(headers: Mapping[str, str], now: float) -> float | None:
-    """Return by how much the clock is ahead of the API's, None where the Date header does not tell."""
+    """Return by how much the clock is ahead of the API's, None without a usable Date header."""
     remote = _date(headers.get("Date", ""))
     return None if remote is None else now - remote
 

@@ -1,7 +1,7 @@
-"""Whether the API's own rates and unique counts agree with the counts beside them, for one target.
+"""Compares the API's rates and unique counts with its other counts, for one target.
 
 A day of a combination is counted once, when it is first seen to disagree, and again only after it agreed in between:
-a day that is read again and again says nothing new.
+repeated reads of a day add nothing.
 """
 
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 
 TELLING = 0.02
-"""A part of the mails above which a rate that fits in one unit does not fit in the other."""
+"""A share of the mails above which a rate that fits in one unit does not fit in the other."""
 MOST_ROWS = 500
-"""Rows of an answer that are compared: in doubt, they take a few milliseconds of the event loop."""
+"""Rows of a result that are compared: at worst they take a few milliseconds of the event loop."""
 
 
 class Mismatch(NamedTuple):
     """What does not fit, for the log."""
 
     what: str
-    """The place in the answer, such as RcptOpenRate."""
+    """The place in the response, such as RcptOpenRate."""
     reported: str
     counted: str
-    """What was to be expected beside it."""
+    """What was expected from the counts."""
 
 
 class Crosscheck:
-    """Holds answers of one statistic against themselves. Both counts have every name from the start."""
+    """Checks results of one statistic for consistency. Both counters have every name from the start."""
 
     def __init__(self, statistic: Statistic) -> None:
         self._statistic = statistic
@@ -43,7 +43,7 @@ class Crosscheck:
         self._mismatched: dict[tuple[Filters, date], frozenset[str]] = {}
 
     def compare(self, filters: Filters, day: date, rows: Sequence[Row]) -> list[Mismatch]:
-        """Take in the whole answer for a day of a combination, of which the first MOST_ROWS are compared.
+        """Compare the first MOST_ROWS rows of a combination's day.
 
         Return the first rate and the first count of all that does not fit, for the log; later ones are only counted.
         """
@@ -55,11 +55,11 @@ class Crosscheck:
         return self._note(key, mismatched) if mismatched or key in self._mismatched else []
 
     def discard(self, oldest: date) -> None:
-        """Forget the days before one that nothing requests any more."""
+        """Discard the days before one, which are no longer requested."""
         self._mismatched = {key: names for key, names in self._mismatched.items() if key[1] >= oldest}
 
     def _fits_known_unit(self, row: Row) -> bool:
-        """Whether all is well in the known unit, whatever the decimals: the cheap answer for nearly every row."""
+        """Whether the row is consistent in the known unit, regardless of decimals: a fast path for nearly every row."""
         counts, unit = row.counts, self._unit
         for part, whole in self._statistic.limits:
             if counts[part] > counts[whole]:
@@ -77,7 +77,7 @@ class Crosscheck:
         return True
 
     def _compare_fully(self, row: Row, mismatched: dict[str, Mismatch]) -> None:
-        """Let the row's rates speak for their unit, and add what does not fit, in the unit that is known then."""
+        """Update the unit from the row's rates, and add the mismatches in that unit."""
         statistic = self._statistic
         names = enumerate(statistic.rates)
         found = {name: (place, units) for place, name in names if (units := fitting(statistic, row, place)) is not None}
@@ -91,7 +91,7 @@ class Crosscheck:
         mismatched.update({pair.part: self._excess(row, pair) for pair in implausible(statistic, row.counts)})
 
     def _note(self, key: tuple[Filters, date], mismatched: dict[str, Mismatch]) -> list[Mismatch]:
-        """Count what is new, remember what there is, and return the first of each kind."""
+        """Count new mismatches, store all, and return the first of each kind."""
         known, first = self._mismatched.get(key, frozenset()), []
         for name in (name for name in mismatched if name not in known):
             counts = self.mismatches if name in self.mismatches else self.implausible

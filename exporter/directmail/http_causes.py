@@ -1,4 +1,4 @@
-"""Why no usable answer came over HTTP, in the operator's words: what aiohttp's exceptions come from."""
+"""Explains aiohttp's exceptions in the operator's terms."""
 
 import re
 
@@ -13,7 +13,7 @@ _ENCODING = re.compile(r"[a-z-]{1,12}")
 
 
 def cause(error: BaseException) -> Cause:
-    """Return what an exception of a request comes from."""
+    """Return the cause of a request's exception."""
     found = (each for each in causes.inner(error) if isinstance(each, aiohttp.ClientConnectorError))
     failed = next(found, None)
     place = NO_PLACE
@@ -23,7 +23,7 @@ def cause(error: BaseException) -> Cause:
 
 
 def not_requested(encoding: str) -> Cause:
-    """Return the cause where an answer has a content encoding that was not requested; only a name is repeated."""
+    """Return the cause where a response has a content encoding that was not requested; only a name is repeated."""
     name = f" {encoding}" if _ENCODING.fullmatch(encoding) else ""
     return Cause(f"the response has a content encoding{name} that was not requested", LATER)
 

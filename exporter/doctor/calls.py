@@ -1,4 +1,4 @@
-"""Requests to one target, no more than `most`; what fails becomes a finding."""
+"""Makes requests to one target, at most `most`; failures become findings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -24,21 +24,21 @@ from exporter.doctor.http_trace import Wire
 MOST_CALLS = 10
 """Requests for each statistic."""
 MOST_FAILURES = 2
-"""Answers that fail or make no sense; after them the rest would hardly tell more."""
+"""Failed or invalid responses after which further requests would show little more."""
 
 
 Made = TypeVar("Made")
 
 
 class Enough(Exception):
-    """More requests would tell nothing more."""
+    """Further requests would show nothing more."""
 
 
 class Calls:
     """The requests to one target, and what was found so far."""
 
     def __init__(self, target: Target, client: Client, wire: Wire, needed: Sequence[str]) -> None:
-        """`needed` are the operations that the config cannot do without."""
+        """`needed` are the operations that the config requires."""
         self.findings: list[Finding] = []
         self.most = MOST_CALLS
         """How many requests may be made in all."""
@@ -66,7 +66,7 @@ class Calls:
         self.findings.append(Finding(check, level, text, fix, request_id))
 
     async def request(self, request: StatisticRequest, *, number: int = 1, size: int | None = None) -> Response | None:
-        """Return the answer, None where there is none; a refusal is a finding. Raise Enough as `attempt` does."""
+        """Return the response, None where there is none; a rejection is a finding. Raise Enough as `attempt` does."""
         response = await self.attempt(request, number=number, size=size)
         if isinstance(response, InvalidRequest):
             self.findings.append(explain(response, self._target, request))
@@ -76,9 +76,9 @@ class Calls:
     async def attempt(
         self, request: StatisticRequest, *, number: int = 1, size: int | None = None
     ) -> Response | InvalidRequest | None:
-        """Return the answer, the refusal of the request, or None where no call is left or the failure is a finding.
+        """Return the response, the rejection of the request, or None where no call is left or the failure is a finding.
 
-        Raise Enough for a failure that every further call would meet too.
+        Raise Enough for a failure that every further call would have too.
         """
         if self.left <= 0:
             return None
@@ -107,7 +107,7 @@ class Calls:
     async def values_of(self, key: str) -> listing.Page | None:
         """Return the first page of a filter's values, which is requested once; a failure is a finding and None.
 
-        Raise Enough for a failure that every further call would meet too.
+        Raise Enough for a failure that every further call would have too.
         """
         if key not in self._lists:
             operation = OPERATIONS[key]
@@ -123,7 +123,7 @@ class Calls:
     ) -> Made | None:
         """Return what is made of an operation's answer; a failure is a finding, or is noted in `denied`, and None.
 
-        Raise Enough for a failure that every further call would meet too.
+        Raise Enough for a failure that every further call would have too.
         """
         if self.left <= 0:
             return None

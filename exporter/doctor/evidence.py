@@ -1,4 +1,4 @@
-"""What is known of one statistic of a target: its config, and what the API has answered so far."""
+"""The evidence on one statistic of a target: its config, and the API's responses so far."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ def domain_of(sender: str) -> str:
 
 @dataclass
 class Account:
-    """What the account says of itself; None is what was not read."""
+    """The responses about the account; None for those that were not read."""
 
     requested_at: float | None = None
     """When, seconds since the epoch; None where it was not requested."""
@@ -55,7 +55,7 @@ class Account:
 
 @dataclass
 class Evidence:
-    """What steps add to and checks read. Times are seconds since the epoch."""
+    """Filled by steps and read by checks. Times are seconds since the epoch."""
 
     settings: Config
     """With this target alone."""
@@ -73,31 +73,31 @@ class Evidence:
     span: tuple[date, date] = field(init=False)
     """The days that filters are requested for: a week, or yesterday where the API takes no week."""
     days: list[Response] = field(default_factory=list)
-    """Answers about single days of the whole account."""
+    """Responses about single days of the whole account."""
     parts: dict[Filters, Response | None] = field(default_factory=dict)
-    """Answers about the span; None for filters that brought no answer. No filters are the whole account."""
+    """Responses about the span; None for filters that brought no response. No filters are the whole account."""
     rejected: set[Filters] = field(default_factory=set)
     """Those of them that the API rejected."""
     whole: Response | None = None
-    """The answer about a week of the whole account."""
+    """The response about a week of the whole account."""
     second_page: Response | None = None
     tomorrow: Response | None = None
     ahead: tuple[float, float] | None = None
-    """The least and the most seconds that our clock is ahead of the API's; None where no answer has a Date."""
+    """The least and the most seconds that our clock is ahead of the API's; None where no response has a Date."""
     slowest: float = 0.0
-    """Seconds until the headers of the slowest answer."""
+    """Seconds until the headers of the slowest response."""
 
     def __post_init__(self) -> None:
         self.span = (self.today - timedelta(days=WEEK - 1), self.today)
 
     @property
     def responses(self) -> list[Response]:
-        """Everything that was answered about the past and today."""
+        """All responses about the past and today."""
         return [*self.days, *self._found()]
 
     @property
     def has_mail(self) -> bool:
-        """Whether there is mail in any answer."""
+        """Whether there is mail in any response."""
         return any(each.has_mail for each in self.responses)
 
     def _found(self) -> Iterator[Response]:

@@ -1,4 +1,4 @@
-"""The examination of a target: for each statistic steps make requests, none of them twice; checks read the answers."""
+"""Examines a target: for each statistic, steps make requests, none of them twice, and checks read the responses."""
 
 import asyncio
 import os
@@ -47,9 +47,9 @@ STEPS: tuple[Step, ...] = (
     days.second_page,
     breakdowns.senders,
 )
-"""In this order: those that tell most come first, the last one uses up what calls are left."""
+"""In this order: the most informative come first, the last one uses the remaining calls."""
 STEPS_OF_ANOTHER: tuple[Step, ...] = (days.today, days.week, lists.planned, breakdowns.shapes, domain_filter.compare)
-"""For a target's second statistic and each further one: what the API makes of days is known by then."""
+"""For a target's second statistic and each further one: how the API treats days is known by then."""
 CHECKS: tuple[Check, ...] = (
     day_checks.one_day,
     day_checks.timezone,
@@ -59,7 +59,7 @@ CHECKS: tuple[Check, ...] = (
     pages.page_size,
     pages.pages,
 )
-"""Of the answers, when every step was made."""
+"""Of the responses, when every step was made."""
 CHECKS_OF_ANOTHER: tuple[Check, ...] = (numbers.rates, numbers.counts)
 ACCOUNT_CHECKS: tuple[Check, ...] = (
     account_checks.state,
@@ -69,7 +69,7 @@ ACCOUNT_CHECKS: tuple[Check, ...] = (
     clock_checks.clock_text,
     account_checks.unread,
 )
-"""Of what the account said of itself, whatever came after it."""
+"""The checks of the account, which run in any case."""
 
 
 def longest(settings: Config) -> str:

@@ -1,4 +1,4 @@
-"""What a failed call means, in plain words, and how to fix it."""
+"""Explains a failed call in plain words, with the fix."""
 
 from collections.abc import Sequence
 
@@ -173,7 +173,7 @@ def _requested(request: StatisticRequest) -> str:
 
 
 def _details(error: DirectMailError) -> str:
-    """Return what the API called it, in brackets."""
+    """Return the error's Code and RequestId in brackets."""
     facts = [error.code, f"HTTP {error.status}" if error.status else ""]
     details = ", ".join(fact for fact in facts if fact)
     return f" ({details})" if details else ""

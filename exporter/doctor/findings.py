@@ -1,4 +1,4 @@
-"""What the doctor finds, and what it requests to find it."""
+"""The doctor's findings, requests and responses."""
 
 from datetime import date
 from typing import NamedTuple
@@ -12,7 +12,7 @@ LEVELS = (OK, NOTE, PROBLEM)
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """The outcome of one check."""
 
     check: str
     """A stable name, such as `clock`."""

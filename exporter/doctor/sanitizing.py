@@ -1,4 +1,4 @@
-"""Replaces whatever is not known to be safe by a stand-in of the same shape.
+"""Replaces whatever is not known to be safe by a replacement of the same shape.
 
 What is kept is listed here: fields whose values mean nothing outside the API, numbers of fields that are known to hold
 numbers, and texts that have only words of the API. So a field or a word that appears tomorrow is replaced, not leaked.
@@ -55,7 +55,7 @@ _WORDS = {
 }
 """Fields that hold words of the API."""
 _STATUSES = frozenset(map(str, range(100, 600)))
-"""HTTP's, which some answers have as their Code."""
+"""HTTP's, which some responses have as their Code."""
 _WORDS_OF_THE_API = """
 a access account action address addresses administrator all allow allowed and api are as at auth authorized auto
 available backoff bad ban batch be been between blacklisted by can cannot change changed channel check click client
@@ -90,11 +90,11 @@ _ALIKE: dict[str, str | range] = {
 }
 """What a character beyond ASCII becomes, by its category; symbols become one sign, marks and spaces stay."""
 _TRIES = 50
-"""Stand-ins of a length that are tried before a longer one is: one letter has only so many."""
+"""Replacements of a length that are tried before a longer one is: one letter has only so many."""
 
 
 class Sanitizer:
-    """Gives the same value the same stand-in, as long as it lives; nothing that it gives leads back to its secret."""
+    """Gives equal values equal replacements; nothing that it gives leads back to its secret."""
 
     def __init__(self, secret: bytes, weeks: int, factor: Decimal = Decimal(1)) -> None:
         """Dates go back by so many weeks; counts are multiplied by the factor."""
@@ -131,7 +131,7 @@ class Sanitizer:
         return re.sub(r"[^\s,;()\[\]\"'<>]+", lambda found: self._word(found[0]), text)
 
     def name(self, text: str) -> str:
-        """Return the stand-in of a name, an address or an id: of its length, case and signs."""
+        """Return the replacement of a name, an address or an id: of its length, case and signs."""
         try:
             return self._address(str(ip_address(text)))
         except ValueError:
@@ -158,7 +158,7 @@ class Sanitizer:
         return value if is_safe else self._other(value)
 
     def _other(self, value: Any) -> Any:
-        """Return the stand-in of a value that is not known to be safe."""
+        """Return the replacement of a value that is not known to be safe."""
         if isinstance(value, str):
             return self.name(value)
         text = self.name(str(value))
@@ -216,7 +216,7 @@ class Sanitizer:
         return self._unit(text, _made_address)
 
     def _unit(self, text: str, made: Callable[[str, bytes], str]) -> str:
-        """Return the stand-in of a part of a name; upper and lower case are the same part."""
+        """Return the replacement of a part of a name; upper and lower case are the same part."""
         lower = text.lower()
         if len(lower) != len(text):  # a few letters are longer in lower case
             return self._replacement(text, made)

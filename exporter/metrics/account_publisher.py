@@ -1,4 +1,4 @@
-"""Shows what the accounts say of themselves, each value for as long as it is fresh."""
+"""Renders the accounts' metrics, each value for as long as it is fresh."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from exporter.plan.calendar import today
 from exporter.store.account_facts import AccountFacts, Fact, Facts, Value
 
 CHECK_EVERY = 1.0
-"""Seconds between two looks at the clock."""
+"""Seconds between two checks of the clock."""
 GRACE = 900.0
 """Seconds for which a value stays after it was to be read again, where `stale_after` does not say."""
 _SECTION = "account"

@@ -1,8 +1,8 @@
-"""The rendered snapshot: what a scrape gets, held ready as bytes.
+"""Holds the rendered metrics as bytes, ready for scrapes.
 
 A block has one combination's sample lines, an entry for each family of its section. When a combination changes only its
 block is replaced. Both text formats have the same lines, only the heads differ. A scrape's answer joins blocks and
-groups while it is sent: what did not change is in memory once, however many slow clients read older answers.
+groups while it is sent: what did not change is in memory once, however many slow clients read older responses.
 
 For gzip every family's lines of a run of GROUP blocks are deflated on their own and kept with their checksum, so a
 change deflates only what it touched; one after the other they are one plain gzip member (RFC 1952).
@@ -53,7 +53,7 @@ class _Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer to a scrape."""
+    """The response to a scrape."""
 
     content_type: str
     encoding: str
@@ -103,7 +103,7 @@ class _Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """The parts of a plain answer. The iterator holds one run of lines and refers to the rest."""
+    """The parts of an uncompressed response. The iterator holds one run of lines and refers to the rest."""
 
     heads: list[bytes]
     snapshot: _Snapshot
@@ -231,7 +231,7 @@ class Exposition:
 
 
 class _WithoutCreated:
-    """A registry's metrics without `_created`, which would be series of no use to anybody here.
+    """A registry's metrics without `_created`, whose series have no use here.
 
     prometheus_client can leave them out by a switch for the whole process only.
     """
@@ -250,7 +250,7 @@ def _lengths(columns: Sequence[_Column]) -> list[int]:
 
 
 def _repacked(lists: _Lists, before: _Groups) -> _Groups:
-    """Return the blocks in deflated groups; what is as before is taken over."""
+    """Return the blocks in deflated groups; unchanged groups are reused."""
     packed: _Groups = {}
     for families, blocks in lists.items():
         old = before.get(families, [])

@@ -1,4 +1,4 @@
-"""A past for Prometheus: samples with their times, gathered by series, as OpenMetrics for promtool.
+"""Writes samples with their times, gathered by series, as OpenMetrics for promtool.
 
 `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
 """

@@ -1,6 +1,6 @@
 """The tables of metrics, and how one combination's rows become sample lines.
 
-Documentation, dashboards and tests go over the same rows. The program's own metrics are in `telemetry`.
+Documentation, dashboards and tests iterate over the same rows. The program's own metrics are in `telemetry`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the program says of itself about each target: its calls as they are counted, and its state as it is.
+"""The exporter's own metrics of each target: its counted calls and its current state.
 
 A row has a metric. prometheus_client can collect the rows; a scrape of the program has them as lines that were made
 when a value changed (`block`).
@@ -41,7 +41,7 @@ class PollState(Protocol):
 
 
 class TargetState(Protocol):
-    """What is requested of a target."""
+    """The state that is read of a target."""
 
     @property
     def target(self) -> Target: ...
@@ -160,7 +160,7 @@ CALL_ROWS: tuple[TargetRow, ...] = (
         "histogram",
     ),
 )
-"""What changes with a call only."""
+"""The metrics that change only with a call."""
 ROWS: tuple[TargetRow, ...] = (
     *CALL_ROWS,
     TargetRow(
@@ -241,7 +241,7 @@ FAMILIES = tuple(Family(row.name, row.help, row.type) for row in ROWS)
 
 @dataclass(slots=True)
 class _Shown:
-    """A target, and its lines as they were made last."""
+    """A target, and its lines as last rendered."""
 
     state: TargetState
     calls: dict[str, Calls] = field(default_factory=dict)
@@ -270,7 +270,7 @@ class TargetMetrics(Collector):
         return tuple(self._targets)
 
     def add(self, target: str, state: TargetState) -> None:
-        """Take in a target; one that is known keeps its counters, and gets those of operations that are new to it."""
+        """Add a target; an existing one keeps its counters, and gets those of new operations."""
         shown = self._targets.setdefault(target, _Shown(state))
         shown.state = state
         for action in state.limiters:
@@ -278,7 +278,7 @@ class TargetMetrics(Collector):
         shown.has_new_calls = True
 
     def remove(self, target: str) -> None:
-        """Forget a target."""
+        """Discard a target."""
         self._targets.pop(target, None)
 
     def observe(self, target: str, action: str, seconds: float, reason: str | None) -> None:

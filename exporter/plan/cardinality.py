@@ -7,7 +7,7 @@ from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.combinations import configured
 
 HEALTH_SERIES = 4
-"""Of each combination and statistic."""
+"""For each combination and statistic."""
 SERIES_PER_TARGET_WINDOW = 2
 
 

@@ -1,4 +1,4 @@
-"""Signals: taken in the first moment of the process, and handed to the event loop once it runs."""
+"""Handles signals from the first moment of the process, and passes them to the event loop once it runs."""
 
 import signal
 import sys
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def release() -> None:
-    """Let signals do again what they did before `install`, for a command that handles them itself or not at all."""
+    """Restore the handlers from before `install`, for a command that handles signals itself or not at all."""
     while _before:
         signal.signal(*_before.popitem())
 

@@ -27,7 +27,7 @@ def query(call: Call) -> dict[str, Any]:
 
 
 def describe(call: Call) -> dict[str, Any]:
-    """Answer DescDomain. Raise Refusal where no domain has the id; the code of an unknown one is made up."""
+    """Answer DescDomain. Raise ApiError where no domain has the id; the code of an unknown one is made up."""
     wanted = call.parameters.get("DomainId")
     if not wanted:
         raise ApiError(400, "MissingParameter", "The parameter DomainId is missing.")

@@ -1,4 +1,4 @@
-"""Error answers: HTTP status, Code and Message, as the API's documentation has them."""
+"""Error responses: HTTP status, Code and Message, as the API's documentation has them."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ _DENIED = {
 
 
 class ApiError(Exception):
-    """An error answer."""
+    """An error response of the API."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self, request_id: str, host: str, action: str) -> dict[str, object]:
-        """Return the document that the answer carries; `action` is the operation that was called."""
+        """Return the document that the response carries; `action` is the operation that was called."""
         body: dict[str, object] = {
             "Code": self.code,
             "Message": self.message,
@@ -43,12 +43,12 @@ class ApiError(Exception):
 
 
 def throttled(headers: Mapping[str, str] | None = None) -> ApiError:
-    """Return the answer to one call too many."""
+    """Return the response to one call too many."""
     return ApiError(*_FLOW, headers)
 
 
 def of_fault(fault: Fault, authorization: str) -> ApiError | None:
-    """Return the error answer that a fault is, None for one that spoils a good answer.
+    """Return the error response of a fault, None for one that corrupts a good response.
 
     `authorization` is the request's header, which a SignatureDoesNotMatch message repeats.
     """

@@ -1,4 +1,4 @@
-"""Things that go wrong in the mail traffic or in the whole API, each with its time and place.
+"""Incidents in the mail traffic or in the whole API, each with its time and place.
 
 Written as `name` or `name:key=value,...`, for instance `esp_spam:esp=gmail.com,start=+2h,for=12h`.
 """
@@ -42,7 +42,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an incident is when nothing else is said."""
+    """An incident's defaults."""
 
     what: str
     sender: str = ""

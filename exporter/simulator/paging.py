@@ -1,4 +1,4 @@
-"""The forms that answers share, as faults leave them: two styles of paged lists, and answers without a list."""
+"""Builds responses, as faults leave them: two styles of paged lists, and responses without a list."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def whole(text: str | None, default: int) -> int:
 def numbered(
     call: Call, name: str, found: Sequence[Found], item: Callable[[Found], Item], counts: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return the page of a list that counts PageNo: `item` makes what is shown, and faults may spoil its `counts`."""
+    """Return the page of a list that counts PageNo: `item` makes what is shown, and faults may corrupt its `counts`."""
     number = whole(call.parameters.get("PageNo"), 1)
     size = min(whole(call.parameters.get("PageSize"), 10), call.behaviour.largest_page)
     items = corrupted([item(each) for each in found[(number - 1) * size : number * size]], counts, call.fault)
@@ -44,7 +44,7 @@ def indexed(call: Call, name: str, items: Sequence[Item]) -> dict[str, Any]:
 
 
 def flat(fields: Item, counts: Sequence[str], fault: str) -> Item:
-    """Return an answer that has no list, as a fault leaves it."""
+    """Return a response that has no list, as a fault leaves it."""
     if fault == "stat_null":
         return dict.fromkeys(fields)
     return {} if fault in ("no_data", "empty") else corrupted([fields], counts, fault)[0]

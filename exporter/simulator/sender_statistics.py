@@ -1,4 +1,4 @@
-"""SenderStatisticsByTagNameAndBatchID: what became of the mail that was requested.
+"""SenderStatisticsByTagNameAndBatchID: the outcome of the mail that was requested.
 
 The operation does not know ConfigSetId. What it does with it is not documented: like any parameter that an operation
 does not know, the simulator ignores it.
@@ -19,7 +19,7 @@ STRICT_RULES = Rules(FILTERS, longest_span=7, oldest=30)
 
 
 def respond(call: Call) -> dict[str, Any]:
-    """Answer the request with all rows at once, spoilt by the call's fault. Raise Refusal."""
+    """Answer the request with all rows at once, corrupted by the call's fault. Raise ApiError."""
     found = _rows(call, read(call, STRICT_RULES if call.behaviour.strict_span else RULES))
     shown = corrupted(found, ("faildCount",), call.fault, ("requestCount", "successCount", "unavailableCount"))
     if shown and call.fault == "wrong_rates":

@@ -48,13 +48,13 @@ OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {
     "DedicatedIpList": list_operations.dedicated_ips,
     "DedicatedIpPoolList": list_operations.pools,
 }
-"""What answers each operation. None of them ever shows the address of a recipient."""
+"""The function of each operation. None of them ever shows the address of a recipient."""
 MOST_CALLS_PER_MINUTE = {"DescAccountSummary": 10}
-"""Documented quotas that hold whatever the habits say."""
+"""Documented quotas, independent of the behaviour."""
 
 
 class ReceivedRequest(NamedTuple):
-    """A request as the simulator saw it."""
+    """A request that the simulator received."""
 
     at: float
     """Monotonic seconds of the simulator's clock."""
@@ -80,7 +80,7 @@ class Simulator:
     senders: Sequence[str] = field(default_factory=lambda: sorted({stream.sender for stream in STREAMS}))
     inventory: Inventory = field(default_factory=Inventory)
     recording: Recording | None = None
-    """What is answered from, instead of the traffic."""
+    """The source of responses, instead of the traffic."""
 
     def __post_init__(self) -> None:
         self.requests: deque[ReceivedRequest] = deque(maxlen=200_000)
@@ -140,7 +140,7 @@ class Simulator:
     def _replay(
         self, recording: Recording, request: web.Request, action: str, parameters: Mapping[str, str]
     ) -> web.Response:
-        """Return the recorded answer. Raise Refusal where there is none."""
+        """Return the recorded response. Raise ApiError where there is none."""
         call = recording.respond(action, parameters, self.clock.time())
         self._note(action, parameters, "OK" if call.status == web.HTTPOk.status_code else str(call.status))
         if call.status is None and request.transport is not None:
@@ -207,7 +207,7 @@ class Simulator:
 
     async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        with suppress(ConnectionResetError):  # nobody waits for the end of it
+        with suppress(ConnectionResetError):  # the client may not wait for its end
             await response.prepare(request)
             for byte in body:
                 await response.write(bytes((byte,)))

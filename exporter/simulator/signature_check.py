@@ -35,7 +35,7 @@ class Received(NamedTuple):
 
 
 def check_signature(received: Received, key: Key) -> None:
-    """Return if the request is signed with the key. Raise Refusal."""
+    """Return if the request is signed with the key. Raise ApiError."""
     headers = received.headers
     scheme, _, rest = headers.get("authorization", "").partition(" ")
     given = dict(part.strip().partition("=")[::2] for part in rest.split(","))
@@ -66,7 +66,7 @@ class Nonces:
         self._used: dict[str, float] = {}
 
     def check(self, headers: Mapping[str, str], now: float) -> None:
-        """Return if the date is about now and the nonce is new. Raise Refusal."""
+        """Return if the date is about now and the nonce is new. Raise ApiError."""
         try:
             sent = datetime.strptime(headers.get("x-acs-date", ""), signing.DATE_FORMAT).replace(tzinfo=UTC)
         except ValueError:

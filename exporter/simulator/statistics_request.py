@@ -1,4 +1,4 @@
-"""What the two statistics share: their dates, their filters, and the rules that reject a request."""
+"""Parses requests of both statistics: dates, filters, and the rules that reject a request."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ OF_DEDICATED_IPS = ("Esp", "DedicatedIp", "DedicatedIpPoolId")
 
 
 class Rules(NamedTuple):
-    """What an operation allows."""
+    """The limits of an operation."""
 
     filters: Mapping[str, str]
     longest_span: int
@@ -33,7 +33,7 @@ class Rules(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What a request is about."""
+    """The days and filters of a request."""
 
     start: date
     end: date
@@ -46,7 +46,7 @@ class Query(NamedTuple):
 
 
 def read(call: Call, rules: Rules) -> Query:
-    """Return what the request is about. Raise Refusal where it breaks a rule of the documentation."""
+    """Return the days and filters of the request. Raise ApiError where it breaks a rule of the documentation."""
     start, end = (_date(call.parameters, name) for name in ("StartTime", "EndTime"))
     traffic = call.traffic
     today = traffic.today(call.now)

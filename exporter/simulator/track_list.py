@@ -18,7 +18,7 @@ NUMBERS = (
 
 
 def respond(call: Call) -> dict[str, Any]:
-    """Answer GetTrackList, spoilt by the call's fault. Raise Refusal."""
+    """Answer GetTrackList, corrupted by the call's fault. Raise ApiError."""
     fault = call.fault
     found = _rows(call, read(call, RULES))
     size = 5 if fault == "page_cap" else min(whole(call.parameters.get("PageSize"), 10), call.behaviour.largest_page)
@@ -44,7 +44,7 @@ def respond(call: Call) -> dict[str, Any]:
 
 
 def _rows(call: Call, query: Query) -> list[dict[str, str]]:
-    """Return all rows of the answer, the oldest first; what has no mail and no events has no row."""
+    """Return all rows of the response, the oldest first; what has no mail and no events has no row."""
     if query.filters is None:
         return []
     traffic = call.traffic

@@ -1,6 +1,6 @@
-"""What the state file's rows say: records, lists and accounts as JSON, and back with every value checked.
+"""Encodes the state file's rows (records, lists and accounts as JSON), and decodes them with every value checked.
 
-A row has a kind, a key and a body. Nothing here knows how many counts or filters there are.
+A row has a kind, a key and a body. The code is independent of the number of counts and filters.
 """
 
 import json
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Contents:
-    """Everything that a file says."""
+    """The content of a file."""
 
     records: dict[Key, Record] = field(default_factory=dict)
     discovered: list[tuple[str, str, str, float]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Contents:
 
 
 def record_row(key: Key, record: Record | None) -> Row:
-    """Return the row of a combination; None is for one that is forgotten."""
+    """Return the row of a combination; None is for one that is discarded."""
     target, statistic, filters = key
     named = {name: value for name, value in filters._asdict().items() if value}
     body = None
@@ -78,7 +78,7 @@ def decreases_row(target: str, count: int) -> Row:
 
 
 def decode(rows: Iterable[tuple[str, str, str]]) -> Contents:
-    """Return what rows of (kind, key, body) say. Raise ValueError for anything that `*_row` does not write."""
+    """Return the content of rows of (kind, key, body). Raise ValueError for anything that `*_row` does not write."""
     contents = Contents()
     for kind, key, body in rows:
         decode_row(contents, kind, json.loads(key), json.loads(body))

@@ -1,6 +1,6 @@
 """Reads state files of the schemas 1 to 4, which had a table for each kind of thing and no checksums.
 
-What the names were then stays so here, whatever filters and counts there are today.
+Their names are fixed here, independent of today's filters and counts.
 """
 
 import sqlite3

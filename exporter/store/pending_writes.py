@@ -1,4 +1,4 @@
-"""What store and catalogue know and the state file does not have yet: taken in batches, put back if need be."""
+"""Collects changes of store and catalogue that the state file does not have yet, in batches."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class PendingWrites:
     def take(self) -> Batch:
         """Return the next batch; it is empty when everything is written.
 
-        What is forgotten goes with the account that it is forgotten for, and with what has come in its place.
+        Discarded records are written together with the account that replaces them, and its new records.
         """
         store = self._store
         discarded, store.discarded = store.discarded, set()
@@ -84,7 +84,7 @@ class PendingWrites:
             yield Batch(self._snapshots(keys[start : start + BATCH]), set(), {}, {}, {})
 
     def put_back(self, batch: Batch) -> None:
-        """Have what could not be written written by the next batch."""
+        """Return a batch that could not be written; the next one has it again."""
         store = self._store
         store.changed.update(each.key for each in batch.snapshots if store.find(each.key) is each.record)
         store.discarded |= batch.discarded

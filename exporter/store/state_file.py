@@ -1,7 +1,7 @@
-"""The state file: what the store knows, on disk, so that a restart loses nothing.
+"""Keeps the store on disk, so that a restart loses nothing.
 
 What has changed is written once a second. Counters are shown only when they are on disk (`Record.observed`), so none
-ever comes back lower than it was seen, whatever ends the process and whatever the disk does meanwhile. A file that
+is ever lower after a restart, however the process ends and whatever the disk does. A file that
 cannot be written is logged once, and everything else continues in memory.
 
 One thread has the file from its opening to its closing. A write that has begun is never abandoned: the end waits for
@@ -31,11 +31,11 @@ EVERY = 1.0
 AGAIN = 10.0
 """Seconds until a write that failed is tried again."""
 CHECK_EVERY = 15.0
-"""Seconds between two looks at whether the file is still in its place."""
+"""Seconds between two checks of whether the file is still in its place."""
 SLICE = 10
-"""Combinations that are shown anew before other work has its turn: about a millisecond."""
+"""Combinations that are shown anew before other work runs: about a millisecond."""
 RESTORED = 500
-"""Combinations that are taken in before other work has its turn: about two milliseconds."""
+"""Combinations that are restored before other work runs: about two milliseconds."""
 DAY = 86_400.0
 
 _Result = TypeVar("_Result")
@@ -186,7 +186,7 @@ class StateFile:
         try:
             aside = await self._in_thread(partial(set_aside, self.path, "damaged"))
         except OSError as error:
-            # Whatever becomes of this file, no counter comes back from it.
+            # No counter is restored from this file any more.
             self._store.waits_for_disk = False
             self._cannot_write(NoAccess(f"damaged ({damage}), and cannot be renamed: {error.strerror}"))
         else:
@@ -210,7 +210,7 @@ class StateFile:
             )
 
     async def _restore(self, contents: Contents) -> None:
-        """Take in what the file says, but not what is too old to be of use to any target, in the config or not."""
+        """Restore the content of the file, except what is too old for every target."""
         store, oldest_time = self._store, self._clock.time() - (KEEP_DAYS + 2) * DAY
         oldest = datetime.fromtimestamp(max(oldest_time, 0.0), UTC).date()
         for number, (key, record) in enumerate(contents.records.items(), 1):
@@ -233,7 +233,7 @@ class StateFile:
             days = sum(len(record.cells) for record in contents.records.values())
             self._log.info("state file read", combinations=len(contents.records), days=days)
 
-    # What follows runs in the file's own thread.
+    # The following methods run in the file's own thread.
 
     def _read(self) -> Contents:
         """Open the file and return what it says."""
@@ -267,7 +267,7 @@ class StateFile:
     def _follow_path(self) -> bool:
         """Have the file open that the path names; return whether it is another one than was written last.
 
-        One that somebody has put in its place is set aside, and a new one begun.
+        A replacement by another program is set aside, and a new one begun.
         """
         if self._database is not None and self._database.is_in_place():
             return False

@@ -1,4 +1,4 @@
-"""Decides which requests are answered: passwords, client certificates, the rate limit; sets the headers of answers."""
+"""Authorises requests: passwords, client certificates, the rate limit; sets the headers of responses."""
 
 import base64
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from exporter.web.passwords import Busy, Passwords
 from exporter.web.webconfig import RateLimit, WebConfig
 
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
-"""For probes, which know no password."""
+"""For probes, which have no password."""
 REALM = 'Basic realm="directmail-exporter", charset="UTF-8"'
 
 
@@ -38,14 +38,14 @@ class _Bucket:
 
 
 class Security:
-    """The web configuration in force, as a middleware."""
+    """The current web configuration, as a middleware."""
 
     def __init__(self, settings: WebConfig, clock: Clock) -> None:
         self._clock = clock
         self.use(settings)
 
     def use(self, settings: WebConfig) -> None:
-        """Follow other settings from now on. Passwords that wait to be checked are checked against the old ones."""
+        """Use other settings from now on. Passwords that wait to be checked are checked against the old ones."""
         self._settings = settings
         self._passwords = Passwords(settings.users)
         self._bucket = _Bucket(settings.rate_limit, self._clock) if settings.rate_limit else None
@@ -56,12 +56,12 @@ class Security:
 
     @property
     def settings(self) -> WebConfig:
-        """What is in force."""
+        """The current settings."""
         return self._settings
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a request through, or say why not."""
+        """Pass the request on, or return the reason for rejecting it."""
         if not self._has_allowed_certificate(request):
             return _rejection(403, "the client certificate has no allowed name\n")
         if request.path in OPEN_PATHS:
@@ -76,7 +76,7 @@ class Security:
         return await handler(request)
 
     async def set_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Set the configured headers; a blank one takes ours away."""
+        """Set the configured headers; a blank one removes ours."""
         for name, value in self._settings.headers.items():
             if value:
                 response.headers[name] = value

@@ -80,13 +80,13 @@ class ConnectionLimit:
             self._note_room()
 
     def waits(self, client: Client) -> None:
-        """Note that the answer is made, and the next request is waited for."""
+        """Note that the response is made, and the next request is waited for."""
         if (address := self._answering.pop(client, None)) is not None:
             self._waiting[client] = address
             self._note_room()
 
     def leave(self, client: Client) -> None:
-        """Forget a connection that is closed."""
+        """Discard a connection that is closed."""
         self._waiting.pop(client, None)
         self._answering.pop(client, None)
         self._note_room()
@@ -106,7 +106,7 @@ def most_connections(descriptors: int) -> int:
 
 
 def client_address(name: object) -> str:
-    """Return what stands for one client in a socket's peer name: an IPv4 address, or an IPv6 network of 64 bits."""
+    """Return what identifies a client in a socket's peer name: an IPv4 address, or an IPv6 network of 64 bits."""
     if not isinstance(name, tuple):
         return ""  # a Unix socket
     address: IPv4Address | IPv6Address = ip_address(str(name[0]).partition("%")[0])

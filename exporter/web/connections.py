@@ -1,4 +1,4 @@
-"""A client's connection: its deadlines, its place within the limit, and its answer to what is not a request."""
+"""A client's connection: its deadlines, its place within the limit, and its response to what is not a request."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Patience:
     next_request: float = 75.0
     """For each further request on an open connection."""
     response: float = 30.0
-    """To take in an answer, from its first byte."""
+    """For reading a response, from its first byte."""
 
 
 class Connection(web.RequestHandler):
@@ -96,7 +96,7 @@ class Connection(web.RequestHandler):
             self._is_answering = False
 
     def begins_response(self) -> None:
-        """Note that an answer is about to be sent."""
+        """Note that a response is about to be sent."""
         self._deadline.cancel()
         self._deadline = asyncio.get_running_loop().call_later(self._patience.response, self._close_unless_sent)
 
@@ -108,7 +108,7 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is not a request, or what a bug left unanswered, without repeating what was sent."""
+        """Respond to an invalid request, or after a bug, without repeating what was sent."""
         self.begins_response()
         log = structlog.get_logger()
         if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):

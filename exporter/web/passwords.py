@@ -1,4 +1,4 @@
-"""Checks passwords against bcrypt hashes in one thread beside the loop, and keeps the verdicts.
+"""Checks passwords against bcrypt hashes in one thread beside the loop, and caches the results.
 
 Logins that wait take turns by source, which is an address and a user, so many guesses from one source delay another
 one by one check. When too many wait, Busy goes to the source that has most of them: a user has one right password, so
@@ -24,7 +24,7 @@ CACHED_RESULTS = 100
 LONGEST_QUEUE = 100
 """Different logins that wait to be checked, beyond which a source with several of them gets Busy."""
 LONGEST_PASSWORD = 72
-"""Bytes; bcrypt looks at no more."""
+"""Bytes; bcrypt uses no more."""
 EVEN_COST = 12
 """Up to this cost all checks take the same number of rounds: 2^12, about a quarter of a second."""
 
@@ -34,7 +34,7 @@ class Busy(Exception):
 
 
 Check = Callable[[bytes, bytes], bool]
-"""Tells whether a password is that of a bcrypt hash."""
+"""Returns whether a password matches a bcrypt hash."""
 Source = tuple[str, str]
 """The address and the user of a login."""
 _CHECKING: set[object] = set()
@@ -98,7 +98,7 @@ class Passwords:
         return is_right
 
     def close(self) -> None:
-        """Check nothing more. A check that is under way ends in its thread, for nobody."""
+        """Check nothing more. The result of a check in progress is dropped."""
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._under_way is not None:
@@ -167,7 +167,7 @@ class Passwords:
         return same and login.is_known
 
     def _evict_one(self) -> None:
-        """Forget the oldest wrong password: guessing must not evict valid logins."""
+        """Evict the oldest wrong password: guesses must not evict valid logins."""
         oldest = next((digest for digest, right in self._results.items() if not right), next(iter(self._results)))
         del self._results[oldest]
 
@@ -178,5 +178,5 @@ def _cost(hashed: bytes) -> int:
 
 
 def _dummy_hash(cost: int) -> bytes:
-    """Return a hash that no password has: made up, not computed, which would hold the loop."""
+    """Return a random hash that matches no password; computing one would block the loop."""
     return b"$2b$%02d$" % cost + bcrypt.gensalt()[7:] + base64.b64encode(os.urandom(30), b"./")[:31]

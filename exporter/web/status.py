@@ -1,7 +1,7 @@
-"""The page `/`: what is polled, how well it goes, and what to do where it does not. Server-rendered, no JavaScript.
+"""Renders the page `/`: what is polled, its state, and advice on failures. No JavaScript.
 
 A visit costs what it shows: counts by state are kept by the collectors as they change, targets and combinations come
-in pages, and only those on the page are looked at.
+in pages, and only those on the page are checked.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ PAGE_TARGETS = 10
 MOST_QUERIES = 100
 """Queries that are listed; of more, the ones without failures are left out first."""
 TURN = 50
-"""Targets that are looked at before other work has its turn."""
+"""Targets that are checked before other work runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class About:
     config_digest: str
     """SHA-256 of the config's text."""
     loaded_at: float
-    """When the config in force was loaded, seconds since the epoch."""
+    """When the current config was loaded, seconds since the epoch."""
     rejected: tuple[str, ...]
-    """Why the config that was loaded last is not the one in force."""
+    """Why the config that was loaded last was rejected."""
     shard: Shard = WHOLE
     targets: int = 1
     """How many the whole config has, those of other shards included."""
@@ -92,7 +92,7 @@ class TargetState(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A target at a glance."""
+    """The summary of a target."""
 
     name: str
     state: TargetState
@@ -152,7 +152,7 @@ class StatusPage:
         self._template = environment.get_template("status.html")
 
     async def render(self, request: web.Request) -> web.Response:
-        """Answer a visit."""
+        """Return the page."""
         choice = Choice.of(request)
         targets = await self._seen(self._targets())
         hits = await _search(choice.q, targets) if choice.q else None
@@ -210,7 +210,7 @@ class StatusPage:
         return web.Response(text=text, content_type="text/html", headers=headers)
 
     async def _seen(self, targets: Mapping[str, TargetState]) -> list[_Seen]:
-        """Return all targets at a glance; what they are made of stays as it is for the whole visit."""
+        """Return the summaries of all targets, unchanged during a visit."""
         found = []
         for number, (name, state) in enumerate(tuple(targets.items()), 1):  # a reload may come between
             polls = dict(state.polls)

@@ -34,7 +34,7 @@ QUOTA, EMAILS, VERIFIED = (
 
 
 class Api:
-    """An account with two senders and two domains, as the client hands on its answers."""
+    """An account with two senders and two domains, as the client hands on its results."""
 
     def __init__(self, clock: ScriptedClock) -> None:
         self.clock = clock

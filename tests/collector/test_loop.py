@@ -233,7 +233,7 @@ class TestADayThatLosesItsMail:
 
     @staticmethod
     async def polled(*counts: int) -> tuple[World, list[float | None], list[Any]]:
-        """Answer one number after the other, the last for ever; return what is shown a minute after each poll."""
+        """Answer one number after the other, the last forever; return what is shown a minute after each poll."""
         clock = ScriptedClock()
         results = iter(counts)
         each = world(

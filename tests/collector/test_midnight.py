@@ -25,7 +25,7 @@ COUNT, END = "directmail_track_unique_opens", "directmail_track_window_end_times
 LINES = re.compile(rf'^({COUNT}|{END}){{(?:account_name="([^"]*)")?.*window="(\w+)"}} (\S+)$', re.MULTILINE)
 CLOSED = ("yesterday", "2d", "7d")
 WHOLE = 1000
-"""What an answer is a multiple of when its day is over; one more while it is not."""
+"""What a result is a multiple of when its day is over; one more while it is not."""
 CHECK = 1.1
 """Seconds within which a change of the calendar shows."""
 NIGHTS = st.sampled_from(

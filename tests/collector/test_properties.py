@@ -1,4 +1,4 @@
-"""What holds in every world: the call limit, true sums, nothing half, nobody forgotten."""
+"""What holds in every world: the call limit, true sums, nothing half, nobody discarded."""
 
 import random
 from datetime import UTC, date, datetime, timedelta

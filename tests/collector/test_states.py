@@ -22,7 +22,7 @@ REJECTED = NetworkError("connection refused")
 
 
 class CountingStore(Store):
-    """Counts the records that are looked at."""
+    """Counts the records that are checked."""
 
     looked = 0
 

@@ -1,4 +1,4 @@
-"""`simulate`: its switches are the simulator's habits."""
+"""`simulate`: its switches are the simulator's behaviour."""
 
 import click
 import pytest

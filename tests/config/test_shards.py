@@ -86,7 +86,7 @@ def test_neither_order_nor_neighbours_move_a_target(wanted: list[str], count: in
 
 
 def test_the_hash_is_the_same_in_every_version() -> None:
-    """Another answer here would move accounts at an update."""
+    """Another response here would move accounts at an update."""
     chosen = ("marketing", "shop", "billing", "news", "crm")
     assert [owner(name, 3) for name in chosen] == [2, 2, 1, 1, 1]
     assert [owner(name, 8) for name in chosen] == [4, 6, 1, 5, 1]

@@ -308,7 +308,7 @@ def test_one_value_sets_the_number_of_shards() -> None:
 
 
 def test_an_upgrade_changes_no_immutable_field(tmp_path: Path) -> None:
-    """A StatefulSet's selector, service and claims are for ever: the next version of the chart has the same."""
+    """A StatefulSet's selector, service and claims are forever: the next version of the chart has the same."""
     newer = tmp_path / "chart"
     shutil.copytree(CHART, newer)
     about = newer / "Chart.yaml"

@@ -1,4 +1,4 @@
-"""What the answers about an account say: numbers that are right or absent, states by codes and by bits."""
+"""What the responses about an account say: numbers that are right or absent, states by codes and by bits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which error an answer is, what it says, what it advises, and what it never holds."""
+"""Which error a response is, what it says, what it advises, and what it never holds."""
 
 from typing import Any
 

@@ -67,7 +67,7 @@ def page(
 
 
 def outcome(**fields: str) -> dict[str, Any]:
-    """Return an answer about delivery with one row, of which fields may be missing."""
+    """Return a response about delivery with one row, of which fields may be missing."""
     row = {**dict.fromkeys(DELIVERY.fields, "0"), "succeededPercent": "100.00%", **fields}
     stat = [{name: value for name, value in row.items() if value != MISSING}]
     return {"RequestId": "ONE", "TotalCount": 1, "data": {"stat": stat}}
@@ -93,7 +93,7 @@ OK = reply(page(counts(7)))
 
 @dataclass
 class Api:
-    """A server that answers each request with the next handler, the last one for ever."""
+    """A server that answers each request with the next handler, the last one forever."""
 
     handlers: list[Handler]
     seen: list[web.Request] = field(default_factory=list)
@@ -428,7 +428,7 @@ class TestRetries:
 
 
 class TestDelivery:
-    """Another statistic: another operation, with filters, an answer and a limiter of its own."""
+    """Another statistic: another operation, with filters, a response and a limiter of its own."""
 
     async def test_a_request_has_the_filters_that_the_operation_knows_and_no_page(self) -> None:
         filters = {
@@ -506,7 +506,7 @@ class TestDelivery:
 
 
 class TestFailuresWithStatus200:
-    """A 200 says nothing: what counts is Code and Success, whatever else the answer has."""
+    """A 200 says nothing: what counts is Code and Success, whatever else the response has."""
 
     @pytest.mark.parametrize(
         ("more", "kind"),
@@ -879,7 +879,7 @@ class TestConnectionsThatBreak:
 
 
 class TestSecrets:
-    """What an answer repeats of the credentials is taken out before anybody sees it, whatever the spelling."""
+    """What a response repeats of the credentials is taken out before anybody sees it, whatever the spelling."""
 
     @pytest.mark.parametrize("spell", SPELLINGS)
     @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ class TestTemporaryCredentials:
         assert len(issuer.seen) == 1
 
     async def test_fetching_leaves_the_loop_to_others(self) -> None:
-        """The library's own asynchronous way would hold it until the answer is there."""
+        """The library's own asynchronous way would hold it until the response is there."""
         async with by_uri(Issuer(delay=0.05)) as (source, _):
             fetching = asyncio.gather(*(source.get() for _ in range(20)))
             turns = 0

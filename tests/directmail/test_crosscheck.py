@@ -28,7 +28,7 @@ def row(written: tuple[str, ...] = PERCENT, counts: tuple[int, ...] = COUNTS) ->
 
 
 def seen(*results: list[Row]) -> Crosscheck:
-    """Return a cross-check that saw each answer as one of a day of its own."""
+    """Return a cross-check that saw each response as one of a day of its own."""
     check = Crosscheck(ENGAGEMENT)
     for age, rows in enumerate(results):
         check.compare(SENDER, DAY - timedelta(days=age), rows)

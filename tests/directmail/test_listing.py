@@ -249,7 +249,7 @@ async def test_a_long_list_takes_no_slot_of_the_polling() -> None:
     order: list[tuple[str, float]] = []
 
     class Offline(Client):
-        """Gets its answers without a network, in a tenth of a second."""
+        """Gets its responses without a network, in a tenth of a second."""
 
         async def _send(self, request: Any, credentials: Credentials) -> Any:
             order.append(("list", clock.monotonic()))

@@ -13,7 +13,7 @@ BOTH = (PERCENT, FRACTION)
 
 
 def row(emails: int, opens: int, written: object) -> Row:
-    """Return the row of an answer with one open rate as it was sent."""
+    """Return the row of a response with one open rate as it was sent."""
     counts = {"TotalNumber": emails, "RcptOpenCount": opens, "RcptUniqueOpenCount": 0}
     fields: dict[str, Any] = {**counts, "RcptClickCount": 0, "RcptUniqueClickCount": 0, RATES[0]: written}
     return page(ENGAGEMENT, {"data": {"stat": [fields]}}, "ID").rows[0]

@@ -1,4 +1,4 @@
-"""Credentials are found in whatever an answer brings, however they are written there, and nothing else is touched."""
+"""Credentials are found in whatever a response brings, however they are written there, and nothing else is touched."""
 
 import json
 from typing import Any

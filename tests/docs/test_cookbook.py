@@ -1,4 +1,4 @@
-"""docs/cookbook.md: every query runs in a Prometheus that holds the demo's history, and answers what it says."""
+"""docs/cookbook.md: every query runs in a Prometheus with the demo's history and returns what the page says."""
 
 import math
 import re

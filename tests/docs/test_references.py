@@ -26,7 +26,7 @@ CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 CHILDREN = {"Top": {"targets"}, "Target": {"credentials", "queries"}}
 """Keys whose blocks have models, and tables, of their own."""
 LEAST: dict[str, Any] = {"name": "a", "region": "us-east-1", "discover": True}
-"""What the models need beside the key that is looked at."""
+"""What the models need beside the key that is checked."""
 
 
 def schemas(parent: type[Schema] = Schema) -> Iterator[type[Schema]]:

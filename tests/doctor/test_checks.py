@@ -1,4 +1,4 @@
-"""What the doctor makes of good answers: oddities that no simulator has, and what is unknown."""
+"""What the doctor makes of good responses: oddities that no simulator has, and what is unknown."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -47,7 +47,7 @@ def response(
     statistic: Statistic = ENGAGEMENT,
     **page: int | None,
 ) -> Response:
-    """Return an answer of one full page, `page` says otherwise."""
+    """Return a response of one full page, `page` says otherwise."""
     numbers: dict[str, int | None] = {"number": 1, "size": 100, "total": len(rows), "pages": 1, **page}
     return Response(StatisticRequest(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
 

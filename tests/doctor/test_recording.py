@@ -162,7 +162,7 @@ class TestTheFiles:
 
 
 def quick_account() -> Simulator:
-    """Return an account without domains: each is looked at by a call that waits, and this clock is the machine's."""
+    """Return an account without domains: each is checked by a call that waits, and this clock is the machine's."""
     api = simulator(clock=SystemClock())
     api.inventory = Inventory(domains=[])
     return api

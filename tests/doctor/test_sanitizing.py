@@ -99,7 +99,7 @@ class TestNothingRealRemains:
 
     @given(st.text(alphabet=st.characters(exclude_categories=("M", "Z")), min_size=3))
     def test_of_any_name_that_has_letters(self, text: str) -> None:
-        """A stand-in is another text of the same length, whatever the name."""
+        """A replacement is another text of the same length, whatever the name."""
         made = sanitizer().name(text)
         assert len(made) >= len(text)
         for word in re.findall(r"[^\W_]{8,}", text):
@@ -170,7 +170,7 @@ class TestWhatIsKept:
         assert sanitizer().document({"Message": error.message}) == {"Message": error.message}
 
     def test_every_field_of_the_official_sdks_models(self) -> None:
-        """So that an answer keeps the names of its fields, also of those that the exporter does not read."""
+        """So that a response keeps the names of its fields, also of those that the exporter does not read."""
         actions = {each.action for each in (*STATISTICS.values(), *OPERATIONS.values())}
         actions |= {account.SUMMARY, account.DOMAIN}
         models = Path(sdk.__file__).parent.glob("*response_body.py")

@@ -125,7 +125,7 @@ class TestWork:
 
     @pytest.mark.parametrize("packed", [False, True])
     async def test_responses_before_and_after_a_change_share_what_did_not_change(self, *, packed: bool) -> None:
-        """Slow clients may read many answers at a time, each of another moment."""
+        """Slow clients may read many responses at a time, each of another moment."""
         lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(40 * GROUP)]  # 5 MB, packed half of that
         exposition = Exposition(FAMILIES, CollectorRegistry())
         exposition.swap("shop", FAMILIES, {number: (line, b"") for number, line in enumerate(lines)})

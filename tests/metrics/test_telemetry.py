@@ -474,7 +474,7 @@ class TestHeldReady:
 
 
 class CountingTarget(State):
-    """A target's state that counts how often it was looked at."""
+    """A target's state that counts how often it was checked."""
 
     def __init__(self) -> None:
         its = state()

@@ -46,7 +46,7 @@ LOOKBACK = "61m"
 """A little longer than the longest step between two samples."""
 INTERVALS = {"__rate_interval": "1h"}
 ENOUGH = 60
-"""Questions that have an answer at a moment, of panels and of rules."""
+"""Questions that have a response at a moment, of panels and of rules."""
 
 
 class Both(NamedTuple):
@@ -140,7 +140,7 @@ def by_labels(found: Series) -> dict[tuple[tuple[str, str], ...], float]:
 
 
 def difference(ours: Mapping[object, float], theirs: Mapping[object, float]) -> str:
-    """Return in what two answers differ, "" where they do not."""
+    """Return in what two responses differ, "" where they do not."""
     if missing := ours.keys() - theirs.keys():
         return f"{len(missing)} of {len(ours)} series are missing: {next(iter(missing))}"
     if added := theirs.keys() - ours.keys():
@@ -151,7 +151,7 @@ def difference(ours: Mapping[object, float], theirs: Mapping[object, float]) -> 
 
 
 async def compare(both: Both, questions: Iterator[StatisticRequest], at: float) -> dict[StatisticRequest, str]:
-    """Return the questions that are answered differently at a moment, and how. Enough of them must have an answer."""
+    """Return the questions that are answered differently at a moment, and how. Enough of them must have a response."""
     differing, compared = {}, 0
     for request in questions:
         ours, theirs = [by_labels(await each.query(request.expression, at)) for each in both]

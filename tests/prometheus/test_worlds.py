@@ -1,4 +1,4 @@
-"""Made-up weeks have what the rules read, and an account whose incident shows in what it says of itself."""
+"""Simulated weeks have what the rules read, and an account whose incident shows in what it says of itself."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Answers from a recording: what was requested then is answered as it was then, and nothing is made up."""
+"""Responses from a recording: what was requested then is answered as it was then, and nothing is made up."""
 
 import json
 from collections.abc import Mapping

@@ -42,7 +42,7 @@ async def api() -> AsyncIterator[Simulator]:
 
 
 async def rows(simulator: Simulator, action: str = DELIVERY, **parameters: str) -> list[dict[str, str]]:
-    """Return the rows of the answer about Tuesday."""
+    """Return the rows of the response about Tuesday."""
     found: list[dict[str, str]] = (await send(simulator, {**DAYS, **parameters}, action=action)).document["data"][
         "stat"
     ]
@@ -50,7 +50,7 @@ async def rows(simulator: Simulator, action: str = DELIVERY, **parameters: str) 
 
 
 async def mails(simulator: Simulator, action: str, **parameters: str) -> int:
-    """Return the mails that an answer counts."""
+    """Return the mails that a response counts."""
     name = "requestCount" if action == DELIVERY else "TotalNumber"
     return sum(int(row[name]) for row in await rows(simulator, action, **parameters))
 
@@ -285,7 +285,7 @@ class Keys:
 
 
 async def read(simulator: Simulator, statistic: Statistic, **filters: str) -> Result:
-    """Return what our own client makes of the answer about Tuesday."""
+    """Return what our own client makes of the response about Tuesday."""
     clock = ScriptedClock(NOW, skip_sleeps=True)
     async with simulator.listen() as url, open_session() as session:
         client = Client(

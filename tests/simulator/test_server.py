@@ -1,4 +1,4 @@
-"""The simulator on the wire: who is let in, what is rejected, what is paged, what is spoilt."""
+"""The simulator on the wire: who is let in, what is rejected, what is paged, what is corrupted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

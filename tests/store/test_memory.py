@@ -69,7 +69,7 @@ def test_a_count_that_goes_down_adds_nothing_and_is_counted() -> None:
 
 
 def test_growth_is_what_a_count_is_above_the_highest_it_has_been() -> None:
-    """Two replicas of the API that lag behind each other answer in turn."""
+    """Two replicas of the API that lag behind each other result in turn."""
     store = Store()
     for count in (40, 30, 40, 30, 41, 30, 41):
         store.put(KEY, DAY, cell(count, START), day_start=START)
@@ -183,7 +183,7 @@ def test_many_records_are_pruned_in_slices() -> None:
     left = []
     for _ in store.pruning("shop", "engagement", later, ()):
         left.append(len(list(store.keys())))
-        store.claim("shop", f"account-{len(left)}")  # the second one makes all be forgotten
+        store.claim("shop", f"account-{len(left)}")  # the second one makes all be discarded
     assert left == [2 * PRUNED, PRUNED, 0]
     assert list(store.keys()) == []
 

@@ -104,7 +104,7 @@ async def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
 
 
 async def test_a_save_ends_however_much_changes_meanwhile(tmp_path: Path) -> None:
-    """What changes while it is written is for the next time, or nothing else would ever be looked at."""
+    """What changes while it is written is for the next time, or nothing else would ever be checked."""
     store = known()
 
     def changes(key: Key) -> None:

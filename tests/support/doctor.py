@@ -68,7 +68,7 @@ def simulator(
 
 @dataclass
 class Visit:
-    """What came of a doctor's visit to one target."""
+    """The result of a doctor's visit to one target."""
 
     report: Report
     api: Simulator
@@ -103,7 +103,7 @@ async def visit(
     top: str = "",
     ahead: float = 0.0,
 ) -> Visit:
-    """Let the doctor look at a simulator; its own clock may be ahead of the API's by some seconds."""
+    """Run the doctor on a simulator; its own clock may be ahead of the API's by some seconds."""
     clock = api.clock if not ahead else ScriptedClock(api.clock.time() + ahead, skip_sleeps=True)
     async with api.listen() as url:
         found = await examined(config_text(url, zone=zone, queries=queries, settings=settings, top=top), clock)

@@ -1,4 +1,4 @@
-"""Where keys come from in tests: mounted files that are swapped, and servers that issue temporary credentials."""
+"""Sources of keys for tests: mounted files that are swapped, and servers that issue temporary credentials."""
 
 import asyncio
 import ssl
@@ -46,7 +46,7 @@ class Mounted:
 
 @dataclass
 class Issuer:
-    """A credentials server and an STS in one: every answer has the next number in it."""
+    """A credentials server and an STS in one: every response has the next number in it."""
 
     lifetime: float = 3600.0
     seen: list[web.Request] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the dashboards are proved on: three Prometheuses that scrape a live exporter of made-up mail.
+"""Three Prometheuses that scrape a live exporter of simulated mail, for tests of the dashboards.
 
 One has 30 days of history that were written into it, one scrapes every minute with default settings and has done so for
 weeks, one has just begun.
@@ -65,7 +65,7 @@ class Observer:
 
     @property
     def seen(self) -> tuple[str, ...]:
-        """The expressions that answer once it has seen everything."""
+        """The expressions that have a result once it has seen everything."""
         return (*SEEN, WARNED) if self.evaluations(0.0) else SEEN
 
 

@@ -1,4 +1,4 @@
-"""The faults that boards had in Grafana's own front-end and that no schema sees, as rules."""
+"""Rules for mistakes that appeared in Grafana's front-end and that no schema detects."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The program as a process: started, watched, asked, ended by its pid."""
+"""Runs the program as a process: start, log lines, requests, end by its pid."""
 
 import asyncio
 import os
@@ -79,7 +79,7 @@ async def program(
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return an unused port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port

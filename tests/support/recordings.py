@@ -47,13 +47,13 @@ MADE: Mapping[str, tuple[Behaviour, int, bool]] = {
         False,
     ),
 }
-"""The simulator's recordings: its habits, the page size, and whether everything of `make test-account` is requested."""
+"""The simulator's recordings: its behaviour, the page size, and whether to request all of `make test-account`."""
 
 
 def config(
     url: str, queries: object, *, page_size: int = 100, zone: str = "Asia/Shanghai", oldest: bool = True
 ) -> Config:
-    """Return a config with one target that asks a lot a minute."""
+    """Return a config with one target with a high rate limit."""
     target = {
         "name": "shop",
         "endpoint": url,

@@ -1,4 +1,4 @@
-"""Requests to a simulator, signed well unless a test says otherwise."""
+"""Signed requests to a simulator; a test may corrupt them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ _numbers = count()
 
 
 class Reply(NamedTuple):
-    """An answer as it came."""
+    """A response as it came."""
 
     status: int
     headers: Mapping[str, str]
@@ -66,7 +66,7 @@ async def send(
     data: bytes = b"",
     secret: str = SECRET,
 ) -> Reply:
-    """Return the answer of a simulator that listens; `corrupt` changes the headers after they were signed."""
+    """Return the response of a simulator that listens; `corrupt` changes the headers after they were signed."""
     query = signing.canonical_query(parameters or {})
     headers = headers_for(simulator, query, action=action, method=method, change=change, secret=secret)
     corrupt(headers)

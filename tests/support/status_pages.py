@@ -1,4 +1,4 @@
-"""Status pages with made-up targets, served as the exporter serves them."""
+"""Status pages with simulated targets, served as the exporter serves them."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

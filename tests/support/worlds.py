@@ -1,4 +1,4 @@
-"""A made-up world for the scheduler and the collector: configs in a line, an API in memory, time by script."""
+"""A test environment for the scheduler and the collector: short configs, an API in memory, a scripted clock."""
 
 import random
 from collections.abc import Callable
@@ -62,12 +62,12 @@ def make_outages(clock: Clock, subjects: Callable[[], int]) -> Outages:
 
 
 SHARES = (4, 2, 1, 0.5, 0.25)
-"""What a statistic's counts are in terms of the Api's one."""
+"""A statistic's counts as shares of the Api's count."""
 
 
 @dataclass
 class Api:
-    """Stands where the client stands: counts that grow with time, and failures on demand."""
+    """Replaces the client: counts that grow with time, and failures on demand."""
 
     clock: Clock
     limiters: Limiters

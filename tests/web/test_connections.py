@@ -41,7 +41,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def connected(address: str, request: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect and send a request; of the answer no more is read than has to be."""
+    """Connect and send a request; of the response no more is read than has to be."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
     writer.write(request)
@@ -110,7 +110,7 @@ async def test_a_client_that_leaves_before_its_answer_is_complete_is_no_error(pa
 
 @pytest.mark.parametrize("coding", [b"identity", b"gzip"])
 async def test_slow_clients_share_one_body(coding: bytes) -> None:
-    """Each of them reads the answer of another moment, for something changes before each scrape."""
+    """Each of them reads the response of another moment, for something changes before each scrape."""
     lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(4000)]  # 8 MB, packed half of that
     families = (Family("emails", "Mails.", "gauge"),)
     exposition = Exposition(families, CollectorRegistry())

@@ -388,7 +388,7 @@ class TestManyCombinations:
 
 
 class CountingStore(Store):
-    """Counts the records that are looked at."""
+    """Counts the records that are checked."""
 
     looked = 0
 

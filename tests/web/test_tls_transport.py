@@ -1,4 +1,4 @@
-"""TLS as clients see it: whole answers, alerts when a handshake fails, and a word to those who speak HTTP."""
+"""TLS as clients see it: whole responses, alerts when a handshake fails, and a word to those who speak HTTP."""
 
 import asyncio
 import socket
@@ -64,7 +64,7 @@ async def test_an_answer_arrives_whole(authority: Authority, version: ssl.TLSVer
 
 
 async def test_a_client_may_read_slowly_and_send_its_request_byte_by_byte(authority: Authority) -> None:
-    """The answer is more than sockets hold, so the server has to wait for the client."""
+    """The response is more than sockets hold, so the server has to wait for the client."""
     async with server(authority, size=30_000_000) as address, asyncio.timeout(PATIENCE):
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port), ssl=client(authority), limit=1024)

@@ -64,7 +64,7 @@ MAIL = (
     _world("restated"),
     World("quiet"),
 )
-"""Incidents of the mail, and answers that stand still or change; the weeks of `quiet` tell what is not theirs."""
+"""Incidents of the mail, and responses that are constant or change; the weeks of `quiet` show the rest."""
 CAMPAIGNS = (_world("campaigns_stopped", "WeeklyVolumeDrop warning"),)
 API = (
     _world("api_throttle", "ApiThrottled warning", "PollOverrun warning"),
@@ -98,7 +98,7 @@ MAIL_JUDGED = Stretch(MOMENT - DAY / 2, MAIL_SPAN.end, 15 * MINUTE)
 API_JUDGED = Stretch(MOMENT - HOUR * 3, API_SPAN.end, 5 * MINUTE)
 LONG_JUDGED = Stretch(QUIET_SPAN.start + 14 * DAY, QUIET_SPAN.end, 30 * MINUTE)
 LOOKBACK = {"recording": "--query.lookback-delta=61m", "judging": "--query.lookback-delta=31m"}
-"""A little longer than the longest step between two samples that are looked at."""
+"""A little longer than the longest step between two samples that are checked."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def find() -> Mapping[str, Path]:
 
 
 def free_address(wished: str = "") -> str:
-    """Return an address on loopback that nobody listens on, the wished one (`host:port`) where it is free."""
+    """Return an unused address on loopback, the requested one (`host:port`) where it is free."""
     if wished:
         host, _, port = wished.partition(":")
         with suppress(OSError), socket.create_server((host, int(port))):

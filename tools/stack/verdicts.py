@@ -12,7 +12,7 @@ from tools.stack.prometheus import Prometheus
 from tools.stack.rules import Alert
 
 SETTLED = 0.5
-"""Seconds in which an Alertmanager takes in what it was sent."""
+"""Seconds in which an Alertmanager processes what it was sent."""
 BATCH = 500
 """Alerts in one request."""
 

@@ -1,4 +1,4 @@
-"""Weeks of made-up mail: worlds with one incident each and what must come of it, and worlds without one."""
+"""Weeks of simulated mail: worlds with one incident each and what must come of it, and worlds without one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

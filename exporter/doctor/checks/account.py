@@ -11,7 +11,7 @@ from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 from exporter.plan.calendar import day_end, day_start
 
 USED_NOTE, USED_PROBLEM = 0.7, 0.95
-"""Shares of a quota that DirectMailQuotaNearlyUsed looks at, too."""
+"""Shares of a quota, the same as in DirectMailQuotaNearlyUsed."""
 LOW = 0.5
 """The share of the highest reputation level below which a level is worth a note."""
 _CHECKS = {
@@ -29,7 +29,7 @@ _LIGHT = ("mx", "dmarc")
 
 
 def _see(alert: str) -> str:
-    """Return where more is written of what an alert is about, too."""
+    """Return the link to an alert's runbook."""
     return f" More: {alert} in docs/runbooks.md."
 
 
@@ -172,7 +172,7 @@ def _named(listed: Page) -> str:
 
 
 def _not_described(evidence: Evidence) -> str:
-    """Return for how many domains DKIM and DMARC were not looked at, in words; "" for none."""
+    """Return for how many domains DKIM and DMARC were not read, in words; "" for none."""
     listed = evidence.account.domains.names if evidence.account.domains else []
     left = [name for name in listed if name not in evidence.account.described]
     return f"; DKIM and DMARC of {len(left)} not checked" if left else ""

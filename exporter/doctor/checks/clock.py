@@ -1,4 +1,4 @@
-"""Checks of clocks: this machine's, the one that the API writes its texts in, and how long answers take."""
+"""Checks of clocks: this machine's, the one that the API writes its texts in, and how long responses take."""
 
 from exporter.directmail.listing import OPERATIONS
 from exporter.doctor.evidence import Evidence

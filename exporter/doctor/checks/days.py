@@ -39,7 +39,7 @@ def one_day(evidence: Evidence) -> Finding | None:
 
 
 def freshness(evidence: Evidence) -> Finding:
-    """Return how old the newest record with mail is, as far as its CreateTime tells."""
+    """Return how old the newest record with mail is, as far as its CreateTime shows."""
     responses, now, ahead = evidence.responses, evidence.ended_at, evidence.account.clock_ahead
     if evidence.whole is not None and not evidence.has_mail:
         return _no_mail(evidence.whole)
@@ -63,10 +63,10 @@ def freshness(evidence: Evidence) -> Finding:
 
 
 def timezone(evidence: Evidence) -> Finding | None:
-    """Return what is known of where the API's days begin."""
+    """Return the finding on where the API's days begin."""
     zone, now, days, tomorrow = evidence.target.timezone, evidence.began_at, evidence.days, evidence.tomorrow
     if datetime.fromtimestamp(evidence.ended_at, zone).date() != evidence.today:
-        return None  # past midnight tomorrow has mail by right
+        return None  # after midnight the next day may have mail
     ours = zone_offset(zone, now)
     if tomorrow is not None and tomorrow.has_mail:
         local = datetime.fromtimestamp(now, zone)
@@ -95,7 +95,7 @@ def timezone(evidence: Evidence) -> Finding | None:
 
 
 def newest_closed_day(whole: Response, today: date, zone: ZoneInfo, ahead: float | None) -> date:
-    """Return the last day before today that has mail by its CreateTime; yesterday where nothing tells.
+    """Return the last day before today that has mail by its CreateTime; yesterday where that is unknown.
 
     `ahead` is how many seconds the texts are ahead of UTC, None where that is not known.
     """
@@ -107,7 +107,7 @@ def newest_closed_day(whole: Response, today: date, zone: ZoneInfo, ahead: float
 def offsets(evidence: Evidence) -> tuple[float, float] | None:
     """Return the hours from UTC, the last exclusive, at which every record is of the day that was requested.
 
-    None where no record tells, or where they contradict each other.
+    None where no record shows it, or where they contradict each other.
     """
     least, most, seen = _WESTMOST, _EASTMOST, False
     for each in evidence.days:

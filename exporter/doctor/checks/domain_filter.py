@@ -75,5 +75,5 @@ def _near(one: int, other: int) -> bool:
 
 
 def _is_whole(responses: Iterable[Response]) -> bool:
-    """Return whether each answer is all on its first page."""
+    """Return whether each response is all on its first page."""
     return all(each.page.total in (None, len(each.page.rows)) for each in responses)

@@ -1,4 +1,4 @@
-"""The config lines that fit what was seen: time zone, page size, and filters that the account can use or not."""
+"""Suggests config lines: time zone, page size, and filters that the account can use or not."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ _DOUBTFUL = ("esp", "dedicated_ip", "dedicated_ip_pool_id")
 
 
 def lines(found: Sequence[Evidence]) -> Finding:
-    """Return the lines of the target that fit what its statistics answered, each with why where it is not as set."""
+    """Return the target's config lines that fit the responses, each with a reason where it differs from the config."""
     first, target = found[0], found[0].target
     zone, why_zone = _zone(first)
     size, why_size = _page_size(first)
@@ -61,7 +61,7 @@ def _page_size(evidence: Evidence) -> tuple[int, str]:
 
 
 def _filters(found: Sequence[Evidence]) -> Iterator[tuple[str, str, str]]:
-    """Yield each doubtful filter that was requested, the queries that have it, and a verdict."""
+    """Yield each unreliable filter that was requested, the queries that have it, and a verdict."""
     for key in _DOUBTFUL:
         verdicts = [
             verdict for evidence in found for filters in evidence.parts if (verdict := _verdict(evidence, filters, key))
@@ -73,7 +73,7 @@ def _filters(found: Sequence[Evidence]) -> Iterator[tuple[str, str, str]]:
 
 
 def _verdict(evidence: Evidence, filters: Filters, key: str) -> str:
-    """Return what an answer says about a filter of its request, "" for nothing."""
+    """Return what a response says about a filter of its request, "" for nothing."""
     if not getattr(filters, key):
         return ""
     part, rest = evidence.parts[filters], evidence.parts.get(filters._replace(**{key: ""}))

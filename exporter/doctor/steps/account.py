@@ -5,13 +5,13 @@ from exporter.doctor.calls import Calls
 from exporter.doctor.evidence import Evidence
 
 MOST_DESCRIBED = 3
-"""Domains whose DKIM and DMARC are looked at: each takes a call."""
+"""Domains whose DKIM and DMARC are checked: each takes a call."""
 MOST_CALLS = 3 + MOST_DESCRIBED
 """Requests of all steps here."""
 
 
 async def domains(calls: Calls, evidence: Evidence) -> None:
-    """List the sender domains, which also tell what clock the texts of CreateTime show."""
+    """List the sender domains, which also show the time zone of CreateTime."""
     evidence.account.requested_at = evidence.began_at
     evidence.account.domains = await calls.values_of("domain")
 

@@ -41,7 +41,7 @@ async def _request(calls: Calls, evidence: Evidence, filters: Filters, spare: in
         return
     alone = Filters(account_name=filters.account_name)
     if alone != Filters() and alone in parts and parts[alone] is None:
-        parts[filters] = None  # the sender alone brought no answer, and the error is reported
+        parts[filters] = None  # the sender alone brought no response, and the error is reported
         return
     part = await part_of(calls, evidence, filters)
     if part is None:

@@ -45,7 +45,7 @@ async def week(calls: Calls, evidence: Evidence) -> None:
 
 
 async def closed_day(calls: Calls, evidence: Evidence) -> None:
-    """Request the newest day before today that has mail, as far as the week tells."""
+    """Request the newest day before today that has mail, as far as the week shows."""
     day = evidence.today - timedelta(days=1)
     if evidence.whole is not None:
         day = newest_closed_day(evidence.whole, evidence.today, evidence.target.timezone, evidence.account.clock_ahead)
