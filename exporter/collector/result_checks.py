@@ -41,7 +41,7 @@ class ResultChecks:
         """Compare rates with counts, and log the first mismatch of each kind."""
         for mismatch in self.crosscheck.compare(combination.filters, day, result.rows):
             self._log.warning(
-                "answer is inconsistent",
+                "response is inconsistent",
                 **named(combination),
                 day=day.isoformat(),
                 **mismatch._asdict(),

@@ -241,7 +241,7 @@ class _Surveyor:
         if group.finding is not None and (is_every or group.finding is not Finding.EMPTY):
             found.useless[key] = group.finding.value
         elif not group.is_proven:
-            found.unproven[key] = f"the answers for {self._day} do not show whether the API can filter by it"
+            found.unproven[key] = f"the responses for {self._day} do not show whether the API can filter by it"
 
     async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
         requested_at = self._clock.time()

@@ -81,7 +81,7 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
     show_default=True,
     help="Calls per minute of each operation before it throttles.",
 )
-@click.option("--retry-after", is_flag=True, help="Throttling responses say how long to wait.")
+@click.option("--retry-after", is_flag=True, help="Throttling responses include the time to wait.")
 @click.option(
     "--largest-page",
     type=click.IntRange(min=1),

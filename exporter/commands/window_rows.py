@@ -79,7 +79,7 @@ def _row(reading: Reading, part: Part, combination: Combination) -> Row:
     if any((combination.key, day) in reading.unread for day in part.days):
         return Row(combination, {}, _failure(reading, part, combination), is_failure=True)
     if record.is_withheld:
-        return Row(combination, {}, "withheld: the API may ignore the filter; not proved otherwise yet")
+        return Row(combination, {}, "withheld: the API may ignore the filter; not yet proven to work")
     total = tables.add_up(record, part.days)
     if total is None:
         return Row(combination, {}, "a day is missing", is_failure=True)

@@ -74,7 +74,7 @@ def account_rejected(error: DirectMailError) -> Finding:
 
 def too_fast(error: Throttled) -> Finding:
     """Return what it means that the API throttles."""
-    wait = f", and says to wait {format_duration(error.retry_after)}" if error.retry_after else ""
+    wait = f"; wait {format_duration(error.retry_after)}" if error.retry_after else ""
     text = f"The API throttles requests{wait}{_details(error)}."
     return _finding("throttling", text, f"{error.advice} Then run the doctor again.", error)
 

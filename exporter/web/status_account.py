@@ -60,7 +60,7 @@ def _domains(facts: Facts) -> list[str]:
     checks = {name: {**its, **described.get(name, {})} for name, its in listed.items()}
     wanting = {name: open_ for name, its in checks.items() if (open_ := [each for each, ok in its.items() if not ok])}
     if not wanting:
-        return [f"{len(listed)} listed, no check open"]
+        return [f"{len(listed)} listed, all checks pass"]
     named = [f"{name}: {', '.join(open_)} not verified" for name, open_ in list(wanting.items())[:MOST_DOMAINS]]
-    more = [f"{len(wanting) - MOST_DOMAINS} more with open checks"] if len(wanting) > MOST_DOMAINS else []
+    more = [f"{len(wanting) - MOST_DOMAINS} more with failing checks"] if len(wanting) > MOST_DOMAINS else []
     return [f"{len(listed)} listed", *named, *more]

@@ -175,7 +175,7 @@ async def test_the_loop_logs_the_first_one_and_counts_the_rest() -> None:
     with capture_logs() as lines:
         async with running(world.collector.run()):
             await clock.advance(1200)
-    (reported,) = [line for line in lines if line["event"] == "answer is inconsistent"]
+    (reported,) = [line for line in lines if line["event"] == "response is inconsistent"]
     assert (reported["what"], reported["reported"], reported["request_id"]) == (
         "RcptUniqueOpenRate",
         "27.18",

@@ -84,7 +84,7 @@ def test_prometheus_reads_a_config_and_the_rules_select_its_job(
     assert all(re.fullmatch(selector, job(yaml.safe_load(text))) for selector in re.findall(r'job=~"([^"]+)"', rules()))
 
 
-def test_what_is_kept_for_a_bill_by_series_has_all_that_rules_and_dashboards_ask_for() -> None:
+def test_what_is_kept_for_a_bill_by_series_has_all_that_rules_and_dashboards_query() -> None:
     """But what the rules record: they run where the series arrive."""
     (document,) = map(yaml.safe_load, BLOCKS["Grafana Cloud"])
     (kept,) = document["remote_write"][0]["write_relabel_configs"]

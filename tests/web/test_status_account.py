@@ -45,7 +45,7 @@ def test_values_are_shown_with_their_age() -> None:
     assert domains["texts"] == [
         "9 listed",
         *(f"d{number}.example.com: spf not verified" for number in range(5)),
-        "2 more with open checks",
+        "2 more with failing checks",
     ]
 
 

@@ -39,7 +39,7 @@ def pages(evidence: Evidence) -> Finding | None:
         expected = _expected_pages(page)
         if expected is not None and page.pages is not None and max(page.pages, 1) != expected:
             text = f"{page.total} rows at {page.size} a page are {expected} pages, but the response says {page.pages}."
-            fix = "Nothing to do: the exporter reads on until both are satisfied or a page is empty."
+            fix = "Nothing to do: the exporter keeps reading until both agree or a page is empty."
             return Finding("pages", NOTE, text, fix, each.request_id)
     if second is None:
         return Finding("pages", OK, "The numbers of rows and pages agree; there was no second page to check.")
