@@ -12,6 +12,8 @@ RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/exporter \
     && /opt/build/bin/pip wheel --no-cache-dir --require-hashes --no-deps --no-build-isolation --wheel-dir wheels --requirement requirements.txt \
     && /opt/build/bin/pip --python /opt/exporter/bin/python install --no-cache-dir --no-index --no-deps wheels/*.whl
 COPY pyproject.toml README.md LICENSE config.example.yaml ./
+COPY deploy/grafana deploy/grafana
+COPY deploy/perses deploy/perses
 COPY deploy/systemd deploy/systemd
 COPY grafana grafana
 COPY prometheus prometheus

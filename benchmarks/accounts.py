@@ -1,4 +1,4 @@
-"""One process with 300 accounts, all at their whole call budget: its CPU, and how long everybody waits for it."""
+"""One process with 300 accounts, all at their whole call budget: its CPU, and the latency of its pages."""
 
 import asyncio
 import os
@@ -143,7 +143,7 @@ async def _cores(pid: int, work: Awaitable[object]) -> float:
 
 
 async def _visited(base: str, took: dict[str, list[float]]) -> None:
-    """Request health, metrics and the page as an installation does, and note how long each answer took."""
+    """Request health, metrics and the page as an installation does, and note how long each response took."""
     visits = [("scrape", "/metrics", 1.0)] * SCRAPERS + [("page", "/", 2.0), ("health", "/-/healthy", 0.05)]
 
     async def visit(number: int, name: str, path: str, every: float) -> None:
@@ -151,9 +151,9 @@ async def _visited(base: str, took: dict[str, list[float]]) -> None:
             await asyncio.sleep(every * number / len(visits))
             end = time.perf_counter() + SECONDS
             while (begun := time.perf_counter()) < end:
-                async with session.get(f"{base}{path}") as answer:
-                    assert answer.status == 200
-                    await answer.read()
+                async with session.get(f"{base}{path}") as response:
+                    assert response.status == 200
+                    await response.read()
                 took[name].append(time.perf_counter() - begun)
                 await asyncio.sleep(max(every - took[name][-1], 0.0))
 
@@ -162,7 +162,7 @@ async def _visited(base: str, took: dict[str, list[float]]) -> None:
 
 async def _calls(base: str) -> int:
     """Return how many calls the program has made."""
-    async with aiohttp.ClientSession() as session, session.get(f"{base}/metrics") as answer:
-        text = await answer.text()
+    async with aiohttp.ClientSession() as session, session.get(f"{base}/metrics") as response:
+        text = await response.text()
     found = re.findall(r"^directmail_exporter_api_requests_total\{[^}]*\} (\S+)", text, re.MULTILINE)
     return round(sum(map(float, found)))

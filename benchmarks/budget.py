@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.measure import Figure
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config
@@ -37,7 +37,7 @@ async def _calls(statistic: str) -> float:
     world = World(config, clock, statistic=statistic)
     async with running(world.collector.run()):
         await clock.advance(DAY)
-        world.api.asked.clear()
+        world.api.requested.clear()
         await clock.advance(3 * DAY)
     intervals = 3 * DAY / world.collector.plan.poll_interval
-    return len(world.api.asked) / intervals / SENDERS
+    return len(world.api.requested) / intervals / SENDERS

@@ -125,8 +125,8 @@ async def bare(url: str) -> None:
             headers["Authorization"] = signing.authorization(
                 KEYS.access_key_id, KEYS.access_key_secret, "POST", query, headers
             )
-            async with session.post(URL(f"{url}/?{query}", encoded=True), headers=headers) as answer:
-                json.loads(await answer.read())
+            async with session.post(URL(f"{url}/?{query}", encoded=True), headers=headers) as response:
+                json.loads(await response.read())
 
 
 async def polled(url: str) -> None:
@@ -145,9 +145,9 @@ async def polled(url: str) -> None:
         client = Client(session, url, Keys(), limiters, clock, timeout=10, page_size=100, observe=lambda *seen: None)
         today, check = calendar.today(clock.time(), each.target.timezone), Crosscheck(ENGAGEMENT)
         for number, combination in zip(range(CALLS), cycle(each.combinations), strict=False):
-            answer = await client.read(ENGAGEMENT, combination.filters, DAY)
-            check.look(combination.filters, DAY, answer.rows)
-            cell = Cell(Engagement(*answer.totals)._replace(opens=number), None, clock.time())
+            response = await client.read(ENGAGEMENT, combination.filters, DAY)
+            check.compare(combination.filters, DAY, response.rows)
+            cell = Cell(Engagement(*response.totals)._replace(opens=number), None, clock.time())
             store.put(combination.key, today, cell, day_start=0.0)
             store.succeeded(combination.key, clock.time())
             publisher.refresh(combination)

@@ -95,7 +95,7 @@ def _half_a_handshake() -> bytes:
 
 
 async def _get(url: str) -> int:
-    """Return how many bytes the answer has."""
-    async with aiohttp.ClientSession() as session, session.get(url, ssl=False) as answer:
-        assert answer.status == 200
-        return len(await answer.read())
+    """Return how many bytes the response has."""
+    async with aiohttp.ClientSession() as session, session.get(url, ssl=False) as response:
+        assert response.status == 200
+        return len(await response.read())

@@ -15,7 +15,7 @@ from aiohttp import web
 from benchmarks import fleet
 from benchmarks.measure import Figure, listening
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from exporter.web.authentication import Security
 from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app
@@ -33,9 +33,9 @@ async def took(base: str, seconds: float) -> list[float]:
     async with aiohttp.ClientSession() as session:
         end = time.perf_counter() + seconds
         while (begun := time.perf_counter()) < end:
-            async with session.get(f"{base}/-/healthy") as answer:
-                answer.raise_for_status()
-                await answer.read()
+            async with session.get(f"{base}/-/healthy") as response:
+                response.raise_for_status()
+                await response.read()
             found.append(time.perf_counter() - begun)
             await asyncio.sleep(0.05)
     return found
@@ -46,7 +46,7 @@ async def figures() -> Iterator[Figure]:
 
 
 async def _while_the_api_hangs() -> Figure:
-    simulator = Simulator(habits=Habits(calls_per_minute=100_000), faults=[Fault("hang")])
+    simulator = Simulator(behaviour=Behaviour(calls_per_minute=100_000), faults=[Fault("hang")])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
         async with simulator.listen() as url:
@@ -79,8 +79,8 @@ def _figure(name: str, found: list[float], beside: str) -> Figure:
 async def _scrape(base: str, headers: dict[str, str], scraped: list[float]) -> None:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         while True:
-            async with session.get(f"{base}/metrics", headers=headers) as answer:
-                scraped.append(len(await answer.read()))
+            async with session.get(f"{base}/metrics", headers=headers) as response:
+                scraped.append(len(await response.read()))
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from exporter.clock import VirtualClock
 from exporter.config.shards import WHOLE
 
 EVERY = 0.001
-"""Seconds between two looks of the probe."""
+"""Seconds between two checks of the probe."""
 BEFORE_MIDNIGHT = 120.0
 """Seconds from the start to the midnight."""
 AFTER_MIDNIGHT = 10.0

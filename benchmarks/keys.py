@@ -11,7 +11,7 @@ from exporter.directmail.ram_credentials import FromRam, is_installed
 CALLERS = 20
 RUNS = 5
 PROBE = 0.001
-"""Seconds between two looks at the clock."""
+"""Seconds between two checks of the clock."""
 TAKES = 0.05
 """Seconds until the server answers."""
 
@@ -68,7 +68,7 @@ async def _blocking() -> None:
 
 
 async def _longest_hold(get: Callable[[], Awaitable[object]]) -> float:
-    """Return the most seconds between two looks at the clock while all callers get their credentials."""
+    """Return the most seconds between two checks at the clock while all callers get their credentials."""
     fetching = asyncio.gather(*(get() for _ in range(CALLERS)))
     longest, before = 0.0, time.perf_counter()
     while not fetching.done():

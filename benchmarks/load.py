@@ -28,11 +28,11 @@ async def figures() -> Iterator[Figure]:
         idle = await took(base, 5)
         clients = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.load", url, stdout=PIPE)
         loaded = await took(base, SECONDS)
-        answer, _ = await clients.communicate()
+        response, _ = await clients.communicate()
     finally:
         demo.terminate()
         await demo.communicate()
-    seen = json.loads(answer)
+    seen = json.loads(response)
     idle_most, most = max(idle) * 1000, max(loaded) * 1000
     enough = seen["good"] >= 0.98 * PER_SECOND * SECONDS
     return iter(
@@ -67,8 +67,8 @@ async def _clients(url: str) -> None:
             await asyncio.sleep(max(0.0, start + index / PER_SECOND - time.perf_counter()))
             begun = time.perf_counter()
             try:
-                async with session.get(url, headers=ACCEPT) as answer:
-                    complete = (await answer.read()).endswith(b"# EOF\n") and answer.status == 200
+                async with session.get(url, headers=ACCEPT) as response:
+                    complete = (await response.read()).endswith(b"# EOF\n") and response.status == 200
             except aiohttp.ClientError:
                 complete = False
             bad += not complete

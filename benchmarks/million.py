@@ -24,7 +24,7 @@ import aiohttp
 
 from benchmarks import fleet
 from benchmarks.measure import Figure, cpu_seconds, resident
-from benchmarks.process import first_answer
+from benchmarks.process import first_response
 from exporter.store.state_file import StateFile
 
 SERIES = 1_000_000
@@ -44,7 +44,7 @@ async def figures(series: int = SERIES) -> Iterator[Figure]:
         ours = json.loads((await asyncio.to_thread(run, command, check=True, capture_output=True, text=True)).stdout)
         config = f"state_file: {folder / STATE}\n{fleet.text(series)}"
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        started = await first_answer(config, least_lines=ours["lines"] * 9 // 10)
+        started = await first_response(config, least_lines=ours["lines"] * 9 // 10)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
         theirs = await _pushgateway(folder / TEXT) if shutil.which("prometheus-pushgateway") else None
@@ -119,14 +119,14 @@ async def _pushgateway(text: Path) -> dict[str, Any]:
         body = await asyncio.to_thread(lambda: gzip.compress(text.read_bytes(), 1))
         url, headers = f"http://{address}/metrics", {"Content-Encoding": "gzip"}
         patience = aiohttp.ClientTimeout(600)
-        async with session.put(f"{url}/job/x", data=body, headers=headers, timeout=patience) as answer:
-            assert answer.status < 300, await answer.text()
+        async with session.put(f"{url}/job/x", data=body, headers=headers, timeout=patience) as response:
+            assert response.status < 300, await response.text()
         costs: list[float] = []
         while len(costs) < 3:
             before = cpu_seconds(process.pid)
-            async with session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=patience) as answer:
-                assert answer.status == 200, await answer.text()
-                is_whole = len(await answer.read()) > len(body) / 10  # it answers before it has taken in what it got
+            async with session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=patience) as response:
+                assert response.status == 200, await response.text()
+                is_whole = len(await response.read()) > len(body) / 10  # it answers before it has taken in what it got
             if is_whole:
                 costs.append(cpu_seconds(process.pid) - before)
             else:

@@ -38,7 +38,7 @@ async def figures() -> Iterator[Figure]:
     few, many = await _changed_cell(1000), await _changed_cell(100_000)
     imported = _imported()
     bare = wall(lambda: subprocess.run([sys.executable, "-c", "import aiohttp.web"], check=True), times=5)
-    started = min([await first_answer(COLD) for _ in range(5)])
+    started = min([await first_response(COLD) for _ in range(5)])
     warm = await _warm_start()
     return iter(
         [
@@ -120,18 +120,18 @@ def _imported() -> float:
 
 
 async def _warm_start() -> float:
-    """Return the seconds from starting the program to its first answer, everything known from a state file."""
+    """Return the seconds from starting the program to its first response, everything known from a state file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"
         filled = await fleet.filled(100_000)
         state = StateFile(path, filled.store, filled.clock)
         await state.open()  # an empty file: all that the store has is written
         await state.close()
-        return await first_answer(f"state_file: {path}\n{fleet.text(100_000)}", least_lines=100_000 * 9 // 10)
+        return await first_response(f"state_file: {path}\n{fleet.text(100_000)}", least_lines=100_000 * 9 // 10)
 
 
-async def first_answer(config: str, least_lines: int = 0) -> float:
-    """Return the seconds from starting the program to its first answer."""
+async def first_response(config: str, least_lines: int = 0) -> float:
+    """Return the seconds from starting the program to its first response."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
         path.write_text(config)
@@ -142,8 +142,8 @@ async def first_answer(config: str, least_lines: int = 0) -> float:
         )
         assert process.stderr is not None
         address = await listening(process.stderr)
-        async with aiohttp.ClientSession() as session, session.get(f"{address}/metrics") as answer:
-            body = await answer.read()
+        async with aiohttp.ClientSession() as session, session.get(f"{address}/metrics") as response:
+            body = await response.read()
         seconds = time.perf_counter() - begun
         assert body.count(b"\n") >= least_lines
         process.kill()

@@ -59,11 +59,11 @@ async def figures() -> Iterator[Figure]:
     costs = {}
     for name, address in VISITS.items():
         request = make_mocked_request("GET", address)
-        await page.answer(request)  # a first search prepares the next ones
-        costs[name] = await cpu_of(partial(page.answer, request), times=5)
+        await page.render(request)  # a first search prepares the next ones
+        costs[name] = await cpu_of(partial(page.render, request), times=5)
     begun = time.perf_counter()
-    answer = await page.answer(make_mocked_request("GET", "/"))
-    took, size = time.perf_counter() - begun, len(answer.text or "")
+    response = await page.render(make_mocked_request("GET", "/"))
+    took, size = time.perf_counter() - begun, len(response.text or "")
     most = max(costs.values())
     value = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in costs.items())
     beside = f"{TARGETS} targets, {combinations} combinations; {size / 1000:.0f} kB, {took * 1000:.1f} ms on the clock"

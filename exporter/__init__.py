@@ -1,13 +1,13 @@
 """directmail-exporter: opens and clicks of Alibaba Cloud Direct Mail for Prometheus.
 
-The rooms, in the direction the data flows; imports point down only (`python -m tools.rooms` draws them):
+The packages, in the direction the data flows; imports point down only (`python -m tools.rooms` draws them):
 
     config -> plan -> collector -> store -> metrics -> web
 
     commands   the command line          app        opens everything, owns the tasks
     reload     the config, loaded again  polling    the targets that are polled, and the plans they follow
     web        server and status page    doctor     a few real calls, explained
-    polled_target  all that one target is polled with
+    polled_target  one target's client and tasks
     metrics    what Prometheus reads     collector  due cells -> client -> store
     plan       what is due, and its cost
     store      what is known             config     YAML -> frozen values

@@ -5,7 +5,7 @@ from exporter.process import signals
 
 def main() -> None:
     """Run the program. The imports that take time come after the signals have their handlers."""
-    signals.take()
+    signals.install()
     from exporter.commands import main as command_line
 
     command_line.main()

@@ -54,9 +54,9 @@ class App:
         auto_reload: bool = False,
         shard: Shard = WHOLE,
     ) -> None:
-        """`environment` may hold the credentials; `config_file` is what a reload reads, by itself with `auto_reload`.
+        """`environment` may hold the credentials; a reload reads `config_file`, on any change of it with `auto_reload`.
 
-        Of the config, which is the whole one, it runs the part of `shard`.
+        `settings` is the whole config; only the targets of `shard` run.
 
         Raise ConfigError for a web configuration that cannot be used.
         """
@@ -119,18 +119,7 @@ class App:
             if config_file
             else None
         )
-        self._stopped = asyncio.Event()
-
-    def stop(self) -> None:
-        """End the run in good order."""
-        self._stopped.set()
-
-    async def run(self, started: Callable[[list[str]], None] = lambda addresses: None) -> None:
-        """Serve and poll until stopped; `started` is called with the addresses.
-
-        Raise BindError, StateError, or whatever a bug raises.
-        """
-        routes = Routes(
+        self._routes = Routes(
             exposition=self._exposition,
             unready=self._polling.unready,
             status=StatusPage(
@@ -138,21 +127,32 @@ class App:
                 lambda: self._polling.targets,
                 self._store,
                 self._clock,
-                self._options.telemetry_path,
+                options.telemetry_path,
                 self._catalogue,
                 self._accounts.facts,
-            ).answer,
-            reload=self._reload_by_web if self._options.enable_lifecycle else None,
-            telemetry_path=self._options.telemetry_path,
-            max_requests=self._options.max_requests,
+            ).render,
+            reload=self._reload_by_web if options.enable_lifecycle else None,
+            telemetry_path=options.telemetry_path,
+            max_requests=options.max_requests,
         )
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Shut down gracefully."""
+        self._stopped.set()
+
+    async def run(self, started: Callable[[list[str]], None] = lambda addresses: None) -> None:
+        """Serve and poll until stopped; `started` is called with the addresses.
+
+        Raise BindError or StateError; any other exception is a bug.
+        """
         reloader = self._reloader
         loop = asyncio.get_running_loop()
-        with garbage.kept_short(), signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
+        with garbage.short_pauses(), signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
             async with (
                 self._kept(),
                 open_session() as session,
-                self._web.open(routes) as addresses,
+                self._web.open(self._routes) as addresses,
                 asyncio.TaskGroup() as tasks,
             ):
                 self._polling.open(session, tasks)
@@ -183,7 +183,7 @@ class App:
 
     @asynccontextmanager
     async def _kept(self) -> AsyncIterator[None]:
-        """Know what the state file knows, and leave in it what is known in the end."""
+        """Restore the state file at the start and write it at the end."""
         if self._state is None:
             yield
             return
@@ -194,7 +194,7 @@ class App:
             await self._state.close()
 
     async def reload(self) -> tuple[Problem, ...]:
-        """Load the config again and follow it; return what is wrong with it, and then nothing has changed."""
+        """Load the config again and apply it. Return its problems; with any, nothing has changed."""
         return await self._reloader.reload() if self._reloader else ()
 
     async def _reload_by_web(self) -> str:

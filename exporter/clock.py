@@ -1,4 +1,4 @@
-"""The clock that everything reads, so that tests can script it and the demo can speed it up.
+"""The clock that all other code reads, so that tests can script it and the demo can speed it up.
 
 Wall time decides which day it is and how old a number is; monotonic time decides how long to wait.
 """
@@ -62,9 +62,9 @@ class VirtualClock:
 async def sleep_or_wake(clock: Clock, seconds: float, woken: asyncio.Event) -> None:
     """Sleep so long, or until the event is set."""
     both: tuple[Coroutine[Any, Any, object], ...] = (clock.sleep(seconds), woken.wait())
-    naps = [asyncio.create_task(each) for each in both]
+    sleeps = [asyncio.create_task(each) for each in both]
     try:
-        await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(sleeps, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each in naps:
+        for each in sleeps:
             each.cancel()

@@ -1,7 +1,6 @@
 """Log lines on stderr: logfmt for people and Loki, JSON for machines.
 
-What libraries and the interpreter have to say (the `logging` module, warnings, uncaught exceptions) comes out in the
-same form.
+Messages of libraries and the interpreter (the `logging` module, warnings, uncaught exceptions) have the same form.
 """
 
 import atexit
@@ -38,11 +37,11 @@ _json = structlog.processors.JSONRenderer(ensure_ascii=False)
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"} | {
     code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
 }
-"""Characters that a terminal obeys or a reader takes for the end of a line."""
+"""Characters that control a terminal or end a line."""
 
 
 class _Stderr:
-    """What structlog hands its rendered lines to."""
+    """Writes structlog's rendered lines."""
 
     def msg(self, line: str) -> None:
         stderr.write(line)
@@ -72,12 +71,12 @@ def fatal(line: str) -> None:
 
 
 def bug(error: BaseException) -> None:
-    """Log what only a bug raises, with its traceback."""
+    """Log an unexpected exception, with its traceback."""
     structlog.get_logger().error("this is a bug in directmail-exporter; please report it", exc_info=error)
 
 
 def take_over() -> None:
-    """Log what libraries log, warnings, and exceptions that nobody catches; for a whole process, at its start."""
+    """Log the messages of libraries, warnings and uncaught exceptions; for a whole process, at its start."""
     libraries = _Libraries()
     logging.basicConfig(handlers=[libraries], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
@@ -102,7 +101,7 @@ def _as_logfmt(logger: object, method: str, event: MutableMapping[str, Any]) -> 
 
 
 class _Libraries(logging.Handler):
-    """Logs what libraries log: the first message of a kind at once, of its repeats the number."""
+    """Logs the messages of libraries: the first of a kind at once, of its repeats the number."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""One target that is polled: its client, its tasks, and what a scrape and the status page read of it."""
+"""One target that is polled: its client and tasks, and the values that a scrape and the status page read."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """The targets that are polled: their tasks, and the plans that they and the exposition follow.
 
-A plan changes with the config and with what discovery finds. Either way it is followed in the same few steps, one
-change at a time: shown first, then polled.
+A plan changes with the config and with what discovery finds. Either way it is applied in the same steps, one change
+at a time: shown first, then polled.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ from exporter.store.memory import Store
 GRACE = 3.0
 """Seconds that calls in flight get when the process is stopping; everything is over within 5."""
 CONNECTED = 10
-"""Targets that are connected before other work has its turn: about a millisecond."""
+"""Targets that are connected before other work runs: about a millisecond."""
 
 
 class Accounts(NamedTuple):
-    """What is known of the accounts, and what shows it."""
+    """The facts of the accounts, and their publisher."""
 
     facts: AccountFacts
     publisher: AccountPublisher
@@ -78,7 +78,7 @@ class Polling:
         self._is_draining = False
 
     def open(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
-        """Take the session for the calls and the group that owns the tasks; before anything is followed."""
+        """Set the session for the calls and the group that owns the tasks; before `follow`."""
         self._session = session
         self._tasks = tasks
 
@@ -88,7 +88,7 @@ class Polling:
         return self._polled
 
     def unready(self) -> str:
-        """Return why a scrape would not have the whole picture yet, "" when it has."""
+        """Return why a scrape would be incomplete, "" when it is complete."""
         if not self._is_followed:
             return "no target polled yet"
         waiting = []
@@ -100,10 +100,10 @@ class Polling:
         return ", ".join(waiting)
 
     async def follow(self, settings: Config) -> None:
-        """Poll and show what the config says. Targets that keep their account keep their budget and what is known."""
+        """Poll and show what the config names. Targets of the same account keep their budget and data."""
         async with self._following:
             targets = {target.name: target for target in settings.targets}
-            # What a config may make fail comes before the first change.
+            # Steps that may fail come before the first change.
             plans = await self._plans(settings)
             kept = self._kept(settings)
             connected = {}
@@ -117,8 +117,8 @@ class Polling:
             await self._end(polled for name, polled in self._polled.items() if name not in kept)
             for target in settings.targets:
                 if self._store.claim(target.name, target.account):
-                    self._catalogue.forget(target.name)
-                    self._accounts.facts.forget(target.name)
+                    self._catalogue.discard(target.name)
+                    self._accounts.facts.discard(target.name)
                     self._log.warning(
                         "target now points at another account; discarding its stored data", target=target.name
                     )
@@ -128,7 +128,7 @@ class Polling:
             self._shown = places
             for name in gone:
                 self._telemetry.remove(name)
-                self._accounts.facts.forget(name)
+                self._accounts.facts.discard(name)
             self._accounts.publisher.follow(settings)
             for target in settings.targets:
                 if self._is_draining:
@@ -143,7 +143,7 @@ class Polling:
             self._is_followed = True
 
     def _kept(self, settings: Config) -> set[str]:
-        """Return the targets that are polled and that a config leaves the same accounts."""
+        """Return the polled targets whose account a config does not change."""
         polled = {name: _account(polled.target) for name, polled in self._polled.items()}
         return {target.name for target in settings.targets if polled.get(target.name) == _account(target)}
 
@@ -165,7 +165,7 @@ class Polling:
             self._log_left_out(known, each)
 
     async def _end(self, targets: Iterable[PolledTarget]) -> None:
-        """Poll these no more, and return when that is over: an answer that has come by then is still taken in."""
+        """Stop polling these, and return when that is done: results that arrive by then are still stored."""
         ending = tuple(targets)
         for polled in ending:
             polled.cancel()
@@ -195,7 +195,7 @@ class Polling:
             polled.cancel()
 
     async def _plans(self, settings: Config) -> list[TargetPlan]:
-        """Return how every target is to be polled by what is known now; in a thread, it may be thousands of values."""
+        """Return every target's plans by the values found so far. Runs in a thread: there may be thousands."""
         kept = self._kept(settings)
         found = {
             target.name: Found(
@@ -207,8 +207,8 @@ class Polling:
         }
         return await asyncio.to_thread(selection.plans, settings, found)
 
-    async def _take_up(self) -> None:
-        """Follow what discovery has found."""
+    async def _follow_discovery(self) -> None:
+        """Apply what discovery has found."""
         async with self._following:
             for each in await self._plans(self._settings):
                 poll = self._polled[each.target.name].running[each.statistic]
@@ -265,7 +265,7 @@ class Polling:
         async def listed(key: str, found: Listed, requested_at: float) -> None:
             account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), requested_at)
             if key in polled.target.discovered:
-                await self._take_up()
+                await self._follow_discovery()
 
         discovery = Discovery(
             target.name,
@@ -312,7 +312,7 @@ class Polling:
 
 
 def _account(target: Target) -> tuple[object, ...]:
-    """Return what makes a target the same account, asked in the same way."""
+    """Return what identifies a target's account and how it is called."""
     return (
         target.account,
         target.endpoint,

@@ -1,4 +1,4 @@
-"""Loads the config again on request, or when its content changes; whatever goes wrong, the old one stays in force."""
+"""Reloads the config on request, or when its content changes; on any failure the previous one is kept."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,12 +31,12 @@ class Reloader:
         failed: Callable[[], None],
         clock: Clock,
     ) -> None:
-        """`load` reads and checks the file and raises ConfigError; `follow` puts a config in force.
+        """`load` reads and checks the file and raises ConfigError; `follow` applies a config.
 
         `loaded` or `failed` is called at the end of every load.
         """
         self.problems: tuple[Problem, ...] = ()
-        """What was wrong at the last load; empty while the file's config is in force."""
+        """What was wrong at the last load; empty while the file's config is applied."""
         self._path = path
         self._current = current
         self._load = load
@@ -48,7 +48,7 @@ class Reloader:
         self._seen: Mapping[Path, str] = {path: current.digest}
         self._requested = asyncio.Event()
         self._loading = asyncio.Lock()
-        self._requests = self._answered = 0
+        self._requests = self._served = 0
 
     def request(self) -> None:
         """Let `run` load the file soon."""
@@ -62,31 +62,31 @@ class Reloader:
             await self.reload()
 
     async def watch(self) -> None:
-        """Load the file whenever its content has changed, or, once rejected, that of a file that it names."""
+        """Load the file whenever its content has changed; of a rejected one also when a file that it names has."""
         while True:
             await self._clock.sleep(EVERY)
             if await asyncio.to_thread(digests, self._seen) != self._seen:
                 await self.reload()
 
     async def reload(self) -> tuple[Problem, ...]:
-        """Load the file and put its config in force; return what is wrong with it, and then nothing has changed.
+        """Load the file and apply its config. Return its problems; with any, nothing has changed.
 
-        A load that began before the request does not answer it: the file may have changed since.
+        A load that began before the request does not count: the file may have changed since.
         """
         self._requests += 1
         own = self._requests
         async with self._loading:
-            if self._answered < own:
-                answers = self._requests
+            if self._served < own:
+                serving = self._requests
                 systemd.notify(systemd.reloading())
                 self.problems = await self._load_again()
                 (self._failed if self.problems else self._loaded)()
                 systemd.notify(systemd.READY)
-                self._answered = answers
+                self._served = serving
             return self.problems
 
     async def _load_again(self) -> tuple[Problem, ...]:
-        # Looked at first: what changes while the file is loaded is then found by the next look.
+        # First, so that a change while the file is loaded is found by the next check.
         self._seen = await asyncio.to_thread(digests, (self._path,))
         try:
             if self._path.is_fifo():

@@ -1,4 +1,4 @@
-"""Tells when the content of some files changes: by hash, so a touch is no change and the swap of a symlink is one."""
+"""Watches the content of files by hash: a touch is no change, the swap of a symlink is one."""
 
 import asyncio
 import hashlib
@@ -8,15 +8,15 @@ from pathlib import Path
 from exporter.clock import Clock
 
 EVERY = 5.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 async def changes(
     files: Callable[[], Iterable[Path]], known: Mapping[Path, str], clock: Clock, every: float = EVERY
 ) -> AsyncIterator[None]:
-    """Yield whenever the files hold something else than at the last look; `files` is called each time.
+    """Yield whenever the content has changed since the last check; `files` is called each time.
 
-    `known` is what they held when they were read: their digests.
+    `known` are the digests of the files when they were read.
     """
     while True:
         await clock.sleep(every)
@@ -32,7 +32,7 @@ def digest(content: bytes) -> str:
 
 
 def digests(files: Iterable[Path]) -> dict[Path, str]:
-    """Return what the files hold now; one that cannot be read, or is not a regular file, holds nothing."""
+    """Return the digests of the files; one that cannot be read, or is not a regular file, counts as empty."""
     found = {}
     for path in files:
         try:

@@ -1,4 +1,4 @@
-"""What every test stands on: no real account, no metadata address, a clock with a start, real programs when needed."""
+"""Fixtures of all tests: no real account, no metadata address, a clock with a start, real programs when needed."""
 
 import os
 import shutil

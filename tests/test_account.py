@@ -7,12 +7,12 @@ from exporter.clock import VirtualClock
 from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS
 from exporter.simulator.account import DAILY_QUOTA, MONTHLY_QUOTA
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Inventory
-from exporter.simulator.habits import Habits
 from exporter.simulator.server import Simulator
 from tests.support.processes import get, until
 from tests.support.programs import SENDERS
-from tests.test_polling import AFTERNOON, asked, exporter, write_config
+from tests.test_polling import AFTERNOON, calls_made, exporter, write_config
 
 HEAD = "account_interval: 1h\ndomains_interval: 1h\n"
 QUERIES = """
@@ -37,9 +37,9 @@ def values(text: str, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_what_the_account_says_is_on_the_metrics_page_and_each_list_is_made_once(tmp_path: Path) -> None:
+async def test_the_account_is_on_the_metrics_page_and_each_list_is_requested_once(tmp_path: Path) -> None:
     inventory = Inventory(unverified={"notify.example.com": frozenset({"cname", "dmarc"})})
-    api = Simulator(clock=LongMoment(20.0), habits=Habits(calls_per_minute=1_000_000), inventory=inventory)
+    api = Simulator(clock=LongMoment(20.0), behaviour=Behaviour(calls_per_minute=1_000_000), inventory=inventory)
     now = api.clock.time()
     async with api.listen() as url:
         config = write_config(tmp_path / "config.yaml", url, QUERIES, HEAD)
@@ -61,7 +61,7 @@ async def test_what_the_account_says_is_on_the_metrics_page_and_each_list_is_mad
     failed = {labels for labels, value in values(text, "directmail_domain_verified").items() if not value}
     assert failed == {("cname", "notify.example.com"), ("dmarc", "notify.example.com")}
     assert set(values(text, "directmail_account_read_success").values()) == {1}
-    calls = asked(api)
+    calls = calls_made(api)
     assert calls[OPERATIONS["account_name"].action] == calls[OPERATIONS["domain"].action] == 1, "shared with discovery"
     assert calls[account.SUMMARY] == 1
     assert calls[account.DOMAIN] == 2

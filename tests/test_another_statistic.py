@@ -11,25 +11,25 @@ from exporter.app import App, Options
 from exporter.clock import Clock
 from exporter.commands.history_export import Backfill
 from exporter.config.model import Config
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 from exporter.metrics.table import table
 from exporter.metrics.tables import TABLES
 from exporter.plan.validation import load
 from exporter.simulator import server
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Call
-from exporter.simulator.habits import Habits
 from exporter.simulator.server import Simulator
 from tests.support.processes import get, started, until
 from tests.support.programs import KEYS
 from tests.test_account import LongMoment
-from tests.test_polling import asked
+from tests.test_polling import calls_made
 
 
 class Replies(NamedTuple):
     """Mails that were answered, of those that requested it."""
 
-    asked_for: int
+    wanted: int
     given: int
 
 
@@ -39,20 +39,20 @@ REPLIES = Statistic(
     parameters={"account_name": "AccountName"},
     counts=Replies,
     fields=("Asked", "Given"),
-    ratios={"ratio": Ratio("given", "asked_for")},
-    drawn=("asked_for", "given"),
+    ratios={"ratio": Ratio("given", "wanted")},
+    drawn=("wanted", "given"),
 )
 TABLE = table(
     REPLIES,
     "directmail_replies_",
     "",
-    counts={"asked_for": "Mails that ask for a reply", "given": "Replies"},
+    counts={"wanted": "Mails that ask for a reply", "given": "Replies"},
     ratios={"ratio": "Share of mails that were replied to, 0-1"},
 )
 LABELS = 'account_name="",config_set_id="",dedicated_ip="",dedicated_ip_pool_id="",domain="",esp="",query="account"'
 
 
-def answer(call: Call) -> dict[str, Any]:
+def response(call: Call) -> dict[str, Any]:
     """Answer as many replies as the day of the month, of a hundred, for each day."""
     first, last = (date.fromisoformat(call.parameters[name]) for name in ("StartTime", "EndTime"))
     days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
@@ -65,8 +65,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Simulator:
     """A service that has the statistic, and an exporter that knows of it."""
     monkeypatch.setitem(STATISTICS, "replies", REPLIES)
     monkeypatch.setitem(TABLES, "replies", TABLE)
-    monkeypatch.setattr(server, "OPERATIONS", {**server.OPERATIONS, "ListReplies": answer})
-    return Simulator(clock=LongMoment(), habits=Habits(calls_per_minute=1_000_000))
+    monkeypatch.setattr(server, "OPERATIONS", {**server.OPERATIONS, "ListReplies": response})
+    return Simulator(clock=LongMoment(), behaviour=Behaviour(calls_per_minute=1_000_000))
 
 
 def config(folder: Path, url: str) -> Config:
@@ -95,7 +95,7 @@ async def test_it_is_polled_exposed_stored_and_restored(api: Simulator, tmp_path
         page = (await get(f"{base}/"))[1]
         first.stop()
         await task
-        calls = asked(api)
+        calls = calls_made(api)
         second = app(settings, api.clock)
         task, base = await started(second)
         after = (await get(f"{base}/metrics"))[1]

@@ -35,7 +35,7 @@ async def test_a_signal_ends_the_program_in_good_order(number: signal.Signals, t
 
 
 async def test_it_ends_within_five_seconds_while_the_api_hangs(tmp_path: Path) -> None:
-    """It would wait for ten minutes for the answer, and does not."""
+    """It would wait for ten minutes for the response, and does not."""
     assert GRACE + SHUTDOWN_SECONDS <= 5
     async with simulator(faults=[Fault("hang")]).listen() as url:
         config = write_config(tmp_path / "config.yaml", url)
@@ -143,10 +143,10 @@ class TestInOneProcess:
             await until(f"{base}/metrics", f'directmail_track_emails{{account_name="{SENDERS[2]}"')
             await _quiet(api)
             _, text = await get(f"{base}/metrics")
-            asked = {seen.parameters["AccountName"] for seen in api.requests}
+            requested = {seen.parameters["AccountName"] for seen in api.requests}
             app.stop()
             await task
-        assert asked == {SENDERS[2]}
+        assert requested == {SENDERS[2]}
         assert SENDERS[0] in text
         assert SENDERS[1] not in text
 
@@ -269,8 +269,8 @@ def reported(lines: list[Any]) -> list[tuple[str, str]]:
 
 
 async def post(url: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as session, session.post(url) as answer:
-        return answer.status, await answer.text()
+    async with aiohttp.ClientSession() as session, session.post(url) as response:
+        return response.status, await response.text()
 
 
 async def senders_of(base: str) -> set[tuple[str, str]]:

@@ -29,7 +29,7 @@ async def test_the_two_times_jump_apart() -> None:
     assert (clock.time(), clock.monotonic()) == (-3590.0, 10.0)
 
 
-async def test_a_cancelled_sleeper_holds_up_nobody() -> None:
+async def test_a_cancelled_sleeper_delays_no_other() -> None:
     clock = ScriptedClock()
     lost, kept = (asyncio.create_task(clock.sleep(seconds)) for seconds in (1.0, 2.0))
     await settle()

@@ -10,7 +10,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "commands": (
         "main",
         "demo",
-        "demo_past",
+        "demo_history",
         "past_account",
         "past_series",
         "simulate",
@@ -82,7 +82,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "simulator": (
         "server",
         "replay",
-        "spoilt_responses",
+        "corrupted_responses",
         "account_summary",
         "domains",
         "track_list",
@@ -91,9 +91,9 @@ ORDER: dict[str, tuple[str, ...]] = {
         "list_operations",
         "paging",
         "call",
-        "habits",
+        "behaviour",
         "signature_check",
-        "error_answers",
+        "error_responses",
         "traffic",
         "mailings",
         "delivery",
@@ -116,6 +116,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "telemetry",
         "target_metrics",
         "exposition",
+        "text_format",
         "negotiation",
         "crc32",
     ),
@@ -125,7 +126,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "account_reader",
         "filter_support",
         "filter_groups",
-        "doubts",
+        "result_checks",
         "failures",
         "progress",
         "states",
@@ -149,7 +150,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "snapshot",
         "database",
         "old_schemas",
-        "unwritten",
+        "pending_writes",
         "encoding",
         "memory",
         "discovered_values",
@@ -188,9 +189,9 @@ ORDER: dict[str, tuple[str, ...]] = {
         "threads",
         "credentials",
         "classification",
-        "answers",
+        "responses",
         "statistics",
-        "statistics.known",
+        "statistics.registry",
         "statistics.engagement",
         "statistics.delivery",
         "statistics.statistic",
@@ -244,7 +245,7 @@ def test_a_room_re_exports_nothing() -> None:
     assert all(not rooms.imports(path.read_text()) for path in packages)
 
 
-def test_the_client_knows_nothing_of_prometheus() -> None:
+def test_the_client_does_not_depend_on_prometheus() -> None:
     sources = [path.read_text() for module, path in rooms.modules().items() if rooms.room(module) == "directmail"]
     assert not any("prometheus_client" in source for source in sources)
 

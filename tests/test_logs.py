@@ -20,7 +20,7 @@ from exporter.logs import MOST_MESSAGES
 from exporter.process.stderr import ROOM, Lines
 from tests.support.processes import PATIENCE, free_port, get, until
 from tests.support.programs import KEYS, simulator, write_config
-from tests.support.web import said
+from tests.support.web import raw
 
 ROOT = Path(__file__).parents[1]
 
@@ -96,7 +96,7 @@ async def test_a_log_that_cannot_be_written_neither_ends_nor_holds_the_program(
     with stderr() as number:
         async with exporter(tmp_path, number, "--log.level=debug") as (process, address):
             for _ in range(60):
-                assert b" 400 " in await said(address, b"nonsense\r\n\r\n", ends=False)
+                assert b" 400 " in await raw(address, b"nonsense\r\n\r\n", ends=False)
             assert await until(f"http://{address}/-/healthy", "OK")
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
@@ -244,7 +244,7 @@ logging.getLogger('asyncio').error('something else')
         assert rest[0] == "Traceback (most recent call last):"
         assert rest[-1] == "ZeroDivisionError: division by zero"
 
-    def test_nothing_that_is_logged_reaches_the_terminal_or_looks_like_another_line(self) -> None:
+    def test_a_log_text_cannot_control_the_terminal_or_forge_a_line(self) -> None:
         text = output("import structlog\nstructlog.get_logger().error('a\\x1b[2Jb\\rc\\u2028d\\x85e')", style="logfmt")
         assert text.splitlines()[0].endswith(r"msg=a\x1b[2Jb\x0dc\u2028d\x85e")
 

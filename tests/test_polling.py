@@ -14,10 +14,10 @@ from exporter.app import App, Options
 from exporter.clock import VirtualClock
 from exporter.config.queries import DISCOVERABLE
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from tests.support.processes import PATIENCE, get, started, until
 from tests.support.programs import KEYS, SENDERS
 from tests.support.tasks import running
@@ -52,8 +52,8 @@ OF_TAGS = """
 
 def simulator(*faults: Fault, largest_page: int = 1000, speed: float = 1.0) -> Simulator:
     """Return a simulator whose clock is so fast, and far from midnight."""
-    habits = Habits(calls_per_minute=1_000_000, largest_page=largest_page)
-    return Simulator(clock=VirtualClock(speed, AFTERNOON), habits=habits, faults=list(faults))
+    behaviour = Behaviour(calls_per_minute=1_000_000, largest_page=largest_page)
+    return Simulator(clock=VirtualClock(speed, AFTERNOON), behaviour=behaviour, faults=list(faults))
 
 
 def write_config(path: Path, endpoint: str, queries: str, head: str = "") -> Path:
@@ -77,7 +77,7 @@ async def exporter(config: Path, api: Simulator) -> AsyncIterator[tuple[App, str
         await task
 
 
-def asked(api: Simulator) -> Counter[str]:
+def calls_made(api: Simulator) -> Counter[str]:
     return Counter(seen.action for seen in api.requests)
 
 
@@ -94,16 +94,16 @@ def cells(api: Simulator) -> Counter[tuple[str, ...]]:
 async def gone(url: str, text: str) -> str:
     """Return what a URL answers as soon as the text is not in it any more."""
     async with asyncio.timeout(PATIENCE):
-        while text in (answer := (await get(url))[1]):
+        while text in (response := (await get(url))[1]):
             await asyncio.sleep(0.05)
-    return answer
+    return response
 
 
 async def never_without(url: str, texts: Collection[str]) -> None:
-    """Scrape on and on; every answer has all of the texts."""
+    """Scrape on and on; every response has all of the texts."""
     while True:
-        _, answer = await get(url)
-        assert [text for text in texts if text not in answer] == []
+        _, response = await get(url)
+        assert [text for text in texts if text not in response] == []
 
 
 async def test_every_filter_is_listed_polled_and_shown(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ async def test_every_filter_is_listed_polled_and_shown(tmp_path: Path) -> None:
         ("DedicatedIpPoolList", 2, 1),
         ("QueryDomainByParam", 2, 1),
     ):
-        assert asked(api)[action] == calls
+        assert calls_made(api)[action] == calls
         assert f'discovery_success{{action="{action}",target="shop"}} 1.0' in text
         assert f'discovered_values{{action="{action}",target="shop"}} {values}.0' in text
         assert f'api_requests_total{{action="{action}",target="shop"}} {calls}.0' in text
@@ -153,7 +153,7 @@ class TestTwoStatistics:
                 line = f'api_requests_total{{action="{action}",target="shop"}} {count}.0'
                 text = await until(f"{base}/metrics", line)  # it may take a second
         assert set(cells(api).values()) == {1}
-        assert asked(api)["QueryTagByParam"] == 1, "one list serves both"
+        assert calls_made(api)["QueryTagByParam"] == 1, "one list serves both"
         assert text.count("directmail_track_emails{") == 1 + len(TAGS) + 2
         assert text.count("directmail_delivery_delivered_emails{") == 1 + len(TAGS)
         for action in ("GetTrackList", self.DELIVERY):
@@ -161,7 +161,7 @@ class TestTwoStatistics:
         assert text.count("directmail_query_success{") == 2 * (1 + len(TAGS)) + 2
         assert text.count("directmail_track_window_end_timestamp_seconds{") == 1, "the bounds are the target's"
 
-    async def test_one_that_fails_takes_nothing_from_the_other(self, tmp_path: Path) -> None:
+    async def test_one_that_fails_does_not_affect_the_other(self, tmp_path: Path) -> None:
         api = simulator(Fault("forbidden", action=self.DELIVERY))
         async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_BOTH), api) as (_, base):
             await until(f"{base}/-/ready", "OK")
@@ -172,7 +172,7 @@ class TestTwoStatistics:
         assert {line.endswith(" 1.0") for line in health if 'statistic="engagement"' in line} == {True}
         assert {line.endswith(" 0.0") for line in health if 'statistic="delivery"' in line} == {True}
 
-    async def test_one_that_a_reload_takes_out_goes_alone_and_comes_back(self, tmp_path: Path) -> None:
+    async def test_a_reload_can_remove_one_and_add_it_again(self, tmp_path: Path) -> None:
         api = simulator()
         async with api.listen() as url:
             config = write_config(tmp_path / "c.yaml", url, OF_BOTH)
@@ -215,10 +215,10 @@ async def test_values_come_and_go_and_the_others_lose_nothing(tmp_path: Path) ->
                 text = await gone(f"{base}/metrics", f'tag_name="{TAGS[0]}"')
     assert text.count("directmail_track_emails{") == 1 + len(TAGS)
     assert set(cells(api).values()) == {1}
-    assert asked(api)["QueryTagByParam"] >= 3
+    assert calls_made(api)["QueryTagByParam"] >= 3
 
 
-async def test_a_list_that_fails_keeps_the_last_one_and_says_so(tmp_path: Path) -> None:
+async def test_a_list_that_fails_keeps_the_last_one_and_reports_it(tmp_path: Path) -> None:
     api = simulator(speed=60)
     async with api.listen() as url:
         config = write_config(tmp_path / "c.yaml", url, OF_TAGS, head="discovery_interval: 1m")
@@ -259,9 +259,7 @@ async def test_after_a_restart_what_was_known_is_polled_although_no_list_comes(t
 
 
 class TestReload:
-    async def test_discovery_that_is_taken_out_of_the_config_takes_its_combinations_with_it(
-        self, tmp_path: Path
-    ) -> None:
+    async def test_removing_discovery_from_the_config_removes_its_combinations(self, tmp_path: Path) -> None:
         api = simulator()
         async with api.listen() as url:
             config = write_config(tmp_path / "c.yaml", url, OF_TAGS)
@@ -281,7 +279,7 @@ class TestReload:
         async with api.listen() as url:
             config = write_config(tmp_path / "c.yaml", url, OF_TAGS)
             async with exporter(config, api) as (app, base):
-                while not asked(api)["QueryTagByParam"]:
+                while not calls_made(api)["QueryTagByParam"]:
                     await asyncio.sleep(0.01)
                 write_config(config, url, OF_TAGS + "      - {name: one, account_name: product@mail.example.com}\n")
                 assert await app.reload() == ()
@@ -289,11 +287,11 @@ class TestReload:
                 _, text = await get(f"{base}/metrics")
         assert text.count("directmail_track_emails{") == 2 + len(TAGS)
         assert set(cells(api).values()) == {1}
-        assert asked(api)["QueryTagByParam"] == 1
+        assert calls_made(api)["QueryTagByParam"] == 1
 
 
 @pytest.mark.parametrize("tag", ['quo"te', "back\\slash", "标签/x&y", "{a='b'}", "+%20 *~", "\u202eevil", "x" * 256])
-async def test_hostile_names_are_asked_for_and_shown_as_they_are(tag: str, tmp_path: Path) -> None:
+async def test_hostile_names_are_requested_and_shown_as_they_are(tag: str, tmp_path: Path) -> None:
     api = simulator()
     api.inventory.tags = [tag, "a\nb", ""]
     async with api.listen() as url, exporter(write_config(tmp_path / "c.yaml", url, OF_TAGS), api) as (_, base):
@@ -306,7 +304,7 @@ async def test_hostile_names_are_asked_for_and_shown_as_they_are(tag: str, tmp_p
     assert status == 200
 
 
-async def test_the_status_page_tells_how_each_list_went(tmp_path: Path) -> None:
+async def test_the_status_page_shows_how_each_list_went(tmp_path: Path) -> None:
     api = simulator(Fault("forbidden", action="DedicatedIpList"))
     async with api.listen() as url:
         config = write_config(tmp_path / "c.yaml", url, ALL_FILTERS, head="max_series: 60")

@@ -55,7 +55,7 @@ class Line:
         yield self._body
 
     def answer(self, document: Mapping[str, object]) -> None:
-        """Let the answer to every call that waits come."""
+        """Let the response to every call that waits come."""
         for each in self._answers:
             if not each.done():
                 each.set_result(json.dumps(document).encode())
@@ -100,10 +100,10 @@ def of_region(region: str, *names: str, statistics: str = "engagement") -> Confi
 
 
 SMALL = {"RequestId": "R", "Total": 1, "data": {"stat": [dict.fromkeys((*COUNTS, *DELIVERY.fields), 1)]}}
-"""An answer of one page, whatever statistic is requested."""
+"""A response of one page, whatever statistic is requested."""
 
 
-async def test_an_answer_that_comes_with_the_reload_is_still_taken_in() -> None:
+async def test_a_result_that_arrives_during_the_reload_is_still_stored() -> None:
     office = Office()
     async with office.open() as polling:
         await polling.follow(of_region("us-east-1"))

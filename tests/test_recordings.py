@@ -13,21 +13,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.app import App, Options
 from exporter.clock import SystemClock
-from exporter.directmail import account, answers, listing
-from exporter.directmail.client import Answer, Client
+from exporter.directmail import account, listing, responses
+from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.examination import examine
 from exporter.doctor.recording import MANIFEST, SOURCES, Calls, files, write
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.metrics import tables
 from exporter.plan.pacing import OLDEST_AGE
+from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.habits import CHOICES, Habits
 from exporter.simulator.replay import Call, Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
@@ -39,7 +39,7 @@ from tools import verified
 FOLDERS = sorted(path.parent for path in verified.FOLDER.glob(f"*/{MANIFEST}"))
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
 OF_THE_MOMENT = {"clock", "speed", "discovery", "coverage"}
-"""Checks of the doctor that judge the requests and their timing, not the answers."""
+"""Checks of the doctor that judge the requests and their timing, not the responses."""
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -55,15 +55,15 @@ def good(recording: Recording) -> Iterator[tuple[Call, dict[str, Any]]]:
             yield call, dict(call.body)
 
 
-def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, date, date, Call, answers.Page]]:
-    """Yield each good answer to a request for a statistic."""
+def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, date, date, Call, responses.Page]]:
+    """Yield each good response to a request for a statistic."""
     by_action = {each.action: each for each in STATISTICS.values()}
     for call, body in good(recording):
         if (statistic := by_action.get(call.action)) is not None:
             keys = {parameter: key for key, parameter in statistic.parameters.items()}
             filters = Filters(**{keys[name]: value for name, value in call.parameters.items() if name in keys})
             start, end = (date.fromisoformat(call.parameters[name]) for name in ("StartTime", "EndTime"))
-            yield statistic, filters, start, end, call, answers.page(statistic, body, "")
+            yield statistic, filters, start, end, call, responses.page(statistic, body, "")
 
 
 def test_there_is_one_of_each_habit_and_one_of_the_documentation() -> None:
@@ -73,17 +73,17 @@ def test_there_is_one_of_each_habit_and_one_of_the_documentation() -> None:
     assert {MADE[name][0].clock_text for name in MADE} == set(CHOICES["clock_text"])
 
 
-def test_it_says_where_it_comes_from(recording: Recording) -> None:
+def test_it_names_its_source(recording: Recording) -> None:
     assert recording.manifest["source"] in SOURCES
     assert recording.manifest["about"].endswith(".")
     assert re.fullmatch(r"\d+\.\d+\.\d+", recording.manifest["sdk"])
     assert recording.calls
 
 
-def test_the_parser_reads_every_answer(recording: Recording) -> None:
+def test_the_parser_reads_every_response(recording: Recording) -> None:
     readers: dict[str, Callable[[dict[str, Any]], object]] = {
         **{each.action: partial(listing.page, each, request_id="") for each in OPERATIONS.values()},
-        **{each.action: partial(answers.page, each, request_id="") for each in STATISTICS.values()},
+        **{each.action: partial(responses.page, each, request_id="") for each in STATISTICS.values()},
         account.SUMMARY: account.summary,
         account.DOMAIN: partial(account.verified, checks=account.DESCRIBED_CHECKS),
     }
@@ -98,17 +98,17 @@ async def test_paging_gives_a_day_whole_or_not_at_all(recording: Recording) -> N
         for statistic, filters, start, end, call, page in of_statistics(recording):
             if start != end or call.parameters.get("PageNumber", "1") != "1":
                 continue
-            answer = await read(caller, statistic, filters, start)
-            if isinstance(answer, InvalidRequest):
-                assert answer.code == "NotRecorded"
+            response = await read(caller, statistic, filters, start)
+            if isinstance(response, InvalidRequest):
+                assert response.code == "NotRecorded"
                 assert page.total is not None
                 assert len(page.rows) < page.total
             else:
-                assert answer.totals == answers.summed(statistic, answer.rows, "")[0]
-                assert len(answer.rows) == (len(page.rows) if page.total is None else page.total)
+                assert response.totals == responses.summed(statistic, response.rows, "")[0]
+                assert len(response.rows) == (len(page.rows) if page.total is None else page.total)
 
 
-async def read(caller: Client, statistic: Statistic, filters: Filters, day: date) -> Answer | InvalidRequest:
+async def read(caller: Client, statistic: Statistic, filters: Filters, day: date) -> Result | InvalidRequest:
     try:
         return await caller.read(statistic, filters, day)
     except InvalidRequest as error:
@@ -118,7 +118,7 @@ async def read(caller: Client, statistic: Statistic, filters: Filters, day: date
 def test_the_cross_check_agrees_with_the_doctor(recording: Recording) -> None:
     checks = {each.name: Crosscheck(each) for each in STATISTICS.values()}
     for statistic, filters, start, _, _, page in of_statistics(recording):
-        checks[statistic.name].look(filters, start, page.rows)
+        checks[statistic.name].compare(filters, start, page.rows)
     found = [check for check, level in recording.manifest["findings"] if level != "ok"]
     for each in checks.values():
         assert "rates" in found or not any(each.mismatches.values())
@@ -130,7 +130,7 @@ async def test_the_doctor_finds_what_it_found_then(recording: Recording) -> None
 
 
 @pytest.mark.parametrize(
-    ("habits", "fault"),
+    ("behaviour", "fault"),
     [
         pytest.param({"rows": "hour"}, "", id="hours"),
         pytest.param({"rows": "sum", "rate_format": "0.3142"}, "", id="sums"),
@@ -141,13 +141,13 @@ async def test_the_doctor_finds_what_it_found_then(recording: Recording) -> None
     ],
 )
 @pytest.mark.parametrize("factor", ["1", "3.7"])
-async def test_a_new_recording_says_the_same_to_the_doctor_as_the_account_did(
-    habits: dict[str, Any], fault: str, factor: str, tmp_path: Path
+async def test_the_doctor_finds_the_same_in_a_new_recording_as_in_the_account(
+    behaviour: dict[str, Any], fault: str, factor: str, tmp_path: Path
 ) -> None:
     """Sanitised and scaled: shapes, relations and units are kept, so that what is wrong with an account can be seen."""
     clock = ScriptedClock(skip_sleeps=True)
     calls = Calls(clock)
-    api = Simulator(TRAFFIC, clock=clock, habits=Habits(**habits), faults=[Fault(fault)] if fault else [])
+    api = Simulator(TRAFFIC, clock=clock, behaviour=Behaviour(**behaviour), faults=[Fault(fault)] if fault else [])
     async with api.listen() as url:
         settings = config(url, QUERIES)
         (then,) = await examine(settings, clock, KEYS, {"shop": calls})
@@ -157,7 +157,7 @@ async def test_a_new_recording_says_the_same_to_the_doctor_as_the_account_did(
 
 
 def of_answers(findings: Sequence[Sequence[str]]) -> set[tuple[str, str]]:
-    """Return checks and levels of findings that are of the answers themselves."""
+    """Return checks and levels of findings that are of the responses themselves."""
     return {(check, level) for check, level, *_ in findings if check not in OF_THE_MOMENT}
 
 
@@ -183,7 +183,7 @@ async def test_a_whole_exporter_shows_todays_sums_and_nothing_that_was_not_recor
     wanted = {}
     for statistic, filters, start, end, _, page in of_statistics(recording):
         if start == end == recording.today and not any(filters) and (page.total or 0) <= len(page.rows):
-            wanted[statistic.name] = answers.summed(statistic, page.rows, "")[0]
+            wanted[statistic.name] = responses.summed(statistic, page.rows, "")[0]
     assert wanted or recording.manifest["source"] != "simulator"
     names = sorted({each.name for each, *_ in of_statistics(recording)})
     queries = [{"name": "all", "statistics": names}]

@@ -80,7 +80,7 @@ async def test_another_config_is_followed(exporter: Exporter) -> None:
     assert (exporter.loaded, exporter.failed) == (1, 0)
 
 
-async def test_a_file_that_holds_the_same_is_said_to(exporter: Exporter) -> None:
+async def test_an_unchanged_file_is_logged_as_unchanged(exporter: Exporter) -> None:
     """The usual reason: the file was mounted alone, and the editor wrote another one in its place."""
     with capture_logs() as lines:
         assert await exporter.reloader.reload() == ()
@@ -131,7 +131,7 @@ async def test_signals_without_pause_are_answered_by_one_load(exporter: Exporter
     task.cancel()
 
 
-async def test_a_bug_in_loading_is_loud_and_the_config_in_force_stays(exporter: Exporter) -> None:
+async def test_a_bug_in_loading_is_logged_and_the_current_config_is_kept(exporter: Exporter) -> None:
     def broken(path: Path) -> Config:
         raise RecursionError("too odd")
 
@@ -147,7 +147,7 @@ async def test_a_bug_in_loading_is_loud_and_the_config_in_force_stays(exporter: 
     assert await exporter.reloader.reload() == ()
 
 
-async def test_a_config_that_cannot_be_followed_is_taken_back(exporter: Exporter) -> None:
+async def test_a_config_that_cannot_be_applied_is_rolled_back(exporter: Exporter) -> None:
     exporter.path.write_text(OTHER)
     exporter.broken = KeyError("shop")
     assert await exporter.reloader.reload() == (BUG,)

@@ -10,7 +10,7 @@ from exporter.app import App, Options
 from exporter.config import loader
 from exporter.plan.validation import load
 from exporter.reload import BUG
-from tests.support.odd_configs import texts
+from tests.support.config_strategies import texts
 from tests.support.processes import get, started
 
 SOUND = "targets: [{name: shop, endpoint: 'http://127.0.0.1:1', queries: [{name: account}]}]\n"

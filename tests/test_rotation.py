@@ -26,7 +26,7 @@ def polled_each_second(path: Path, url: str, credentials: str) -> App:
     return App(load(path), Options(("127.0.0.1:0",)), environment={})
 
 
-async def answered(api: Simulator, times: int) -> None:
+async def served_requests(api: Simulator, times: int) -> None:
     """Return when so many more requests were answered well."""
     wanted = sum(seen.outcome == "OK" for seen in api.requests) + times
     async with asyncio.timeout(PATIENCE):
@@ -43,10 +43,10 @@ async def test_a_secret_that_kubernetes_swaps_is_followed_without_a_restart(tmp_
         async with api.listen() as url:
             app = polled_each_second(tmp_path / "config.yaml", url, block)
             task, base = await started(app)
-            await answered(api, 4)
+            await served_requests(api, 4)
             mounted.write(id="second", secret="second-secret")
             accept(api, "second", "second-secret")
-            await answered(api, 4)
+            await served_requests(api, 4)
             _, page = await get(f"{base}/metrics")
             app.stop()
             await task
@@ -55,7 +55,7 @@ async def test_a_secret_that_kubernetes_swaps_is_followed_without_a_restart(tmp_
     assert "first" not in repr(lines)
 
 
-async def test_temporary_credentials_that_are_refused_are_renewed_in_the_same_breath_and_show_their_end(
+async def test_rejected_temporary_credentials_are_renewed_at_once_and_show_their_expiry(
     tmp_path: Path,
 ) -> None:
     issuer, api = Issuer(), simulator()
@@ -66,9 +66,9 @@ async def test_temporary_credentials_that_are_refused_are_renewed_in_the_same_br
             block = f"{{type: credentials_uri, credentials_uri: '{address}/credentials'}}"
             app = polled_each_second(tmp_path / "config.yaml", url, block)
             task, base = await started(app)
-            await answered(api, 4)
+            await served_requests(api, 4)
             accept(api, second.access_key_id, second.access_key_secret, second.security_token)
-            await answered(api, 4)
+            await served_requests(api, 4)
             _, page = await get(f"{base}/metrics")
             app.stop()
             await task

@@ -14,14 +14,14 @@ from exporter.config.checking import ConfigError
 from exporter.directmail.credentials import Credentials
 from exporter.simulator import faults
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.web import webconfig
 from exporter.web.authentication import Security
 from exporter.web.passwords import Passwords
 from tests.support.command_line import run
 from tests.support.processes import PATIENCE, get, program
 from tests.support.programs import write_config
-from tests.support.web import said
+from tests.support.web import raw
 
 ID, SECRET, TOKEN = "CanaryKeyId7f3a", "CanarySecret91bc", "CanaryToken55de"
 KEYS = {
@@ -59,11 +59,11 @@ SURVIVED = {
     *("empty", "wrong_content_type", "slow", "page_cap", "pages_up", "pages_down", "rows_added"),
     *("exponents", "unasked"),
 }
-"""Faults that leave a good answer, or one that nobody can tell from a good one."""
+"""Faults that leave a good response, or one that nobody can tell from a good one."""
 
 
 def world_of_faults() -> tuple[list[Fault], str]:
-    """Return every fault, and for each a target that meets it for ever, distinguished by the size of its pages."""
+    """Return every fault, and for each a target that meets it forever, distinguished by the size of its pages."""
     sizes = {name: 100 + number for number, name in enumerate(faults.NAMES)} | {"page_fails": 1}
     struck = [Fault(name, where={"PageSize": str(size)}, seconds=0.1, retry_after=200) for name, size in sizes.items()]
     targets = "".join(
@@ -77,8 +77,8 @@ def world_of_faults() -> tuple[list[Fault], str]:
 @pytest.mark.parametrize("style", ["logfmt", "json"])
 async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(style: str, tmp_path: Path) -> None:
     struck, targets = world_of_faults()
-    habits = Habits(calls_per_minute=100_000, rows="hour")
-    simulator = Simulator(key_id=ID, secret=SECRET, security_token=TOKEN, habits=habits, faults=struck)
+    behaviour = Behaviour(calls_per_minute=100_000, rows="hour")
+    simulator = Simulator(key_id=ID, secret=SECRET, security_token=TOKEN, behaviour=behaviour, faults=struck)
     path, web = tmp_path / "config.yaml", tmp_path / "web.yml"
     web.write_text(f"basic_auth_users: {{canary: {HASH}}}")
     async with simulator.listen() as url:
@@ -102,7 +102,7 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
             async with aiohttp.ClientSession(headers=LOGIN) as session, session.post(f"{base}/-/reload") as rejected:
                 pages.append(await rejected.text())
             pages.append((await get(f"{base}/", **LOGIN))[1])
-            pages += [(await said(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
+            pages += [(await raw(base, nonsense, ends=False)).decode() for nonsense in NONSENSE]
             await exporter.line_with("web config reload failed")
             await exporter.end()
     assert sum("secrets are not accepted in the config" in page for page in pages) == 2, (
@@ -113,8 +113,8 @@ async def test_no_log_line_page_or_metric_has_a_secret_while_everything_fails(st
     assert_clean(*pages, *exporter.lines)
 
 
-async def test_a_key_that_the_api_refuses_is_not_repeated(tmp_path: Path) -> None:
-    async with Simulator(habits=Habits(calls_per_minute=100_000)).listen() as url:
+async def test_a_key_that_the_api_rejects_is_not_repeated(tmp_path: Path) -> None:
+    async with Simulator(behaviour=Behaviour(calls_per_minute=100_000)).listen() as url:
         path = write_config(tmp_path / "config.yaml", url)
         flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0", "--log.level", "debug")
         async with program(*flags, environment=KEYS) as exporter:
@@ -147,7 +147,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("text", CONFIGS)
-def test_a_refused_config_is_told_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
+def test_a_rejected_config_is_reported_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     result = run("--config.file", str(tmp_path / "config.yaml"), "--config.check")
     assert result.exit_code == 1
@@ -165,7 +165,7 @@ def test_a_refused_config_is_told_without_the_secret_in_it(text: str, tmp_path: 
         pytest.param(f"http://u:{PASSWORD}@h:99999", id="no-port"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_told_at_the_start_without_its_password(
+def test_a_proxy_that_cannot_be_used_is_reported_at_the_start_without_its_password(
     proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.yaml").write_text(TARGET + TARGET.partition("\n")[2].replace("shop", "outlet"))
@@ -196,7 +196,7 @@ def test_a_proxy_that_cannot_be_used_is_told_at_the_start_without_its_password(
         pytest.param(f"tls_server_config: {SECRET}", id="key-for-the-block"),
     ],
 )
-def test_a_refused_web_config_is_told_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
+def test_a_rejected_web_config_is_reported_without_the_secret_in_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "web.yml").write_text(text)
     with pytest.raises(ConfigError) as caught:
         webconfig.read(tmp_path / "web.yml")

@@ -66,11 +66,11 @@ def sources() -> dict[str, str]:
     return {str(file.relative_to(ROOT)): file.read_text() for file in files if "at_start" not in file.parts}
 
 
-def test_who_reads_the_machines_clock_is_listed_and_nobody_else() -> None:
+def test_only_listed_code_reads_the_machines_clock() -> None:
     assert {path for path, source in sources().items() if reads_machine_clock(path, source)} == MACHINE.keys()
 
 
-def test_no_test_takes_the_time() -> None:
+def test_no_test_measures_time() -> None:
     """How long something takes is the machine's affair, and that of `benchmarks/`."""
     found = {path for path, source in sources().items() if path.startswith("tests/") and STOPWATCHES & {*names(source)}}
     assert found == TIMED.keys()
@@ -114,14 +114,14 @@ class TestTheSuitesClock:
         with suite_clock.suspended():
             yield
 
-    def test_it_starts_at_the_moment_that_it_is_given_and_goes_on(self) -> None:
+    def test_it_starts_at_the_given_moment_and_advances(self) -> None:
         suite_clock.start(self.NOON)
         noon = datetime.fromisoformat(self.NOON).timestamp()
         times = [SystemClock().time(), VirtualClock().time(), SystemClock().time()]
         assert times == [pytest.approx(noon, abs=60)] * 3
         assert times[2] > times[0]
 
-    def test_what_time_says_of_the_calendar_goes_by_it(self) -> None:
+    def test_calendar_functions_of_time_follow_it(self) -> None:
         suite_clock.start(self.NOON)
         code = "import time; print(time.strftime('%F %H', time.gmtime()), time.time_ns() // 10**18)"
         shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -136,6 +136,6 @@ class TestTheSuitesClock:
         assert abs(machine - datetime.now(UTC).timestamp()) < 60
         assert SystemClock().time() - machine != pytest.approx(0.0, abs=60)
 
-    def test_a_moment_without_an_offset_is_refused(self) -> None:
+    def test_a_moment_without_an_offset_is_rejected(self) -> None:
         with pytest.raises(ValueError, match="no offset from UTC"):
             suite_clock.start("2028-02-29T12:00:00")

@@ -11,7 +11,7 @@ from exporter.watch import changes, digests
 from tests.support.clock import ScriptedClock
 
 
-class Looks:
+class Checks:
     """The files, and how often somebody looked at them."""
 
     def __init__(self, *paths: Path) -> None:
@@ -22,15 +22,15 @@ class Looks:
         self.count += 1
         return self.paths
 
-    async def more(self, looks: int = 2) -> None:
-        wanted = self.count + looks
+    async def more(self, checks: int = 2) -> None:
+        wanted = self.count + checks
         async with asyncio.timeout(30):
             while self.count < wanted:
                 await asyncio.sleep(0.001)
 
 
-def watching(looks: Looks) -> AsyncIterator[None]:
-    return changes(looks, digests(looks.paths), ScriptedClock(skip_sleeps=True))
+def watching(checks: Checks) -> AsyncIterator[None]:
+    return changes(checks, digests(checks.paths), ScriptedClock(skip_sleeps=True))
 
 
 def _write(path: Path) -> None:
@@ -52,12 +52,12 @@ def _swap_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_write, _replace, _swap_link, os.remove])
-async def test_new_content_is_told_however_it_came(change: Callable[[Path], object], tmp_path: Path) -> None:
+async def test_new_content_is_reported_however_it_came(change: Callable[[Path], object], tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("old")
-    looks = Looks(path)
-    reported = asyncio.ensure_future(anext(watching(looks)))
-    await looks.more()
+    checks = Checks(path)
+    reported = asyncio.ensure_future(anext(watching(checks)))
+    await checks.more()
     assert not reported.done()
     change(path)
     assert await asyncio.wait_for(reported, 30) is None
@@ -66,13 +66,13 @@ async def test_new_content_is_told_however_it_came(change: Callable[[Path], obje
 async def test_a_touch_is_no_change(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("old")
-    looks = Looks(path)
-    reported = asyncio.ensure_future(anext(watching(looks)))
-    await looks.more()
+    checks = Checks(path)
+    reported = asyncio.ensure_future(anext(watching(checks)))
+    await checks.more()
     os.utime(path, (1, 1))
     same = tmp_path / "same"
     same.write_text("old")
     same.replace(path)
-    await looks.more()
+    await checks.more()
     assert not reported.done()
     reported.cancel()

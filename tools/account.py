@@ -1,4 +1,4 @@
-"""`make test-account CONFIG=config.yaml`: requests to a real account that answer what the documentation leaves open.
+"""`make test-account CONFIG=config.yaml`: requests to a real account for what the documentation leaves open.
 
 Read-only and at most MOST_CALLS requests: the doctor's examination of the config's first target, then what it does not
 need to know. Prints a table for docs/verified.md and offers to write the recording that it is made from.
@@ -27,7 +27,7 @@ from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor import recording, report
 from exporter.doctor.examination import examine
 from exporter.doctor.report import Report
@@ -46,7 +46,7 @@ READ_ONLY = frozenset(
         account.DOMAIN,
     )
 )
-"""The operations that are called; none of them changes anything or answers with recipients."""
+"""The operations that are called; none of them changes anything or returns recipients."""
 Request = tuple[str, dict[str, str]]
 
 
@@ -67,7 +67,7 @@ async def request(settings: Config, clock: Clock, environment: Mapping[str, str]
 
 
 def further(target: Target, now: float, calls: recording.Calls) -> Iterator[Request]:
-    """Yield what the doctor does not ask, what tells most first."""
+    """Yield the requests that the doctor does not make, the most informative first."""
     today = calendar.today(now, target.timezone)
     page = {"PageNumber": "1", "PageSize": str(target.page_size)}
 
@@ -110,7 +110,7 @@ def _domain_ids(calls: recording.Calls) -> Iterator[str]:
 @click.option("--scale-counts", is_flag=True)
 @click.option("--yes", is_flag=True)
 def main(config_file: Path, folder: Path, scale_counts: bool, yes: bool) -> None:
-    """Ask, print the table, and offer the recording."""
+    """Make the requests, print the table, and offer the recording."""
     if os.environ.get("CI"):
         sys.exit("this makes real calls: not in CI")
     try:

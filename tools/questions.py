@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from exporter.directmail import account, answers
-from exporter.directmail.answers import Page, number
+from exporter.directmail import account, responses
 from exporter.directmail.errors import ParseError
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.rates import UNITS, fitting
+from exporter.directmail.responses import Page, number
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.simulator.replay import Recording
 
 Reader = Callable[[Recording], str]
-"""Returns what a recording answers in a few words, "" where it does not tell."""
+"""Returns a recording's answer in a few words, "" without one."""
 
 
 RECORDED = "`make test-account`"
-"""How to find out what a recording tells."""
+"""How a recording answers it."""
 NEARLY = 0.98
 """Of the mail without a filter; today's mail grows from one request to the next."""
 
@@ -33,9 +33,9 @@ class Question(NamedTuple):
 
     text: str
     how: str
-    """How to find out where no recording tells."""
+    """How to find out where no recording has the answer."""
     where: str
-    """What the answer changes."""
+    """What the response changes."""
     read: Reader | None = None
 
 
@@ -65,7 +65,7 @@ def requested(recording: Recording, statistic: Statistic = ENGAGEMENT) -> Iterat
     for call in recording.calls:
         if call.action == statistic.action and call.status == 200 and call.body is not None:
             try:
-                page = answers.page(statistic, call.body, "")
+                page = responses.page(statistic, call.body, "")
                 start, end = (date.fromisoformat(call.parameters[name]) for name in ("StartTime", "EndTime"))
             except (ParseError, KeyError, ValueError):
                 continue
@@ -159,7 +159,9 @@ def _of_filter(name: str) -> Reader:
     """Return the reader that compares answers with a filter to those without it."""
 
     def read(recording: Recording) -> str:
-        if rejected := next((said for each in _values(recording, name) if (said := _of(recording, name, each))), ""):
+        if rejected := next(
+            (outcome for each in _values(recording, name) if (outcome := _of(recording, name, each))), ""
+        ):
             return rejected
         found = [each for each in requested(recording) if each.is_whole]
         whole = {(each.start, each.end, frozenset(each.filters.items())): each.mails for each in found}
@@ -222,9 +224,9 @@ def _others(recording: Recording) -> str:
     words = []
     for value in ("others", "Others"):
         matching = [each for each in requested(recording) if each.filters.get("Esp") == value]
-        said = f"accepted, {'with' if any(one.mails for one in matching) else 'without'} mail" if matching else ""
-        if said := said or _of(recording, "Esp", value):
-            words.append(f"`{value}` {said}")
+        outcome = f"accepted, {'with' if any(one.mails for one in matching) else 'without'} mail" if matching else ""
+        if outcome := outcome or _of(recording, "Esp", value):
+            words.append(f"`{value}` {outcome}")
     return ", ".join(words)
 
 
@@ -273,6 +275,7 @@ def _moment(text: Any) -> datetime | None:
 
 
 _SEMANTICS = "[semantics.md](semantics.md)"
+_NOTHING = "nothing: the exporter requests single days"
 _CONFIGURATION = "[configuration.md](configuration.md)"
 QUESTIONS: tuple[Question, ...] = (
     Question("Where does a day begin?", "a day's numbers beside the console's", "default of `timezone`", _day_begins),
@@ -281,8 +284,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question("Are the rates percent or fractions?", RECORDED, "HELP of `directmail_track_reported_open_rate`", _unit),
     Question("Is EndTime's day included?", RECORDED, f"{_SEMANTICS}; the exporter requests single days", _end_time),
     Question("Is the day 30 days ago still given?", RECORDED, "`OLDEST_AGE` in `exporter/plan/pacing.py`", _oldest),
-    Question("Is a span of 7 days the longest?", RECORDED, "nothing: the exporter requests single days", _span),
-    Question("The longest span of the delivery statistic: 7 or 31 days?", RECORDED, "nothing: likewise", _delivery),
+    Question("Is a span of 7 days the longest?", RECORDED, _NOTHING, _span),
+    Question("The longest span of the delivery statistic: 7 or 31 days?", RECORDED, _NOTHING, _delivery),
     Question("Does `Esp` work without dedicated IPs?", RECORDED, _CONFIGURATION, _of_filter("Esp")),
     Question("Is it `others` or `Others`?", RECORDED, _CONFIGURATION, _others),
     Question("Does the filter `Domain` work?", RECORDED, "simulator's `--domain-filter` default", _of_filter("Domain")),

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,6 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.queries import FILTER_KEYS
 from exporter.metrics import account, tables, telemetry
-from exporter.metrics.table import POLLED
 
 FOLDER = Path(__file__).parents[1] / "docs"
 PAGE, CATALOGUE = FOLDER / "metrics.md", FOLDER / "metrics.json"
@@ -44,23 +44,40 @@ UNITS = {
 }
 """By the end of a name, `_total` left out. What has none of them is 1 or 0, or in a unit that is not documented."""
 
+SHARED = (
+    r" \((?:\w+(?:, )?)+\)(?=[,.:])",
+    r"^Rcpt\w+ as reported.*",
+    r",(?: sum)? over the window",
+    r": growth observed between polls, regardless of send date",
+    r" Computed from polled counts; absent when the denominator is 0\.",
+    r" Polled from the API\.",
+    r" Polled every \w+_interval\.",
+    r", 1 or 0",
+    r", in Unix seconds",
+)
+"""What many HELP texts share; the page says it once: the API's fields have a column, the rest is in HEAD."""
+
 HEAD = """# Metrics
 
 <!-- Written by `make docs` from the tables in exporter/metrics/. Edit those. -->
 
-Every metric with its HELP text. How to read the values: [semantics.md](semantics.md).
+Every metric with its HELP text. [semantics.md](semantics.md) explains the values.
+[metrics.json](metrics.json) has types, units and complete texts for programs.
 
-All values are polled: today's every `directmail_exporter_poll_interval_seconds`, ended days less often.
-A scrape reads the values in memory and never calls the API.
-
-A *combination* is one set of filter values of a query: one sender, one sender and provider.
-A *cell* is one combination on one day.
-A filter label is `""` if the query does not set that filter. The constant `labels` of a target are added to these.
-Series of different queries overlap: sum within one `query` only.
-
-[metrics.json](metrics.json) has the same for programs: name, type, unit, labels, source, stability and HELP text.
-Metrics are stable unless marked; [stability.md](stability.md) says what that means.
+- All values are polled. A scrape reads memory and never calls the API.
+- A *combination* is one set of filter values of a query; a *cell* is one combination on one day.
+- The *filter labels* are {filters}.
+  One is `""` if the query does not set that filter. A target's constant `labels` are added.
+- Series of different queries overlap: sum within one `query` only.
+- `_total` marks counters, `_duration_seconds` a histogram; all others are gauges.
+- *Whether* is 1 or 0. A timestamp is in Unix seconds.
+- Metrics are stable unless marked experimental ([stability.md](stability.md)).
 """
+WINDOWS = """Gauges are sums over a window's days, and ratios of these sums. They are absent until every day is known,
+when the data is stale, or when the denominator is 0. The `observed` counters count growth between polls, regardless of
+send date ([semantics.md](semantics.md#observed-counters)).
+
+Labels: `target`, `query`, filter labels; gauges also `window`."""
 
 
 class Entry(NamedTuple):
@@ -71,7 +88,7 @@ class Entry(NamedTuple):
     labels: tuple[str, ...]
     help: str
     source: str = ""
-    """The fields of the API's answers that it is made of, as Markdown."""
+    """The fields of the API's responses that it is made of, as Markdown."""
 
     @property
     def unit(self) -> str:
@@ -91,11 +108,14 @@ class Section(NamedTuple):
     title: str
     what: str
     entries: Sequence[Entry]
+    has_labels: bool = False
+    """Whether the labels differ and have a column; otherwise `what` names them."""
 
 
 def text() -> str:
     """Return the whole of docs/metrics.md."""
-    return "\n".join([HEAD, *(line for section in _sections() for line in _lines(section))]) + "\n"
+    head = HEAD.format(filters=_labels(FILTER_KEYS))
+    return "\n".join([head, *(line for section in _sections() for line in _lines(section))]) + "\n"
 
 
 def catalogue() -> str:
@@ -132,66 +152,77 @@ def own() -> list[Entry]:
 def _sections() -> Iterator[Section]:
     window = (*QUERY_LABELS, "window")
     for name, table in tables.TABLES.items():
-        of, rows = f"{name.capitalize()}: ", table.rows
+        counts = [Entry(row.name, "gauge", window, row.help, row.source) for row in table.rows if not row.reported]
+        rates = [Entry(row.name, "gauge", window, row.help, row.source) for row in table.rows if row.reported]
+        growth = [Entry(row.name, "counter", QUERY_LABELS, row.help, row.source) for row in table.counters]
         yield Section(
-            f"{of}windows",
-            "Sums over a window's days. Absent until every day of the window is known, and when the data is stale.",
-            [Entry(row.name, "gauge", window, row.help, row.source) for row in rows if not row.reported],
+            name.capitalize(),
+            WINDOWS if name == next(iter(tables.TABLES)) else "As for engagement.",
+            [*counts, *growth],
         )
         yield Section(
-            f"{of}the API's own rates",
-            "With `reported_rates: true` only. Their unit is not documented.",
-            [Entry(row.name, "gauge", window, row.help, row.source) for row in rows if row.reported],
-        )
-        yield Section(
-            f"{of}observed growth",
-            "Counters for `increase()` and `rate()`. The first read of a day counts only if the day began after the "
-            "combination's first read. A count that decreases adds nothing.",
-            [Entry(row.name, "counter", QUERY_LABELS, row.help, row.source) for row in table.counters],
+            f"{name.capitalize()}: the API's own rates",
+            "With `reported_rates: true` only; experimental. Means over the window, in the API's undocumented unit. "
+            "Labels as above.",
+            rates,
         )
     yield Section(
         "Health of combinations",
-        "Exported for every combination, with or without data.",
+        "Exported with or without data. Labels: `target`, `query`, filter labels, `statistic`.",
         [Entry(row.name, "gauge", (*QUERY_LABELS, "statistic"), row.help) for row in tables.HEALTH],
     )
     yield Section(
         "Bounds of windows",
-        "Start and end of each window.",
+        "Labels: `target`, `window`.",
         [Entry(row.name, "gauge", ("target", "window"), row.help) for row in tables.BOUNDS],
     )
     yield Section(
         "The account and its domains",
-        "With `account_interval` and `domains_interval` only. Kept between reads; absent when reads fail for too long.",
+        "Polled every `account_interval`, `directmail_domain_verified` every `domains_interval`. Kept between reads; "
+        "absent when reads fail for too long.",
         [Entry(row.name, "gauge", ("target", *row.labels), row.help, row.source) for row in account.ROWS],
+        has_labels=True,
     )
     yield Section(
         "The exporter",
-        "Its requests, budget and config. The usual `process_*` and `python_*` are exported too, unless "
-        "`--web.disable-exporter-metrics` is set.",
+        "`process_*` and `python_*` are exported too, unless `--web.disable-exporter-metrics` is set.",
         own(),
+        has_labels=True,
     )
 
 
 def _lines(section: Section) -> Iterator[str]:
-    entries = section.entries
-    if not entries:
+    if not section.entries:
         return
-    shared = {each.labels for each in entries}
     yield f"## {section.title}\n\n{section.what}"
-    if len(shared) == 1:
-        yield f"\nLabels: {_labels(entries[0].labels)}."
+    alike: dict[tuple[str, str], list[Entry]] = {}
+    for each in section.entries:
+        key = (_short(each.help), each.source) if each.source else (each.help, each.name)
+        alike.setdefault(key, []).append(each)
+    rows = [entries[0] for entries in alike.values()]
+    marked = {each.name for each in section.entries if each.stability != STABLE}
+    if len(marked) == len(section.entries):
+        marked = set()
     columns = {
-        "metric": [f"`{each.name}`" for each in entries],
-        "type": [each.type for each in entries],
-        "from": [each.source for each in entries],
-        "labels": [_labels(each.labels) if len(shared) > 1 else "" for each in entries],
-        "stability": [each.stability if each.stability != STABLE else "" for each in entries],
-        "HELP": [each.help.removesuffix(POLLED).strip() for each in entries],
+        "metric": [
+            ", ".join(f"`{each.name}`{f' ({each.stability})' if each.name in marked else ''}" for each in entries)
+            for entries in alike.values()
+        ],
+        "labels": [_labels(each.labels) if section.has_labels else "" for each in rows],
+        "from": [each.source for each in rows],
+        "HELP": [_short(each.help) for each in rows],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     yield f"\n| {' | '.join(filled)} |\n|{' --- |' * len(filled)}"
     yield from (f"| {' | '.join(row)} |" for row in zip(*filled.values(), strict=True))
     yield ""
+
+
+def _short(text: str) -> str:
+    """Return a HELP text without what many share."""
+    for pattern in SHARED:
+        text = re.sub(pattern, "", text)
+    return text.strip()
 
 
 def _labels(labels: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
-"""Reads what an account says of itself: quota, reputation and state, its senders' usage, its domains' DNS.
+"""Reads an account's quota, reputation and state, the usage of its senders and the DNS checks of its domains.
 
-Senders and domains come from the lists that discovery makes, so that each is listed once however it is used.
+Senders and domains come from discovery's lists, so each list is requested only once.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from exporter.store.account_facts import Checks, Fact, Facts
 FIRST_BACKOFF = 30.0
 """Seconds until a request that failed is made again, about; doubled each time, at most the interval."""
 JITTER = 0.1
-"""The part of a pause that chance adds or takes, so that targets and replicas do not keep step."""
+"""The share of a pause that is random, so that targets and replicas do not run in step."""
 MINUTE = 60.0
 
 SENDERS, DOMAINS = "account_name", "domain"
@@ -44,7 +44,7 @@ class AccountReader:
         changed: Callable[[], None],
         rng: random.Random | None = None,
     ) -> None:
-        """`changed` is called when something else is known. Nothing is requested before `follow` has said how often."""
+        """`changed` is called after every update. Nothing is requested before `follow` has set the intervals."""
         self._client = client
         self._facts = facts
         self._clock = clock
@@ -55,7 +55,7 @@ class AccountReader:
         self._account_interval: float | None = None
         self._domains_interval: float | None = None
         self._ids: dict[str, str] = {}
-        """The domains that were listed, and what DescDomain calls them."""
+        """The listed domains and their ids for DescDomain."""
         self._due: dict[str, float] = {}
         """When the account ("") and each domain are requested again, in monotonic time."""
         self._failures: dict[str, int] = {}
@@ -85,11 +85,11 @@ class AccountReader:
 
     @property
     def requests(self) -> int:
-        """How many things are requested, lists not among them."""
+        """How many things are requested, without lists."""
         return len(self._due)
 
     def planned_requests(self) -> dict[str, float]:
-        """Return the calls a minute that this takes, by operation, lists not among them."""
+        """Return the calls a minute that this takes, by operation, without lists."""
         planned = {}
         if self._account_interval is not None:
             planned[account.SUMMARY] = MINUTE / self._account_interval
@@ -98,7 +98,7 @@ class AccountReader:
         return planned
 
     def listed(self, key: str, found: Listed, known: frozenset[str], requested_at: float) -> None:
-        """Take in a whole list; `known` are its values and those that are to be listed once more before they go."""
+        """Store a complete list; `known` also has values that must be missing once more before they are dropped."""
         if key == SENDERS and self._account_interval is not None:
             usage = {name: account.usage(facts) for name, facts in found.facts.items()}
             self._facts.senders.succeeded(usage, requested_at, self._clock)
@@ -113,7 +113,7 @@ class AccountReader:
         self._changed()
 
     def not_listed(self, key: str, error: DirectMailError) -> None:
-        """Note why a list did not come."""
+        """Store why a list failed."""
         if key in self.lists:
             (self._facts.senders if key == SENDERS else self._facts.domains).failed(error)
             self._changed()
@@ -132,7 +132,7 @@ class AccountReader:
                 await self._wake.wait()
 
     def _follow_domains(self, ids: dict[str, str], known: frozenset[str]) -> None:
-        """Request new domains at once, and those that are gone no more."""
+        """Request new domains at once, and removed ones no longer."""
         now = self._clock.monotonic()
         self._ids = {name: found for name, found in ids.items() if found}
         for name in [name for name in self._facts.described if name not in known]:
@@ -187,7 +187,7 @@ class AccountReader:
         self._log.warning("account read failing", action=action, domain=subject, **error.facts())
 
     def _log_states(self, states: frozenset[str] | None) -> None:
-        """Log that the account has come into other states, None where the answer does not tell."""
+        """Log a change of the account's states; None where the response has none."""
         if states is None or states == self._states:
             return
         self._states = states
@@ -211,6 +211,6 @@ class AccountReader:
 
 
 def _id(facts: Mapping[str, Any]) -> str:
-    """Return what DescDomain calls a domain, "" where the list does not say."""
+    """Return a domain's id for DescDomain, "" where the list has none."""
     found = facts.get(account.DOMAIN_ID)
     return str(found) if isinstance(found, int | str) else ""

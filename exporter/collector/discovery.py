@@ -1,7 +1,7 @@
-"""Lists the values of a target's discovered filters, over and over: one list for each filter, whatever queries use it.
+"""Lists the values of a target's discovered filters periodically: one list for each filter, shared by all queries.
 
-A list that fails changes nothing and is tried again before long, less and less often. The log tells the edges: lost,
-back, and how many values came and went.
+A list that fails changes nothing and is retried with back-off. Logged are failure, recovery, and how many values
+appeared and vanished.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ FIRST_BACKOFF = 30.0
 """Seconds until a list that failed is tried again, about; doubled each time, at most the interval."""
 MINUTE = 60.0
 JITTER = 0.1
-"""The part of a pause that chance adds or takes, so that targets and replicas do not keep step."""
+"""The share of a pause that is random, so that targets and replicas do not run in step."""
 
 
 class Discovery:
@@ -40,9 +40,9 @@ class Discovery:
         not_listed: Callable[[str, DirectMailError], None] = lambda key, error: None,
         rng: random.Random | None = None,
     ) -> None:
-        """`listed` is awaited after every list that came: the filter, the list and when it was requested.
+        """`listed` is awaited after every list that arrived: the filter, the list and when it was requested.
 
-        `not_listed` is called for every one that did not, and why. Nothing is requested before `follow` names filters.
+        `not_listed` is called for every one that failed, with the error. Nothing is requested before `follow`.
         """
         self._target = target
         self._client = client
@@ -80,14 +80,14 @@ class Discovery:
         return {OPERATIONS[key].action: count * MINUTE / self._intervals[key] for key, count in pages.items()}
 
     def untried(self) -> int:
-        """Return how many filters' values were not tried to be listed once."""
+        """Return how many filters have not been listed or tried yet."""
         return len(self._due.keys() - self._tried)
 
     async def run(self) -> None:
         """List what is due, until cancelled."""
         while True:
             self._followed.clear()
-            await self.look()
+            await self.list_due()
             if self._due:
                 await sleep_or_wake(
                     self._clock, max(0.0, min(self._due.values()) - self._clock.monotonic()), self._followed
@@ -95,9 +95,9 @@ class Discovery:
             else:
                 await self._followed.wait()
 
-    async def look(self) -> None:
+    async def list_due(self) -> None:
         """List everything that is due, one filter after the other."""
-        self._outages.look()
+        self._outages.report_due()
         for key in tuple(self._due):
             if key in self._due and self._due[key] <= self._clock.monotonic():
                 await self._list(key)

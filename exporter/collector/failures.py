@@ -1,4 +1,4 @@
-"""What fails of one statistic of a target: how often, when it is tried again, and which line is logged for it."""
+"""The failures of one statistic of a target: how often, when to retry, and which line to log."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ class Failures:
         return failures
 
     def ended(self, slot: Slot) -> None:
-        """Note that the cell was answered."""
+        """Reset the failures of a cell that was read."""
         self._in_a_row.pop(slot, None)
 
     def backoff(self, failures: int, poll_interval: float) -> float:
@@ -46,17 +46,17 @@ class Failures:
         return min(limit, first * 2.0 ** min(failures - 1, 16)) * self._random.uniform(0.8, 1.2)
 
     def line(self, slot: Slot, error: DirectMailError, failures: int, *, of_today: bool) -> Callable[[], None] | None:
-        """Return what logs the failure, None where it was logged before or another line says it."""
+        """Return a function that logs the failure, None where it is already logged."""
         if of_today:
             is_new = slot.combination not in self._reported
             return partial(self._report, slot.combination, error) if is_new else None
         if failures > 1 or self._store.get(slot.combination.key).last_attempt_ok is False:
-            return None  # of a combination that fails anyway a line for each of its days would say nothing more
+            return None  # a line for each day of a failing combination would add nothing
         facts = {**named(slot.combination), "day": slot.day.isoformat(), **error.facts()}
         return partial(self._log.warning, "day failing", **facts)
 
     def recovered(self, combination: Combination) -> None:
-        """Log that today's numbers were read, before that is stored, where they are logged as failing."""
+        """Log the recovery of a combination that is logged as failing; called before the success is stored."""
         if combination in self._reported:
             self._reported.discard(combination)
             before = self._store.get(combination.key).last_success_at
@@ -64,11 +64,11 @@ class Failures:
             self._log.info("query combination recovered", **named(combination), after=after)
 
     def keep(self, combinations: Iterable[Combination]) -> None:
-        """Forget that others than these were logged."""
+        """Keep only these among the combinations that are logged as failing."""
         self._reported.intersection_update(combinations)
 
-    def forget(self, oldest: date) -> None:
-        """Forget the days before one."""
+    def discard(self, oldest: date) -> None:
+        """Discard the days before one."""
         self._in_a_row = {slot: count for slot, count in self._in_a_row.items() if slot.day >= oldest}
 
     def _report(self, combination: Combination, error: DirectMailError) -> None:

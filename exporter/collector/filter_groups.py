@@ -1,7 +1,7 @@
-"""Whether the account can use a filter, judged from the answers, since it is not documented.
+"""Decides from the API's results whether the account can use a filter, since that is not documented.
 
 An account without dedicated IPs may not be able to filter by mailbox provider, IP or pool. The API then rejects the
-filter, answers with nothing, or answers with everything. In none of these cases an answer is a number to show.
+filter, returns nothing, or returns all mail. None of these results may be shown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,20 +15,20 @@ from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.statistics.statistic import Totals
 from exporter.plan.combinations import Combination
 
-DOUBTFUL = ("domain", "esp", "dedicated_ip", "dedicated_ip_pool_id")
+UNRELIABLE = ("domain", "esp", "dedicated_ip", "dedicated_ip_pool_id")
 """The filters that an account may not be able to use."""
 MAY_BE_ALL = ("domain", "dedicated_ip", "dedicated_ip_pool_id")
 """Filters of which one value may well have all of the mail."""
 ENOUGH = 100
-"""Mails without the filter from which nothing, or the same again, is no chance."""
+"""With this many mails, zero or the same number again cannot be chance."""
 NEAR = 0.1
-"""How much two reads of a day that is still growing may differ and be the same number."""
+"""The relative difference up to which two reads of a growing day count as equal."""
 OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName", "InvalidDate", "InvalidStartTime", "InvalidBetweenTime")
-"""Refusals that speak of something else than the filter, by the beginning of their Code."""
+"""Prefixes of error Codes that concern something other than the filter."""
 
 
 class Finding(Enum):
-    """How it was seen that a filter cannot be used."""
+    """Why a filter cannot be used."""
 
     REJECTED = "the API rejects the filter"
     EMPTY = "no value has mail, although the account has"
@@ -36,7 +36,7 @@ class Finding(Enum):
 
 
 class Reading(NamedTuple):
-    """A cell as far as it is judged."""
+    """The parts of a cell that are compared."""
 
     totals: Totals
     read_at: float
@@ -51,36 +51,36 @@ class Group:
     whole: Combination | None
     """None where the config does not request it."""
     finding: Finding | None = None
-    """Why the filter cannot be used, None while nothing speaks against it."""
+    """Why the filter cannot be used, None while there is no evidence."""
     is_proven: bool = False
-    """Whether an answer has shown that it can be used."""
+    """Whether a result has shown that it works."""
     is_presumed: bool = False
-    """Whether that is only so because numbers were shown before a restart, or because other groups have shown it."""
+    """Whether that follows only from numbers shown before a restart, or from other groups."""
     is_inherited: bool = False
     """Whether the finding is that of other groups of the filter."""
     rejected: set[Combination] = field(default_factory=set)
-    """Members whose filter the API rejected when they were tried last."""
-    has_answered: bool = False
-    """Whether the API has ever answered a member's request."""
+    """Members that the API rejected at the last try."""
+    has_result: bool = False
+    """Whether the API has ever returned a result for a member."""
     unjudged: int = 0
-    """Answers since the group was last judged."""
+    """Results since the group was last judged."""
 
     @property
-    def can_be_told(self) -> bool:
+    def is_comparable(self) -> bool:
         """Whether there is anything to compare a member with."""
         return len(self.members) > 1 or (self.whole is not None and self.key not in MAY_BE_ALL)
 
     def withholds(self, totals: Totals, whole: Totals | None) -> bool:
         """Return whether a member's numbers of a day are not shown; `whole` are those without the filter, if known.
 
-        They may be those of all the mail. A 0 beside mail may be how the API says that it cannot tell.
+        They may be those of all mail. A 0 where there is mail may be the API's way of ignoring the filter.
         """
-        if self.finding is not None or self.is_proven or not self.can_be_told:
+        if self.finding is not None or self.is_proven or not self.is_comparable:
             return self.finding is not None
         return any(totals) or (self.whole is not None and (whole is None or any(whole)))
 
     def judge(self, readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> None:
-        """Take in what is known of one day: the members' readings, and the one without the filter."""
+        """Update the finding from one day: the members' readings, and the one without the filter."""
         if is_narrower(readings, whole, is_closed=is_closed):
             self.finding, self.is_proven, self.is_presumed, self.is_inherited = None, True, False, False
         elif self._is_complete(readings) and is_empty(readings, whole, is_closed=is_closed):
@@ -93,20 +93,20 @@ class Group:
             self.finding = None
 
     def inherit(self, finding: Finding | None) -> None:
-        """Take over what other groups of the filter tell, where this one can be compared with nothing."""
+        """Adopt the finding of other groups of the filter, where this one cannot be compared."""
         if finding is None and self.is_inherited:
             self.finding, self.is_inherited = None, False
         elif finding is not None and self.finding is None:
             self.finding, self.is_inherited = finding, True
 
     def reject(self, combination: Combination, error: InvalidRequest) -> bool:
-        """Take in a refusal of a member; return whether it says, or may turn out to say, that the filter is useless."""
+        """Note a rejected member; return whether the filter is, or may turn out to be, useless."""
         if error.code.startswith(OTHER_CAUSES) or self.is_proven:
             return False
         self.rejected.add(combination)
         if len(self.rejected) == len(self.members):
             self.finding = Finding.REJECTED
-        return self.finding is not None or not self.has_answered
+        return self.finding is not None or not self.has_result
 
     def _is_complete(self, readings: Sequence[Reading]) -> bool:
         """Whether the readings are of all values that may have mail.
@@ -118,33 +118,33 @@ class Group:
 
 
 def groups(combinations: Iterable[Combination]) -> list[Group]:
-    """Return the groups of one plan, each of combinations that differ in one doubtful filter only."""
+    """Return the groups of one plan, each of combinations that differ in one unreliable filter only."""
     known = {combination.filters: combination for combination in combinations}
     members: dict[tuple[str, str, object], list[Combination]] = {}
     for filters, combination in known.items():
-        for key in DOUBTFUL:
+        for key in UNRELIABLE:
             if getattr(filters, key):
                 members.setdefault((combination.query, key, filters._replace(**{key: ""})), []).append(combination)
     return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]  # type: ignore[call-overload]
 
 
-def is_heard(groups: Iterable[Group]) -> bool:
+def is_usable(groups: Iterable[Group]) -> bool:
     """Return whether any of a filter's groups shows that it can be used."""
     return any(
-        group.is_proven and group.finding is None and (group.can_be_told or not group.is_presumed) for group in groups
+        group.is_proven and group.finding is None and (group.is_comparable or not group.is_presumed) for group in groups
     )
 
 
-def told_elsewhere(groups: Iterable[Group]) -> Finding | None:
-    """Return what those of a filter's groups tell that can be compared with something."""
-    told = (group.finding for group in groups if group.can_be_told and not group.is_inherited)
-    return next((finding for finding in told if finding in (Finding.EMPTY, Finding.WHOLE)), None)
+def finding_elsewhere(groups: Iterable[Group]) -> Finding | None:
+    """Return the finding of the filter's other groups that are comparable."""
+    findings = (group.finding for group in groups if group.is_comparable and not group.is_inherited)
+    return next((finding for finding in findings if finding in (Finding.EMPTY, Finding.WHOLE)), None)
 
 
 def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:
     """Return whether the readings cannot all be of the same mail: one is less than another that is not newer.
 
-    The mail of a day that is over does not grow: there any difference will do.
+    The mail of a closed day does not grow, so there any difference is enough.
     """
     seen = sorted((*readings, *([whole] if whole else [])), key=lambda each: each.read_at)
     mails = [each.totals[0] for each in seen]

@@ -1,6 +1,6 @@
-"""Applies to the store what the answers show of the filters that an account may not be able to use.
+"""Applies to the store what the results show of the filters that an account may not be able to use.
 
-Numbers that may repeat all of the mail are withheld until an answer proves that they do not. Combinations of a filter
+Numbers that may repeat all of the mail are withheld until a result proves that they do not. Combinations of a filter
 that turns out to be useless lose what is known of them: none of it was theirs.
 """
 
@@ -9,7 +9,7 @@ from datetime import date
 
 from structlog.typing import FilteringBoundLogger
 
-from exporter.collector.filter_groups import MAY_BE_ALL, Finding, Group, Reading, groups, is_heard, told_elsewhere
+from exporter.collector.filter_groups import MAY_BE_ALL, Finding, Group, Reading, finding_elsewhere, groups, is_usable
 from exporter.directmail.errors import InvalidRequest
 from exporter.plan.calendar import day_end
 from exporter.plan.combinations import Combination
@@ -17,7 +17,7 @@ from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Store
 
 JUDGEMENTS = 8
-"""How often a group is judged while all of its values are read once; a small one at every answer."""
+"""How often a group is judged while all of its values are read once; a small one at every result."""
 ADVICE = (
     "The account may lack what the filter needs, such as dedicated IPs. Its combinations have no data and are tried "
     "once a day; remove them from the query to save that."
@@ -54,7 +54,7 @@ class FilterSupport:
                 self._of.setdefault(combination, []).append(group)
 
     def is_supported(self, combination: Combination) -> bool:
-        """Return whether nothing speaks against the combination's filters."""
+        """Return whether no filter of the combination is known not to work."""
         return not any(group.finding for group in self.groups_of(combination))
 
     def is_wanted(self, combination: Combination, day: date, today: date) -> bool:
@@ -66,12 +66,12 @@ class FilterSupport:
             self._probed[combination] = day
         return is_probe
 
-    def answered(self, combination: Combination, day: date) -> list[Combination]:
-        """Take in an answer that the store has; return the combinations that are shown differently now."""
+    def add_result(self, combination: Combination, day: date) -> list[Combination]:
+        """Judge a result that was stored; return the combinations that are shown differently now."""
         changed: list[Combination] = []
         for group in self._of.get(combination, ()):
             if combination != group.whole:
-                group.has_answered = True
+                group.has_result = True
                 group.rejected.discard(combination)
             group.unjudged += 1
             if group.unjudged * JUDGEMENTS >= len(group.members):
@@ -82,7 +82,7 @@ class FilterSupport:
         return changed
 
     def rejected(self, combination: Combination, error: InvalidRequest) -> tuple[bool, list[Combination]]:
-        """Take in a refusal; return whether it concerns the filter, and the combinations that are shown differently."""
+        """Judge a rejection; return whether it concerns the filter, and the combinations that are shown differently."""
         concerns, changed = False, list[Combination]()
         for group in self.groups_of(combination):
             before = group.finding
@@ -102,31 +102,31 @@ class FilterSupport:
         before, was_proven = group.finding, group.is_proven
         self._presume(group)
         group.judge(readings, whole, is_closed=is_closed)
-        if group.finding is None and was_proven and before is None and group.can_be_told:
+        if group.finding is None and was_proven and before is None and group.is_comparable:
             return []
         changed = self._settle(group, before)
         if (before, was_proven) != (group.finding, group.is_proven):
             changed += self._spread(self._by_filter[group.key])
-        elif not group.can_be_told:
+        elif not group.is_comparable:
             changed += self._spread([group])
         return changed
 
     def _presume(self, group: Group) -> None:
-        """Take a filter as proven where other values of it prove it: of a domain or an IP none may have any mail."""
-        if group.key in MAY_BE_ALL and not group.is_proven and is_heard(self._by_filter[group.key]):
+        """Presume that a filter works where other values of it prove that: a domain or an IP may have no mail."""
+        if group.key in MAY_BE_ALL and not group.is_proven and is_usable(self._by_filter[group.key]):
             group.is_proven = group.is_presumed = True
             if group.finding is Finding.EMPTY:
                 group.finding, group.is_inherited = None, False
 
     def _spread(self, others: Iterable[Group]) -> list[Combination]:
-        """Have groups of one filter follow what all of its groups tell."""
+        """Apply the findings of all groups of a filter to these groups."""
         changed: list[Combination] = []
         for group in others:
             before, was_proven = group.finding, group.is_proven
             self._presume(group)
-            if not group.can_be_told:
+            if not group.is_comparable:
                 everything = self._by_filter[group.key]
-                finding = None if is_heard(everything) else told_elsewhere(everything)
+                finding = None if is_usable(everything) else finding_elsewhere(everything)
                 records = [self._store.get(member.key) for member in group.members]
                 has_mail = any(any(cell.totals) for record in records for cell in record.cells.values())
                 group.inherit(None if finding is Finding.EMPTY and has_mail else finding)
@@ -135,7 +135,7 @@ class FilterSupport:
         return changed
 
     def _settle(self, group: Group, before: Finding | None, error: InvalidRequest | None = None) -> list[Combination]:
-        """Have the store follow what is found; return the combinations that are shown differently now."""
+        """Apply the finding to the store; return the combinations that are shown differently now."""
         if (group.finding is None) != (before is None):
             for member in group.members:
                 self._store.discard(member.key)

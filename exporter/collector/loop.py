@@ -1,31 +1,32 @@
 """The loop of one statistic of a target: due cells -> client -> store.
 
-The loop waits for its turn at the limiter before it chooses a cell, so the choice is never older than one slot.
-Reads run side by side: a call that hangs holds up nobody. What the remote side does is data; any other exception
-leaves the TaskGroup and ends the process.
+The loop waits for the limiter before it chooses a cell, so the choice is never older than one call.
+Reads run concurrently: a call that hangs delays no other. Errors of the API are data; any other exception leaves the
+TaskGroup and ends the process.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from itertools import chain
 
 import structlog
 
 from exporter.clock import BACKWARDS, Clock, sleep_or_wake
-from exporter.collector.doubts import Doubts
 from exporter.collector.failures import Failures
 from exporter.collector.filter_support import FilterSupport
 from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
+from exporter.collector.result_checks import ResultChecks
 from exporter.collector.states import States
 from exporter.collector.turns import Turns
-from exporter.directmail.client import Answer, Client
+from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiter
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
 from exporter.plan.combinations import Combination, named
@@ -36,14 +37,14 @@ from exporter.store.memory import Cell, Store
 
 MAX_IN_FLIGHT = 64
 """Reads at the same time; far more than a healthy API needs at any sensible rate."""
-LONGEST_NAP = 60.0
-"""Seconds after which the loop looks at the wall clock again, which may have jumped."""
+LONGEST_SLEEP = 60.0
+"""Seconds after which the loop reads the wall clock again, which may have jumped."""
 PAGES_WEIGHT = 0.05
 """How much one read moves the mean number of pages."""
 PAGES_DRIFT = 0.1
-"""The plan follows when the mean has moved by this part."""
+"""The plan is updated when the mean has moved by this share."""
 MARKED = 10
-"""Combinations that are shown anew before other work has its turn: about two milliseconds."""
+"""Combinations that are updated before other work runs: about two milliseconds."""
 
 
 class Collector:
@@ -74,7 +75,7 @@ class Collector:
         self._clock = clock
         self._states = States(plan, store, clock)
         self._next_states: States | None = None
-        """Those of another plan while they are filled."""
+        """The states of a new plan while they are filled."""
         self._show = changed
         self._replan = replan
         self._turns = turns or Turns()
@@ -83,15 +84,15 @@ class Collector:
         self._outages = outages
         self._outage: DirectMailError | None = None
         """The outage that every combination was marked with."""
-        self._doubts = Doubts(self._statistic, store, self._log)
+        self._checks = ResultChecks(self._statistic, store, self._log)
         self._support = FilterSupport(plan, store, self._log)
         self._progress = Progress(store, self._log, clock.time())
         self._failures = Failures(store, clock, self._log, rng or random.Random())
         self._rolled_at = clock.time()
         self._pages = plan.pages_per_cell
         self._requesting: set[Slot] = set()
-        self._come_back: list[Slot] | None = None
-        """Cells that came back while another schedule is filled."""
+        self._finished_slots: list[Slot] | None = None
+        """Cells that were read while a new schedule is filled."""
         self._stopping = False
         self._returned = asyncio.Event()
         outages.wake.append(self._returned.set)
@@ -108,13 +109,13 @@ class Collector:
 
     @property
     def limiter(self) -> Limiter:
-        """What every request of the operation passes."""
+        """The rate limiter of the operation."""
         return self._limiter
 
     @property
     def crosscheck(self) -> Crosscheck:
-        """Whether what is read agrees with itself."""
-        return self._doubts.crosscheck
+        """The check of rates against counts."""
+        return self._checks.crosscheck
 
     def backlog(self) -> int:
         """Return how many cells are due and not yet read."""
@@ -133,21 +134,21 @@ class Collector:
         return any(age is not None and age <= 2 * self.plan.poll_interval for age in ages)
 
     def untried(self) -> int:
-        """Return how many combinations were not tried once."""
+        """Return how many combinations have not been tried yet."""
         if not self._states.count("never"):
             return 0
         records = (self._store.get(combination.key) for combination in self.plan.combinations)
         return sum(record.last_attempt_ok is None for record in records)
 
     async def follow(self, plan: TargetPlan) -> None:
-        """Poll by this plan from now on; reads in flight still count, and none is requested again for that."""
+        """Poll by this plan from now on; reads in flight still count and are not requested again."""
         now = self._clock.time()
         schedule = Schedule(plan, self._read_at, now)
-        self._come_back = []
+        self._finished_slots = []
         states = self._next_states = States(plan, self._store, self._clock)
         await self._turns.work(chain(states.fill(), schedule.fill(now)))
-        schedule.take_over(self._requesting, self._come_back)
-        self._schedule, self._come_back = schedule, None
+        schedule.take_over(self._requesting, self._finished_slots)
+        self._schedule, self._finished_slots = schedule, None
         self._support.follow(plan)
         self._states, self._next_states = states, None
         self._failures.keep(plan.combinations)
@@ -155,7 +156,7 @@ class Collector:
         self._returned.set()
 
     def replan(self, plan: TargetPlan) -> None:
-        """Take over another plan for the same combinations and windows."""
+        """Replace the plan by one for the same combinations and windows."""
         self._schedule.plan = plan
 
     def stop(self) -> None:
@@ -172,18 +173,18 @@ class Collector:
     async def run(self) -> None:
         """Poll until stopped or cancelled."""
         await self._turns.work(chain(self._states.fill(), self._schedule.fill(self._clock.time())))
-        await self._progress.look(self.plan, self._schedule.today, self._clock.time())
+        await self._progress.update(self.plan, self._schedule.today, self._clock.time())
         async with asyncio.TaskGroup() as reads:
             while not self._stopping:
                 now = self._clock.time()
                 await self._roll(now)
                 await self._mark_all()
-                self._outages.look()
+                self._outages.report_due()
                 pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
                 if self._progress.reads >= len(self.plan.combinations) or (self._progress.reads and pause > 0):
-                    await self._progress.look(self.plan, self._schedule.today, now)
+                    await self._progress.update(self.plan, self._schedule.today, now)
                 if pause > 0 or len(self._requesting) >= MAX_IN_FLIGHT:
-                    await self._nap(pause or LONGEST_NAP)
+                    await self._sleep(pause or LONGEST_SLEEP)
                     continue
                 await self._limiter.turn()
                 now = self._clock.time()
@@ -191,8 +192,11 @@ class Collector:
                 slot = None if self._stopping or self._outages.pause(self._action) > 0 else self._take(now)
                 if slot is not None:
                     self._requesting.add(slot)
-                    reads.create_task(self._read(slot, self._outages.requesting(self._action)))
-                    await asyncio.sleep(0)  # so that it stands at the limiter before the next turn is waited for
+                    # It stands at the limiter before the next turn is waited for.
+                    await self._turns.begin(partial(self._start, reads, slot))
+
+    def _start(self, reads: asyncio.TaskGroup, slot: Slot) -> None:
+        reads.create_task(self._read(slot, self._outages.requesting(self._action)))
 
     def _take(self, now: float) -> Slot | None:
         """Return the cell to read now, None where none is due; those that need not be read are dropped."""
@@ -205,13 +209,13 @@ class Collector:
         return None
 
     def _changed(self, combination: Combination) -> None:
-        """Count a combination whose record changed, and have it shown."""
+        """Update the state and the metrics of a combination whose record changed."""
         for states in filter(None, (self._states, self._next_states)):
             states.update(combination)
         self._show(combination)
 
     async def _mark_all(self) -> None:
-        """Have every combination be failing while all of them are, although most are not tried meanwhile."""
+        """Mark every combination as failing during an outage, although most are not tried meanwhile."""
         outage = self._outages.of(self._action)
         if outage is self._outage:
             return
@@ -228,7 +232,7 @@ class Collector:
                 yield
 
     async def _roll(self, now: float) -> None:
-        """Follow the calendar; a new day makes an old one be forgotten."""
+        """Follow the calendar; on a new day the oldest is discarded."""
         before = self._schedule.today
         if now < self._rolled_at - BACKWARDS:
             self._store.set_back(self.plan.target.name, now)
@@ -239,51 +243,51 @@ class Collector:
             target, statistic = self.plan.target.name, self.plan.statistic
             await self._turns.work(self._store.pruning(target, statistic, self._schedule.today, polled))
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
-            self._failures.forget(oldest)
-            self._doubts.forget(oldest)
+            self._failures.discard(oldest)
+            self._checks.discard(oldest)
 
-    async def _nap(self, seconds: float) -> None:
-        """Sleep so long, or until a read comes back."""
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep that long, or until a read ends."""
         self._returned.clear()
-        await sleep_or_wake(self._clock, min(seconds, LONGEST_NAP), self._returned)
+        await sleep_or_wake(self._clock, min(seconds, LONGEST_SLEEP), self._returned)
 
     async def _read(self, slot: Slot, requesting_at: float) -> None:
         requested_at = self._clock.time()
         of_today = slot.day == self._schedule.today
         try:
-            answer = await self._client.read(self._statistic, slot.combination.filters, slot.day)
+            result = await self._client.read(self._statistic, slot.combination.filters, slot.day)
         except DirectMailError as error:
             self._failed(slot, error, requesting_at, of_today=of_today)
         else:
             self._outages.succeeded(self._action, requesting_at)
-            self._succeeded(slot, answer, requested_at, of_today=of_today)
+            self._succeeded(slot, result, requested_at, of_today=of_today)
         finally:
             self._requesting.discard(slot)
-            if self._come_back is not None:
-                self._come_back.append(slot)
+            if self._finished_slots is not None:
+                self._finished_slots.append(slot)
             self._returned.set()
 
-    def _succeeded(self, slot: Slot, answer: Answer, requested_at: float, *, of_today: bool) -> None:
+    def _succeeded(self, slot: Slot, result: Result, requested_at: float, *, of_today: bool) -> None:
         combination, zone = slot.combination, self.plan.target.timezone
         self._failures.ended(slot)
-        if self._doubts.is_to_be_confirmed(slot, answer):
+        if self._checks.needs_confirmation(slot, result):
             self._schedule.again(slot, self._clock.time() + self._failures.backoff(1, self.plan.poll_interval))
             return
-        totals = tuple(answer.totals)  # of numbers only, a plain tuple is nothing that garbage collection looks at
-        cell = Cell(totals, self._rates(answer), requested_at)
+        totals = tuple(result.totals)  # a plain tuple of numbers is not tracked by the garbage collector
+        cell = Cell(totals, self._rates(result), requested_at)
         self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
         self._schedule.done(slot, requested_at)
-        self._doubts.compare(combination, slot.day, answer)
+        self._checks.compare(combination, slot.day, result)
         if of_today:
             self._failures.recovered(combination)
             self._store.succeeded(combination.key, requested_at)
-        self._learn_pages(answer.pages)
+        self._learn_pages(result.pages)
         self._progress.reads += 1
-        self._judged(self._support.answered(combination, slot.day))
+        self._judged(self._support.add_result(combination, slot.day))
         self._changed(combination)
 
     def _judged(self, combinations: Iterable[Combination]) -> None:
-        """Show combinations whose filters were judged anew, and request what is not known of them any more."""
+        """Update combinations whose filters were judged again, and schedule the cells that were discarded."""
         for combination in combinations:
             if self._support.is_supported(combination):
                 self._schedule.refill(combination, self._clock.time())
@@ -294,7 +298,7 @@ class Collector:
         concerns_filter = False
         if isinstance(error, InvalidRequest):
             if age >= OLDEST_AGE:
-                # The edge: the API holds this day for too old. The windows that need it wait until tomorrow.
+                # The API considers this day too old. The windows that need it are complete tomorrow.
                 self._schedule.drop(slot)
                 self._log.debug("day is too old for the API", **named(combination), day=slot.day.isoformat())
                 return
@@ -320,15 +324,15 @@ class Collector:
             is_typical=of_today,
         )
 
-    def _rates(self, answer: Answer) -> RateSums | None:
-        return answer.rates if self.plan.reported_rates and answer.rates else None
+    def _rates(self, result: Result) -> RateSums | None:
+        return result.rates if self.plan.reported_rates and result.rates else None
 
     def _read_at(self, combination: Combination, day: date) -> float | None:
         cell = self._store.get(combination.key).cells.get(day)
         return None if cell is None else cell.read_at
 
     def _learn_pages(self, pages: int) -> None:
-        """Let the plan follow when cells turn out to take more or fewer calls than it reckons with."""
+        """Replan when cells take more or fewer calls than planned."""
         self._pages += PAGES_WEIGHT * (pages - self._pages)
         if abs(self._pages - self.plan.pages_per_cell) > PAGES_DRIFT * self.plan.pages_per_cell:
             self._schedule.plan = self._replan(self._pages)

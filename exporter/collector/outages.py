@@ -1,7 +1,7 @@
-"""Tells what is wrong with one request from what is wrong with an operation or a whole target.
+"""Distinguishes a failing request from an outage of an operation or of a whole target.
 
-One rejected key fails every query combination. That is one fact: it is logged once when it begins and once when it
-ends, and meanwhile one request a back-off probes whether it is over, instead of the whole budget.
+One rejected key fails every query combination. Such an outage is logged once when it begins and once when it ends;
+meanwhile one request per back-off probes whether it is over.
 """
 
 import math
@@ -17,9 +17,9 @@ from exporter.config.durations import format_duration
 from exporter.directmail.errors import DirectMailError, InvalidRequest, PermissionDenied
 
 ENOUGH = 3
-"""Subjects that fail in a row, without a success in between, from which the failure is that of all."""
+"""From this many subjects failing in a row, without a success in between, it is an outage."""
 LONGEST_HOLD = 60.0
-"""Seconds for which the line about one subject waits for what the next ones say."""
+"""Seconds for which the log line of one subject waits for the results of others."""
 FIRST_PROBE, LONGEST_PROBE = 15.0, 60.0
 """Seconds between two probes, doubled from the first to the longest."""
 
@@ -62,14 +62,14 @@ class Outages:
         self._failing: dict[tuple[str, Hashable], _Failure] = {}
         """What failed since its operation last succeeded, and is not reported yet."""
         self._suspected: set[str] = set()
-        """Operations of which enough fails, but nothing typical."""
+        """Operations with enough failures, but none of a typical request."""
         self._succeeded_at = -math.inf
         self._ongoing: dict[str, _Outage] = {}
         self.wake: list[Callable[[], None]] = []
-        """Called when an outage is over: those who sleep meanwhile have work again."""
+        """Called when an outage is over, to wake the loops that wait."""
 
     def of(self, action: str) -> DirectMailError | None:
-        """Return the failure that keeps the operation from being called, None where nothing does."""
+        """Return the error of the operation's outage, None without one."""
         return next((outage.error for outage in self._of(action)), None)
 
     def pause(self, action: str) -> float:
@@ -84,7 +84,7 @@ class Outages:
         return now
 
     def is_suspected(self, action: str) -> bool:
-        """Return whether only a typical request can tell if the operation works at all."""
+        """Return whether only a typical request can show if the operation works at all."""
         return action in self._suspected
 
     def succeeded(self, action: str, requested_at: float) -> None:
@@ -95,7 +95,7 @@ class Outages:
             outage = self._ongoing.get(scope)
             if outage is not None and requested_at >= outage.began_at:
                 del self._ongoing[scope]
-                self._say(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
+                self._log_scope(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
                 for wake in self.wake:
                     wake()
         self._report([key for key in self._failing if key[0] == action])
@@ -113,8 +113,8 @@ class Outages:
     ) -> None:
         """Note that a request of that time failed.
 
-        `report` logs that the subject has begun to fail, None where that was logged before; it is called unless the
-        failure turns out to be that of all. `of` is the number of the operation's subjects. A request that is not
+        `report` logs that the subject has begun to fail, None where that was logged before; it is not called if this
+        turns out to be an outage. `of` is the number of the operation's subjects. A request that is not
         typical, such as that of an old day, may fail for reasons of its own.
         """
         outages = self._of(action)
@@ -134,8 +134,8 @@ class Outages:
             else:
                 self._suspected.add(action)
 
-    def look(self) -> None:
-        """Report what has failed alone for long enough."""
+    def report_due(self) -> None:
+        """Report the failures that have waited long enough and are no outage."""
         now = self._clock.monotonic()
         self._report([key for key, failure in self._failing.items() if now - failure.began_at >= LONGEST_HOLD])
 
@@ -143,7 +143,7 @@ class Outages:
         return [outage for scope in (_WHOLE_TARGET, action) if (outage := self._ongoing.get(scope))]
 
     def _scope(self, action: str, of: int) -> str | None:
-        """Return what is failing altogether by what has failed so far, None for nothing yet."""
+        """Return the scope of an outage that follows from the failures so far, None without one."""
         anywhere = [
             failure
             for failure in self._failing.values()
@@ -160,9 +160,9 @@ class Outages:
         for key in [key for key in self._failing if scope in (_WHOLE_TARGET, key[0])]:
             del self._failing[key]
         self._ongoing[scope] = _Outage(error, now, now + self._back_off(0))
-        self._say(self._log.warning, scope, "failing", **error.facts())
+        self._log_scope(self._log.warning, scope, "failing", **error.facts())
 
-    def _say(self, log: Callable[..., None], scope: str, what: str, **facts: str) -> None:
+    def _log_scope(self, log: Callable[..., None], scope: str, what: str, **facts: str) -> None:
         """Log that the outage of a scope has begun or ended."""
         if scope == _WHOLE_TARGET:
             log(f"target {what}", **facts)

@@ -1,4 +1,4 @@
-"""Logs of each window, once, that it is complete: every query combination has all of its days."""
+"""Logs once when a window is complete: every combination has all of its days."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ class Progress:
         self._began_at = now
         self._complete: set[str] = set()
         self.reads = 0
-        """Reads since the windows were last looked at."""
+        """Reads since the windows were last checked."""
 
-    async def look(self, plan: TargetPlan, today: date, now: float) -> None:
-        """Report the windows that are complete now and were not before."""
+    async def update(self, plan: TargetPlan, today: date, now: float) -> None:
+        """Log the windows that have become complete."""
         self.reads = 0
         for window in plan.windows:
             if window in self._complete:

@@ -1,7 +1,7 @@
 """The state of every combination of a statistic of a target, counted as states change.
 
-Nothing is walked through to answer: a success, a failure or a judgement moves one combination, and of those that grow
-too old the oldest come first.
+No query iterates over all: a success, a failure or a finding moves one combination, and expiry starts with the
+oldest.
 """
 
 import math
@@ -22,7 +22,7 @@ _CODES = {state: code for code, state in enumerate(STATES)}
 _ALIVE = ("fresh", "held")
 Key = TypeVar("Key", Combination, int)
 LATEST = 100
-"""Combinations that may have been read later than one whose answer comes now, about as many as are read at a time."""
+"""Combinations that may have been read later than one whose result arrives now: about as many as are in flight."""
 JUMP = 1.0
 """Seconds that the wall clock moves against the monotonic one at once: it was set, or the machine slept."""
 
@@ -123,12 +123,12 @@ class States:
         self._failed: dict[Combination, float] = {}
         """Those whose last attempt failed and when that was (seconds since the epoch), the newest last."""
         self.is_filled = False
-        """Whether all are counted and in order; `look` sees to it."""
+        """Whether all are counted and in order; `refresh` sees to it."""
         self._late: list[Combination] | None = None
-        """What changed while all are looked at."""
+        """What changed while all are counted."""
         self._ahead = clock.time() - clock.monotonic()
         self._expires_at = math.inf
-        """Before this time (monotonic seconds) nothing grows too old."""
+        """Before this time (monotonic seconds) nothing expires."""
 
     def count(self, state: str) -> int:
         """Return how many combinations have a state."""
@@ -144,10 +144,10 @@ class States:
         return next(reversed(self._failed), None)
 
     def update(self, combination: Combination) -> None:
-        """Take in what the store knows of a combination now."""
+        """Update the state of a combination from the store."""
         if self._late is not None:
             self._late.append(combination)
-        elif combination in self._places:  # else a read was under way when its combination left the plan
+        elif combination in self._places:  # otherwise it was in flight when its combination was removed
             query, place = self._places[combination]
             record = self._store.get(combination.key)
             age = self._mark(query, place, record)
@@ -163,8 +163,8 @@ class States:
             if age is not None and state in _ALIVE:
                 self._expires_at = min(self._expires_at, self._clock.monotonic() + self._stale_after - age)
 
-    def look(self, stale_after: float) -> Iterator[None]:
-        """Follow the clock, and how old a number may be (seconds); a slice at every step."""
+    def refresh(self, stale_after: float) -> Iterator[None]:
+        """Follow the clock and `stale_after` (seconds); a slice at every step."""
         ahead = self._clock.time() - self._clock.monotonic()
         if not self.is_filled or stale_after != self._stale_after or abs(ahead - self._ahead) > JUMP:
             self._ahead, self._stale_after = ahead, stale_after
@@ -174,8 +174,8 @@ class States:
             yield from self._expire()
 
     def fill(self) -> Iterator[None]:
-        """Take in what the store knows of all combinations, a slice at every step."""
-        if self._late is not None:  # another visit does it
+        """Update the states of all combinations from the store, a slice at every step."""
+        if self._late is not None:  # another caller is filling
             return
         self._late, self.is_filled = [], False
         try:
@@ -211,7 +211,7 @@ class States:
     def _sort_in(
         self, succeeded: Sequence[tuple[float, float, Combination]], works: Container[Combination]
     ) -> Iterator[None]:
-        """Have the combinations that were read, with age and time, the oldest first, be all that were."""
+        """Replace the tables by these combinations, with age and time, the oldest first."""
         alive = {query: dict[int, float]() for query in self.queries}
         dropped = {query: dict[int, float]() for query in self.queries}
         working: dict[Combination, float] = {}
@@ -261,10 +261,10 @@ class States:
 
 
 def _keep(table: dict[Key, float], key: Key, at: float | None) -> bool:
-    """Have a table in the order of times hold a key with its time, None for not at all.
+    """Put a key into a table in the order of times, or remove it where the time is None.
 
-    Answers may come in another order than their requests, so the place is looked for among the last. Return whether
-    it was there; otherwise the key is the last, as what has just happened.
+    Results may arrive in another order than their requests, so its place is searched among the last ones. Return
+    whether it was found; otherwise the key becomes the last.
     """
     if at is not None and table.get(key) == at:
         return True

@@ -1,4 +1,4 @@
-"""What a target of the config comes to: its limiters, its credentials, its client."""
+"""Creates a target's API client, with its limiters and credentials."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from exporter.directmail.errors import Throttled
 from exporter.directmail.limiter import Limiters
 
 LOWER = dict.fromkeys((account.SUMMARY, account.DOMAIN), account.CALLS_PER_MINUTE)
-"""Operations that may be called less often than a target allows, and how often."""
+"""Operations with a lower documented limit, in calls a minute."""
 
 
 def connect(

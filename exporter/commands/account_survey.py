@@ -11,7 +11,7 @@ from exporter.collector.filter_groups import ENOUGH, Finding, Reading, groups
 from exporter.config.durations import format_duration
 from exporter.config.model import Target
 from exporter.config.queries import ESPS
-from exporter.directmail import account, answers
+from exporter.directmail import account, responses
 from exporter.directmail.client import Client
 from exporter.directmail.errors import (
     AuthError,
@@ -23,7 +23,7 @@ from exporter.directmail.errors import (
 )
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.plan import calendar
 from exporter.plan.combinations import Combination
@@ -31,15 +31,15 @@ from exporter.plan.combinations import Combination
 LISTED = ("account_name", "tag_name", "domain", "dedicated_ip", "dedicated_ip_pool_id")
 """The filters whose values are listed."""
 DAYS = 7
-"""How many days back a day with mail is looked for, to try filters with."""
+"""How many days back to search for a day with mail, to try filters with."""
 MOST_PAIRS = 60
-"""Senders times tags up to which it is looked which of them go together: two minutes at 30 requests a minute."""
+"""The product of senders and tags up to which used pairs are searched: two minutes at 30 requests a minute."""
 TRIED_DOMAINS = 3
-"""Domains that are compared with each other; the API's answer to more would tell no more."""
+"""Domains that are compared with each other; more of them would show nothing new."""
 
 _OF_ALL = (AuthError, NetworkError, RequestTimeout)
 """Failures that every further request would meet too."""
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 _Notify = Callable[[str], None]
 
 
@@ -53,13 +53,13 @@ class Survey:
     statistics: tuple[str, ...] = ()
     """Those that the key may request."""
     failures: dict[str, DirectMailError] = field(default_factory=dict)
-    """By operation: why it brought nothing."""
-    doubts: dict[str, str] = field(default_factory=dict)
-    """By filter: why it could not be seen to work."""
+    """By operation: why it failed."""
+    unproven: dict[str, str] = field(default_factory=dict)
+    """By filter: why it is not proven to work."""
     tags_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By sender: the tags that it had mail with in the last week. Empty where that is unknown."""
     useless: dict[str, str] = field(default_factory=dict)
-    """By filter: how it was seen that the account cannot use it."""
+    """By filter: why the account cannot use it."""
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -121,10 +121,10 @@ async def senders_of(clients: Mapping[str, Client]) -> dict[str, Listed | Direct
         *(client.list_values(operation) for client in clients.values()), return_exceptions=True
     )
     found: dict[str, Listed | DirectMailError] = {}
-    for name, answer in zip(clients, lists, strict=True):
-        if isinstance(answer, AuthError) or not isinstance(answer, Listed | DirectMailError):
-            raise answer
-        found[name] = answer
+    for name, result in zip(clients, lists, strict=True):
+        if isinstance(result, AuthError) or not isinstance(result, Listed | DirectMailError):
+            raise result
+        found[name] = result
     return found
 
 
@@ -138,8 +138,8 @@ class _Surveyor:
         self._whole: Reading | None = None
         """The whole account on that day."""
 
-    async def attempt(self, action: str, request: Awaitable[_Answer]) -> _Answer | None:
-        """Return the answer, None for a failure, which is noted. Raise what every further request would meet too."""
+    async def attempt(self, action: str, request: Awaitable[_Result]) -> _Result | None:
+        """Return the response, None for a failure, which is noted. Raise what every further request would meet too."""
         try:
             return await request
         except _OF_ALL:
@@ -149,7 +149,7 @@ class _Surveyor:
             return None
 
     async def account(self) -> None:
-        """Try what the account says of itself, and of one of its domains."""
+        """Try to read the account's summary, and one of its domains."""
         await self.attempt(account.SUMMARY, self._summary())
         listed = self.found.lists.get("domain")
         known = listed.facts.items() if listed else ()
@@ -185,7 +185,7 @@ class _Surveyor:
         return None
 
     async def filters(self, statistic: Statistic) -> None:
-        """See whether the filters that not every account can use tell mail apart."""
+        """Test whether the filters that not every account can use work."""
         await self._try_filter(statistic, "esp", ESPS, is_every=True)
         domains = self.found.values("domain")
         if len(domains) > 1:
@@ -193,7 +193,7 @@ class _Surveyor:
             await self._try_filter(statistic, "domain", tried, is_every=len(tried) == len(domains))
 
     async def tags(self, statistic: Statistic) -> None:
-        """See which tags each sender had mail with in the last week; nothing where the API does not answer that."""
+        """Find the tags of each sender's mail in the last week; nothing where the API does not show them."""
         known: dict[str, tuple[str, ...]] = {}
         for sender in self.found.values("account_name"):
             try:
@@ -215,13 +215,13 @@ class _Surveyor:
             **({"PageNumber": "1", "PageSize": str(self.found.target.page_size)} if statistic.is_paged else {}),
         }
         document = await self._client.call(statistic.action, parameters)
-        rows = answers.page(statistic, document, str(document["RequestId"])).rows
+        rows = responses.page(statistic, document, str(document["RequestId"])).rows
         return any(any(row.counts) for row in rows)
 
     async def _try_filter(self, statistic: Statistic, key: str, values: Iterable[str], *, is_every: bool) -> None:
         found = self.found
         if self._whole is None:
-            found.doubts[key] = f"no day of the last {DAYS} has the {ENOUGH} mails that a trial needs"
+            found.unproven[key] = f"no day of the last {DAYS} has the {ENOUGH} mails that a trial needs"
             return
         name, own = found.target.name, f"by_{key}"
         members = [Combination(name, statistic.name, own, Filters(**{key: value})) for value in values]
@@ -235,13 +235,13 @@ class _Surveyor:
             except _OF_ALL:
                 raise
             except DirectMailError as error:
-                found.doubts[key] = f"{statistic.action} failed when tried: {error}"
+                found.unproven[key] = f"{statistic.action} failed when tried: {error}"
                 return
         group.judge(readings, self._whole, is_closed=True)
         if group.finding is not None and (is_every or group.finding is not Finding.EMPTY):
             found.useless[key] = group.finding.value
         elif not group.is_proven:
-            found.doubts[key] = f"the answers for {self._day} do not show whether the API can filter by it"
+            found.unproven[key] = f"the responses for {self._day} do not show whether the API can filter by it"
 
     async def _read(self, statistic: Statistic, filters: Filters, day: date) -> Reading:
         requested_at = self._clock.time()

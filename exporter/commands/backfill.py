@@ -1,4 +1,4 @@
-"""`backfill`: writes the past, and says what it will take, how far it is, and what is missing."""
+"""`backfill`: writes past days; prints a forecast, the progress, and what is missing."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 from exporter.clock import Clock, SystemClock
 from exporter.commands import exit_status, flags
 from exporter.commands.history_export import STEP, Backfill, Forecast, Progress
-from exporter.config.checking import ConfigError, Wrong
+from exporter.config.checking import ConfigError, InvalidValue
 from exporter.config.durations import format_duration, parse_duration
 from exporter.config.model import Config
 from exporter.config.shards import Shard
@@ -25,9 +25,9 @@ from exporter.directmail.model import Filters
 from exporter.plan import validation
 
 EVERY = 10.0
-"""Seconds between two lines that say how far it is."""
+"""Seconds between two lines of progress."""
 OFTEN = 0.25
-"""Seconds between two looks at it on a terminal."""
+"""Seconds between two updates of the bar on a terminal."""
 SHORTEST, LONGEST = 10, 86_400
 """Seconds between two samples."""
 NEEDED = ("job", "instance")
@@ -60,7 +60,7 @@ def _step(context: click.Context, parameter: click.Parameter, value: str) -> int
     """Return the seconds. Raise BadParameter."""
     try:
         seconds = parse_duration(value)
-    except Wrong as error:
+    except InvalidValue as error:
         raise click.BadParameter(str(error)) from None
     if not seconds.is_integer() or not SHORTEST <= seconds <= LONGEST:
         raise click.BadParameter(f"{value!r} is not whole seconds from 10s to 1d; write one such as 5m")
@@ -138,19 +138,19 @@ async def _write(work: Backfill, settings: Config, output: Path, clock: Clock) -
     def started(forecast: Forecast) -> None:
         rates = ", ".join(sorted({f"{target.rate_limit_per_minute:g}" for target in settings.targets})) or "no"
         for line in announcement(forecast, rates, output):
-            _say(line)
+            _print(line)
 
     try:
         async with _shown(work.progress, clock):
             progress = await work.run(output, stopped, started)
     except OSError as error:
         exit_status.fail(f"{output}: {error.strerror}")
-    _say(ending(progress, output))
+    _print(ending(progress, output))
     return int(progress.missing > 0 or not progress.is_complete)
 
 
 def announcement(forecast: Forecast, rates: str, output: Path) -> list[str]:
-    """Return what a run will take and make, and how to make it smaller."""
+    """Return the forecast of a run, and how to make it smaller."""
     duration = format_duration(forecast.seconds) if forecast.calls else "no time"
     known = f"{forecast.known} days of combinations are known from the state file"
     smaller = "--query NAME, a lower --days, or a longer --step"
@@ -162,7 +162,7 @@ def announcement(forecast: Forecast, rates: str, output: Path) -> list[str]:
 
 
 def ending(progress: Progress, output: Path) -> str:
-    """Return what came of a run."""
+    """Return the outcome of a run."""
     read = f"{progress.read} days read, {progress.known} known before, {progress.missing} missing"
     if progress.is_complete:
         return f"{read}. {output} is written; load it: promtool tsdb create-blocks-from openmetrics {output} DATA"
@@ -179,7 +179,7 @@ def line(progress: Progress) -> str:
 
 @asynccontextmanager
 async def _shown(progress: Progress, clock: Clock) -> AsyncIterator[None]:
-    """Show how far it is while the block runs: a bar on a terminal, a line now and then anywhere else."""
+    """Show the progress while the block runs: a bar on a terminal, otherwise a line now and then."""
     console = Console(stderr=True)
     showing = asyncio.create_task(_bar(progress, console) if console.is_terminal else lines(progress, clock))
     try:
@@ -194,7 +194,7 @@ async def lines(progress: Progress, clock: Clock) -> None:
     while True:
         await clock.sleep(EVERY)
         if progress.total:
-            _say(line(progress))
+            _print(line(progress))
 
 
 async def _bar(progress: Progress, console: Console) -> None:
@@ -207,5 +207,5 @@ async def _bar(progress: Progress, console: Console) -> None:
             await asyncio.sleep(OFTEN)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """Writes the windows of past days as an exporter would have shown them: OpenMetrics for promtool, line by line.
 
-Of each day the closed windows are known, as the API counts them now, late opens included. What nobody can know
-afterwards is absent: `today` as it grew, the observed counters, health. Memory does not grow with the file.
+Of each day the closed windows are known, as the API counts them now, late opens included. Values that cannot be
+known afterwards are absent: `today` as it grew, the observed counters, health. Memory does not grow with the file.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.metrics import tables
-from exporter.metrics.exposition import Family, head, label_text, number
 from exporter.metrics.history import END, whole_file
 from exporter.metrics.negotiation import OPENMETRICS
 from exporter.metrics.table import Row
+from exporter.metrics.text_format import Family, family_head, label_text, number
 from exporter.metrics.windows import TODAY
 from exporter.plan import calendar
 from exporter.plan.combinations import Combination
@@ -29,7 +29,7 @@ VALUE = 12
 
 
 class Interrupted(Exception):
-    """The file was given up while it was written; there is none."""
+    """The writing was interrupted; there is no file."""
 
 
 class Sizes(NamedTuple):
@@ -90,7 +90,7 @@ class Past:
     def lines(self) -> Iterator[str]:
         """Yield the text in pieces: family by family, as OpenMetrics wants it, each series from its oldest sample."""
         for row, plans in self._families:
-            heading = head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
+            heading = family_head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
             for each in plans:
                 for combination in each.combinations:
                     for text in self._series(each, combination, row):
@@ -165,7 +165,7 @@ class Past:
         """Yield the bounds of each target's windows."""
         targets = {each.target.name: each for each in self.plans}
         for row in tables.BOUNDS if targets else ():
-            yield head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
+            yield family_head(Family(row.name, row.help, "gauge"), OPENMETRICS).decode()
             for name, each in targets.items():
                 for window in each.windows:
                     labels = label_text({**each.target.labels, "target": name, "window": window, **self.labels})

@@ -1,4 +1,4 @@
-"""`--config.check`: what a config will request, as a table to read, and whether there are keys to do so."""
+"""`--config.check`: prints what a config will request as a table, and checks that there are access keys."""
 
 import asyncio
 import math
@@ -36,7 +36,7 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
 def without_credentials(config: Config, environment: Mapping[str, str] = os.environ) -> tuple[Problem, ...]:
     """Return which targets have no access key, one problem for all that lack it in the same way.
 
-    Only what is here is looked at: variables and files. Services that issue keys are not called.
+    Only what is here is checked: variables and files. Services that issue keys are not called.
     """
     places: dict[str, list[str]] = {}
     for target in config.targets:

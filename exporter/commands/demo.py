@@ -1,4 +1,4 @@
-"""`demo`: exporter and simulator on loopback, no account, no file."""
+"""`demo`: runs exporter and simulator on loopback, without account or file."""
 
 import asyncio
 import tempfile
@@ -14,14 +14,14 @@ import click
 
 from exporter.app import App, Options
 from exporter.commands import exit_status
-from exporter.commands.demo_past import keep, moments, replay
+from exporter.commands.demo_history import keep, moments, replay
 from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, made_simulator, read_zone, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
 from exporter.plan import validation
 from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
 from exporter.store.memory import Store
 from exporter.web.sockets import BindError
@@ -32,7 +32,7 @@ POLL_SECONDS, SHORTEST_POLL, USUAL_POLL = 5.0, 0.5, 300.0
 """In real time, unless the clock is so fast that an exporter's usual five minutes pass sooner."""
 ADDRESS = "127.0.0.1:10058"
 ACCOUNT_POLLS = 12
-"""Polls between two looks at the account and its domains: a minute in real time."""
+"""Polls between two checks at the account and its domains: a minute in real time."""
 BOTH = "[engagement, delivery]"
 JOB, TARGET = "directmail", "demo"
 DAYS = 30
@@ -82,20 +82,20 @@ def command(
         exit_status.check_writable(history.parent)
     clock = made_clock(speed)
     zone = timezone or morning_zone(clock.time())
-    habits = Habits(calls_per_minute=2 * CALLS_PER_MINUTE)
-    simulator = made_simulator(clock, incidents, faults, choices=Choices(zone), habits=habits)
+    behaviour = Behaviour(calls_per_minute=2 * CALLS_PER_MINUTE)
+    simulator = made_simulator(clock, incidents, faults, choices=Choices(zone), behaviour=behaviour)
 
     def started(addresses: list[str]) -> None:
         time = datetime.fromtimestamp(clock.time(), zone)
-        exit_status.say(f"Metrics:  http://{addresses[0]}/metrics")
-        exit_status.say(f"Status:   http://{addresses[0]}/")
-        exit_status.say(f"It is {time:%H:%M} in the account's time zone ({zone}).")
-        exit_status.say("All windows are complete within ten seconds. Ctrl-C stops the demo.")
+        exit_status.message(f"Metrics:  http://{addresses[0]}/metrics")
+        exit_status.message(f"Status:   http://{addresses[0]}/")
+        exit_status.message(f"It is {time:%H:%M} in the account's time zone ({zone}).")
+        exit_status.message("All windows are complete within ten seconds. Ctrl-C stops the demo.")
         if history is not None:
             data = history.with_suffix("")
-            exit_status.say("To run Prometheus with this history, scraping the demo:")
-            exit_status.say(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
-            exit_status.say(
+            exit_status.message("To run Prometheus with this history, scraping the demo:")
+            exit_status.message(f"  promtool tsdb create-blocks-from openmetrics {history} {data}")
+            exit_status.message(
                 "  prometheus --config.file=prometheus/prometheus.yml --storage.tsdb.retention.time=40d "
                 f"{LOOKBACK} --storage.tsdb.path={data} --web.listen-address=127.0.0.1:9090"
             )
@@ -103,10 +103,10 @@ def command(
     with ExitStack() as kept:
         if history is not None:
             folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="directmail-demo-"))
-            exit_status.say(f"Writing {days} days to {history}; 30 days take about a minute.")
+            exit_status.message(f"Writing {days} days to {history}; 30 days take about a minute.")
             state_file = Path(folder) / "state.db"
             try:
-                write_past(history, state_file, simulator.traffic, clock.time(), listen, days)
+                write_history(history, state_file, simulator.traffic, clock.time(), listen, days)
             except OSError as error:
                 exit_status.fail(f"{history}: {error.strerror}")
         exit_status.run(_run(simulator, Options(listen_addresses=(listen,)), speed, started, state_file))
@@ -119,7 +119,7 @@ def morning_zone(now: float) -> ZoneInfo:
 
 
 def settings(endpoint: str, speed: float = 1.0, zone: ZoneInfo = SHANGHAI) -> Config:
-    """Return the demo's config. What is said of time is of a clock that runs `speed` times as fast as ours."""
+    """Return the demo's config. Its times are of a clock that runs `speed` times as fast."""
     senders = sorted({stream.sender for stream in STREAMS})
     tags = {sender: [stream.tag for stream in STREAMS if stream.sender == sender] for sender in senders}
     routes = {key: sorted({getattr(stream.through, key) for stream in STREAMS}) for key in Infrastructure._fields}
@@ -182,7 +182,7 @@ def past(
     return replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance}, store=store)
 
 
-def write_past(
+def write_history(
     history: Path, state_file: Path, traffic: Traffic, until: float, instance: str, days: float = DAYS
 ) -> None:
     """Write the days before for promtool, and what the exporter knew in the end. Raise OSError and StateError."""

@@ -1,4 +1,4 @@
-"""`doctor`: a few real calls for each target, and what is wrong in plain words."""
+"""`doctor`: makes a few real calls for each target and explains problems in plain words."""
 
 import sys
 from collections.abc import Mapping, Sequence

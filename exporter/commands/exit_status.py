@@ -1,4 +1,4 @@
-"""How a command ends: with status 0, or with status 1 and lines that say why; a bug with its traceback."""
+"""Ends a command: with status 0, or with status 1 and the reasons; a bug with its traceback."""
 
 import asyncio
 import atexit
@@ -16,9 +16,9 @@ _Result = TypeVar("_Result")
 
 
 def run(work: Coroutine[Any, Any, _Result], *expected: type[Exception]) -> _Result | None:
-    """Run to the end and return what comes of it, None after Ctrl-C. What can be fixed is one line; a bug is loud.
+    """Run the work and return its result, None after Ctrl-C. An expected error is one line, a bug a traceback.
 
-    `expected` are errors of the command's own whose text says what to do.
+    `expected` are the command's own errors, whose text has the fix.
     """
     from exporter.store.database import StateError
     from exporter.web.passwords import is_checking
@@ -40,7 +40,7 @@ def run(work: Coroutine[Any, Any, _Result], *expected: type[Exception]) -> _Resu
 
 
 def _leave() -> NoReturn:
-    """End well and at once, though a thread computes bcrypt.
+    """Exit with status 0 at once, although a thread computes bcrypt.
 
     Python would wait for it, or, for a daemon thread, abort when it returns while the interpreter is being taken down.
     """
@@ -50,8 +50,8 @@ def _leave() -> NoReturn:
     os._exit(0)
 
 
-def say(text: str) -> None:
-    """Print a line for the user who started the program; one who reads no more is no reason to end."""
+def message(text: str) -> None:
+    """Print a line for the user; a closed stdout is ignored."""
     try:
         click.echo(text)
     except OSError:
@@ -59,7 +59,7 @@ def say(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """Print what a command was run for; end with status 1 where it cannot be written, though not for a closed pipe."""
+    """Print the result of a command; end with status 1 where it cannot be written, except for a closed pipe."""
     try:
         click.echo(text)
     except BrokenPipeError:
@@ -70,7 +70,7 @@ def result(text: str) -> None:
 
 
 def _silence() -> None:
-    """Give stdout another end, or what it still holds would fail again when the process ends."""
+    """Redirect stdout to /dev/null; its buffer would fail again when the process ends."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
 
@@ -82,13 +82,13 @@ def check_writable(path: Path) -> None:
             path = path.absolute().parent
         if os.access(path, os.W_OK):
             return
-    except OSError:  # such as a folder that may not be looked into
+    except OSError:  # such as a folder without permission
         pass
     fail(f"{path} cannot be written to")
 
 
 def fail(text: str) -> NoReturn:
-    """Say why, a line for each reason, and end with status 1."""
+    """Log the reasons, one line each, and end with status 1."""
     for line in text.splitlines():
         logs.fatal(line)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Makes a first config of what an account has: queries that fit the call budget, and why others are left out."""
+"""Writes a first config for an account: queries that fit the call budget, and why others are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ import yaml
 from exporter import __version__
 from exporter.commands.account_survey import Survey, is_missing_permission
 from exporter.config import loader, yamlfile
-from exporter.config.checking import Wrong
+from exporter.config.checking import InvalidValue
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.config.queries import ESPS
 from exporter.config.scalars import text as checked_text
 from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.pacing import pace
 
 LONGEST_POLL = 900.0
@@ -181,11 +181,11 @@ class _Drafting:
             return failed(survey, OPERATIONS[key].action)
         if key in OPERATIONS and not self._values[key]:
             return f"{OPERATIONS[key].action} lists nothing"
-        return survey.useless.get(key) or survey.doubts.get(key)
+        return survey.useless.get(key) or survey.unproven.get(key)
 
 
 def failed(survey: Survey, action: str) -> str | None:
-    """Return why an operation brought nothing, None where it worked or was not tried."""
+    """Return why an operation failed, None where it worked or was not tried."""
     error = survey.failures.get(action)
     if error is None:
         return None
@@ -198,7 +198,7 @@ def is_writable(value: str) -> bool:
     """Return whether a config can hold a value: it has no space around it, and is not the `*` that means nothing."""
     try:
         return value != "*" and checked_text(value) == value and yamlfile.load(_inline([value])) == [value]
-    except (Wrong, yamlfile.NotYaml):
+    except (InvalidValue, yamlfile.NotYaml):
         return False
 
 

@@ -13,16 +13,16 @@ from exporter.web.tls_transport import SPEAKS_TLS
 
 PATH = "/-/healthy"
 SECONDS = 3.0
-"""How long an answer may take."""
+"""How long a response may take."""
 CLOSED = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 
 
 class NotHealthy(Exception):
-    """The exporter does not answer as it should; the text is one line for the operator."""
+    """The exporter is not healthy; the text is one line for the operator."""
 
 
 class WantsTls(NotHealthy):
-    """It says that it is HTTPS."""
+    """It speaks HTTPS."""
 
 
 class WantsCertificate(NotHealthy):
@@ -30,7 +30,7 @@ class WantsCertificate(NotHealthy):
 
 
 class Closed(NotHealthy):
-    """It closes the connection without an answer."""
+    """It closes the connection without a response."""
 
 
 @click.command()
@@ -49,28 +49,28 @@ def command(listen_addresses: tuple[str, ...], url: str | None, insecure: bool) 
 
 
 def of_listener(address: str) -> str:
-    """Return what the exporter says that listens on this `host:port`, with TLS or without. Raise NotHealthy.
+    """Return the response of the exporter on this `host:port`, with TLS or without. Raise NotHealthy.
 
-    Its certificate is not looked at: it is the neighbour's in the same container, and nothing secret is sent. One that
+    Its certificate is not verified: it runs in the same container, and nothing secret is sent. One that
     wants a client certificate says so by an alert, which only a process that lives can do.
     """
     place = _reachable(address)
     try:
-        return _answer(f"http://{place}{PATH}", insecure=True)
+        return _response(f"http://{place}{PATH}", insecure=True)
     except (WantsTls, Closed):
         pass
     try:
-        return _answer(f"https://{place}{PATH}", insecure=True)
+        return _response(f"https://{place}{PATH}", insecure=True)
     except (WantsCertificate, Closed):
         return "OK, requires a client certificate"
 
 
 def of_url(url: str, *, insecure: bool = False) -> str:
-    """Return what a URL answers; `insecure` takes any certificate. Raise NotHealthy."""
-    return _answer(url, insecure=insecure)
+    """Return the response of a URL; `insecure` accepts any certificate. Raise NotHealthy."""
+    return _response(url, insecure=insecure)
 
 
-def _answer(url: str, *, insecure: bool) -> str:
+def _response(url: str, *, insecure: bool) -> str:
     """Return the text of a 200. Raise NotHealthy for all else."""
     try:
         parts = urlsplit(url)
@@ -89,8 +89,8 @@ def _answer(url: str, *, insecure: bool) -> str:
         connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
         connection.request("GET", parts.path or "/")
-        with connection.getresponse() as answer:
-            text = answer.read(100).decode(errors="replace").strip()
+        with connection.getresponse() as response:
+            text = response.read(100).decode(errors="replace").strip()
     except CLOSED:
         raise Closed("connection closed without a response; check whether the server uses https") from None
     except ssl.SSLError as error:
@@ -99,10 +99,10 @@ def _answer(url: str, *, insecure: bool) -> str:
         raise NotHealthy(str(error) or type(error).__name__) from None
     finally:
         connection.close()
-    if answer.status == http.HTTPStatus.BAD_REQUEST and text == SPEAKS_TLS:
+    if response.status == http.HTTPStatus.BAD_REQUEST and text == SPEAKS_TLS:
         raise WantsTls(text)
-    if answer.status != http.HTTPStatus.OK:
-        raise NotHealthy(f"{answer.status} {text}")
+    if response.status != http.HTTPStatus.OK:
+        raise NotHealthy(f"{response.status} {text}")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Reads past days within the call budget, and writes what is known of them for promtool.
+"""Reads past days within the call budget, and writes them for promtool.
 
 Days that are in the state file, read after their end, are not requested again.
 """
@@ -24,7 +24,7 @@ from exporter.directmail.client import Client
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, PermissionDenied
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection, target_plan
 from exporter.plan.combinations import Combination, named
@@ -40,7 +40,7 @@ STEP = 300
 
 
 class Forecast(NamedTuple):
-    """What a run takes and makes."""
+    """The forecast of a run."""
 
     calls: int
     known: int
@@ -54,7 +54,7 @@ class Forecast(NamedTuple):
 
 @dataclass(slots=True)
 class _Reading:
-    """How far one operation of a target is."""
+    """The progress of one operation of a target."""
 
     limiter: Limiter
     left: int
@@ -62,7 +62,7 @@ class _Reading:
 
 @dataclass
 class Progress:
-    """How far a run is, in days of combinations."""
+    """The progress of a run, in days of combinations."""
 
     known: int = 0
     total: int = 0
@@ -143,7 +143,7 @@ class Backfill:
                 stack.push_async_callback(self._state.close)
             for target in self._settings.targets:
                 if self.store.claim(target.name, target.account):
-                    self._catalogue.forget(target.name)
+                    self._catalogue.discard(target.name)
             async with open_session() as session, asyncio.TaskGroup() as group:
                 reading = group.create_task(self._read_all(session, started))
                 others: list[asyncio.Task[object]] = [group.create_task(stopped.wait())]
@@ -293,7 +293,7 @@ class Backfill:
         """Read one day of a combination. Raise AuthError and PermissionDenied."""
         requested_at = self._clock.time()
         try:
-            answer = await client.read(STATISTICS[each.statistic], combination.filters, day)
+            result = await client.read(STATISTICS[each.statistic], combination.filters, day)
         except DirectMailError as error:
             if isinstance(error, AuthError | PermissionDenied) and not error.retry:
                 raise
@@ -313,10 +313,10 @@ class Backfill:
                 )
             return
         reading.left -= 1
-        rates = answer.rates if each.reported_rates else None
+        rates = result.rates if each.reported_rates else None
         day_start = calendar.day_start(day, each.target.timezone)
-        self.store.put(combination.key, day, Cell(answer.totals, rates, requested_at), day_start=day_start)
-        support.answered(combination, day)
+        self.store.put(combination.key, day, Cell(result.totals, rates, requested_at), day_start=day_start)
+        support.add_result(combination, day)
         self.progress.read += 1
 
 

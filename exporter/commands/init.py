@@ -1,4 +1,4 @@
-"""`init`: writes a first config from what the account has, and says what it left out and how to continue."""
+"""`init`: writes a first config from the account's contents; prints what it left out and how to continue."""
 
 import os
 import shlex
@@ -22,12 +22,12 @@ from exporter.directmail import account
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.ram_policy import allowing
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, validation
 
 SEARCHED = tuple(region for region in REGIONS if region != "ap-southeast-2")
-"""The regions in which senders are looked for when none is named; the one that is missing is closed."""
+"""The regions that are searched for senders when none is named; the missing one is closed."""
 KINDS = {
     "account_name": "sender",
     "tag_name": "tag",
@@ -38,7 +38,7 @@ KINDS = {
 
 
 class NoConfig(Exception):
-    """There is nothing to write a config of; the text says why, a line for each reason."""
+    """No config can be written; the text has the reasons, one line each."""
 
 
 @click.command()
@@ -86,7 +86,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
     except OSError as error:
         exit_status.fail(f"{output}: cannot be written: {error.strerror}")
     for line in summary(settings, drafts, output):
-        exit_status.say(line)
+        exit_status.message(line)
 
 
 def _notify(text: str) -> None:
@@ -138,11 +138,13 @@ def _prefixed(notify: Callable[[str], None], name: str) -> Callable[[str], None]
 
 
 def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Listed]:
-    """Return the regions that have senders. Raise NoConfig where there is none, with what each region said."""
+    """Return the regions that have senders. Raise NoConfig where there is none, with each region's error."""
     known = {name: each for name, each in found.items() if isinstance(each, Listed) and each.values}
     if not known:
-        said = [f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()]
-        raise NoConfig("\n".join(["nothing written: no region has a sender; write yours as --region", *said]))
+        reasons = [
+            f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()
+        ]
+        raise NoConfig("\n".join(["nothing written: no region has a sender; write yours as --region", *reasons]))
     return known
 
 
@@ -156,7 +158,7 @@ def _nothing_allowed(found: Survey) -> str:
 
 
 def summary(settings: Config, drafts: Sequence[Draft], output: Path) -> Iterator[str]:
-    """Yield what a person reads at the end: what was found, the plan, what is left out and why, how to continue."""
+    """Yield the summary: what was found, the plan, what is left out and why, how to continue."""
     for each in drafts:
         found = each.survey
         counts = (_counted(len(found.lists[key].values), what) for key, what in KINDS.items() if key in found.lists)

@@ -1,4 +1,4 @@
-"""The series of an account in a made-up past: its quota, its senders' usage, its domains' checks."""
+"""The series of a simulated account: its quota, its senders' usage, its domains' checks."""
 
 import math
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from exporter.metrics.history import Series
 from exporter.plan import calendar
 from exporter.simulator import server
 from exporter.simulator.account import STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Call, Inventory
-from exporter.simulator.habits import Habits
 from exporter.simulator.traffic import Traffic
 
 PAGE_SIZE = 100
@@ -63,7 +63,7 @@ class AccountSeries:
             for name, facts in domains.facts.items()
         }
         return Shown(
-            account.summary(self._answer(account.SUMMARY, {}, now)),
+            account.summary(self._response(account.SUMMARY, {}, now)),
             {name: account.usage(facts) for name, facts in senders.facts.items()},
             checks,
             dict.fromkeys((account.SUMMARY, SENDERS.action, DOMAINS.action, account.DOMAIN), Read(True, now)),
@@ -72,11 +72,11 @@ class AccountSeries:
     def _listed(self, operation: Operation, now: float) -> Listed:
         listing = Listing(operation, PAGE_SIZE)
         while listing.wanted is not None:
-            listing.take(self._answer(operation.action, listing.parameters, now))
+            listing.take(self._response(operation.action, listing.parameters, now))
         return listing.result(1)
 
     def _described(self, facts: Mapping[str, Any], now: float) -> Mapping[str, Any]:
-        return self._answer(account.DOMAIN, {account.DOMAIN_ID: str(facts[account.DOMAIN_ID])}, now)
+        return self._response(account.DOMAIN, {account.DOMAIN_ID: str(facts[account.DOMAIN_ID])}, now)
 
-    def _answer(self, action: str, parameters: Mapping[str, str], now: float) -> dict[str, Any]:
-        return server.OPERATIONS[action](Call(parameters, now, self._traffic, self._senders, Inventory(), Habits()))
+    def _response(self, action: str, parameters: Mapping[str, str], now: float) -> dict[str, Any]:
+        return server.OPERATIONS[action](Call(parameters, now, self._traffic, self._senders, Inventory(), Behaviour()))

@@ -1,4 +1,4 @@
-"""The series of a made-up past: of combinations, and of the exporter itself, a sample each at every moment."""
+"""Simulated series of combinations and of the exporter itself, with a sample at every moment."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -6,8 +6,8 @@ from datetime import date
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import tables
-from exporter.metrics.exposition import Family
 from exporter.metrics.history import History, Series
+from exporter.metrics.text_format import Family
 from exporter.metrics.windows import TODAY, Windows
 from exporter.plan.combinations import Combination
 from exporter.plan.target_plan import TargetPlan

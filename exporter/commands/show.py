@@ -15,12 +15,12 @@ from exporter.clock import SystemClock
 from exporter.commands import exit_status, flags, window_rows
 from exporter.commands.window_formats import FORMATS
 from exporter.commands.window_reading import Progress, Reading, WindowReader
-from exporter.config.checking import ConfigError, Wrong
+from exporter.config.checking import ConfigError, InvalidValue
 from exporter.config.durations import format_duration
 from exporter.config.model import Config
 from exporter.config.schema import window as checked_window
 from exporter.config.shards import Shard
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan import validation
 
 
@@ -45,7 +45,7 @@ def command(config_file: Path, shard: Shard, query: str | None, window: str, sor
         checked_window(window)
     except ConfigError as error:
         exit_status.fail(str(error))
-    except Wrong as error:
+    except InvalidValue as error:
         exit_status.fail(f"--window: {error}")
     if not settings.targets:
         click.echo("No target of the config belongs to this shard; nothing to show.", err=True)
@@ -83,7 +83,7 @@ def _messages(reading: Reading, groups: list[window_rows.Group]) -> Iterator[str
     """Yield what is to be said beside the numbers, a line each."""
     yield from reading.notes
     for (target, action), error in reading.target_failures.items():
-        yield f"{target}: {action + ': ' if action else ''}{window_rows.said(error)}"
+        yield f"{target}: {action + ': ' if action else ''}{window_rows.explained(error)}"
     for part in reading.parts:
         if part.plan.left_out:
             plan = part.plan
@@ -111,7 +111,7 @@ def _bar() -> Iterator[Progress]:
 
 
 def _encodable(text: str) -> str:
-    """Return the text with JSON's escapes for what stdout cannot carry, and for what a terminal would obey."""
+    """Return the text with JSON's escapes for what stdout cannot carry, and for control characters."""
     encoding = sys.stdout.encoding or "utf-8"
     return "".join(each if each == "\n" or _is_harmless(each, encoding) else json.dumps(each)[1:-1] for each in text)
 

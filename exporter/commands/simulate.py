@@ -1,4 +1,4 @@
-"""`simulate`: the API's other side alone, on loopback."""
+"""`simulate`: runs the API's simulator alone, on loopback."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.commands import exit_status
 from exporter.simulator import faults as known_faults
 from exporter.simulator import incidents as known_incidents
-from exporter.simulator.habits import CHOICES, Habits
+from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.replay import Recording, RecordingError
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Choices, Traffic
@@ -81,7 +81,7 @@ def read_zone(context: click.Context, option: click.Parameter, name: str | None)
     show_default=True,
     help="Calls per minute of each operation before it throttles.",
 )
-@click.option("--retry-after", is_flag=True, help="Throttling responses say how long to wait.")
+@click.option("--retry-after", is_flag=True, help="Throttling responses include the time to wait.")
 @click.option(
     "--largest-page",
     type=click.IntRange(min=1),
@@ -176,7 +176,7 @@ def command(
     It accepts the key in SIMULATOR_ACCESS_KEY_ID and SIMULATOR_ACCESS_KEY_SECRET, or a made-up one, which it prints.
     """
     choices = Choices(timezone, attribution, hourly)
-    habits = Habits(
+    behaviour = Behaviour(
         rows=rows,
         rate_format=rate_format,
         largest_page=largest_page,
@@ -188,7 +188,7 @@ def command(
         user_status=user_status,
         sender_counts=sender_counts,
     )
-    simulator = made_simulator(made_clock(speed), incidents, faults, seed=seed, choices=choices, habits=habits)
+    simulator = made_simulator(made_clock(speed), incidents, faults, seed=seed, choices=choices, behaviour=behaviour)
     try:
         simulator.recording = Recording(recording_folder) if recording_folder else None
     except RecordingError as error:
@@ -199,7 +199,7 @@ def command(
     is_made_up = (simulator.key_id, simulator.secret) == (KEY_ID, SECRET)
     key = f"\nexport ALIBABA_CLOUD_ACCESS_KEY_ID={KEY_ID}\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET={SECRET}"
     exit_status.run(
-        _serve(simulator, listen, lambda url: exit_status.say(f"GetTrackList: {url}{key if is_made_up else ''}"))
+        _serve(simulator, listen, lambda url: exit_status.message(f"GetTrackList: {url}{key if is_made_up else ''}"))
     )
 
 
@@ -213,7 +213,7 @@ def made_simulator(
     incident_texts: tuple[str, ...],
     fault_texts: tuple[str, ...],
     *,
-    habits: Habits,
+    behaviour: Behaviour,
     seed: int = 7,
     choices: Choices,
 ) -> Simulator:
@@ -223,11 +223,11 @@ def made_simulator(
         broken = [known_faults.parse(text) for text in fault_texts]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return Simulator(Traffic(seed, choices, planned), clock=clock, habits=habits, faults=broken)
+    return Simulator(Traffic(seed, choices, planned), clock=clock, behaviour=behaviour, faults=broken)
 
 
 async def _serve(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raise BindError where the address cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raise BindError where the address is not available."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

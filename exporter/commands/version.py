@@ -1,4 +1,4 @@
-"""`version`: which release runs, and of which commit."""
+"""`version`: prints the release and its commit."""
 
 import click
 

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from exporter.commands.window_rows import Group, Row, Values, names
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 
 FIELDS = ("target", "statistic", "query", *Filters._fields, "window", "start", "end")
 """What a row of CSV or JSON says before its values: whose, of which filters, from which day to which, inclusive."""

@@ -1,7 +1,7 @@
-"""Reads one window of some queries now: what the state file knows and is fresh is not requested again.
+"""Reads one window of some queries now; fresh data of the state file is not requested again.
 
-Cells are requested as the exporter does, newest days first, each operation within its budget. What makes further
-requests useless ends them: a rejected key, a missing permission, no network.
+Cells are requested as the exporter does, newest days first, each operation within its budget. It stops where further
+requests are useless: a rejected key, a missing permission, no network.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from exporter.directmail.errors import (
     RequestTimeout,
 )
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection
 from exporter.plan.combinations import Combination
@@ -43,7 +43,7 @@ EDGE = OLDEST_AGE - 1
 _QUIET = structlog.wrap_logger(
     structlog.ReturnLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
 )
-"""What a running exporter would log is part of the result here."""
+"""Log lines of a running exporter; here they are part of the result."""
 Progress = Callable[[int, int, float], None]
 """Called with how many days of combinations are done, of how many, and about how many seconds the rest takes."""
 
@@ -61,18 +61,18 @@ class Part:
 
 @dataclass
 class Reading:
-    """What is known when everything was tried."""
+    """The data and failures after all requests."""
 
     store: Store
     parts: list[Part] = field(default_factory=list)
     unread: set[tuple[Key, date]] = field(default_factory=set)
-    """Cells that were to be requested and brought no answer."""
+    """Cells that were to be requested and brought no response."""
     failures: dict[Key, tuple[DirectMailError, date]] = field(default_factory=dict)
     """Why a combination could not be read, and the day that was requested."""
     target_failures: dict[tuple[str, str], DirectMailError] = field(default_factory=dict)
     """By target and operation, "" for all of them: what ended the requests."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know of how it was read."""
+    """Remarks for the user on how it was read."""
 
 
 class WindowReader:
@@ -105,7 +105,7 @@ class WindowReader:
     async def read(self) -> Reading:
         """Return what is known of the window after everything that is missing was requested once."""
         reading = Reading(Store())
-        await self._take_state(reading)
+        await self._read_state(reading)
         async with open_session() as session:
             clients = {each.name: self._connect(each, session) for each in self._settings.targets}
             for target in self._settings.targets:
@@ -126,14 +126,14 @@ class WindowReader:
             for day in each.days:
                 for combination in each.combinations:
                     if day in reading.store.get(combination.key).cells:
-                        each.support.answered(combination, day)
+                        each.support.add_result(combination, day)
         return reading
 
     def _connect(self, target: Target, session: aiohttp.ClientSession) -> Client:
         return connect(target, session, self._clock, self._environment)
 
-    async def _take_state(self, reading: Reading) -> None:
-        """Take in what the state file knows of the accounts that the targets are today."""
+    async def _read_state(self, reading: Reading) -> None:
+        """Load the state file's data of the targets' current accounts."""
         path = self._settings.state_file
         if path is None:
             return
@@ -199,7 +199,7 @@ class WindowReader:
     ) -> None:
         name, action = part.plan.target.name, part.plan.action
         limiter = client.limiters.of(action)
-        if missing:  # the first answer shows whether any other is worth its request
+        if missing:  # the first response shows whether any other is worth its request
             await self._read_cell(part, *missing[0], client, reading)
         async with asyncio.TaskGroup() as requests:
             for combination, day in missing[1:]:
@@ -217,11 +217,11 @@ class WindowReader:
     ) -> None:
         target, requested_at = part.plan.target, self._clock.time()
         try:
-            answer = await client.read(STATISTICS[combination.statistic], combination.filters, day)
+            result = await client.read(STATISTICS[combination.statistic], combination.filters, day)
         except DirectMailError as error:
             self._failed(part, combination, day, error, reading)
         else:
-            cell = Cell(answer.totals, None, requested_at)
+            cell = Cell(result.totals, None, requested_at)
             reading.store.put(combination.key, day, cell, day_start=calendar.day_start(day, target.timezone))
             reading.unread.discard((combination.key, day))
         self._step((target.name, part.plan.action))

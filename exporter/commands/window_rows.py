@@ -7,7 +7,7 @@ from datetime import date
 from exporter.commands.window_reading import Part, Reading
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 from exporter.metrics import tables
 from exporter.plan.combinations import Combination, describe
@@ -41,7 +41,7 @@ class Group:
     sums: Values = field(default_factory=dict)
     """Of the counts that can be added up, and the ratios of those."""
     no_sums: str = ""
-    """Why there are none where there are several rows."""
+    """Why there are no sums of several rows."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _row(reading: Reading, part: Part, combination: Combination) -> Row:
     if any((combination.key, day) in reading.unread for day in part.days):
         return Row(combination, {}, _failure(reading, part, combination), is_failure=True)
     if record.is_withheld:
-        return Row(combination, {}, "withheld: the API may ignore the filter; not proved otherwise yet")
+        return Row(combination, {}, "withheld: the API may ignore the filter; not yet proven to work")
     total = tables.add_up(record, part.days)
     if total is None:
         return Row(combination, {}, "a day is missing", is_failure=True)
@@ -98,10 +98,10 @@ def _failure(reading: Reading, part: Part, combination: Combination) -> str:
     error, day = failure
     if isinstance(error, InvalidRequest) and day == part.days[0] and len(part.days) == OLDEST_AGE:
         return f"the API no longer has {day}, {OLDEST_AGE} days ago; the longest window is {OLDEST_AGE - 1}d"
-    return f"{day} could not be read: {said(error)}"
+    return f"{day} could not be read: {explained(error)}"
 
 
-def said(error: DirectMailError) -> str:
+def explained(error: DirectMailError) -> str:
     """Return a failure and what to do about it, in one line."""
     return f"{error}. {error.advice}" if error.advice else str(error)
 

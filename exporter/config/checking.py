@@ -1,4 +1,4 @@
-"""Documents held against their models: every mistake at once, each with its place and what to write instead."""
+"""Checks documents against their models: every mistake at once, each with its place and what to write instead."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 Model = TypeVar("Model", bound="Schema")
 Item = TypeVar("Item")
 Path = tuple[int | str, ...]
-"""The way from a document to a value in it."""
+"""The keys and indexes that lead to a value in a document."""
 
 MOST_PROBLEMS = 50
 """How many problems of a file are reported; beyond that, their number."""
@@ -35,7 +35,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A file of settings cannot be used; `problems` says why."""
+    """A settings file is invalid; `problems` lists why."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         if (rest := len(problems) - MOST_PROBLEMS) > 0:
@@ -45,7 +45,7 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class Wrong(ValueError):
+class InvalidValue(ValueError):
     """A value that cannot be used: why, and what to write instead. `{}` in the text is the value, unquoted."""
 
     def __init__(self, value: object, why: str, at: Path = ()) -> None:
@@ -58,15 +58,15 @@ class Wrong(ValueError):
         """Return the message; `written` is the source of a value that is not text."""
         if self.value is None:
             return NO_VALUE
-        if written is None or isinstance(self.value, str):  # a text here is the key of what is written
+        if written is None or isinstance(self.value, str):  # a text here is the key of the source
             return str(self)
         return f"{_cut(written)} {_filled(self.why, _cut(written))}"
 
 
-class Wrongs(ValueError):
+class InvalidValues(ValueError):
     """Several of them, each at its place below the value that is checked."""
 
-    def __init__(self, wrongs: Iterable[Wrong]) -> None:
+    def __init__(self, wrongs: Iterable[InvalidValue]) -> None:
         self.wrongs = tuple(wrongs)
         super().__init__("; ".join(map(str, self.wrongs)))
 
@@ -80,7 +80,7 @@ class Conflict(ValueError):
 
 
 class Schema(BaseModel):
-    """Settings as they are written: no key too many, no value of another type, no key without a value."""
+    """Settings as written: no unknown key, no value of a wrong type, no key without a value."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
@@ -105,25 +105,25 @@ class Schema(BaseModel):
         yield from ()
 
 
-def not_text(value: object) -> Wrong:
+def not_text(value: object) -> InvalidValue:
     """Return what is wrong with a value that should be text."""
     if isinstance(value, dict | list):
-        return Wrong(value, "is not a single value; write it without brackets and keys")
-    return Wrong(value, "is not text; quote it: '{}'")
+        return InvalidValue(value, "is not a single value; write it without brackets and keys")
+    return InvalidValue(value, "is not text; quote it: '{}'")
 
 
 def each(values: Iterable[tuple[int | str, object]], check: Callable[[Any], Item]) -> tuple[Item, ...]:
-    """Return values as `check` makes them. Raise Wrongs with all that it rejects, each at its index or key."""
+    """Return values as `check` makes them. Raise InvalidValues with all that it rejects, each at its index or key."""
     sound, wrongs = [], []
     for step, value in values:
         try:
             sound.append(check(value))
-        except Wrong as wrong:
-            wrongs.append(Wrong(wrong.value, wrong.why, (step, *wrong.at)))
-        except Wrongs as several:
-            wrongs += [Wrong(wrong.value, wrong.why, (step, *wrong.at)) for wrong in several.wrongs]
+        except InvalidValue as wrong:
+            wrongs.append(InvalidValue(wrong.value, wrong.why, (step, *wrong.at)))
+        except InvalidValues as several:
+            wrongs += [InvalidValue(wrong.value, wrong.why, (step, *wrong.at)) for wrong in several.wrongs]
     if wrongs:
-        raise Wrongs(wrongs)
+        raise InvalidValues(wrongs)
     return tuple(sound)
 
 
@@ -200,12 +200,12 @@ def _problems(
         yield Problem(join(place, path), _unknown(model, path, children))
     elif kind == "missing":
         yield Problem(join(place, path), f"is missing; write {model.examples.get(str(path[-1]), 'it')}")
-    elif isinstance(error, Wrongs):
+    elif isinstance(error, InvalidValues):
         yield from (_wrong(place, path, wrong, read, is_secret=is_secret) for wrong in error.wrongs)
-    elif isinstance(error, Wrong) and error.value is None:
+    elif isinstance(error, InvalidValue) and error.value is None:
         example = model.examples.get(str(path[-1]) if path else "")
         yield Problem(join(place, path), f"has no value; write {example}" if example else NO_VALUE)
-    elif isinstance(error, Wrong):
+    elif isinstance(error, InvalidValue):
         yield _wrong(place, path, error, read, is_secret=is_secret)
     elif kind == "value_error":
         at = (error.key,) if isinstance(error, Conflict) else ()
@@ -217,10 +217,10 @@ def _problems(
         yield _wrong(place, path, not_text(detail["input"]), read, is_secret=is_secret)
     else:
         why = f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-        yield _wrong(place, path, Wrong(detail["input"], why), read, is_secret=is_secret)
+        yield _wrong(place, path, InvalidValue(detail["input"], why), read, is_secret=is_secret)
 
 
-def _wrong(place: str, path: Path, wrong: Wrong, read: object, *, is_secret: bool) -> Problem:
+def _wrong(place: str, path: Path, wrong: InvalidValue, read: object, *, is_secret: bool) -> Problem:
     where, written = _found(read, (*path, *wrong.at))
     if is_secret and wrong.value is not None:
         return Problem(join(place, where), f"the value {wrong.why.partition(':')[0]}")
@@ -230,7 +230,7 @@ def _wrong(place: str, path: Path, wrong: Wrong, read: object, *, is_secret: boo
 def _found(read: object, path: Path) -> tuple[Path, str | None]:
     """Return how far a path leads in what was read, and the source of what is there, if it is no text.
 
-    It ends early where a lone value stands for a list of one.
+    It ends early where a single value is written for a list of one.
     """
     found: Path = ()
     written = None
@@ -256,7 +256,7 @@ def _unknown(model: type[Schema], path: Path, children: tuple[str, ...]) -> str:
 
 
 def _below(model: type[Schema], path: Path) -> type[Schema]:
-    """Return the model that stands at `path` in a model."""
+    """Return the model at `path` in a model."""
     for step in path:
         annotation = model.model_fields[str(step)].annotation
         model = next(each for each in (annotation, *get_args(annotation)) if isinstance(each, type))

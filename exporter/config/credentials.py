@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, field_validator
 
 from exporter.config import addresses
-from exporter.config.checking import Schema, Wrong
+from exporter.config.checking import InvalidValue, Schema
 from exporter.config.durations import parse_duration
 from exporter.config.scalars import NOT_INLINE, File
 
 TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 SHORTEST_SESSION, LONGEST_SESSION = 900.0, 43_200.0
-"""Seconds that STS gives a role (AssumeRole's documentation); the role's own setting may be shorter."""
+"""Session seconds that STS allows (AssumeRole's documentation); the role's own setting may be shorter."""
 _KEY_FILES = ("access_key_id_file", "access_key_secret_file")
 _SESSION = ("role_session_name", "session_duration", "policy", "sts_endpoint")
 
@@ -24,7 +24,9 @@ def _arn(kind: str) -> BeforeValidator:
     def check(value: object) -> str:
         if isinstance(value, str) and re.fullmatch(rf"acs:ram::\d+:{kind}/\S+", value, re.ASCII):
             return value
-        raise Wrong(value, f"is not the ARN of one; write it as the RAM console shows it, acs:ram::...:{kind}/...")
+        raise InvalidValue(
+            value, f"is not the ARN of one; write it as the RAM console shows it, acs:ram::...:{kind}/..."
+        )
 
     return BeforeValidator(check)
 
@@ -32,7 +34,7 @@ def _arn(kind: str) -> BeforeValidator:
 def _session(value: object) -> float:
     seconds = parse_duration(value)
     if not SHORTEST_SESSION <= seconds <= LONGEST_SESSION:
-        raise Wrong(value, "is not a valid session; write 15m to 12h, at most what the role allows")
+        raise InvalidValue(value, "is not a valid session; write 15m to 12h, at most what the role allows")
     return seconds
 
 
@@ -41,9 +43,9 @@ def _sts(value: object) -> str:
     if address is None or not address.is_bare:
         if addresses.may_hold_secrets(value):
             raise ValueError("not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
-        raise Wrong(value, "is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
+        raise InvalidValue(value, "is not an address; write a host such as sts.ap-southeast-1.aliyuncs.com")
     if address.is_readable_by_others:
-        raise Wrong(
+        raise InvalidValue(
             value, f"sends the credentials unencrypted; write {address.host} (http is accepted for loopback only)"
         )
     return str(address)
@@ -83,7 +85,7 @@ class Credentials(Schema):
     OPTIONAL: ClassVar[dict[str, tuple[str, ...]]] = {
         "files": ("security_token_file",),
         "ram_role_arn": (*_KEY_FILES, "security_token_file", "external_id", *_SESSION),
-        # What is left out of these the environment has, where the cluster's webhook sets it (RRSA).
+        # The cluster's webhook sets the missing ones in the environment (RRSA).
         "oidc_role_arn": ("role_arn", "oidc_provider_arn", "oidc_token_file", *_SESSION),
         "ecs_ram_role": ("role_name",),
     }
@@ -97,7 +99,7 @@ class Credentials(Schema):
     @classmethod
     def _known_type(cls, value: object) -> object:
         if value not in TYPES:
-            raise Wrong(value, f"is not a type of credentials; write one of {', '.join(TYPES)}, or leave it out")
+            raise InvalidValue(value, f"is not a type of credentials; write one of {', '.join(TYPES)}, or leave it out")
         return value
 
     @classmethod
@@ -117,7 +119,7 @@ class Credentials(Schema):
 
     @property
     def kind(self) -> str:
-        """The type, which files imply and nothing makes the environment's."""
+        """The type; by default `files` where key files are named, else `environment`."""
         if self.type is not None:
             return self.type
         return "files" if self.model_fields_set else "environment"

@@ -3,7 +3,7 @@
 import math
 import re
 
-from exporter.config.checking import Wrong
+from exporter.config.checking import InvalidValue
 
 LONGEST = 10 * 31_536_000.0
 """Seconds; ten years."""
@@ -19,30 +19,30 @@ _SPELLINGS = {
     **dict.fromkeys(("w", "week"), 604_800.0),
     **dict.fromkeys(("y", "yr", "year"), 31_536_000.0),
 }
-"""Seconds of units as people write them, without the s of several."""
+"""Seconds of units as people write them, without the plural's s."""
 _SPELLED = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 
 
 def parse_duration(value: object) -> float:
-    """Return a Prometheus duration in seconds. Raise Wrong with the fix."""
+    """Return a Prometheus duration in seconds. Raise InvalidValue with the fix."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise Wrong(value, "has no unit; write {}s for seconds")
+        raise InvalidValue(value, "has no unit; write {}s for seconds")
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
         meant = guessed(value)
         write = format_duration(meant) if meant >= 1 and meant.is_integer() else "one such as 90s, 5m or 1h30m"
-        raise Wrong(value, f"is not a duration; write {write}")
+        raise InvalidValue(value, f"is not a duration; write {write}")
     given = [(count, size) for count, size in zip(match.groups(), _UNITS, strict=True) if count]
     seconds = sum(int(count[:20]) * size for count, size in given)
     if seconds <= 0:
-        raise Wrong(value, "is zero; write one such as 90s, 5m or 1h30m")
+        raise InvalidValue(value, "is zero; write one such as 90s, 5m or 1h30m")
     if seconds > LONGEST or any(len(count) > 20 for count, _ in given):
-        raise Wrong(value, "is too long; write at most 10y")
+        raise InvalidValue(value, "is too long; write at most 10y")
     return float(seconds)
 
 
 def guessed(value: object) -> float:
-    """Return the seconds that a text such as `5min` or `1.5 hours` means, 0 for what means nothing."""
+    """Return the seconds that a text such as `5min` or `1.5 hours` means, 0 if unknown."""
     if not isinstance(value, str) or not re.fullmatch(f"(?:{_SPELLED.pattern})+", value, _SPELLED.flags):
         return 0.0
     parts = [(float(number), unit.lower()) for number, unit in _SPELLED.findall(value)]

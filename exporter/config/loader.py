@@ -1,7 +1,7 @@
 """The config: YAML as written, checked whole, to frozen values as run.
 
-`parse` and `read` collect every mistake with its place and the fix, and still return what is sound, so that the
-plan's own problems are reported with the others.
+`parse` and `read` collect every mistake with its place and the fix, and still return the valid part, so that the
+plan's problems are reported with the others.
 """
 
 import errno
@@ -21,7 +21,7 @@ KEY_FILES = ("access_key_id_file", "access_key_secret_file", "security_token_fil
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
-    """Return what is sound in the file and everything that is wrong with it, secret files and packages included."""
+    """Return the valid part of the file and all of its problems, with those of secret files and packages."""
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -40,7 +40,7 @@ def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
 
 
 def files(path: Path) -> tuple[Path, ...]:
-    """Return the files whose content decides whether `read` accepts a config: itself, and the key files it names."""
+    """Return the files that decide whether `read` accepts a config: itself, and the key files it names."""
     try:
         document = yamlfile.load(path.read_bytes().decode("utf-8"))
     except (OSError, UnicodeDecodeError, yamlfile.NotYaml):
@@ -55,7 +55,7 @@ def files(path: Path) -> tuple[Path, ...]:
 
 
 def parse(text: str) -> tuple[Config | None, tuple[Problem, ...]]:
-    """Return what is sound in the text, None where nothing is, and every mistake in it."""
+    """Return the valid part of the text, None where there is none, and every mistake in it."""
     try:
         document = yamlfile.load(text)
     except yamlfile.NotYaml as error:

@@ -8,7 +8,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from exporter.config.shards import Shard
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Discover:
-    """Which of the values that the API lists are meant. Expressions are held against the whole value."""
+    """Selects among the values that the API lists. Expressions match the whole value."""
 
     include: tuple[re.Pattern[str], ...]
     """At least one matches, where there are any."""
@@ -42,7 +42,7 @@ class Discover:
     """The most values, those known longest first."""
 
     def means(self, value: str) -> bool:
-        """Return whether the expressions let a value through."""
+        """Return whether the expressions match a value."""
         wanted = not self.include or any(each.fullmatch(value) for each in self.include)
         return wanted and not any(each.fullmatch(value) for each in self.exclude)
 
@@ -86,7 +86,7 @@ class Target:
 
     @property
     def account(self) -> str:
-        """Whose numbers the target has and where their days begin: what is known of one is of no use to another."""
+        """Identifies the account and its time zone: stored data of one account is not used for another."""
         return f"{self.region or self.endpoint} {self.timezone.key}"
 
     @property
@@ -103,7 +103,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that the config file says, durations in seconds."""
+    """The whole config file, durations in seconds."""
 
     poll_interval: float | None
     """None is `auto`."""

@@ -6,10 +6,21 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from exporter.config.checking import Conflict, Problem, Schema, Wrong, Wrongs, check, each, join, not_text, shown
+from exporter.config.checking import (
+    Conflict,
+    InvalidValue,
+    InvalidValues,
+    Problem,
+    Schema,
+    check,
+    each,
+    join,
+    not_text,
+    shown,
+)
 from exporter.config.scalars import Flag, Name, Pattern, several, text, whole
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import DEFAULT, STATISTICS
+from exporter.directmail.statistics.registry import DEFAULT, STATISTICS
 
 FILTER_KEYS = Filters._fields
 DISCOVERABLE = tuple(key for key in FILTER_KEYS if key != "esp")
@@ -22,7 +33,7 @@ MOST_COMBINATIONS = 1_000_000
 
 
 class Discover(Schema):
-    """Instead of a filter's values: those that the API lists, as far as they match."""
+    """Values of a filter that the API lists and that match."""
 
     examples: ClassVar[dict[str, str]] = {"discover": "discover: true"}
 
@@ -49,7 +60,7 @@ class Discover(Schema):
 
 def _value(value: object) -> str:
     if value == "*":
-        raise Wrong(
+        raise InvalidValue(
             value, "is not a value; write {discover: true} for all that the API lists, each with its own series"
         )
     return text(value)
@@ -62,7 +73,7 @@ def _choice(value: object) -> object:
 def _esp(value: object) -> str:
     if isinstance(value, str) and value.lower() in ESPS:
         return value.lower()
-    raise Wrong(value, f"is not a mailbox provider of Direct Mail; write one of {', '.join(ESPS)}")
+    raise InvalidValue(value, f"is not a mailbox provider of Direct Mail; write one of {', '.join(ESPS)}")
 
 
 def _esps(value: object) -> tuple[str, ...]:
@@ -73,14 +84,14 @@ def _esps(value: object) -> tuple[str, ...]:
 
 def _excluded(entry: object) -> dict[str, str]:
     if not isinstance(entry, dict) or not entry:
-        raise Wrong(entry, "is empty; write a list such as [{tag_name: promo}]")
+        raise InvalidValue(entry, "is empty; write a list such as [{tag_name: promo}]")
     return dict(each(((key, (key, item)) for key, item in entry.items()), _excluded_value))
 
 
 def _excluded_value(pair: tuple[str, object]) -> tuple[str, str]:
     key, value = pair
     if key not in FILTER_KEYS:
-        raise Wrong(key, f"is not a filter; use {', '.join(FILTER_KEYS)}")
+        raise InvalidValue(key, f"is not a filter; use {', '.join(FILTER_KEYS)}")
     if not isinstance(value, str):
         raise not_text(value)
     return key, value.lower() if key == "esp" else value
@@ -89,7 +100,7 @@ def _excluded_value(pair: tuple[str, object]) -> tuple[str, str]:
 def _statistic(value: object) -> str:
     if isinstance(value, str) and value in STATISTICS:
         return value
-    raise Wrong(value, f"is not a statistic; write one or more of {', '.join(STATISTICS)}")
+    raise InvalidValue(value, f"is not a statistic; write one or more of {', '.join(STATISTICS)}")
 
 
 def _statistics(value: object) -> tuple[str, ...]:
@@ -119,7 +130,7 @@ class Query(Schema):
     @classmethod
     def _plain_entries(cls, value: object) -> object:
         if not isinstance(value, list):
-            raise Wrong(value, "is not a list; write one such as [{tag_name: promo}]")
+            raise InvalidValue(value, "is not a list; write one such as [{tag_name: promo}]")
         return list(each(enumerate(value), _excluded))
 
     @classmethod
@@ -139,13 +150,13 @@ class Query(Schema):
     def _sound_matrix(self) -> Self:
         filters, discovered = self.filters, self.discovered
         unknown = [
-            Wrong(value, "is not a value of the query; remove or correct it", ("exclude", index, key))
+            InvalidValue(value, "is not a value of the query; remove or correct it", ("exclude", index, key))
             for index, entry in enumerate(self.exclude)
             for key, value in entry.items()
             if value not in filters.get(key, ()) and key not in discovered
         ]
         if unknown:
-            raise Wrongs(unknown)
+            raise InvalidValues(unknown)
         if (size := prod(map(len, filters.values()))) > MOST_COMBINATIONS:
             raise ValueError(f"its lists multiply to {size} combinations; write fewer values")
         if self.exclude and not discovered and not any(self._kept(row) for row in self._rows()):
@@ -175,16 +186,16 @@ class Query(Schema):
 
 
 def checked(item: object, place: str, problems: list[Problem]) -> Query | None:
-    """Return the query that is written, None where it is not sound; add what is wrong with it to `problems`."""
+    """Return the query, None where it is invalid; add its problems to `problems`."""
     blocks = (
         {key: item[key] for key in DISCOVERABLE if isinstance(item.get(key), dict)} if isinstance(item, dict) else {}
     )
     models = {key: check(Discover, block, join(place, (key,)), problems) for key, block in blocks.items()}
-    # What is wrong within a block must not hide what is wrong beside it.
-    stand_in = Discover(discover=True)
+    # A mistake within a block must not hide one beside it.
+    placeholder = Discover(discover=True)
     found = check(
         Query,
-        {**item, **{key: model or stand_in for key, model in models.items()}} if isinstance(item, dict) else item,
+        {**item, **{key: model or placeholder for key, model in models.items()}} if isinstance(item, dict) else item,
         place,
         problems,
         source=item,

@@ -1,4 +1,4 @@
-"""Where Direct Mail is reached in each region."""
+"""Direct Mail's endpoints in each region."""
 
 from typing import NamedTuple
 

@@ -1,6 +1,6 @@
 """The config's plain values, each rejected with the offending value and the fix.
 
-Every check raises Wrong, which pydantic turns into a mistake with its place.
+Every check raises InvalidValue, which pydantic turns into a mistake with its place.
 """
 
 import re
@@ -10,14 +10,14 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from exporter.config.checking import Item, Wrong, each, not_text
+from exporter.config.checking import InvalidValue, Item, each, not_text
 from exporter.config.durations import parse_duration
 
 NOT_INLINE = {
     key: f"secrets are not accepted in the config; write {key}_file with the path of a file"
     for key in ("access_key_id", "access_key_secret", "security_token")
 }
-"""Keys that no block takes, and what to write instead."""
+"""Keys that are rejected in every block, and what to write instead."""
 NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -27,21 +27,21 @@ def name(value: object) -> str:
         return value
     if not isinstance(value, str):
         raise not_text(value)
-    raise Wrong(value, "is not a name; use letters, digits, _ and -")
+    raise InvalidValue(value, "is not a name; use letters, digits, _ and -")
 
 
 def path(value: object) -> Path:
     """Return the path of a file."""
     if isinstance(value, str) and value.strip():
         return Path(value)
-    raise Wrong(value, "is not a path; write the path of a file")
+    raise InvalidValue(value, "is not a path; write the path of a file")
 
 
 def flag(value: object) -> bool:
     """Return true or false."""
     if isinstance(value, bool):
         return value
-    raise Wrong(value, "is neither true nor false; write one of them without quotes")
+    raise InvalidValue(value, "is neither true nor false; write one of them without quotes")
 
 
 def whole(low: int, high: int) -> BeforeValidator:
@@ -50,7 +50,7 @@ def whole(low: int, high: int) -> BeforeValidator:
     def check(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        raise Wrong(value, f"is not a whole number from {low} to {high}")
+        raise InvalidValue(value, f"is not a whole number from {low} to {high}")
 
     return BeforeValidator(check)
 
@@ -61,19 +61,19 @@ def number(low: float, high: float) -> BeforeValidator:
     def check(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
-        raise Wrong(value, f"is not a number from {low:g} to {high:g}")
+        raise InvalidValue(value, f"is not a number from {low:g} to {high:g}")
 
     return BeforeValidator(check)
 
 
 def pattern(value: object) -> re.Pattern[str]:
-    """Return a regular expression, which the caller holds against the whole of a value."""
+    """Return a regular expression; the caller matches it against the whole value."""
     if not isinstance(value, str):
         raise not_text(value)
     try:
         return re.compile(value)
     except (re.error, OverflowError, RecursionError, Warning) as error:
-        raise Wrong(value, f"is not a regular expression: {error}; write one such as news.*") from None
+        raise InvalidValue(value, f"is not a regular expression: {error}; write one such as news.*") from None
 
 
 def text(value: object) -> str:
@@ -81,21 +81,21 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise not_text(value)
     if not value.strip() or value != value.strip():
-        raise Wrong(value, "is empty or has space around it; write the value without it, or leave the key out")
+        raise InvalidValue(value, "is empty or has space around it; write the value without it, or leave the key out")
     return value
 
 
 def several(value: object, check: Callable[[object], Item]) -> tuple[Item, ...]:
-    """Return the items of a list as `check` makes them, a lone one as a list of one. Raise Wrongs with all mistakes."""
+    """Return the items of a list as `check` makes them, a single one as a list of one. Raise InvalidValues."""
     items = value if isinstance(value, list) else [value]
     if not items:
-        raise Wrong(value, "is an empty list; name at least one value, or leave the key out")
+        raise InvalidValue(value, "is an empty list; name at least one value, or leave the key out")
     seen: set[Item] = set()
 
     def once(item: object) -> Item:
         checked = check(item)
         if checked in seen:
-            raise Wrong(item, "is listed twice; remove one of them")
+            raise InvalidValue(item, "is listed twice; remove one of them")
         seen.add(checked)
         return checked
 
@@ -103,7 +103,7 @@ def several(value: object, check: Callable[[object], Item]) -> tuple[Item, ...]:
 
 
 def values(value: object) -> tuple[str, ...]:
-    """Return the values of one filter, a lone one as a list of one."""
+    """Return the values of one filter, a single one as a list of one."""
     return several(value, text)
 
 

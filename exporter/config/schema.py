@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from exporter.config import addresses
-from exporter.config.checking import Conflict, Schema, Wrong, each, not_text
+from exporter.config.checking import Conflict, InvalidValue, Schema, each, not_text
 from exporter.config.durations import guessed, parse_duration
 from exporter.config.queries import FILTER_KEYS
 from exporter.config.regions import REGIONS
@@ -35,12 +35,12 @@ def _auto_or_a_second(value: object) -> float | None:
         return None
     seconds = parse_duration(value)
     if seconds < 1:
-        raise Wrong(value, "is too short; write 1s or more, or auto")
+        raise InvalidValue(value, "is too short; write 1s or more, or auto")
     return seconds
 
 
 def window(value: object) -> str:
-    """Return the name of a window. Raise Wrong with the fix."""
+    """Return the name of a window. Raise InvalidValue with the fix."""
     if isinstance(value, str):
         days = re.fullmatch(r"([1-9]\d?)d", value, re.ASCII)
         if value in ("today", "yesterday") or (days and int(days[1]) <= 30):
@@ -51,15 +51,15 @@ def window(value: object) -> str:
         if meant.is_integer() and 1 <= meant <= 30
         else "write today, yesterday, or 1d to 30d for the last closed days"
     )
-    raise Wrong(value, f"is not a window; {write}")
+    raise InvalidValue(value, f"is not a window; {write}")
 
 
 def _label(pair: tuple[str, object]) -> tuple[str, str]:
     name, value = pair
     if not LABEL.fullmatch(name) or name.startswith("__"):
-        raise Wrong(name, "is not a label name; use letters, digits and _, not starting with a digit or __")
+        raise InvalidValue(name, "is not a label name; use letters, digits and _, not starting with a digit or __")
     if name in OUR_LABELS:
-        raise Wrong(name, "is a label that the exporter or Prometheus sets; choose another name")
+        raise InvalidValue(name, "is a label that the exporter or Prometheus sets; choose another name")
     if not isinstance(value, str):
         raise not_text(value)
     return name, value
@@ -129,7 +129,7 @@ class Target(Schema):
     @classmethod
     def _known_region(cls, value: object) -> object:
         if not isinstance(value, str) or value not in REGIONS:
-            raise Wrong(
+            raise InvalidValue(
                 value, f"is not a region of Direct Mail; write one of {', '.join(REGIONS)}, or endpoint: https://host"
             )
         return value
@@ -142,10 +142,12 @@ class Target(Schema):
             return str(address)
         if address is not None and address.is_bare:
             secure = replace(address, scheme="https")
-            raise Wrong(value, f"sends everything unencrypted; write {secure} (http is accepted for loopback only)")
+            raise InvalidValue(
+                value, f"sends everything unencrypted; write {secure} (http is accepted for loopback only)"
+            )
         if addresses.may_hold_secrets(value):
             raise ValueError("is an address with a user or parameters; write https://host or https://host:port")
-        raise Wrong(value, "is not an endpoint; write https://host or https://host:port")
+        raise InvalidValue(value, "is not an endpoint; write https://host or https://host:port")
 
     @field_validator("timezone", mode="before")
     @classmethod
@@ -153,13 +155,15 @@ class Target(Schema):
         try:
             return ZoneInfo(value if isinstance(value, str) else "")
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise Wrong(value, "is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC") from None
+            raise InvalidValue(
+                value, "is not a time zone; write a name such as Asia/Shanghai, Europe/Berlin or UTC"
+            ) from None
 
     @field_validator("labels", mode="before")
     @classmethod
     def _free_labels(cls, value: object) -> object:
         if not isinstance(value, dict):
-            raise Wrong(value, "is not a set of labels; write labels: {team: growth}")
+            raise InvalidValue(value, "is not a set of labels; write labels: {team: growth}")
         return dict(each(((name, (name, item)) for name, item in value.items()), _label))
 
     @classmethod

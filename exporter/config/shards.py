@@ -1,10 +1,9 @@
 """Which of several processes polls a target: rendezvous hashing by the target's name.
 
-Each shard draws a number for each name, and the highest draw has it. Another shard draws too and changes nobody
-else's draw, so it takes about its share, from all alike, and nothing moves between those that were there before.
+Each shard has a hash for each name, and the highest hash polls it. A new shard leaves the other hashes as they are,
+so it gets about its share, evenly from all others, and no target moves between those.
 
-The name is what the series and the state file know an account by; everything else of a target may change without
-moving it.
+Series and the state file identify an account by its name; the rest of a target may change without moving it.
 """
 
 import re
@@ -14,15 +13,15 @@ from hashlib import blake2b
 from typing import Protocol, TypeVar
 
 MOST = 1000
-"""Shards; every one of them draws for every target."""
+"""Shards; each of them has a hash for every target."""
 
 
 class NoOrdinal(ValueError):
-    """The hostname does not say which shard this is; the text is for the operator."""
+    """The hostname has no shard number; the text is for the operator."""
 
 
 class Named(Protocol):
-    """What is shared out."""
+    """An item that is assigned to a shard by its name."""
 
     @property
     def name(self) -> str: ...
@@ -67,7 +66,7 @@ def owner(name: str, count: int) -> int:
 def parse(text: str, hostname: str) -> Shard:
     """Return the shard that `I/N` names, or `auto/N` on a host like `exporter-3`.
 
-    Raise ValueError where the text says nothing, NoOrdinal where the hostname does not.
+    Raise ValueError where the text is invalid, NoOrdinal where the hostname has no number.
     """
     match = re.fullmatch(r"(auto|\d{1,4})/(\d{1,4})", text, re.ASCII)
     if match is None:

@@ -1,6 +1,6 @@
-"""YAML as it is read here: safe types, text keys, each key once, mistakes with line and column.
+"""Reads YAML strictly: safe types, text keys, each key once, mistakes with line and column.
 
-What is not text keeps its source, so that a message can repeat it as it is written.
+Values other than text keep their source, so that messages can repeat them as written.
 """
 
 import re
@@ -11,13 +11,13 @@ import yaml
 from yaml.reader import Reader
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)(?:\.[0-9_]*(?:[eE][-+][0-9]+)?)?", re.ASCII)
-"""Numbers that everybody reads alike: no octal 0100, no 1:40 to the base of 60."""
+"""Unambiguous numbers: no octal 0100, no sexagesimal 1:40."""
 _ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What PyYAML's constructors raise for a text that does not fit its tag."""
 
 
 class NotYaml(Exception):
-    """The text is no YAML that we take; `place` has line and column."""
+    """The text is not valid YAML; `place` has line and column."""
 
     def __init__(self, mark: yaml.Mark | None, text: str) -> None:
         super().__init__(text)
@@ -29,7 +29,7 @@ class Block(dict[str, Any]):
     """A mapping."""
 
     written: dict[str, str]
-    """The source of unquoted values that YAML takes for something else than text, such as 007 and no."""
+    """The source of unquoted values that YAML does not read as text, such as 007 and no."""
 
 
 class Items(list[Any]):
@@ -40,7 +40,7 @@ class Items(list[Any]):
 
 
 class Unclear:
-    """A number that YAML 1.1 reads in a way that its writer may not know; no setting accepts it."""
+    """A number with an unexpected meaning in YAML 1.1; no setting accepts it."""
 
     def __init__(self, source: str) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""The client of Direct Mail's API: signed calls within a rate limit, answers as numbers, one tree of errors.
+"""The client of Direct Mail's API: signed calls within a rate limit, responses as numbers, one tree of errors.
 
-In come credentials, filters and a day; out come totals or a DirectMailError. Knows nothing of Prometheus.
+In come credentials, filters and a day; out come totals or a DirectMailError. Independent of Prometheus.
 """

@@ -1,19 +1,19 @@
-"""What the account says of itself: quota, reputation and state, each sender's mail of the day, each domain's DNS.
+"""Reads responses about the account: quota, reputation and state, each sender's mail of the day, each domain's DNS.
 
 Of DescAccountSummary, QueryMailAddressByParam, QueryDomainByParam and DescDomain (the official SDK's models of
-2015-11-23). What an answer does not say is None: it is absent, never 0.
+2015-11-23). A missing value is None: absent, never 0.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from exporter.directmail.answers import number
 from exporter.directmail.errors import ParseError
+from exporter.directmail.responses import number
 
 SUMMARY = "DescAccountSummary"
 DOMAIN = "DescDomain"
 CALLS_PER_MINUTE = 10
-"""What the documentation allows of DescAccountSummary; DescDomain is called no more often."""
+"""The documented limit of DescAccountSummary; also applied to DescDomain."""
 STATES: Mapping[str, int] = {"frozen": 1, "overdue": 2, "restricted": 4, "deleted": 8}
 """States of an account and their numbers in UserStatus. Codes or bits is not documented: each number is one bit."""
 STATE_ADVICE: Mapping[str, str] = {
@@ -33,7 +33,7 @@ DESCRIBED_CHECKS: Mapping[str, str] = {"dkim": "DkimAuthStatus", "dmarc": "Dmarc
 """Those that DescDomain has."""
 DOMAIN_ID = "DomainId"
 CREATED, CREATED_SECONDS = "CreateTime", "UtcCreateTime"
-"""When a domain was made: as text, and in seconds since the epoch. They tell in which time zone the texts are."""
+"""When a domain was created: as text, and in seconds since the epoch. Together they show the time zone of the texts."""
 
 
 class Summary(NamedTuple):
@@ -54,8 +54,8 @@ class Summary(NamedTuple):
 class Usage(NamedTuple):
     """The mails requested of a sender.
 
-    Those of DailyReqCount and MonthReqCount: DailyCount and MonthCount are limits by the documentation's words and
-    examples (10000 beside a DailyReqCount of 100, and -1).
+    From DailyReqCount and MonthReqCount: by the documentation and its examples DailyCount and MonthCount are limits
+    (10000 beside a DailyReqCount of 100, and -1).
     """
 
     today: int | None
@@ -74,7 +74,7 @@ USAGE = ("DailyReqCount", "MonthReqCount")
 
 
 def summary(document: Mapping[str, Any]) -> Summary:
-    """Return what DescAccountSummary says. Raise ParseError for a value that is no number, and where there is none."""
+    """Return the account's summary. Raise ParseError for a value that is not a number, or without any."""
     values = {name: _whole(document, name) for name in (*_QUOTAS, _STATUS)}
     if all(value is None for value in values.values()):
         text = f"the response has none of {', '.join(values)}"
@@ -85,12 +85,12 @@ def summary(document: Mapping[str, Any]) -> Summary:
 
 
 def usage(facts: Mapping[str, Any]) -> Usage:
-    """Return what an item of QueryMailAddressByParam says of its sender's mail."""
+    """Return the usage of a sender from an item of QueryMailAddressByParam."""
     return Usage(*(number(facts.get(name)) for name in USAGE))
 
 
 def verified(facts: Mapping[str, Any], checks: Mapping[str, str]) -> dict[str, bool]:
-    """Return which checks of a domain are verified, those that the answer tells."""
+    """Return which checks of a domain are verified, without those that the response lacks."""
     values = {check: number(facts.get(name)) for check, name in checks.items()}
     return {check: value == 0 for check, value in values.items() if value in (0, 1)}
 

@@ -1,7 +1,7 @@
-"""Why nobody answered, in the operator's words, and what to do about it.
+"""Explains why no response arrived, in the operator's terms, with a fix.
 
-The exceptions of every library end in those of Python and OpenSSL. So what they wrap is looked for, not what they are
-called. Nothing of a remote text, a URL or a user of a proxy gets into the words.
+Exceptions of all libraries wrap those of Python and OpenSSL, so these are searched. No remote text, URL or proxy
+user is repeated.
 """
 
 import os
@@ -15,23 +15,23 @@ LATER = "If it persists, check proxies and firewalls on the path."
 ENDPOINT = "Check the endpoint's scheme and port, and proxies on the path."
 _PROXY = "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and that the proxy allows the endpoint."
 _UNKNOWN_ISSUER = (18, 19, 20, 21)
-"""OpenSSL's codes (X509_V_ERR) where nobody who is trusted has signed."""
+"""OpenSSL's codes (X509_V_ERR) for a certificate without a trusted issuer."""
 _WRONG_TIME = (9, 10)
 _WRONG_NAME = (62, 64)
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 class Cause(NamedTuple):
-    """What is said about it."""
+    """The explanation of a failure."""
 
     text: str
     advice: str
     is_unreachable: bool = False
-    """Whether nobody was met who could have answered."""
+    """Whether no server was reached."""
 
 
 class Place(NamedTuple):
-    """Where a connection was to lead, "" where nobody says."""
+    """The destination of a connection, "" where unknown."""
 
     host: str = ""
     port: int | None = None
@@ -50,9 +50,9 @@ NO_PLACE = Place()
 
 
 def cause(error: BaseException, place: Place = NO_PLACE, others: Sequence[Explanation] = ()) -> Cause | None:
-    """Return what an exception comes from, None where that is not known.
+    """Return the cause of an exception, None if unknown.
 
-    `others` explain exceptions that Python does not have; they come after those that say more.
+    `others` explain exceptions that Python does not have; they come after the more specific ones.
     """
     found = list(inner(error))
     for explain in (_certificate, _name, _tunnel, _tls, *others, _system, _closed, _address):

@@ -1,4 +1,4 @@
-"""Which error an answer is, by Alibaba's Code and then by the HTTP status; what an operator does about it.
+"""Maps a response to an error, by Alibaba's Code and then by the HTTP status, with advice for the operator.
 
 The same Code comes with different statuses, so the Code goes first. Source: the error codes of Direct Mail
 and of Alibaba Cloud's gateway.
@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from exporter.directmail.answers import printable
 from exporter.directmail.decoding import field, request_id_of
 from exporter.directmail.errors import (
     AuthError,
@@ -22,15 +21,16 @@ from exporter.directmail.errors import (
     ServerError,
     Throttled,
 )
+from exporter.directmail.responses import printable
 
 LONGEST_WAIT = 300.0
-"""Seconds to wait that an answer is believed."""
+"""The longest wait, in seconds, that is accepted from a response."""
 LONGEST_MESSAGE = 200
 LARGEST_SKEW = 840.0
-"""Seconds that a clock may be off without a doubt: the API rejects more than 900, and an answer takes its time."""
+"""The clock skew, in seconds, that is certainly accepted: the API rejects more than 900, and responses take time."""
 
 _SUCCESS = ("ok", "200", "success")
-"""Codes of answers that are no failure, in lower case."""
+"""Codes that mean success, in lower case."""
 _FAMILIES: dict[str, type[DirectMailError]] = {
     "SignatureNonceUsed": NonceUsed,
     "InvalidAccessKeyId": AuthError,
@@ -79,7 +79,7 @@ def is_about_account(code: str) -> bool:
 
 
 def is_failure(document: Mapping[str, Any]) -> bool:
-    """Return whether an answer with status 200 says all the same that it is a failure, whatever else it has."""
+    """Return whether a response with status 200 reports a failure."""
     code = _code(document)
     return str(field(document, "Success")).lower() == "false" or (bool(code) and code.lower() not in _SUCCESS)
 
@@ -87,10 +87,10 @@ def is_failure(document: Mapping[str, Any]) -> bool:
 def failure(
     action: str, status: int, document: Mapping[str, Any], headers: Mapping[str, str], now: float
 ) -> DirectMailError:
-    """Return the error that an answer is; the document is free of credentials.
+    """Return the error of a response; the document is free of credentials.
 
     The remote Message is kept, cut short, except where the credentials are rejected: there it repeats the request.
-    `now` (seconds since the epoch) tells how far off the clock is.
+    `now` (seconds since the epoch) serves to compute the clock skew.
     """
     code = _code(document)
     kind = _kind(code, status)
@@ -107,13 +107,13 @@ def failure(
     )
 
 
-def is_about_page_size(said: str) -> bool:
+def is_about_page_size(reported: str) -> bool:
     """Return whether a Code or a Message names the size of pages."""
-    return "pagesize" in said.lower().replace(" ", "").replace("_", "")
+    return "pagesize" in reported.lower().replace(" ", "").replace("_", "")
 
 
 def _code(document: Mapping[str, Any]) -> str:
-    """Return the answer's Code, a number as text; "" where it has none."""
+    """Return the response's Code, a number as text; "" where it has none."""
     code = field(document, "Code")
     return f"{code:g}" if isinstance(code, int | float) and not isinstance(code, bool) else _one_line(code, 80)
 
@@ -125,13 +125,13 @@ def _kind(code: str, status: int) -> type[DirectMailError]:
         if code.startswith(prefix):
             return kind
     if status == HTTPStatus.OK and code.isdecimal():
-        status = int(code)  # a Code such as 403 says what the status should have said
+        status = int(code)  # a Code such as 403 replaces the status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled
     if not 400 <= status < 500:
         return ServerError
     if not code:
-        # The API always sends a Code. A page without one is a proxy's, and says nothing of the request.
+        # The API always sends a Code. A page without one is a proxy's, and no judgement of the request.
         return NetworkError
     return {401: AuthError, 403: PermissionDenied}.get(status, InvalidRequest)
 
@@ -140,9 +140,9 @@ def _family(code: str) -> str:
     return code.partition(".")[0]
 
 
-def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mapping[str, str], now: float) -> str:
-    """Return what an operator does, "" where the kind of error says enough; `said` is Code and Message."""
-    code, _, _ = said.partition(" ")
+def _advice(kind: type[DirectMailError], action: str, reported: str, headers: Mapping[str, str], now: float) -> str:
+    """Return what an operator should do, "" where the kind of error is enough; `reported` is Code and Message."""
+    code, _, _ = reported.partition(" ")
     if is_about_account(code):
         return _ACCOUNT_ADVICE
     if kind is NonceUsed:
@@ -154,7 +154,7 @@ def _advice(kind: type[DirectMailError], action: str, said: str, headers: Mappin
             f"Attach a policy that allows dm:{action} on * to the access key's RAM user or role (docs/ram-policy.md)."
         )
     if kind is InvalidRequest:
-        return _request_advice(code, said)
+        return _request_advice(code, reported)
     return ""
 
 
@@ -173,7 +173,7 @@ def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
 
 
 def _seconds_ahead(headers: Mapping[str, str], now: float) -> float | None:
-    """Return by how much the clock is ahead of the API's, None where the Date header does not tell."""
+    """Return by how much the clock is ahead of the API's, None without a usable Date header."""
     remote = _date(headers.get("Date", ""))
     return None if remote is None else now - remote
 
@@ -187,8 +187,8 @@ def _date(text: str) -> float | None:
         return None
 
 
-def _request_advice(code: str, said: str) -> str:
-    if is_about_page_size(said):
+def _request_advice(code: str, reported: str) -> str:
+    if is_about_page_size(reported):
         return "Lower the target's page_size: the API rejects pages of this size."
     if code == "InvalidMailAddress.NotFound":
         return "The account has no such sender in this region: check its spelling and the target's region."

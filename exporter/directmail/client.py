@@ -1,6 +1,6 @@
 """The API client: signed calls over one shared session, retried where that helps, pages put together.
 
-What goes wrong comes out as a DirectMailError and as nothing else; `transport` translates foreign exceptions.
+Every failure is a DirectMailError; `transport` translates foreign exceptions.
 """
 
 import random
@@ -17,8 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from exporter.clock import Clock
-from exporter.directmail import answers, signing
-from exporter.directmail.answers import Row
+from exporter.directmail import responses, signing
 from exporter.directmail.classification import failure, is_failure
 from exporter.directmail.credentials import Credentials, Provider
 from exporter.directmail.decoding import decode, request_id_of, text_of
@@ -29,25 +28,26 @@ from exporter.directmail.model import Filters
 from exporter.directmail.paging import Pages
 from exporter.directmail.proxies import environment_proxy
 from exporter.directmail.redaction import clean, cleaned, may_hold
+from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.directmail.threads import off_the_loop
 from exporter.directmail.transport import Reply, open_session, post
 
-__all__ = ["Answer", "Client", "open_session"]
+__all__ = ["Client", "Result", "open_session"]
 
 VERSION = "2015-11-23"
 ATTEMPTS = 3
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt, about; doubled for each further one."""
 RESTARTS = 2
-"""How often a cell or a list is read anew when it changes between two pages."""
+"""How often a cell or a list is read again when it changes between two pages."""
 
 SMALL_BODY = 64 * 1024
 """Bytes, about 200 rows, that are decoded and read in about a millisecond: more than that holds the loop too long."""
 MANY_ROWS = 2000
 """Rows that are added up in about a millisecond."""
 MOST_ROWS = 1000
-"""Rows of a page that are accepted whatever was requested: the API may have a page size of its own."""
+"""Rows of a page that are always accepted: the API may have a page size of its own."""
 
 Observer = Callable[[str, float, str | None], None]
 """Called for every HTTP request: its action, its seconds, and the reason of its failure."""
@@ -57,25 +57,25 @@ Recorder = Callable[[str, Mapping[str, str], Reply | None], None]
 _Read = TypeVar("_Read")
 
 
-class Answer(NamedTuple):
-    """What a statistic says of one day and one set of filters, all pages together."""
+class Result(NamedTuple):
+    """The counts of one day and one set of filters, all pages together."""
 
     totals: Totals
     rates: RateSums
     pages: int
-    """Pages that it took, those of lists that changed meanwhile included."""
+    """Pages that were requested, with those of lists that changed meanwhile."""
     request_id: str
     """Of the last page."""
     rows: Sequence[Row] = ()
 
 
 class _Request(NamedTuple, Generic[_Read]):
-    """What is requested, and how the answer is read."""
+    """What is requested, and how the response is read."""
 
     action: str
     parameters: Mapping[str, str]
     read: Callable[[dict[str, Any]], _Read]
-    """Makes of the answer what is wanted, perhaps in a thread. A ParseError that it raises is a failed request."""
+    """Converts the response, perhaps in a thread. A ParseError that it raises is a failed request."""
     most_rows: int | None = None
     """How many rows are accepted, None for any number."""
 
@@ -105,7 +105,7 @@ class Client:
         self._proxy = environment_proxy(endpoint)
         self._provider = provider
         self.limiters = limiters
-        """What every request passes, one for each operation."""
+        """The rate limiters, one for each operation."""
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._page_size = page_size
@@ -120,7 +120,7 @@ class Client:
         """When the credentials in use expire, in seconds since the epoch; None where unknown."""
         return self._provider.expires_at
 
-    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Result:
         """Return the day's counts of a statistic for these filters, which it must know.
 
         Raise DirectMailError unless every page arrived and made sense.
@@ -135,9 +135,9 @@ class Client:
                 await self._call(_Request(statistic.action, parameters | page, pages.take, self._most_rows))
             sent += pages.sent
             if not pages.changed:
-                add_up = partial(answers.summed, statistic, pages.items, pages.request_id)
+                add_up = partial(responses.summed, statistic, pages.items, pages.request_id)
                 totals, rates = add_up() if len(pages.items) <= MANY_ROWS else await off_the_loop(add_up)
-                return Answer(totals, rates, sent, pages.request_id, pages.items)
+                return Result(totals, rates, sent, pages.request_id, pages.items)
         raise ParseError("rows changed between pages", request_id=pages.request_id)
 
     async def list_values(self, operation: Operation) -> Listed:
@@ -153,14 +153,14 @@ class Client:
         raise ParseError("items changed between pages", request_id=listing.request_id)
 
     async def call(self, action: str, parameters: Mapping[str, str], most_rows: int | None = None) -> dict[str, Any]:
-        """Return the answer's JSON object, its RequestId always a string; None accepts any number of rows.
+        """Return the response's JSON object, its RequestId always a string; None accepts any number of rows.
 
-        Raise DirectMailError after the last attempt, or at once for a refusal.
+        Raise DirectMailError after the last attempt, or at once for a rejection.
         """
         return await self._call(_Request(action, parameters, lambda document: document, most_rows))
 
     async def _call(self, request: _Request[_Read]) -> _Read:
-        """Return what comes of a request, which is tried again where that may help."""
+        """Return the result of a request, which is retried where that may help."""
         attempt = 0
         while True:
             attempt += 1
@@ -181,7 +181,7 @@ class Client:
         return await self._provider.get() != used
 
     async def _attempt(self, request: _Request[_Read], credentials: Credentials) -> _Read:
-        """Send one signed request and tell the limiter and the observer how it went."""
+        """Send one signed request and report its outcome to the limiter and the observer."""
         limiter = self.limiters.of(request.action)
         granted_at = await limiter.acquire()
         started = self._clock.monotonic()
@@ -232,12 +232,12 @@ class Client:
 
 
 def most_rows(requested: int) -> int:
-    """Return how many rows a page may have for which so many were requested; more are no page but a mistake."""
+    """Return how many rows a page may have when so many were requested; more are an error."""
     return max(MOST_ROWS, 2 * requested)
 
 
 def _understood(request: _Request[_Read], reply: Reply, secrets: Sequence[str], now: float) -> _Read:
-    """Return what a reply says where it is no failure. Raise the DirectMailError that any other is."""
+    """Return the content of a good reply. Raise the DirectMailError of any other."""
     headers = CIMultiDict(reply.headers)
     headers["x-acs-request-id"] = clean(headers.get("x-acs-request-id", ""), secrets)
     text, document = text_of(reply.body), dict[str, Any]()

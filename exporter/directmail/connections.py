@@ -18,7 +18,7 @@ KEPT = 90.0
 
 
 class Connector(aiohttp.TCPConnector):
-    """Keeps connections for the next request, but none that has said something unasked."""
+    """Keeps connections for the next request, except those with unrequested bytes."""
 
     def __init__(self) -> None:
         super().__init__(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT, resolver=_Resolver())
@@ -34,7 +34,7 @@ class Connector(aiohttp.TCPConnector):
 class _Connection(ResponseHandler):
     """A connection that closes when bytes come between two requests.
 
-    aiohttp would parse and keep them, and take an answer that was not requested for the answer to the next request.
+    aiohttp would parse and keep them, and use an unrequested response for the next request.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -42,7 +42,7 @@ class _Connection(ResponseHandler):
         self.is_idle = False
 
     def set_response_params(self, **parameters: Any) -> None:
-        """Expect an answer: a request is about to be sent."""
+        """Expect a response: a request is about to be sent."""
         self.is_idle = False
         super().set_response_params(**parameters)
 

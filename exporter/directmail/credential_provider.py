@@ -1,4 +1,4 @@
-"""Which provider a target's credentials request."""
+"""Creates the provider of a target's credentials."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -23,9 +23,9 @@ def provider(
     environment: Mapping[str, str] = os.environ,
     reread: Callable[[], None] = lambda: None,
 ) -> Provider:
-    """Return what knows credentials of that kind: `environment`, `files`, or one of `ram.TYPES` with its options.
+    """Return the provider of that kind: `environment`, `files`, or one of `ram.TYPES` with its options.
 
-    `reread` is called when files have brought another key than before.
+    `reread` is called when files have another key than before.
     """
     files = None
     if access_key_id_file is not None and access_key_secret_file is not None:
@@ -40,5 +40,5 @@ def provider(
 
 
 def _of_a_cluster(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the environment has of a role for the pod."""
+    """Return the pod's role from the environment."""
     return {name: value for name, variable in OF_A_CLUSTER.items() if (value := environment.get(variable))}

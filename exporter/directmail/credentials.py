@@ -21,12 +21,12 @@ class Credentials:
     """Of temporary (STS) credentials; "" for none."""
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what must not be shown to anybody."""
+        """Return the parts that must never be shown."""
         return tuple(part for part in (self.access_key_id, self.access_key_secret, self.security_token) if part)
 
 
 class Provider(Protocol):
-    """What knows the current credentials."""
+    """Provides the current credentials."""
 
     @property
     def expires_at(self) -> float | None:
@@ -75,14 +75,14 @@ class FromFiles:
         *,
         reread: Callable[[], None] = lambda: None,
     ) -> None:
-        """`reread` is called when the files have brought another key than before."""
+        """`reread` is called when the files have another key than before."""
         self._reread = reread
         self._files = [access_key_id, access_key_secret] + ([security_token] if security_token else [])
         self._seen: list[tuple[int, ...]] | None = None
         self._held: Credentials | None = None
 
     async def get(self) -> Credentials:
-        # Before the files are read: what is written meanwhile is seen as a change the next time.
+        # Before the files are read, so that a write meanwhile counts as a change the next time.
         seen = [_stamp(path) for path in self._files]
         if self._held is None or seen != self._seen:
             parts = [(str(path), _read(path)) for path in self._files]
@@ -125,7 +125,7 @@ def _unreadable(path: Path, why: str | None) -> AuthError:
 
 
 def _check(parts: Iterable[tuple[str, str]]) -> None:
-    """Raise AuthError for a key that cannot stand in a header; it is named by its place, never shown."""
+    """Raise AuthError for a key that is not valid in a header; it is named by its place, never shown."""
     for place, part in parts:
         if not (part.isascii() and part.isprintable()) or " " in part:
             raise AuthError(

@@ -1,36 +1,36 @@
-"""Whether the API's own rates and unique counts agree with the counts beside them, for one target.
+"""Compares the API's rates and unique counts with its other counts, for one target.
 
 A day of a combination is counted once, when it is first seen to disagree, and again only after it agreed in between:
-a day that is read again and again says nothing new.
+repeated reads of a day add nothing.
 """
 
 from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from exporter.directmail.answers import Row
 from exporter.directmail.model import Filters
 from exporter.directmail.rates import CLOSE, FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
+from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 
 TELLING = 0.02
-"""A part of the mails above which a rate that fits in one unit does not fit in the other."""
+"""A share of the mails above which a rate that fits in one unit does not fit in the other."""
 MOST_ROWS = 500
-"""Rows of an answer that are compared: in doubt, they take a few milliseconds of the event loop."""
+"""Rows of a result that are compared: at worst they take a few milliseconds of the event loop."""
 
 
-class Doubt(NamedTuple):
+class Mismatch(NamedTuple):
     """What does not fit, for the log."""
 
     what: str
-    """The place in the answer, such as RcptOpenRate."""
+    """The place in the response, such as RcptOpenRate."""
     reported: str
     counted: str
-    """What was to be expected beside it."""
+    """What was expected from the counts."""
 
 
 class Crosscheck:
-    """Holds answers of one statistic against themselves. Both counts have every name from the start."""
+    """Checks results of one statistic for consistency. Both counters have every name from the start."""
 
     def __init__(self, statistic: Statistic) -> None:
         self._statistic = statistic
@@ -40,26 +40,26 @@ class Crosscheck:
         """Days of combinations with more of a part than of its whole, by part."""
         self._votes = {PERCENT: 0, FRACTION: 0}
         self._unit: float | None = None
-        self._odd: dict[tuple[Filters, date], frozenset[str]] = {}
+        self._mismatched: dict[tuple[Filters, date], frozenset[str]] = {}
 
-    def look(self, filters: Filters, day: date, rows: Sequence[Row]) -> list[Doubt]:
-        """Take in the whole answer for a day of a combination, of which the first MOST_ROWS are compared.
+    def compare(self, filters: Filters, day: date, rows: Sequence[Row]) -> list[Mismatch]:
+        """Compare the first MOST_ROWS rows of a combination's day.
 
         Return the first rate and the first count of all that does not fit, for the log; later ones are only counted.
         """
-        odd: dict[str, Doubt] = {}
+        mismatched: dict[str, Mismatch] = {}
         for row in rows[:MOST_ROWS]:
-            if not self._is_plainly_right(row):
-                self._look_closely(row, odd)
+            if not self._fits_known_unit(row):
+                self._compare_fully(row, mismatched)
         key = filters, day
-        return self._note(key, odd) if odd or key in self._odd else []
+        return self._note(key, mismatched) if mismatched or key in self._mismatched else []
 
-    def forget(self, oldest: date) -> None:
-        """Forget the days before one that nothing requests any more."""
-        self._odd = {key: names for key, names in self._odd.items() if key[1] >= oldest}
+    def discard(self, oldest: date) -> None:
+        """Discard the days before one, which are no longer requested."""
+        self._mismatched = {key: names for key, names in self._mismatched.items() if key[1] >= oldest}
 
-    def _is_plainly_right(self, row: Row) -> bool:
-        """Whether all is well in the known unit, whatever the decimals: the cheap answer for nearly every row."""
+    def _fits_known_unit(self, row: Row) -> bool:
+        """Whether the row is consistent in the known unit, regardless of decimals: a fast path for nearly every row."""
         counts, unit = row.counts, self._unit
         for part, whole in self._statistic.limits:
             if counts[part] > counts[whole]:
@@ -76,8 +76,8 @@ class Crosscheck:
         self._votes[unit] += counts[self._statistic.rate_of[0]] > TELLING * base
         return True
 
-    def _look_closely(self, row: Row, odd: dict[str, Doubt]) -> None:
-        """Let the row's rates speak for their unit, and add what does not fit, in the unit that is known then."""
+    def _compare_fully(self, row: Row, mismatched: dict[str, Mismatch]) -> None:
+        """Update the unit from the row's rates, and add the mismatches in that unit."""
         statistic = self._statistic
         names = enumerate(statistic.rates)
         found = {name: (place, units) for place, name in names if (units := fitting(statistic, row, place)) is not None}
@@ -87,32 +87,32 @@ class Crosscheck:
         self._unit = unit_of(self._votes[PERCENT], self._votes[FRACTION])
         for name, (place, units) in found.items():
             if not units or (self._unit is not None and self._unit not in units):
-                odd[name] = self._mismatch(row, place)
-        odd.update({pair.part: self._excess(row, pair) for pair in implausible(statistic, row.counts)})
+                mismatched[name] = self._mismatch(row, place)
+        mismatched.update({pair.part: self._excess(row, pair) for pair in implausible(statistic, row.counts)})
 
-    def _note(self, key: tuple[Filters, date], odd: dict[str, Doubt]) -> list[Doubt]:
-        """Count what is new, remember what there is, and return the first of each kind."""
-        known, first = self._odd.get(key, frozenset()), []
-        for name in (name for name in odd if name not in known):
+    def _note(self, key: tuple[Filters, date], mismatched: dict[str, Mismatch]) -> list[Mismatch]:
+        """Count new mismatches, store all, and return the first of each kind."""
+        known, first = self._mismatched.get(key, frozenset()), []
+        for name in (name for name in mismatched if name not in known):
             counts = self.mismatches if name in self.mismatches else self.implausible
             if not any(counts.values()):
-                first.append(odd[name])
+                first.append(mismatched[name])
             counts[name] += 1
-        if odd:
-            self._odd[key] = frozenset(odd)
+        if mismatched:
+            self._mismatched[key] = frozenset(mismatched)
         else:
-            del self._odd[key]
+            del self._mismatched[key]
         return first
 
-    def _mismatch(self, row: Row, place: int) -> Doubt:
+    def _mismatch(self, row: Row, place: int) -> Mismatch:
         statistic, units = self._statistic, [self._unit] if self._unit is not None else list(UNITS)
         base, count = row.counts[0], row.counts[statistic.rate_of[place]]
         expected = " or ".join(f"{each * count / base:.4g} ({UNITS[each]})" for each in units)
         field = list(statistic.rates.values())[place].field
         of = f"{statistic.fields[statistic.rate_of[place]]} {count} of {statistic.fields[0]} {base}"
-        return Doubt(field, f"{row.rates[place]:g}", f"{expected}: {of}")
+        return Mismatch(field, f"{row.rates[place]:g}", f"{expected}: {of}")
 
-    def _excess(self, row: Row, pair: Ratio) -> Doubt:
+    def _excess(self, row: Row, pair: Ratio) -> Mismatch:
         fields = self._statistic.fields
         part, whole = (self._statistic.names.index(name) for name in pair)
-        return Doubt(fields[part], str(row.counts[part]), f"{fields[whole]} {row.counts[whole]}")
+        return Mismatch(fields[part], str(row.counts[part]), f"{fields[whole]} {row.counts[whole]}")

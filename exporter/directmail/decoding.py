@@ -1,4 +1,4 @@
-"""From the bytes of an answer to its document: JSON, or an error in XML, in UTF-8 or the encodings of China.
+"""Decodes the bytes of a response: JSON, or an error in XML, in UTF-8 or the encodings of China.
 
 Errors are read as Alibaba Cloud's official SDK reads them: XML too, and their fields in lower case too.
 """

@@ -1,4 +1,4 @@
-"""Everything that the remote side can do to us, sorted by what the caller does about it.
+"""The errors of the API client, sorted by what the caller must do.
 
     DirectMailError
     ├── Rejected              tell a human; the same request would be rejected again
@@ -11,10 +11,10 @@
     │   ├── ServerError           reason "server"
     │   ├── NetworkError          reason "network"
     │   └── RequestTimeout        reason "timeout"
-    └── ParseError            reason "parse": an answer that makes no sense; retried at the next poll
+    └── ParseError            reason "parse": an invalid response; retried at the next poll
 
-Messages hold Alibaba's Code and RequestId, never a body, a header or a credential. Which error an answer is:
-`classification`.
+Messages contain Alibaba's Code and RequestId, never a body, a header or a credential. `classification` chooses the
+error.
 """
 
 REASONS = (
@@ -31,14 +31,14 @@ REASONS = (
 
 
 class DirectMailError(Exception):
-    """A call that brought no usable answer."""
+    """A call without a usable response."""
 
     reason: str
     """One of REASONS."""
     retry: bool = False
     """Whether the same call may be sent again at once, with a fresh nonce and date."""
     usual_advice: str = ""
-    """What an operator does about it where the call site knows no better, one sentence."""
+    """Default advice for an operator, one sentence."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class DirectMailError(Exception):
         super().__init__(text)
         self.text = text
         self.code = code
-        """Alibaba's error code, "" where the answer had none."""
+        """Alibaba's error code, "" if the response had none."""
         self.request_id = request_id
-        """Alibaba's RequestId, "" where the answer had none."""
+        """Alibaba's RequestId, "" if the response had none."""
         self.status = status
-        """The HTTP status, None when no answer arrived."""
+        """The HTTP status, None when no response arrived."""
         self.advice = advice or self.usual_advice
-        """What an operator does about it, one sentence."""
+        """Advice for an operator, one sentence."""
         self.retry_after = retry_after
         """Seconds to wait that the API requests, None where it does not say."""
 
@@ -76,7 +76,7 @@ class DirectMailError(Exception):
         return f"{self.text} ({', '.join(facts)})" if facts else self.text
 
     def facts(self) -> dict[str, str]:
-        """Return what the log shows of it."""
+        """Return its fields for a log line."""
         return {
             "reason": self.reason,
             "error": self.text,
@@ -87,7 +87,7 @@ class DirectMailError(Exception):
 
 
 class Rejected(DirectMailError):
-    """The API understood the call and said no."""
+    """The API rejected the call."""
 
 
 class AuthError(Rejected):
@@ -109,7 +109,7 @@ class InvalidRequest(Rejected):
 
 
 class Transient(DirectMailError):
-    """The same call may work in a moment."""
+    """The same call may succeed later."""
 
     retry = True
 

@@ -1,4 +1,4 @@
-"""Why no usable answer came over HTTP, in the operator's words: what aiohttp's exceptions come from."""
+"""Explains aiohttp's exceptions in the operator's terms."""
 
 import re
 
@@ -13,17 +13,17 @@ _ENCODING = re.compile(r"[a-z-]{1,12}")
 
 
 def cause(error: BaseException) -> Cause:
-    """Return what an exception of a request comes from."""
+    """Return the cause of a request's exception."""
     found = (each for each in causes.inner(error) if isinstance(each, aiohttp.ClientConnectorError))
     failed = next(found, None)
     place = NO_PLACE
     if failed is not None:
         place = Place(failed.host, failed.port, isinstance(failed, aiohttp.ClientProxyConnectionError))
-    return causes.cause(error, place, (_proxy, _answer, _closed)) or UNKNOWN
+    return causes.cause(error, place, (_proxy, _response, _closed)) or UNKNOWN
 
 
 def not_requested(encoding: str) -> Cause:
-    """Return the cause where an answer has a content encoding that was not requested; only a name is repeated."""
+    """Return the cause where a response has a content encoding that was not requested; only a name is repeated."""
     name = f" {encoding}" if _ENCODING.fullmatch(encoding) else ""
     return Cause(f"the response has a content encoding{name} that was not requested", LATER)
 
@@ -32,7 +32,7 @@ def _proxy(error: BaseException, place: Place) -> Cause | None:
     return causes.rejected_by_proxy(error.status) if isinstance(error, aiohttp.ClientHttpProxyError) else None
 
 
-def _answer(error: BaseException, place: Place) -> Cause | None:
+def _response(error: BaseException, place: Place) -> Cause | None:
     if isinstance(error, http_exceptions.LineTooLong):
         return Cause("the response has a header that is too large", LATER)
     if isinstance(error, http_exceptions.ContentEncodingError):

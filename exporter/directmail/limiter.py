@@ -1,7 +1,7 @@
 """The call budget: one limiter for each operation of a target, which every HTTP request passes, retries included.
 
-Grants stand evenly apart, first come first served. Throttling halves the allowed rate at once; it comes back
-by small steps.
+Calls are granted at even intervals, first come first served. Throttling halves the allowed rate at once; it recovers
+in small steps.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from exporter.clock import Clock
 
 MARGIN = 0.25
-"""Seconds that a full minute's grants take beyond a minute: the network may hold up the first of them."""
+"""Seconds that a full minute's grants take beyond a minute: the network may delay the first of them."""
 RECOVERY = 20
 """Steps from nothing to the configured rate."""
 STEP_SECONDS = 5.0
@@ -32,7 +32,7 @@ class Limiter:
     def __init__(
         self, per_minute: float, clock: Clock, phase: float = 0.0, changed: Callable[[float, float], None] | None = None
     ) -> None:
-        """`phase` (0 to 1) delays the first grant by that part of a slot: targets do not keep step.
+        """`phase` (0 to 1) delays the first grant by that part of a slot: targets do not run in step.
 
         `changed` is given the allowed rate as it was and as it is when throttling begins, and when it ends.
         """
@@ -64,7 +64,7 @@ class Limiter:
     @property
     def used_last_minute(self) -> int:
         """How many calls were granted in the last 60 seconds."""
-        self._forget_old()
+        self._drop_old()
         return len(self._grants)
 
     async def acquire(self) -> float:
@@ -76,7 +76,7 @@ class Limiter:
                 await self._wait()
                 now = self._clock.monotonic()
                 self._grants.append(now)
-                self._forget_old()
+                self._drop_old()
                 self._next = now + self.spacing
                 return now
         finally:
@@ -85,16 +85,16 @@ class Limiter:
                 self._idle.set()
 
     async def turn(self) -> None:
-        """Return when a request that comes now would be granted at once; takes nothing."""
+        """Return when a request would be granted at once; uses no grant."""
         while self._waiting or self._next > self._clock.monotonic():
             await self._idle.wait()
             await self._wait()
 
     def throttled(self, retry_after: float | None = None, granted_at: float | None = None) -> None:
-        """Note a refusal for going too fast: halve the rate, and grant nothing for `retry_after` seconds.
+        """Note a throttled call: halve the rate, and grant nothing for `retry_after` seconds.
 
-        `granted_at` is what `acquire` returned. A call that was granted before the last halving says nothing
-        of the rate since, however late its answer: only calls of the new rate halve it again. Without
+        `granted_at` is what `acquire` returned. A call that was granted before the last halving does not count,
+        however late its response: only calls at the new rate halve it again. Without
         `retry_after` the next grant comes one slot of the new rate from now, the least that keeps to it.
         """
         now = self._clock.monotonic()
@@ -106,11 +106,11 @@ class Limiter:
         self._next = max(self._next, now + (self.spacing if retry_after is None else retry_after))
 
     def hold(self, seconds: float) -> None:
-        """Grant nothing for so long; the rate stays."""
+        """Grant nothing for that long; the rate is unchanged."""
         self._next = max(self._next, self._clock.monotonic() + seconds)
 
     def succeeded(self) -> None:
-        """Note a call that went through: every few seconds one brings back a step of the configured rate."""
+        """Note a call that succeeded: every few seconds one restores a step of the configured rate."""
         now = self._clock.monotonic()
         if self.is_throttled and now - self._stepped_at >= STEP_SECONDS:
             step = self.configured_per_minute / RECOVERY
@@ -127,7 +127,7 @@ class Limiter:
         while (pause := self._next - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
 
-    def _forget_old(self) -> None:
+    def _drop_old(self) -> None:
         horizon = self._clock.monotonic() - MINUTE
         while self._grants and self._grants[0] <= horizon:
             self._grants.popleft()
@@ -144,7 +144,7 @@ class Limiters:
         lower: Mapping[str, float] = MappingProxyType({}),
         changed: Callable[[str, float, float], None] | None = None,
     ) -> None:
-        """Every operation may be called `per_minute`, those in `lower` at most as often as it says.
+        """Every operation may be called `per_minute` times, those in `lower` at most as often as given there.
 
         `phase` (0 to 1) is that of the first operation; the others' follow from it. `changed` is given an operation
         and its allowed rate as it was and as it is when throttling begins, and when it ends.

@@ -1,6 +1,6 @@
-"""The operations that list what an account has: the table of them, and how one's pages become a list.
+"""The operations that list an account's filter values, and how their pages become a list.
 
-Each has its own names for its pages; `paging` says when all have come. A list counts only whole.
+Each has its own names for its pages; `paging` decides when all have arrived. A partial list is an error.
 """
 
 import unicodedata
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from exporter.directmail import account, answers
+from exporter.directmail import account, responses
 from exporter.directmail.errors import ParseError
 from exporter.directmail.paging import Paging, Sheet
 
@@ -21,7 +21,7 @@ LONGEST_VALUE = 256
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """How one operation is requested and where its answer has what (the official SDK's models of 2015-11-23)."""
+    """The parameters and response fields of one operation (the official SDK's models of 2015-11-23)."""
 
     action: str
     page: str
@@ -31,10 +31,10 @@ class Operation:
     value: str
     """The field of an item that a filter of GetTrackList takes."""
     number: str
-    """The page's own number in the answer."""
+    """The page's own number in the response."""
     total: str
     has_more: str = ""
-    """"" where the answer has none."""
+    """"" where the response has none."""
     facts: tuple[str, ...] = ()
     """Further fields of an item that are of use (`account`)."""
 
@@ -69,9 +69,9 @@ class Listed(NamedTuple):
     values: tuple[str, ...]
     """Each once, in the API's order."""
     unusable: int
-    """Names that no filter can take: empty, endless, or with control characters."""
+    """Names that cannot be a filter's value: empty, too long, or with control characters."""
     pages: int
-    """Pages that it took, those of lists that changed meanwhile included."""
+    """Pages that were requested, with those of lists that changed meanwhile."""
     request_id: str
     """Of the last page."""
     facts: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
@@ -87,7 +87,7 @@ class Item:
 
 
 class Page(NamedTuple):
-    """One page; what the answer does not say is None."""
+    """One page; missing values are None."""
 
     items: list[Item]
     number: int | None
@@ -110,11 +110,11 @@ class Listing(Paging[Item]):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the request for the wanted page says."""
+        """The parameters of the request for the wanted page."""
         return {self._operation.page: str(self.wanted), "PageSize": str(self._page_size)}
 
     def take(self, document: Mapping[str, Any]) -> None:
-        """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
+        """Add the response for the wanted page. Raise ParseError where it is invalid."""
         request_id = str(document.get("RequestId", ""))
         found = page(self._operation, document, request_id)
         sheet = Sheet(found.items, found.number, found.size, found.total, found.has_more, same=(found.total,))
@@ -141,7 +141,7 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
         Item(_name(operation, item, request_id), {name: item.get(name) for name in operation.facts}) for item in items
     ]
     number, size, total = (
-        answers.number(document.get(name)) for name in (operation.number, "PageSize", operation.total)
+        responses.number(document.get(name)) for name in (operation.number, "PageSize", operation.total)
     )
     return Page(found, number, size, total, _flag(document.get(operation.has_more)))
 

@@ -1,16 +1,15 @@
-"""Which page comes next and when all have arrived, whatever the server says of its own pages.
+"""Decides which page to request next and when all have arrived, even if the server's page counts are wrong.
 
-A server has two witnesses of whether there is more: how many items there are in all, and whether pages follow this
-one (TotalPages, HasMore). Where they agree they are believed. Where they do not, and where there are none, pages are
-requested until one is empty or repeats the previous one.
+A server announces more items in two ways: the total number of items, and whether pages follow (TotalPages, HasMore).
+Where both agree they are accepted. Otherwise pages are requested until one is empty or repeats the previous one.
 """
 
 from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from exporter.directmail import answers
-from exporter.directmail.answers import Page, Row
+from exporter.directmail import responses
 from exporter.directmail.errors import ParseError
+from exporter.directmail.responses import Page, Row
 from exporter.directmail.statistics.statistic import Statistic
 
 MOST_PAGES = 200
@@ -19,7 +18,7 @@ Item = TypeVar("Item")
 
 
 class Sheet(NamedTuple, Generic[Item]):
-    """A page, and what it says of itself and of its list; None where it says nothing."""
+    """A page, with its number, size and totals; None for missing ones."""
 
     items: list[Item]
     number: int | None
@@ -29,9 +28,9 @@ class Sheet(NamedTuple, Generic[Item]):
     more: bool | None
     """Whether pages follow."""
     same: tuple[int | None, ...]
-    """What is the same on every page of one list: else items came or went while it was read."""
+    """Values that are equal on every page, unless items were added or removed meanwhile."""
     may_repeat: bool = False
-    """Whether the page before may look just like it, because nothing tells its items apart."""
+    """Whether the page before may look just like it, because its items cannot be distinguished."""
 
 
 class Paging(Generic[Item]):
@@ -44,22 +43,22 @@ class Paging(Generic[Item]):
         self.request_id = ""
         """Of the last page."""
         self.changed = False
-        """Whether the list changed while it was read: then its items are worth nothing."""
+        """Whether the list changed while it was read: then its items are invalid."""
         self.wanted: int | None = 1
         """The number of the page to request, None when there is nothing more to request."""
         self._most = most
         self._first = Sheet[Item]([], None, None, None, None, ())
         self._before: list[Item] | None = None
         self._more: bool | None = None
-        """Whether pages follow the last one that brought something, as far as it said."""
+        """Whether the last page with items announced more, None if it did not say."""
 
     def put(self, sheet: Sheet[Item], request_id: str) -> None:
-        """Take in the page that was wanted. Raise ParseError where items that were promised do not come."""
+        """Add the wanted page. Raise ParseError where announced items are missing."""
         self.sent += 1
         self.request_id = request_id
         if self.sent == 1:
             self._first = sheet
-            self._more = sheet.more or None  # a single page is what there is of nothing, too
+            self._more = sheet.more or None  # an empty list has a single page, too
         if sheet.same != self._first.same:
             self.changed, self.wanted = True, None
         elif not sheet.items:
@@ -71,12 +70,12 @@ class Paging(Generic[Item]):
         else:
             self.items += sheet.items
             self._before, self._more = sheet.items, sheet.more
-            self._go_on(sheet)
+            self._continue(sheet)
 
-    def _go_on(self, sheet: Sheet[Item]) -> None:
-        witnesses = self._witnesses()
+    def _continue(self, sheet: Sheet[Item]) -> None:
+        announced = self._announcements()
         is_short = sheet.size is not None and len(sheet.items) < sheet.size
-        if not any(witnesses) if witnesses else is_short:
+        if not any(announced) if announced else is_short:
             self.wanted = None
         elif self.sent >= self._most:
             raise ParseError(f"more than {self._most} pages", request_id=self.request_id)
@@ -84,7 +83,7 @@ class Paging(Generic[Item]):
             self.wanted = self.sent + 1
 
     def _end(self, what: str) -> None:
-        """Take this page, which brings nothing, for the end. Raise ParseError where it was promised items."""
+        """End the list with this page without new items. Raise ParseError where items were announced."""
         if self._is_promised():
             total = self._first.total
             come = "" if total is None else f": {len(self.items)} of {total} items received"
@@ -93,20 +92,20 @@ class Paging(Generic[Item]):
         self.wanted = None
 
     def _is_promised(self) -> bool:
-        """Whether every witness says that the page that was just requested has items."""
+        """Whether all announcements agree that the page that was just requested has items."""
         if self.sent == 1 and self._first.items:
             return True  # there are some, of another page
-        witnesses = self._witnesses()
-        return bool(witnesses) and all(witnesses)
+        announced = self._announcements()
+        return bool(announced) and all(announced)
 
-    def _witnesses(self) -> list[bool]:
-        """Return what each witness says of whether there is more after what has come."""
+    def _announcements(self) -> list[bool]:
+        """Return for each announcement whether there are more items than have arrived."""
         total = None if self._first.total is None else len(self.items) < self._first.total
-        return [said for said in (total, self._more) if said is not None]
+        return [value for value in (total, self._more) if value is not None]
 
 
 class Pages(Paging[Row]):
-    """The pages of one request about a statistic; of one that is not paged, the only answer."""
+    """The pages of one request about a statistic; of one that is not paged, the only response."""
 
     def __init__(self, statistic: Statistic) -> None:
         super().__init__(MOST_PAGES)
@@ -114,9 +113,9 @@ class Pages(Paging[Row]):
         self._size: int | None = None
 
     def take(self, document: Mapping[str, Any]) -> None:
-        """Take in the answer to the page that was wanted. Raise ParseError where it makes no sense."""
+        """Add the response for the wanted page. Raise ParseError where it is invalid."""
         request_id = str(document.get("RequestId", ""))
-        page = answers.page(self._statistic, document, request_id)
+        page = responses.page(self._statistic, document, request_id)
         if self._statistic.is_paged:
             self.add(page, request_id)
         elif page.total is not None and len(page.rows) < page.total:
@@ -125,7 +124,7 @@ class Pages(Paging[Row]):
             self.put(Sheet(page.rows, None, None, len(page.rows), None, ()), request_id)
 
     def add(self, page: Page, request_id: str) -> None:
-        """Take in the page that was wanted. Raise ParseError where rows that were promised do not come."""
+        """Add the wanted page. Raise ParseError where announced rows are missing."""
         number, size = self.sent + 1, page.size
         if number == 1:
             self._size = size

@@ -1,6 +1,6 @@
 """Temporary credentials of a RAM role, through alibabacloud-credentials (the extra `ram`).
 
-That library blocks, caches, refreshes a quarter of an hour before the end, and prints answers with secrets in them.
+That library blocks, caches, refreshes a quarter of an hour before the end, and prints responses with secrets in them.
 So it is queried in a thread of its own, by one caller at a time and once a minute, and its log handlers are removed.
 Only the types `default` and `ecs_ram_role` request the ECS metadata address.
 """
@@ -40,10 +40,10 @@ _NO_WAY_TO_STS = (
 )
 INSTALL = "Install it: pip install alibabacloud-credentials."
 CONNECT_TIMEOUT, READ_TIMEOUT = 2000, 3000
-"""Milliseconds, after which it is given up."""
+"""Milliseconds until a request times out."""
 
 _NAMES = {"oidc_token_file": "oidc_token_file_path", "session_duration": "role_session_expiration"}
-"""Options that the library calls otherwise."""
+"""Options with another name in the library."""
 OF_A_CLUSTER = {
     "role_arn": "ALIBABA_CLOUD_ROLE_ARN",
     "oidc_provider_arn": "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
@@ -56,7 +56,7 @@ _READ_ONCE = ("default",)
 _MODULES = tuple(f"alibabacloud_credentials.{name}" for name in ("client", "models", "provider"))
 _CODE = re.compile(r'"Code"\s*:\s*"([\w.]{1,80})"', re.ASCII)
 _STATUS = re.compile(r"(?:http_code|HttpCode)\W{1,2}(\d{3})", re.ASCII)
-"""How the library's exceptions tell what was answered."""
+"""The HTTP status in the library's exceptions."""
 _REQUEST_ID = re.compile(r'"RequestId"\s*:\s*"([\w-]{1,64})"', re.ASCII)
 
 
@@ -126,7 +126,7 @@ class FromRam:
         self._request_at = self._clock.monotonic() + (PAUSE if self._failure else REQUEST_AGAIN)
 
     def _fetch(self) -> _Fetched:
-        """Query the library, in a thread. Raise AuthError, with nothing of what a server said but its Code."""
+        """Query the library, in a thread. Raise AuthError, with only the Code of a server's response."""
         try:
             client, models, providers = _library()
         except ImportError:
@@ -186,9 +186,9 @@ class FromRam:
         return client(config(type=self._kind, **settings))
 
     def _failed(self, error: Exception) -> AuthError:
-        said = clean(str(error), self._key.secrets() if self._key else ())
-        code, request_id = (found.search(said) for found in (_CODE, _REQUEST_ID))
-        why, advice = self._explained(error, said)
+        message = clean(str(error), self._key.secrets() if self._key else ())
+        code, request_id = (found.search(message) for found in (_CODE, _REQUEST_ID))
+        why, advice = self._explained(error, message)
         return AuthError(
             f"no credentials of type {self._kind}: {why}",
             code=code[1] if code else "",
@@ -196,13 +196,13 @@ class FromRam:
             advice=advice,
         )
 
-    def _explained(self, error: Exception, said: str) -> tuple[str, str]:
+    def _explained(self, error: Exception, message: str) -> tuple[str, str]:
         """Return why there are none, and what to do about it."""
         advice = TYPES[self._kind]
         if isinstance(error, FileNotFoundError):
             return f"{error.filename} is missing", advice
         if type(error).__name__ == "CredentialException":
-            status = _STATUS.search(said)
+            status = _STATUS.search(message)
             from_server = f"the server gave none{f' (HTTP {status[1]})' if status else ''}"
             return "no source has any" if self._kind == "default" else from_server, advice
         if type(error).__name__ == "RetryError" or isinstance(error, OSError):
@@ -221,7 +221,7 @@ class FromRam:
 def _library() -> list[Any]:
     """Return the library's modules client, models and provider. Raise ImportError."""
     modules = [import_module(name) for name in _MODULES]
-    # It gives its loggers handlers, and prints answers with them, secrets included.
+    # Its loggers have handlers that print responses, secrets included.
     for name in ("credentials", "alibabacloud-tea"):
         logger = logging.getLogger(name)
         logger.handlers = [logging.NullHandler()]

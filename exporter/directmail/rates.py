@@ -1,14 +1,14 @@
-"""In which unit the API's own rates are, and whether one fits the counts beside it.
+"""Determines the unit of the API's own rates, and whether a rate fits its counts.
 
-The documentation states no unit. A rate is held against count / base as percent and as fraction, within the
-last digit that was sent: nobody says whether it is rounded or cut off. Where both fit, as with every 0, it tells
-nothing of the unit.
+The documentation states no unit. A rate is compared with count / base as percent and as fraction, within the last
+digit that was sent, since rounding is not documented. Where both fit, as with every 0, it does not determine the
+unit.
 """
 
 from collections.abc import Sequence
 from decimal import Decimal
 
-from exporter.directmail.answers import Row
+from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 
 PERCENT, FRACTION = 100.0, 1.0
@@ -17,9 +17,9 @@ UNITS = {PERCENT: "percent", FRACTION: "fraction"}
 CLOSE = 0.0001
 """A hundredth of a percent: nearer than this to count / TotalNumber a rate fits, whatever its decimals."""
 COARSEST = 0.1
-"""A fraction is held to its first decimal at least: `0` and `1` would fit everything."""
+"""A fraction must fit to its first decimal at least: `0` and `1` would fit everything."""
 _SLACK = 1e-9
-"""What floating point costs."""
+"""Tolerance for floating point."""
 
 
 def fitting(statistic: Statistic, row: Row, place: int) -> tuple[float, ...] | None:
@@ -35,7 +35,7 @@ def fitting(statistic: Statistic, row: Row, place: int) -> tuple[float, ...] | N
 
 
 def unit_of(percents: int, fractions: int) -> float | None:
-    """Return the unit that more rates speak for, percent in a draw, None where none does."""
+    """Return the unit of more rates, percent in a tie, None without any."""
     if not percents and not fractions:
         return None
     return PERCENT if percents >= fractions else FRACTION

@@ -1,7 +1,7 @@
-"""Takes the credentials out of what an answer brings, in whatever spelling, before anybody sees it.
+"""Removes the credentials from a response, in every spelling, before anything else reads it.
 
-Everything that an answer says may be shown: a message, a RequestId, a name, a count that is none. So the document is
-cleaned as a whole, once, and nothing that reads it has to think of secrets.
+Any text of a response may be shown: a message, a RequestId, a name, an invalid count. So the document is cleaned as
+a whole, once, and its readers need not consider secrets.
 """
 
 import html
@@ -17,7 +17,7 @@ SHORTEST = 8
 """Characters. A shorter credential is none of Alibaba Cloud's, and would take parts out of ordinary words."""
 
 _ESCAPES = (("\\", re.compile(r"\\u00")), ("&", re.compile("&#")), ("%", re.compile("%[2-7][0-9A-Fa-f]")))
-"""Escapes in which letters and digits can be written, each with a sign that most answers lack: that is found fast."""
+"""Escapes in which letters and digits can be written, each with a character that most responses lack."""
 _RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _BACKSLASHED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 
@@ -25,7 +25,7 @@ _BACKSLASHED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 def may_hold(text: str, secrets: Sequence[str]) -> bool:
     """Return whether a text may hold one of the secrets; False is certain, and costs microseconds.
 
-    Letters and digits are hardly ever escaped: without such escapes a run of them stands as it is in every spelling.
+    Letters and digits are hardly ever escaped: without such escapes a run of them is unchanged in every spelling.
     """
     has_escapes = any(sign in text and escape.search(text) for sign, escape in _ESCAPES)
     return has_escapes or any(_run(secret) in text for secret in secrets)

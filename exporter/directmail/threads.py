@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop, and beside the default pool of threads, which others wait for."""
+"""Runs blocking work in threads outside the default pool, which other code waits for."""
 
 import asyncio
 import threading
@@ -9,14 +9,14 @@ from typing import TypeVar
 _Result = TypeVar("_Result")
 
 _DECODER = ThreadPoolExecutor(1, thread_name_prefix="decoder")
-"""One thread for the whole process: several would only take the interpreter from one another, and from the loop."""
+"""One thread for the whole process: several would only compete for the interpreter, and with the loop."""
 
 
 async def in_own_thread(work: Callable[[], _Result]) -> _Result:
     """Return what `work` returns, or raise what it raises, in a thread that exists for it alone.
 
-    For what waits for others and cannot be stopped, such as name lookups: neither other work nor the end of the
-    process waits for it.
+    For blocking calls that cannot be stopped, such as name lookups: neither other work nor the end of the process
+    waits for them.
     """
     found: Future[_Result] = Future()
 

@@ -1,6 +1,6 @@
-"""One HTTP request: what is sent, a bounded read of what comes back, and no foreign exception.
+"""Sends one HTTP request, reads a bounded response, and translates foreign exceptions.
 
-aiohttp's `trust_env` is off: it looks for ~/.netrc and for proxies anew, in two threads, for every request.
+aiohttp's `trust_env` is off: it would read ~/.netrc and search proxies, in two threads, for every request.
 That costs a millisecond of CPU, four times the request itself (measured), and a netrc entry would collide
 with our Authorization header. The environment's proxy is found once instead (`proxies`).
 """
@@ -22,7 +22,7 @@ LARGEST_BODY = 2 * 1024 * 1024
 ENCODINGS = ("gzip", "deflate")
 """What is requested, whatever else is installed."""
 WRAPPING = 16
-"""JSON objects of an answer beside its rows, at most."""
+"""JSON objects of a response beside its rows, at most."""
 
 
 class Reply(NamedTuple):

@@ -1,10 +1,10 @@
-"""Requests to one target, no more than `most`; what fails becomes a finding."""
+"""Makes requests to one target, at most `most`; failures become findings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from exporter.config.model import Target
-from exporter.directmail import answers, listing
+from exporter.directmail import listing, responses
 from exporter.directmail.classification import is_about_account
 from exporter.directmail.client import Client, most_rows
 from exporter.directmail.errors import (
@@ -17,28 +17,28 @@ from exporter.directmail.errors import (
     Throttled,
 )
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
-from exporter.doctor.failures import account_rejected, explain, not_looked_at, too_fast, unread
-from exporter.doctor.findings import Answer, Finding, StatisticRequest
+from exporter.doctor.failures import account_rejected, explain, not_needed, too_fast, unread
+from exporter.doctor.findings import Finding, Response, StatisticRequest
 from exporter.doctor.http_trace import Wire
 
 MOST_CALLS = 10
 """Requests for each statistic."""
 MOST_FAILURES = 2
-"""Answers that fail or make no sense; after them the rest would hardly tell more."""
+"""Failed or invalid responses after which further requests would show little more."""
 
 
 Made = TypeVar("Made")
 
 
 class Enough(Exception):
-    """More requests would tell nothing more."""
+    """Further requests would show nothing more."""
 
 
 class Calls:
     """The requests to one target, and what was found so far."""
 
     def __init__(self, target: Target, client: Client, wire: Wire, needed: Sequence[str]) -> None:
-        """`needed` are the operations that the config cannot do without."""
+        """`needed` are the operations that the config requires."""
         self.findings: list[Finding] = []
         self.most = MOST_CALLS
         """How many requests may be made in all."""
@@ -65,20 +65,20 @@ class Calls:
         """Add a finding."""
         self.findings.append(Finding(check, level, text, fix, request_id))
 
-    async def request(self, request: StatisticRequest, *, number: int = 1, size: int | None = None) -> Answer | None:
-        """Return the answer, None where there is none; a refusal is a finding. Raise Enough as `attempt` does."""
-        answer = await self.attempt(request, number=number, size=size)
-        if isinstance(answer, InvalidRequest):
-            self.findings.append(explain(answer, self._target, request))
+    async def request(self, request: StatisticRequest, *, number: int = 1, size: int | None = None) -> Response | None:
+        """Return the response, None where there is none; a rejection is a finding. Raise Enough as `attempt` does."""
+        response = await self.attempt(request, number=number, size=size)
+        if isinstance(response, InvalidRequest):
+            self.findings.append(explain(response, self._target, request))
             return None
-        return answer
+        return response
 
     async def attempt(
         self, request: StatisticRequest, *, number: int = 1, size: int | None = None
-    ) -> Answer | InvalidRequest | None:
-        """Return the answer, the refusal of the request, or None where no call is left or the failure is a finding.
+    ) -> Response | InvalidRequest | None:
+        """Return the response, the rejection of the request, or None where no call is left or the failure is a finding.
 
-        Raise Enough for a failure that every further call would meet too.
+        Raise Enough for a failure that every further call would have too.
         """
         if self.left <= 0:
             return None
@@ -93,7 +93,7 @@ class Calls:
         try:
             document = await self._client.call(statistic.action, parameters, most_rows(size))
             request_id = str(document["RequestId"])
-            return Answer(request, answers.page(statistic, document, request_id), request_id)
+            return Response(request, responses.page(statistic, document, request_id), request_id)
         except InvalidRequest as error:
             return error
         except DirectMailError as error:
@@ -107,7 +107,7 @@ class Calls:
     async def values_of(self, key: str) -> listing.Page | None:
         """Return the first page of a filter's values, which is requested once; a failure is a finding and None.
 
-        Raise Enough for a failure that every further call would meet too.
+        Raise Enough for a failure that every further call would have too.
         """
         if key not in self._lists:
             operation = OPERATIONS[key]
@@ -123,7 +123,7 @@ class Calls:
     ) -> Made | None:
         """Return what is made of an operation's answer; a failure is a finding, or is noted in `denied`, and None.
 
-        Raise Enough for a failure that every further call would meet too.
+        Raise Enough for a failure that every further call would have too.
         """
         if self.left <= 0:
             return None
@@ -141,7 +141,7 @@ class Calls:
             elif isinstance(error, PermissionDenied):
                 self.denied.append(action)
             else:
-                self.findings.append(not_looked_at(error, action))
+                self.findings.append(not_needed(error, action))
             if not isinstance(error, Rejected | ServerError | ParseError):
                 raise Enough from None
             return None

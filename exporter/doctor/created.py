@@ -1,4 +1,4 @@
-"""What a CreateTime says: a moment where its clock is known, a day where it is a date.
+"""Parses a CreateTime: a moment where its time zone is known, a day where it is a date.
 
 Direct Mail's texts end in "Z" and are most likely not UTC: the documented examples are ahead of it by eight hours. The
 list of domains has one moment as text and as Unix seconds, which measures the clock; without it a text is no moment.
@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.directmail import answers
+from exporter.directmail import responses
 from exporter.directmail.account import CREATED, CREATED_SECONDS
 
 _QUARTER, _MINUTE = 900.0, 60.0
@@ -52,10 +52,10 @@ def day_of(created: str | None, zone: ZoneInfo, ahead: float | None) -> date | N
 
 
 def clocks(domains: Iterable[Mapping[str, Any]]) -> set[float]:
-    """Return how many seconds the texts of domains are ahead of UTC, each offset once; none where nothing tells."""
+    """Return how many seconds the texts of domains are ahead of UTC, each offset once; none if unknown."""
     found = set()
     for facts in domains:
-        text, seconds = facts.get(CREATED), answers.number(facts.get(CREATED_SECONDS))
+        text, seconds = facts.get(CREATED), responses.number(facts.get(CREATED_SECONDS))
         shown = moment(text, 0.0) if isinstance(text, str) and text.strip().upper().endswith("Z") else None
         if shown is not None and seconds:
             off = shown - _seconds(seconds)

@@ -1,4 +1,4 @@
-"""What is known of one statistic of a target: its config, and what the API has answered so far."""
+"""The evidence on one statistic of a target: its config, and the API's responses so far."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from exporter.directmail.listing import Page
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.created import clocks
-from exporter.doctor.findings import Answer
+from exporter.doctor.findings import Response
 from exporter.plan.target_plan import TargetPlan
 
 WEEK = 7
@@ -24,7 +24,7 @@ def domain_of(sender: str) -> str:
 
 @dataclass
 class Account:
-    """What the account says of itself; None is what was not read."""
+    """The responses about the account; None for those that were not read."""
 
     requested_at: float | None = None
     """When, seconds since the epoch; None where it was not requested."""
@@ -55,7 +55,7 @@ class Account:
 
 @dataclass
 class Evidence:
-    """What steps add to and checks read. Times are seconds since the epoch."""
+    """Filled by steps and read by checks. Times are seconds since the epoch."""
 
     settings: Config
     """With this target alone."""
@@ -72,33 +72,33 @@ class Evidence:
     ended_at: float = 0.0
     span: tuple[date, date] = field(init=False)
     """The days that filters are requested for: a week, or yesterday where the API takes no week."""
-    days: list[Answer] = field(default_factory=list)
-    """Answers about single days of the whole account."""
-    parts: dict[Filters, Answer | None] = field(default_factory=dict)
-    """Answers about the span; None for filters that brought no answer. No filters are the whole account."""
+    days: list[Response] = field(default_factory=list)
+    """Responses about single days of the whole account."""
+    parts: dict[Filters, Response | None] = field(default_factory=dict)
+    """Responses about the span; None for filters that brought no response. No filters are the whole account."""
     rejected: set[Filters] = field(default_factory=set)
     """Those of them that the API rejected."""
-    whole: Answer | None = None
-    """The answer about a week of the whole account."""
-    second_page: Answer | None = None
-    tomorrow: Answer | None = None
+    whole: Response | None = None
+    """The response about a week of the whole account."""
+    second_page: Response | None = None
+    tomorrow: Response | None = None
     ahead: tuple[float, float] | None = None
-    """The least and the most seconds that our clock is ahead of the API's; None where no answer has a Date."""
+    """The least and the most seconds that our clock is ahead of the API's; None where no response has a Date."""
     slowest: float = 0.0
-    """Seconds until the headers of the slowest answer."""
+    """Seconds until the headers of the slowest response."""
 
     def __post_init__(self) -> None:
         self.span = (self.today - timedelta(days=WEEK - 1), self.today)
 
     @property
-    def answers(self) -> list[Answer]:
-        """Everything that was answered about the past and today."""
+    def responses(self) -> list[Response]:
+        """All responses about the past and today."""
         return [*self.days, *self._found()]
 
     @property
     def has_mail(self) -> bool:
-        """Whether there is mail in any answer."""
-        return any(each.has_mail for each in self.answers)
+        """Whether there is mail in any response."""
+        return any(each.has_mail for each in self.responses)
 
-    def _found(self) -> Iterator[Answer]:
+    def _found(self) -> Iterator[Response]:
         return (each for each in self.parts.values() if each is not None)

@@ -1,4 +1,4 @@
-"""The examination of a target: for each statistic steps make requests, none of them twice; checks read the answers."""
+"""Examines a target: for each statistic, steps make requests, none of them twice, and checks read the responses."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from exporter.collector.target_client import connect
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Recorder
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.doctor.calls import MOST_CALLS, Calls, Enough
 from exporter.doctor.checks import account as account_checks
@@ -47,9 +47,9 @@ STEPS: tuple[Step, ...] = (
     days.second_page,
     breakdowns.senders,
 )
-"""In this order: those that tell most come first, the last one uses up what calls are left."""
+"""In this order: the most informative come first, the last one uses the remaining calls."""
 STEPS_OF_ANOTHER: tuple[Step, ...] = (days.today, days.week, lists.planned, breakdowns.shapes, domain_filter.compare)
-"""For a target's second statistic and each further one: what the API makes of days is known by then."""
+"""For a target's second statistic and each further one: how the API treats days is known by then."""
 CHECKS: tuple[Check, ...] = (
     day_checks.one_day,
     day_checks.timezone,
@@ -59,7 +59,7 @@ CHECKS: tuple[Check, ...] = (
     pages.page_size,
     pages.pages,
 )
-"""Of the answers, when every step was made."""
+"""Of the responses, when every step was made."""
 CHECKS_OF_ANOTHER: tuple[Check, ...] = (numbers.rates, numbers.counts)
 ACCOUNT_CHECKS: tuple[Check, ...] = (
     account_checks.state,
@@ -69,7 +69,7 @@ ACCOUNT_CHECKS: tuple[Check, ...] = (
     clock_checks.clock_text,
     account_checks.unread,
 )
-"""Of what the account said of itself, whatever came after it."""
+"""The checks of the account, which run in any case."""
 
 
 def longest(settings: Config) -> str:
@@ -118,16 +118,16 @@ async def _examine(
         for place, name in enumerate(target.statistics):
             calls.most = most_calls(target, place + 1)
             parts = (STEPS_OF_ANOTHER, CHECKS_OF_ANOTHER) if place else (STEPS, CHECKS)
-            known = _evidence(settings, target, name, clock.time(), of_account)
-            found.append(known)
-            await _examined(known, clock, calls, *parts)
-    known = found[0]
+            evidence = _evidence(settings, target, name, clock.time(), of_account)
+            found.append(evidence)
+            await _examined(evidence, clock, calls, *parts)
+    evidence = found[0]
     of_account.denied = tuple(calls.denied)
-    calls.findings += filter(None, (check(known) for check in ACCOUNT_CHECKS))
-    if wire.answers:
-        known.ahead, known.slowest = wire.ahead, wire.slowest
-        calls.findings = [clock_checks.clock(known), *calls.findings, clock_checks.speed(known)]
-    if known.ended_at:
+    calls.findings += filter(None, (check(evidence) for check in ACCOUNT_CHECKS))
+    if wire.responses:
+        evidence.ahead, evidence.slowest = wire.ahead, wire.slowest
+        calls.findings = [clock_checks.clock(evidence), *calls.findings, clock_checks.speed(evidence)]
+    if evidence.ended_at:
         calls.findings.append(lines(found))
     return Report(target.name, target.endpoint, wire.requests, tuple(calls.findings))
 
@@ -140,13 +140,13 @@ def _evidence(settings: Config, target: Target, name: str, now: float, of_accoun
 
 
 async def _examined(
-    known: Evidence, clock: Clock, calls: Calls, steps: Sequence[Step], checks: Sequence[Check]
+    evidence: Evidence, clock: Clock, calls: Calls, steps: Sequence[Step], checks: Sequence[Check]
 ) -> None:
     """Make the steps of a statistic, then its checks."""
     try:
         for step in steps:
-            await step(calls, known)
-        known.ended_at = clock.time()
-        calls.findings += filter(None, (check(known) for check in checks))
+            await step(calls, evidence)
+        evidence.ended_at = clock.time()
+        calls.findings += filter(None, (check(evidence) for check in checks))
     except Enough:
         calls.find("coverage", NOTE, "The rest was not tried.", "Fix the problem and run the doctor again.")

@@ -1,4 +1,4 @@
-"""What a failed call means, in plain words, and how to fix it."""
+"""Explains a failed call in plain words, with the fix."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from exporter.directmail.errors import (
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.directmail.ram_policy import ACCOUNT, DISCOVERY, allowing, assuming
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor.findings import NOTE, PROBLEM, Finding, StatisticRequest
 from exporter.plan.combinations import describe
 
@@ -48,7 +48,7 @@ def explain(error: DirectMailError, target: Target, request: StatisticRequest) -
     if isinstance(error, PermissionDenied):
         text = f"The key is accepted, but its RAM user or role may not call {request.statistic.action}"
         fix = f"Attach this policy to it (docs/ram-policy.md):\n{allowing([request.statistic.action])}"
-        return _finding("access", f"{text}{_said(error)}.", fix, error)
+        return _finding("access", f"{text}{_details(error)}.", fix, error)
     if isinstance(error, Throttled):
         return too_fast(error)
     if isinstance(error, RequestTimeout):
@@ -60,7 +60,7 @@ def explain(error: DirectMailError, target: Target, request: StatisticRequest) -
         return _request(error, target, request.filters)
     if isinstance(error, ServerError):
         return _finding(
-            "api", f"The API failed{_said(error)}; the request was for {_requested(request)}.", _again(error), error
+            "api", f"The API failed{_details(error)}; the request was for {_requested(request)}.", _again(error), error
         )
     text = f"The response for {_requested(request)} is invalid: {error.text}."
     return _finding("api", text, _again(error), error)
@@ -68,14 +68,14 @@ def explain(error: DirectMailError, target: Target, request: StatisticRequest) -
 
 def account_rejected(error: DirectMailError) -> Finding:
     """Return what it means that a Code is about the account itself."""
-    text = f"The API rejected the account itself, independent of the key's permissions{_said(error)}."
+    text = f"The API rejected the account itself, independent of the key's permissions{_details(error)}."
     return _finding("account", text, error.advice, error)
 
 
 def too_fast(error: Throttled) -> Finding:
     """Return what it means that the API throttles."""
-    wait = f", and says to wait {format_duration(error.retry_after)}" if error.retry_after else ""
-    text = f"The API throttles requests{wait}{_said(error)}."
+    wait = f"; wait {format_duration(error.retry_after)}" if error.retry_after else ""
+    text = f"The API throttles requests{wait}{_details(error)}."
     return _finding("throttling", text, f"{error.advice} Then run the doctor again.", error)
 
 
@@ -89,15 +89,15 @@ def unread(error: DirectMailError, action: str, needed: Sequence[str], target: T
     """Return what it means that an operation failed which the config needs, beside those of statistics."""
     check = "discovery" if action in [OPERATIONS[key].action for key in target.discovered] else "account"
     if isinstance(error, PermissionDenied):
-        text = f"The key is accepted, but its RAM user or role may not call {action}{_said(error)}."
+        text = f"The key is accepted, but its RAM user or role may not call {action}{_details(error)}."
         return _finding(check, text, f"Attach this policy to it (docs/ram-policy.md):\n{allowing(needed)}", error)
     what = "list" if action in [operation.action for operation in OPERATIONS.values()] else "answer"
-    return _finding(check, f"{action} returns no {what}: {error.text}{_said(error)}.", error.advice, error)
+    return _finding(check, f"{action} returns no {what}: {error.text}{_details(error)}.", error.advice, error)
 
 
-def not_looked_at(error: DirectMailError, action: str) -> Finding:
+def not_needed(error: DirectMailError, action: str) -> Finding:
     """Return what it means that an operation failed which the config does not need."""
-    text = f"{action} failed: {error.text}{_said(error)}. The config does not need it."
+    text = f"{action} failed: {error.text}{_details(error)}. The config does not need it."
     return Finding("account", NOTE, text, "Run the doctor again to include it.", error.request_id)
 
 
@@ -114,12 +114,12 @@ def _key(error: AuthError, target: Target) -> Finding:
     if not error.code and error.status is None:
         return _finding("access", f"{error.text[:1].upper()}{error.text[1:]}.", _assume(error.advice, target), error)
     if error.status is None:  # rejected by a credentials server, before any request to Direct Mail
-        return _finding("access", f"{error.text}{_said(error)}.", _assume(error.advice, target), error)
+        return _finding("access", f"{error.text}{_details(error)}.", _assume(error.advice, target), error)
     text = _KEYS.get(error.code.partition(".")[0], "The API rejected the credentials.")
     advice = error.advice
     if isinstance(error, NonceUsed):
         advice = "Look for a proxy or gateway that repeats requests; each must reach the API once."
-    return _finding("access", f"{text.removesuffix('.')}{_said(error)}.", advice, error)
+    return _finding("access", f"{text.removesuffix('.')}{_details(error)}.", advice, error)
 
 
 def _assume(advice: str, target: Target) -> str:
@@ -130,25 +130,25 @@ def _assume(advice: str, target: Target) -> str:
 
 
 def _request(error: InvalidRequest, target: Target, filters: Filters) -> Finding:
-    said = f" ({error.code})" if error.code else ""
+    details = f" ({error.code})" if error.code else ""
     if is_about_page_size(f"{error.code} {error.text}"):
-        text = f"The API rejected pages of {target.page_size} rows{said}. {error.text}."
+        text = f"The API rejected pages of {target.page_size} rows{details}. {error.text}."
         return _finding("page_size", text, error.advice, error)
     if error.code == "InvalidMailAddress.NotFound" and filters.account_name:
         region = target.region or target.endpoint
-        text = f"The account in {region} has no sender {filters.account_name}{said}."
+        text = f"The account in {region} has no sender {filters.account_name}{details}."
         fix = "Check its spelling. For a sender of another region add a target with that region."
         return _finding("sender", text, fix, error)
     if error.code.startswith("InvalidMailAddress"):
-        text = f"The API rejected the sender: {describe(filters)}{said}."
+        text = f"The API rejected the sender: {describe(filters)}{details}."
         if not filters.account_name:
-            text = f"The API requires a sender, although the request is for all{said}."
+            text = f"The API requires a sender, although the request is for all{details}."
         return _finding("sender", text, error.advice, error)
     if error.code.startswith("Missing"):
-        text = f"The API requires another parameter with {describe(filters)}{said}. {error.text}."
+        text = f"The API requires another parameter with {describe(filters)}{details}. {error.text}."
         fix = "TagName needs AccountName: add account_name to every query that has tag_name."
         return _finding("filters", text, fix, error)
-    text = f"The API rejected {describe(filters)}{said}. {error.text[:1].upper()}{error.text[1:].rstrip('.')}."
+    text = f"The API rejected {describe(filters)}{details}. {error.text[:1].upper()}{error.text[1:].rstrip('.')}."
     return _finding("filters", text, of_dedicated_ips(filters) or error.advice, error)
 
 
@@ -172,11 +172,11 @@ def _requested(request: StatisticRequest) -> str:
     return f"{request.days}, {describe(request.filters) if any(request.filters) else 'the whole account'}"
 
 
-def _said(error: DirectMailError) -> str:
-    """Return what the API called it, in brackets."""
+def _details(error: DirectMailError) -> str:
+    """Return the error's Code and RequestId in brackets."""
     facts = [error.code, f"HTTP {error.status}" if error.status else ""]
-    said = ", ".join(fact for fact in facts if fact)
-    return f" ({said})" if said else ""
+    details = ", ".join(fact for fact in facts if fact)
+    return f" ({details})" if details else ""
 
 
 def _finding(check: str, text: str, fix: str, error: DirectMailError) -> Finding:

@@ -1,10 +1,10 @@
-"""What the doctor finds, and what it requests to find it."""
+"""The doctor's findings, requests and responses."""
 
 from datetime import date
 from typing import NamedTuple
 
-from exporter.directmail.answers import Page
 from exporter.directmail.model import Filters
+from exporter.directmail.responses import Page
 from exporter.directmail.statistics.statistic import Statistic
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -12,7 +12,7 @@ LEVELS = (OK, NOTE, PROBLEM)
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """The outcome of one check."""
 
     check: str
     """A stable name, such as `clock`."""
@@ -37,7 +37,7 @@ class StatisticRequest(NamedTuple):
         return f"{self.start}" if self.start == self.end else f"{self.start} to {self.end}"
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """One page that a request brought."""
 
     request: StatisticRequest

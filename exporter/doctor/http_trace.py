@@ -1,4 +1,4 @@
-"""What the client does not tell: how many requests went out, how long answers took, and their Date."""
+"""Traces a session: how many requests were sent, how long responses took, and their Date."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -14,15 +14,15 @@ class Wire:
 
     def __init__(self, clock: Clock) -> None:
         self.requests = 0
-        self.answers = 0
+        self.responses = 0
         self.slowest = 0.0
-        """Seconds until the headers of the slowest answer."""
+        """Seconds until the headers of the slowest response."""
         self.ahead: tuple[float, float] | None = None
-        """The least and the most seconds that our clock is ahead of the API's; None where no answer has a Date."""
+        """The least and the most seconds that our clock is ahead of the API's; None where no response has a Date."""
         self._clock = clock
         self.listener = aiohttp.TraceConfig()
         self.listener.on_request_start.append(self._started)
-        self.listener.on_request_end.append(self._answered)
+        self.listener.on_request_end.append(self._ended)
 
     async def _started(
         self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestStartParams
@@ -30,17 +30,17 @@ class Wire:
         self.requests += 1
         context.sent, context.started = self._clock.time(), self._clock.monotonic()
 
-    async def _answered(
+    async def _ended(
         self, session: aiohttp.ClientSession, context: SimpleNamespace, event: aiohttp.TraceRequestEndParams
     ) -> None:
-        self.answers += 1
+        self.responses += 1
         self.slowest = max(self.slowest, self._clock.monotonic() - context.started)
         try:
-            said = parsedate_to_datetime(event.response.headers.get("Date", ""))
-            date = (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
+            sent = parsedate_to_datetime(event.response.headers.get("Date", ""))
+            date = (sent if sent.tzinfo else sent.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             return
-        # The answer was made after we asked and before it came, in the second that its Date names.
+        # The response was made between our request and its arrival, in the second that its Date names.
         least, most = context.sent - date - 1, self._clock.time() - date
         if self.ahead is None or most - least < self.ahead[1] - self.ahead[0]:
             self.ahead = least, most

@@ -1,8 +1,8 @@
-"""A recording of an examination: each request with its answer, sanitised, in files that people can read.
+"""A recording of an examination: each request with its response, sanitised, in files that people can read.
 
 `recording.json` says where it comes from; each call is a file of its own in a folder of its operation. The simulator
 answers from such a folder (`exporter/simulator/replay.py`). Headers of requests, and with them key ids, tokens,
-signatures and nonces, are never taken up.
+signatures and nonces, are never recorded.
 """
 
 import json
@@ -25,14 +25,14 @@ from exporter.doctor.sanitizing import Sanitizer
 
 MANIFEST = "recording.json"
 SDK_VERSION = "1.11.1"
-"""The official SDK whose models the requests follow; a test holds it against the one that is installed."""
+"""The official SDK whose models the requests follow; a test compares it with the installed one."""
 SOURCES = ("account", "documentation", "simulator")
 """Where a recording may come from; only the first is evidence of what the API does."""
 HEADERS = ("x-acs-retry-after", "Retry-After")
-"""Headers of answers that are kept; their values are numbers."""
+"""Headers of responses that are kept; their values are numbers."""
 CONTENT_TYPES = ("application/json", "text/xml", "application/xml", "text/html", "text/plain")
 LONGEST_TEXT = 2000
-"""Characters of an answer that is no JSON object."""
+"""Characters of a response that is no JSON object."""
 
 
 class Call(NamedTuple):
@@ -41,7 +41,7 @@ class Call(NamedTuple):
     action: str
     parameters: Mapping[str, str]
     reply: Reply | None
-    """None where no answer came."""
+    """None where no response came."""
     at: float
     """When it came, in seconds since the epoch."""
 
@@ -54,7 +54,7 @@ class Calls:
         self._clock = clock
 
     def __call__(self, action: str, parameters: Mapping[str, str], reply: Reply | None) -> None:
-        """Take in a call."""
+        """Add a call."""
         self.kept.append(Call(action, dict(parameters), reply, self._clock.time()))
 
 
@@ -110,7 +110,7 @@ def write(folder: Path, made: Mapping[str, str]) -> None:
 
 
 def document_of(reply: Reply) -> dict[str, Any]:
-    """Return the document of an answer as it came. Raise ParseError where there is none."""
+    """Return the document of a response as it came. Raise ParseError where there is none."""
     return decode(text_of(reply.body))
 
 

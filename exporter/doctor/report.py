@@ -1,6 +1,6 @@
 """Findings for people and for tickets, as far as the stream can carry them.
 
-What the API or the config says may hold characters that a terminal obeys, or that its encoding lacks: they are escaped.
+Texts of the API or the config may have control characters, or characters that the encoding lacks: they are escaped.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Replaces whatever is not known to be safe by a stand-in of the same shape.
+"""Replaces whatever is not known to be safe by a replacement of the same shape.
 
 What is kept is listed here: fields whose values mean nothing outside the API, numbers of fields that are known to hold
 numbers, and texts that have only words of the API. So a field or a word that appears tomorrow is replaced, not leaked.
@@ -16,9 +16,9 @@ from itertools import zip_longest
 from typing import Any
 
 from exporter.directmail import account
-from exporter.directmail.answers import number
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.responses import number
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 
 WEEKS = range(26, 260)
@@ -55,7 +55,7 @@ _WORDS = {
 }
 """Fields that hold words of the API."""
 _STATUSES = frozenset(map(str, range(100, 600)))
-"""HTTP's, which some answers have as their Code."""
+"""HTTP's, which some responses have as their Code."""
 _WORDS_OF_THE_API = """
 a access account action address addresses administrator all allow allowed and api are as at auth authorized auto
 available backoff bad ban batch be been between blacklisted by can cannot change changed channel check click client
@@ -90,18 +90,18 @@ _ALIKE: dict[str, str | range] = {
 }
 """What a character beyond ASCII becomes, by its category; symbols become one sign, marks and spaces stay."""
 _TRIES = 50
-"""Stand-ins of a length that are tried before a longer one is: one letter has only so many."""
+"""Replacements of a length that are tried before a longer one is: one letter has only so many."""
 
 
 class Sanitizer:
-    """Gives the same value the same stand-in, as long as it lives; nothing that it gives leads back to its secret."""
+    """Gives equal values equal replacements; nothing that it gives leads back to its secret."""
 
     def __init__(self, secret: bytes, weeks: int, factor: Decimal = Decimal(1)) -> None:
         """Dates go back by so many weeks; counts are multiplied by the factor."""
         self._secret = secret
         self._shift = timedelta(weeks=weeks)
         self._factor = factor
-        self._known: dict[str, str] = {}
+        self._replacements: dict[str, str] = {}
         self._used: set[str] = set()
 
     @classmethod
@@ -123,7 +123,7 @@ class Sanitizer:
         """Return a JSON object."""
         made: dict[str, Any] = {}
         for name, value in document.items():
-            made[name if _is_known(name) else self.name(name)] = self._field(name, value, document)
+            made[name if _is_safe_name(name) else self.name(name)] = self._field(name, value, document)
         return made
 
     def words(self, text: str) -> str:
@@ -131,7 +131,7 @@ class Sanitizer:
         return re.sub(r"[^\s,;()\[\]\"'<>]+", lambda found: self._word(found[0]), text)
 
     def name(self, text: str) -> str:
-        """Return the stand-in of a name, an address or an id: of its length, case and signs."""
+        """Return the replacement of a name, an address or an id: of its length, case and signs."""
         try:
             return self._address(str(ip_address(text)))
         except ValueError:
@@ -158,7 +158,7 @@ class Sanitizer:
         return value if is_safe else self._other(value)
 
     def _other(self, value: Any) -> Any:
-        """Return the stand-in of a value that is not known to be safe."""
+        """Return the replacement of a value that is not known to be safe."""
         if isinstance(value, str):
             return self.name(value)
         text = self.name(str(value))
@@ -210,37 +210,37 @@ class Sanitizer:
 
     def _word(self, token: str) -> str:
         word = token.strip(".:!?")
-        return token if not word or _is_known(word) else token.replace(word, self.name(word))
+        return token if not word or _is_safe_name(word) else token.replace(word, self.name(word))
 
     def _address(self, text: str) -> str:
         return self._unit(text, _made_address)
 
     def _unit(self, text: str, made: Callable[[str, bytes], str]) -> str:
-        """Return the stand-in of a part of a name; upper and lower case are the same part."""
+        """Return the replacement of a part of a name; upper and lower case are the same part."""
         lower = text.lower()
         if len(lower) != len(text):  # a few letters are longer in lower case
-            return self._stand_in(text, made)
-        found = self._stand_in(lower, made)
+            return self._replacement(text, made)
+        found = self._replacement(lower, made)
         return "".join(
             each.upper() if real.isupper() else each for real, each in zip_longest(text, found, fillvalue="")
         )
 
-    def _stand_in(self, text: str, made: Callable[[str, bytes], str]) -> str:
+    def _replacement(self, text: str, made: Callable[[str, bytes], str]) -> str:
         if all(map(_is_kept, text)):
             return text
         attempt = 0
-        while text not in self._known:
+        while text not in self._replacements:
             longer = text + "x" * (attempt // _TRIES) if made is _made else text
             stream = hashlib.shake_256(self._secret + f"{attempt}/{text}".encode("utf-8", "surrogatepass"))
             found = made(longer, stream.digest(4 * len(longer)))
             attempt += 1
             if found not in self._used and found != text:
                 self._used.add(found)
-                self._known[text] = found
-        return self._known[text]
+                self._replacements[text] = found
+        return self._replacements[text]
 
 
-def _is_known(text: str) -> bool:
+def _is_safe_name(text: str) -> bool:
     """Return whether a text has only words of the API: `InvalidMailAddress.NotFound`, `dm:GetTrackList`."""
     return bool(_HAS_WORDS.fullmatch(text)) and all(word.lower() in _VOCABULARY for word in _WORD.findall(text))
 

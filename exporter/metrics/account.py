@@ -7,7 +7,8 @@ from typing import NamedTuple
 from exporter.directmail import account
 from exporter.directmail.account import STATES, Summary, Usage
 from exporter.directmail.listing import OPERATIONS
-from exporter.metrics.exposition import Block, Family, label_text, sample
+from exporter.metrics.exposition import Block
+from exporter.metrics.text_format import Family, label_text, sample
 from exporter.store.account_facts import Checks, Facts
 
 Samples = Iterable[tuple[tuple[str, ...], float | None]]
@@ -109,7 +110,7 @@ ROWS: tuple[AccountRow, ...] = (
     AccountRow(
         "directmail_sender_emails",
         "Mails requested by the sender today or this month, in the account's time zone (DailyReqCount, MonthReqCount). "
-        "Polled every account_interval; absent from midnight until the next read.",
+        "Polled every account_interval. Absent from midnight until the next read.",
         ("account_name", "window"),
         _usage,
         "`DailyReqCount`, `MonthReqCount`",
@@ -123,13 +124,13 @@ ROWS: tuple[AccountRow, ...] = (
     ),
     AccountRow(
         "directmail_account_read_success",
-        "Whether the operation's last read of the account succeeded, 1 or 0. Absent before the first.",
+        "Whether the operation's last read succeeded, 1 or 0. Absent before the first.",
         ("action",),
         lambda shown: (((action,), read.last_attempt_ok) for action, read in shown.reads.items()),
     ),
     AccountRow(
         "directmail_account_read_last_success_timestamp_seconds",
-        "The operation's last successful read of the account, in Unix seconds. Absent before the first.",
+        "The operation's last successful read, in Unix seconds. Absent before the first.",
         ("action",),
         lambda shown: (((action,), read.last_success_at) for action, read in shown.reads.items()),
     ),

@@ -1,4 +1,4 @@
-"""Shows what the accounts say of themselves, each value for as long as it is fresh."""
+"""Renders the accounts' metrics, each value for as long as it is fresh."""
 
 import math
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from exporter.metrics.exposition import Exposition
 from exporter.plan.calendar import today
 from exporter.store.account_facts import AccountFacts, Fact, Facts, Value
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks at the clock."""
+CHECK_EVERY = 1.0
+"""Seconds between two checks of the clock."""
 GRACE = 900.0
 """Seconds for which a value stays after it was to be read again, where `stale_after` does not say."""
 _SECTION = "account"
@@ -57,7 +57,7 @@ class AccountPublisher:
     async def run(self) -> None:
         """Drop what has gone stale, and what a day had that has ended, until cancelled."""
         while True:
-            await self._clock.sleep(LOOK_EVERY)
+            await self._clock.sleep(CHECK_EVERY)
             for name, target in self._targets.items():
                 is_stale = self._clock.monotonic() > self._fresh_for[name]
                 if is_stale or today(self._clock.time(), target.timezone) != self._day[name]:

@@ -1,8 +1,8 @@
-"""The rendered snapshot: what a scrape gets, held ready as bytes.
+"""Holds the rendered metrics as bytes, ready for scrapes.
 
 A block has one combination's sample lines, an entry for each family of its section. When a combination changes only its
 block is replaced. Both text formats have the same lines, only the heads differ. A scrape's answer joins blocks and
-groups while it is sent: what did not change is in memory once, however many slow clients read older answers.
+groups while it is sent: what did not change is in memory once, however many slow clients read older responses.
 
 For gzip every family's lines of a run of GROUP blocks are deflated on their own and kept with their checksum, so a
 change deflates only what it touched; one after the other they are one plain gzip member (RFC 1952).
@@ -11,20 +11,19 @@ change deflates only what it touched; one after the other they are one plain gzi
 import asyncio
 import struct
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import exposition as text_format
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.crc32 import combine, shift
+from exporter.metrics.crc32 import Multiples, combine, shift
 from exporter.metrics.negotiation import OPENMETRICS, STYLES, choose_format
+from exporter.metrics.text_format import Family, family_head
 
 Block = tuple[bytes, ...]
 """The sample lines of one combination, by the families of its section, b"" for none."""
@@ -40,17 +39,7 @@ RUN = 128
 """Blocks of which a family's lines are joined at a time."""
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
-_END = b"# EOF\n"
 _GZIP_HEADER = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric's head. A counter's name ends with `_total`."""
-
-    name: str
-    help: str
-    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +53,7 @@ class _Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer to a scrape."""
+    """The response to a scrape."""
 
     content_type: str
     encoding: str
@@ -75,13 +64,12 @@ class Page:
     """Some are made while they are iterated over, which may be done more than once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
+class _Piece(NamedTuple):
     """A run of text, deflated, with what its place in a larger text needs."""
 
     deflated: bytes
     crc: int
-    shift: int
+    shift: Multiples
     length: int
 
 
@@ -115,7 +103,7 @@ class _Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """The parts of a plain answer. The iterator holds one run of lines and refers to the rest."""
+    """The parts of an uncompressed response. The iterator holds one run of lines and refers to the rest."""
 
     heads: list[bytes]
     snapshot: _Snapshot
@@ -144,7 +132,7 @@ class Exposition:
         """`registry` has the program's own metrics, rendered by prometheus_client at each scrape."""
         self._registry = registry
         self._index = {family.name: index for index, family in enumerate(families)}
-        self._heads = {style: [head(family, style) for family in families] for style in STYLES}
+        self._heads = {style: [family_head(family, style) for family in families] for style in STYLES}
         self._packed_heads = {style: [_deflate(each) for each in heads] for style, heads in self._heads.items()}
         self._sections: dict[Hashable, _Section] = {}
         self._version = 0
@@ -184,10 +172,10 @@ class Exposition:
         if gzip:
             parts = _member(await self._pack(style), _deflate(own))
             return Page(answered.content_type, "gzip", sum(map(len, parts)), parts)
-        text = _Text(self._heads[style], await self._taken(), own)
+        text = _Text(self._heads[style], await self._current_snapshot(), own)
         return Page(answered.content_type, "", text.length, text)
 
-    async def _taken(self) -> _Snapshot:
+    async def _current_snapshot(self) -> _Snapshot:
         """Return the blocks as they are now."""
         async with self._locks[False]:
             snapshot = self._snapshot
@@ -243,7 +231,7 @@ class Exposition:
 
 
 class _WithoutCreated:
-    """A registry's metrics without `_created`, which would be series of no use to anybody here.
+    """A registry's metrics without `_created`, whose series have no use here.
 
     prometheus_client can leave them out by a switch for the whole process only.
     """
@@ -257,48 +245,12 @@ class _WithoutCreated:
             yield metric
 
 
-def label_text(labels: Mapping[str, str]) -> str:
-    """Return `{a="b",...}`, sorted and escaped as prometheus_client does."""
-    pairs = (f'{name}="{_escaped(labels[name])}"' for name in sorted(labels))
-    return "{" + ",".join(pairs) + "}"
-
-
-def sample(name: str, labels: str, value: float) -> str:
-    """Return a sample line; `labels` comes from `label_text`."""
-    return f"{name}{labels} {number(value)}\n"
-
-
-def number(value: float) -> str:
-    """Return a value as prometheus_client prints it."""
-    return str(floatToGoString(value))
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-class _One(Collector):
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-
-    def collect(self) -> Iterable[Metric]:
-        return [self._metric]
-
-
-def head(family: Family, style: str) -> bytes:
-    """Return a family's HELP and TYPE lines, as prometheus_client writes them."""
-    one = _One(Metric(family.name.removesuffix("_total"), family.help, family.type))
-    if style == OPENMETRICS:
-        return bytes(openmetrics.generate_latest(one)).removesuffix(_END)
-    return bytes(text_format.generate_latest(one))
-
-
 def _lengths(columns: Sequence[_Column]) -> list[int]:
     return [sum([len(block[place]) for place, blocks in column for block in blocks]) for column in columns]
 
 
 def _repacked(lists: _Lists, before: _Groups) -> _Groups:
-    """Return the blocks in deflated groups; what is as before is taken over."""
+    """Return the blocks in deflated groups; unchanged groups are reused."""
     packed: _Groups = {}
     for families, blocks in lists.items():
         old = before.get(families, [])

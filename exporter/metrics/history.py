@@ -1,4 +1,4 @@
-"""A past for Prometheus: samples with their times, gathered by series, as OpenMetrics for promtool.
+"""Writes samples with their times, gathered by series, as OpenMetrics for promtool.
 
 `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
 """
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from exporter.metrics.exposition import Family, head, label_text, number
 from exporter.metrics.negotiation import OPENMETRICS
+from exporter.metrics.text_format import Family, family_head, label_text, number
 
 END = "# EOF\n"
 
@@ -60,7 +60,7 @@ class History:
         """Yield the text, family by family: OpenMetrics wants each of them in one piece."""
         for name, several in self._series.items():
             if any(len(each) for each in several):
-                yield head(self._families[name], OPENMETRICS).decode()
+                yield family_head(self._families[name], OPENMETRICS).decode()
                 for each in several:
                     yield from each.lines()
         yield END

@@ -1,4 +1,4 @@
-"""Chooses format and coding of a scrape's answer by its Accept and Accept-Encoding headers (RFC 9110, section 12.5).
+"""Chooses the format and coding of a scrape by its Accept and Accept-Encoding headers (RFC 9110, section 12.5).
 
 The more specific range counts, whatever its order: `gzip;q=0` against `*`, `text/plain` against `text/*`.
 """
@@ -24,7 +24,7 @@ _WEIGHT = re.compile(r"\d*\.?\d+|\d+\.", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A text format as it is answered."""
+    """A text format of a response."""
 
     style: str
     """TEXT or OPENMETRICS."""

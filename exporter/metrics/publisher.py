@@ -18,11 +18,11 @@ from exporter.plan.combinations import Combination, Key
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Record, Store
 
-STEP = 10
-"""Combinations that are rendered before other work has its turn: about two milliseconds."""
-LOOK_EVERY = 1.0
-"""Seconds between two looks at the calendar and at what has gone stale."""
-SHORTEST_NAP = 0.001
+STEP = 5
+"""Combinations that are rendered before other work runs: about a millisecond."""
+CHECK_EVERY = 1.0
+"""Seconds between two checks of the calendar and of stale data."""
+SHORTEST_SLEEP = 0.001
 JUMP = 1.0
 """Seconds that the wall clock is ahead of the monotonic one at once: it was set, or the machine slept."""
 
@@ -51,7 +51,7 @@ class _View:
 
 
 class Publisher:
-    """Shows what the store knows of all targets."""
+    """Renders the records of all targets."""
 
     def __init__(self, store: Store, exposition: Exposition, clock: Clock) -> None:
         self._store = store
@@ -66,7 +66,7 @@ class Publisher:
         """Combinations since other work last had its turn: many small views are one large one."""
 
     async def show(self, plans: Iterable[TargetPlan], gone: Iterable[_Place] = ()) -> None:
-        """Show statistics of targets by these plans, and those that are gone no more, in one step."""
+        """Show statistics of targets by these plans, and remove those that are gone, in one step."""
         gone = tuple(gone)
         views = []
         for plan in plans:
@@ -83,15 +83,15 @@ class Publisher:
             self._put_bounds(target)
 
     def replan(self, plan: TargetPlan) -> None:
-        """Take over another plan for the same combinations and windows."""
+        """Replace the plan by one for the same combinations and windows."""
         self._views[plan.target.name, plan.statistic].plan = plan
 
     def refresh(self, combination: Combination) -> None:
-        """Show a combination as the store knows it now; one that is not shown is left alone."""
+        """Update a combination from the store; one that is not shown is ignored."""
         self.refresh_key(combination.key)
 
     def refresh_key(self, key: Key) -> None:
-        """Show the combination of that key as the store knows it now, if it is shown."""
+        """Update the combination of that key from the store, if it is shown."""
         view = self._views.get(key[:2])
         if view is not None and key in view.combinations:
             self._put(view, view.combinations[key])
@@ -100,16 +100,16 @@ class Publisher:
     async def run(self) -> None:
         """Slide windows at midnight and drop what has gone stale, until cancelled."""
         while True:
-            await self.look()
+            await self.update()
             midnight = min((view.windows.ends_at for view in self._views.values()), default=math.inf)
-            await self._clock.sleep(max(min(midnight - self._clock.time(), LOOK_EVERY), SHORTEST_NAP))
+            await self._clock.sleep(max(min(midnight - self._clock.time(), CHECK_EVERY), SHORTEST_SLEEP))
 
-    async def look(self) -> None:
-        """Bring everything in step with the clock."""
+    async def update(self) -> None:
+        """Update everything that depends on the clock."""
         ahead = self._clock.time() - self._clock.monotonic()
         jumped, self._ahead = ahead - self._ahead > JUMP, ahead
         for view in tuple(self._views.values()):
-            if not self._is_shown(view):  # hidden or replaced while another one was looked at
+            if not self._is_shown(view):  # hidden or replaced while another one was checked
                 continue
             if today(self._clock.time(), view.plan.target.timezone) != view.windows.day:
                 target = view.plan.target.name
@@ -120,7 +120,7 @@ class Publisher:
                 self._put_bounds(view.place[0])
 
     def _begin(self, plan: TargetPlan) -> _View:
-        """Return a new view, which takes in everything that is read from now on."""
+        """Return a new view, which is updated by every read from now on."""
         zone = plan.target.timezone
         windows = windows_on(plan.windows, today(self._clock.time(), zone), zone)
         view = _View(plan, windows)
@@ -138,7 +138,7 @@ class Publisher:
                 await asyncio.sleep(0)
 
     def _is_shown(self, view: _View) -> bool:
-        """Whether the view is still the one that is shown: another task may have had its turn."""
+        """Whether the view is still shown: another task may have replaced it meanwhile."""
         return self._views.get(view.place) is view
 
     def _put(self, view: _View, combination: Combination) -> None:

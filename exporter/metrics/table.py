@@ -1,4 +1,4 @@
-"""The form of a table of metrics: one row each, its family and how its value comes from what is known."""
+"""Defines a table of metrics: one row each, with its family and the function of its value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The tables of metrics, and how one combination's rows become sample lines.
 
-Documentation, dashboards and tests go over the same rows. The program's own metrics are in `telemetry`.
+Documentation, dashboards and tests iterate over the same rows. The program's own metrics are in `telemetry`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,9 @@ from datetime import date
 
 from exporter.directmail.model import Filters
 from exporter.metrics import delivery, engagement
-from exporter.metrics.exposition import Block, Family, label_text, sample
+from exporter.metrics.exposition import Block
 from exporter.metrics.table import BoundRow, HealthRow, Row, Table, WindowSum
+from exporter.metrics.text_format import Family, label_text, label_texts, sample
 from exporter.plan.combinations import Combination
 from exporter.store.memory import Record
 
@@ -28,12 +29,12 @@ HEALTH: tuple[HealthRow, ...] = (
     ),
     HealthRow(
         "directmail_query_stale",
-        "Whether a requested combination has no data, 1 or 0. It was never read, or not within stale_after.",
+        "Whether a combination has no data, 1 or 0. Never read, or not within stale_after.",
         lambda record, stale: record.is_supported and (stale or _was_never_read(record)),
     ),
     HealthRow(
         "directmail_query_supported",
-        "Whether the account supports the combination's filters, 1 or 0. Unsupported is not an error and has no data.",
+        "Whether the account supports the combination's filters, 1 or 0. Unsupported ones have no data.",
         lambda record, stale: record.is_supported,
     ),
 )
@@ -45,7 +46,7 @@ BOUNDS: tuple[BoundRow, ...] = (
     ),
     BoundRow(
         "directmail_track_window_end_timestamp_seconds",
-        "End of the window's last day, exclusive, in Unix seconds. For today it is the coming midnight.",
+        "End of the window's last day, exclusive, in Unix seconds.",
         1,
     ),
 )
@@ -100,17 +101,19 @@ def block(
     plain = label_text(named)
     shown = record.last_success_at is not None and not stale and not record.is_withheld
     observed = record.observed if shown and counters else None
-    sums = {
-        label_text({**named, "window": window}): window_sum
+    known = {
+        window: window_sum
         for window, days in windows.items()
         if shown and (window_sum := add_up(record, days)) is not None
     }
+    sums = dict(zip(label_texts(named, "window", known), known.values(), strict=True))
     table, health = TABLES[combination.statistic], label_text({**named, "statistic": combination.statistic})
-    return (
-        *(_gauge_lines(row, sums) if reported_rates or not row.reported else b"" for row in table.rows),
-        *(b"" if observed is None else _line(row.name, plain, row.value(observed)) for row in table.counters),
+    lines = (
+        *(_gauge_lines(row, sums) if reported_rates or not row.reported else "" for row in table.rows),
+        *("" if observed is None else _line(row.name, plain, row.value(observed)) for row in table.counters),
         *(_line(row.name, health, row.value(record, stale)) for row in HEALTH),
     )
+    return tuple(map(str.encode, lines))
 
 
 def labels_of(combination: Combination, constant: Mapping[str, str]) -> dict[str, str]:
@@ -122,27 +125,27 @@ def labels_of(combination: Combination, constant: Mapping[str, str]) -> dict[str
 
 def bounds_block(target: str, bounds: Mapping[str, tuple[float, float]], labels: Mapping[str, str]) -> Block:
     """Return the sample lines of a target's window bounds, (start, exclusive end) by window."""
-    texts = {window: label_text({**labels, "target": target, "window": window}) for window in bounds}
+    texts = dict(zip(bounds, label_texts({**labels, "target": target}, "window", bounds), strict=True))
     lines = ("".join(sample(row.name, texts[window], bounds[window][row.index]) for window in bounds) for row in BOUNDS)
     return tuple(line.encode() for line in lines)
 
 
 def add_up(record: Record, days: Sequence[date]) -> WindowSum | None:
     """Return the sum over the days' cells, None unless every one of them is known."""
-    cells = [record.cells.get(day) for day in days]
-    known = [cell for cell in cells if cell is not None]
-    if len(known) != len(cells):
+    try:
+        cells = [record.cells[day] for day in days]
+    except KeyError:
         return None
-    totals = tuple(map(sum, zip(*(cell.totals for cell in known), strict=True)))
-    rates = [cell.rates for cell in known if cell.rates is not None]
-    if len(rates) != len(known):
+    totals = tuple(map(sum, zip(*[cell.totals for cell in cells], strict=True)))
+    rates = [cell.rates for cell in cells if cell.rates is not None]
+    if len(rates) != len(cells):
         return WindowSum(totals, None)
     return WindowSum(totals, tuple(None if None in column else sum(column) for column in zip(*rates, strict=True)))
 
 
-def _gauge_lines(row: Row, sums: Mapping[str, WindowSum]) -> bytes:
-    return b"".join(_line(row.name, labels, row.value(window)) for labels, window in sums.items())
+def _gauge_lines(row: Row, sums: Mapping[str, WindowSum]) -> str:
+    return "".join([_line(row.name, labels, row.value(window)) for labels, window in sums.items()])
 
 
-def _line(name: str, labels: str, value: float | None) -> bytes:
-    return b"" if value is None else sample(name, labels, value).encode()
+def _line(name: str, labels: str, value: float | None) -> str:
+    return "" if value is None else sample(name, labels, value)

@@ -1,4 +1,4 @@
-"""What the program says of itself about each target: its calls as they are counted, and its state as it is.
+"""The exporter's own metrics of each target: its counted calls and its current state.
 
 A row has a metric. prometheus_client can collect the rows; a scrape of the program has them as lines that were made
 when a value changed (`block`).
@@ -19,7 +19,8 @@ from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import REASONS
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.metrics.exposition import Block, Family, label_text, sample
+from exporter.metrics.exposition import Block
+from exporter.metrics.text_format import Family, label_text, sample
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue, Entry
 
@@ -40,7 +41,7 @@ class PollState(Protocol):
 
 
 class TargetState(Protocol):
-    """What is requested of a target."""
+    """The state that is read of a target."""
 
     @property
     def target(self) -> Target: ...
@@ -71,7 +72,7 @@ class Calls:
             self.failed[reason] += 1
 
 
-class Look(NamedTuple):
+class Snapshot(NamedTuple):
     """A target at one moment."""
 
     state: TargetState
@@ -96,42 +97,42 @@ class TargetRow:
     help: str
     labels: tuple[str, ...]
     """Beside `target`; a histogram has `le` as well."""
-    samples: Callable[[Look], Samples]
+    samples: Callable[[Snapshot], Samples]
     type: str = "gauge"
 
 
-def _of_actions(name: str, text: str, values: Callable[[Look], Mapping[str, float]]) -> TargetRow:
-    def samples(look: Look) -> Samples:
-        return [("", (action,), value) for action, value in values(look).items()]
+def _of_actions(name: str, text: str, values: Callable[[Snapshot], Mapping[str, float]]) -> TargetRow:
+    def samples(snapshot: Snapshot) -> Samples:
+        return [("", (action,), value) for action, value in values(snapshot).items()]
 
     return TargetRow(name, text, ("action",), samples, "counter" if name.endswith("_total") else "gauge")
 
 
 def _of_crosscheck(name: str, label: str, text: str, counts: Callable[[Crosscheck], Mapping[str, int]]) -> TargetRow:
-    def samples(look: Look) -> Samples:
-        for poll in look.polls.values():
+    def samples(snapshot: Snapshot) -> Samples:
+        for poll in snapshot.polls.values():
             for what, count in counts(poll.crosscheck).items():
                 yield "", (poll.plan.statistic, what), count
 
-    once = "A cell counts once, and again only after it was correct in between."
+    once = "A cell counts again only after a correct read."
     return TargetRow(name, f"{text}. {once}", ("statistic", label), samples, "counter")
 
 
 def _of_discovery(name: str, text: str, value: Callable[[Entry], float | None]) -> TargetRow:
-    def samples(look: Look) -> Samples:
-        return [("", (action,), value(entry)) for action, entry in look.discovered]
+    def samples(snapshot: Snapshot) -> Samples:
+        return [("", (action,), value(entry)) for action, entry in snapshot.discovered]
 
     return TargetRow(name, text, ("action",), samples)
 
 
-def _errors(look: Look) -> Samples:
-    for action, calls in look.calls.items():
+def _errors(snapshot: Snapshot) -> Samples:
+    for action, calls in snapshot.calls.items():
         for reason, count in calls.failed.items():
             yield "", (action, reason), count
 
 
-def _durations(look: Look) -> Samples:
-    for action, calls in look.calls.items():
+def _durations(snapshot: Snapshot) -> Samples:
+    for action, calls in snapshot.calls.items():
         for bound, count in zip(_BOUNDS, accumulate(calls.took), strict=True):
             yield "_bucket", (action, bound), count
         yield "_count", (action,), sum(calls.took)
@@ -142,7 +143,7 @@ CALL_ROWS: tuple[TargetRow, ...] = (
     _of_actions(
         "directmail_exporter_api_requests_total",
         "HTTP requests to the API, including pages and retries.",
-        lambda look: {action: sum(calls.took) for action, calls in look.calls.items()},
+        lambda snapshot: {action: sum(calls.took) for action, calls in snapshot.calls.items()},
     ),
     TargetRow(
         "directmail_exporter_api_request_errors_total",
@@ -153,62 +154,62 @@ CALL_ROWS: tuple[TargetRow, ...] = (
     ),
     TargetRow(
         "directmail_exporter_api_request_duration_seconds",
-        "Duration of HTTP requests to the API, in seconds. Includes failed requests.",
+        "Duration of HTTP requests to the API. Includes failed requests.",
         ("action",),
         _durations,
         "histogram",
     ),
 )
-"""What changes with a call only."""
+"""The metrics that change only with a call."""
 ROWS: tuple[TargetRow, ...] = (
     *CALL_ROWS,
     TargetRow(
         "directmail_up",
         "Whether any combination of the target was read within its poll interval, 1 or 0.",
         (),
-        lambda look: [("", (), any(poll.is_up() for poll in look.polls.values()))],
+        lambda snapshot: [("", (), any(poll.is_up() for poll in snapshot.polls.values()))],
     ),
     TargetRow(
         "directmail_exporter_credentials_expiry_timestamp_seconds",
         "Expiry of the temporary credentials in use, in Unix seconds. Absent if unknown.",
         (),
-        lambda look: [("", (), look.state.credentials_expire_at)],
+        lambda snapshot: [("", (), snapshot.state.credentials_expire_at)],
     ),
     _of_actions(
         "directmail_exporter_rate_limit_requests_per_minute",
-        "Requests a minute that the operation's limiter allows now. Lower than configured while the API throttles.",
-        lambda look: {action: limiter.allowed_per_minute for action, limiter in look.limiters.items()},
+        "Requests a minute that the limiter allows now. Lower than configured while the API throttles.",
+        lambda snapshot: {action: limiter.allowed_per_minute for action, limiter in snapshot.limiters.items()},
     ),
     _of_actions(
         "directmail_exporter_throttled",
-        "Whether throttling by the API has lowered the operation's limiter, 1 or 0.",
-        lambda look: {action: limiter.is_throttled for action, limiter in look.limiters.items()},
+        "Whether throttling by the API has lowered the limiter, 1 or 0.",
+        lambda snapshot: {action: limiter.is_throttled for action, limiter in snapshot.limiters.items()},
     ),
     _of_actions(
         "directmail_exporter_planned_requests_per_minute",
-        "Requests a minute that the plan needs of the operation in the steady state. Includes pages.",
-        lambda look: look.planned_requests,
+        "Requests a minute that the plan needs in the steady state. Includes pages.",
+        lambda snapshot: snapshot.planned_requests,
     ),
     _of_actions(
         "directmail_exporter_poll_interval_seconds",
         "Seconds between two reads of today's values of a combination. Ended days are read less often.",
-        lambda look: {action: poll.plan.poll_interval for action, poll in look.polls.items()},
+        lambda snapshot: {action: poll.plan.poll_interval for action, poll in snapshot.polls.items()},
     ),
     _of_actions(
         "directmail_exporter_combinations_dropped",
-        "Combinations of discovered values not polled because of the filter's limit, max_series or the request budget.",
-        lambda look: {action: poll.plan.left_out for action, poll in look.polls.items()},
+        "Discovered combinations not polled because of limit, max_series or the request budget.",
+        lambda snapshot: {action: poll.plan.left_out for action, poll in snapshot.polls.items()},
     ),
     _of_actions(
         "directmail_exporter_backlog_cells",
         "Cells (one combination, one day) due and not yet read.",
-        lambda look: {action: poll.backlog() for action, poll in look.polls.items()},
+        lambda snapshot: {action: poll.backlog() for action, poll in snapshot.polls.items()},
     ),
     TargetRow(
         "directmail_exporter_count_decreases_total",
         "Counts that the API reported lower than before. The observed counters ignore them.",
         (),
-        lambda look: [("", (), look.decreases)],
+        lambda snapshot: [("", (), snapshot.decreases)],
         "counter",
     ),
     _of_crosscheck(
@@ -225,7 +226,7 @@ ROWS: tuple[TargetRow, ...] = (
     ),
     _of_discovery(
         "directmail_exporter_discovery_success",
-        "Whether the last listing of a discovered filter's values succeeded, 1 or 0. Absent before the first.",
+        "Whether the last listing of a filter's values succeeded, 1 or 0. Absent before the first.",
         lambda entry: entry.last_attempt_ok,
     ),
     _of_discovery(
@@ -240,7 +241,7 @@ FAMILIES = tuple(Family(row.name, row.help, row.type) for row in ROWS)
 
 @dataclass(slots=True)
 class _Shown:
-    """A target, and its lines as they were made last."""
+    """A target, and its lines as last rendered."""
 
     state: TargetState
     calls: dict[str, Calls] = field(default_factory=dict)
@@ -269,7 +270,7 @@ class TargetMetrics(Collector):
         return tuple(self._targets)
 
     def add(self, target: str, state: TargetState) -> None:
-        """Take in a target; one that is known keeps its counters, and gets those of operations that are new to it."""
+        """Add a target; an existing one keeps its counters, and gets those of new operations."""
         shown = self._targets.setdefault(target, _Shown(state))
         shown.state = state
         for action in state.limiters:
@@ -277,7 +278,7 @@ class TargetMetrics(Collector):
         shown.has_new_calls = True
 
     def remove(self, target: str) -> None:
-        """Forget a target."""
+        """Discard a target."""
         self._targets.pop(target, None)
 
     def observe(self, target: str, action: str, seconds: float, reason: str | None) -> None:
@@ -289,10 +290,10 @@ class TargetMetrics(Collector):
     def block(self, target: str) -> Block:
         """Return the target's lines; those whose values are as before are the same objects."""
         shown = self._targets[target]
-        look = self._look(target)
+        snapshot = self._snapshot(target)
         for place in range(0 if shown.has_new_calls else len(CALL_ROWS), len(ROWS)):
             row = ROWS[place]
-            values = tuple(row.samples(look))
+            values = tuple(row.samples(snapshot))
             if values != shown.values[place]:
                 shown.values[place] = values
                 shown.lines[place] = "".join(_lines(row, target, values, shown.labels)).encode()
@@ -303,22 +304,22 @@ class TargetMetrics(Collector):
         yield from map(_family, ROWS)
 
     def collect(self) -> Iterator[Metric]:
-        looks = [(target, self._look(target)) for target in self._targets]
+        snapshots = [(target, self._snapshot(target)) for target in self._targets]
         for row in ROWS:
             family = _family(row)
-            for target, look in looks:
-                for suffix, values, value in row.samples(look):
+            for target, snapshot in snapshots:
+                for suffix, values, value in row.samples(snapshot):
                     if value is not None:
                         family.add_sample(row.name + suffix, _named(row, target, values), float(value))
             yield family
 
-    def _look(self, target: str) -> Look:
+    def _snapshot(self, target: str) -> Snapshot:
         shown = self._targets[target]
         state, planned = shown.state, shown.state.planned_requests
         entries = self._catalogue.entries(target, state.target.discovered)
         discovered = [(OPERATIONS[key].action, entry) for key, entry in entries]
         decreases = self._decreases.get(target, 0)
-        return Look(state, shown.calls, state.polls, state.limiters, planned, decreases, discovered)
+        return Snapshot(state, shown.calls, state.polls, state.limiters, planned, decreases, discovered)
 
 
 def _family(row: TargetRow) -> Metric:

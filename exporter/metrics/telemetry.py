@@ -1,4 +1,4 @@
-"""The exporter's own metrics: those of the process, rendered when scraped, and those of its targets, held ready."""
+"""The exporter's own metrics: those of the process, rendered when scraped, and those of its targets, rendered ahead."""
 
 import asyncio
 import platform
@@ -20,14 +20,14 @@ from exporter.process import stderr
 from exporter.store.discovered_values import Catalogue
 
 EVERY = 1.0
-"""Seconds between two looks at all targets."""
-STEP = 10
-"""Targets that are looked at before other work has its turn: about a millisecond."""
+"""Seconds between two checks of all targets."""
+STEP = 4
+"""Targets that are checked before other work runs: about a millisecond."""
 _SECTION = "telemetry"
 
 
 class Persistence(Protocol):
-    """What is kept on disk."""
+    """The state file, as far as its metrics need it."""
 
     writable: bool
 
@@ -50,7 +50,7 @@ class Telemetry:
         exposition: Exposition | None = None,
         of_process: bool = True,
     ) -> None:
-        """`decreases` are the counts that went down, by target, as they are at each look; `state` the state file.
+        """`decreases` are the counts that went down, by target, read at each refresh; `state` the state file.
 
         `catalogue` is what discovery has found; `of_process` adds process_* and python_*.
         """
@@ -77,7 +77,7 @@ class Telemetry:
         build.labels(__version__, __revision__, platform.python_version()).set(1)
         share = Gauge(
             "directmail_exporter_shard_info",
-            "Always 1. Labels: the shard's number, from 0, and the number of shards; 0 of 1 polls all targets.",
+            "Always 1. Labels: the shard's number, from 0, and the number of shards.",
             ["shard", "shards"],
             registry=registry,
         )
@@ -97,7 +97,7 @@ class Telemetry:
             self._exposition.swap((target, _SECTION), FAMILIES, {None: self._targets.block(target)})
 
     def remove(self, target: str) -> None:
-        """Show the target no more."""
+        """Stop showing the target."""
         self._targets.remove(target)
         if self._exposition is not None:
             self._exposition.drop((target, _SECTION))
@@ -125,7 +125,7 @@ class Telemetry:
                 self._exposition.replace((target, _SECTION), None, self._targets.block(target))
 
     def loaded(self, at: float) -> None:
-        """Note that a config came into force."""
+        """Note that a config was loaded."""
         self._reload_ok.set(1)
         self._reload_time.set(at)
 
@@ -135,7 +135,7 @@ class Telemetry:
 
 
 class _Process(Collector):
-    """What a scrape reads of the process."""
+    """The metrics of the process."""
 
     def __init__(self, state: Persistence | None) -> None:
         self._state = state
@@ -146,7 +146,7 @@ class _Process(Collector):
         if self._state is not None:
             writable.add_metric([], float(self._state.writable))
         yield writable
-        text = "Log lines lost because stderr was not writable, such as on a full disk or a closed pipe."
+        text = "Log lines lost because stderr was not writable."
         yield CounterMetricFamily("directmail_exporter_log_lines_dropped", text, value=stderr.dropped())
 
     describe = collect

@@ -1,7 +1,7 @@
 """The windows of a target on one day, and which of them a record can show.
 
 A closed day is known only by a read after its end. So after midnight a combination keeps the closed windows that it
-showed until the day that ended was read again, but not for ever. `today` is the new day at once.
+showed until the day that ended was read again, but not forever. `today` is the new day at once.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from exporter.config.model import Config, Target
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.combinations import configured
 
 HEALTH_SERIES = 4
-"""Of each combination and statistic."""
+"""For each combination and statistic."""
 SERIES_PER_TARGET_WINDOW = 2
 
 

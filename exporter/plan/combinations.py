@@ -1,4 +1,4 @@
-"""The combinations that a query's lists multiply to; the unit that gets its own series."""
+"""Expands a query's filters into combinations, each of which has its own series."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class Combination:
 
     @property
     def key(self) -> Key:
-        """What it is known by, whatever query names it."""
+        """Its identity, independent of the query."""
         return (self.target, self.statistic, self.filters)
 
 
 def expand(target: Target, statistic: str, query: Query) -> tuple[Combination, ...]:
     """Return the combinations of a query: its lists multiplied, less what `exclude` matches, in the config's order.
 
-    A query with a filter that is discovered has none that are known from the config, one without the statistic none.
+    A query with a discovered filter, or without the statistic, has none.
     """
     if query.discovered or statistic not in query.statistics:
         return ()
@@ -41,7 +41,7 @@ def expand(target: Target, statistic: str, query: Query) -> tuple[Combination, .
 
 
 def configured(target: Target, statistic: str) -> tuple[Combination, ...]:
-    """Return the combinations that the config names for a statistic, those of discovered filters not among them."""
+    """Return the combinations that the config names for a statistic, without those of discovered filters."""
     return tuple(item for query in target.queries for item in expand(target, statistic, query))
 
 
@@ -58,5 +58,5 @@ def describe(filters: Filters) -> str:
 
 
 def named(combination: Combination) -> dict[str, str]:
-    """Return what a log line calls the combination."""
+    """Return the combination's fields for a log line."""
     return {"query": combination.query, "combination": describe(combination.filters)}

@@ -1,9 +1,9 @@
-"""The cells of one target in the order in which they become due; knows nothing of days' rules, only of due times.
+"""The cells of one target in the order of their due times.
 
-A cell waits in one heap until it is due, then in the heap of its day. A heap entry counts only while it says what
-`_due` says of its cell, so a cell is moved by writing its new time. That stays cheap at 100,000 series: a cell
-moves once per read, and at midnight only the days whose refresh time changes are looked at again. What is kept
-is kept by the day, so that no table is large enough for its growth to be felt.
+A cell waits in one heap until it is due, then in the heap of its day. A heap entry is valid only while it agrees
+with `_due`, so a cell is moved by writing its new time. That stays cheap at 100,000 series: a cell
+moves once per read, and at midnight only the days whose refresh time changes are sorted again. Tables are kept per
+day, so that none is large enough for its growth to block the loop.
 """
 
 import heapq
@@ -28,26 +28,26 @@ class DueCells:
         self._overdue: defaultdict[date, set[Place]] = defaultdict(set)
 
     def put(self, day: date, place: Place, due: float, *, is_overdue: bool = False) -> None:
-        """Have a cell become due at that time; `is_overdue` says that it was before, and was put off."""
+        """Make a cell due at that time; `is_overdue` if it was due before and was postponed."""
         self._due[day][place] = due
         heapq.heappush(self._waiting, (due, day, place))
         if is_overdue:
             self._overdue[day].add(place)
 
     def remove(self, day: date, place: Place) -> None:
-        """Take a cell out, wherever it is."""
+        """Remove a cell."""
         self._due[day].pop(place, None)
         self._ready[day].discard(place)
         self._overdue[day].discard(place)
 
     def clear(self) -> None:
-        """Take out everything."""
+        """Remove everything."""
         self._waiting.clear()
         for table in (self._due, self._heaps, self._ready, self._overdue):
             table.clear()
 
-    def forget(self, oldest: date) -> None:
-        """Take out the days before one."""
+    def discard(self, oldest: date) -> None:
+        """Remove the days before one."""
         for table in (self._due, self._heaps, self._ready, self._overdue):
             for day in [day for day in table if day < oldest]:
                 del table[day]
@@ -74,7 +74,7 @@ class DueCells:
         return sum(map(len, self._ready.values()))
 
     def count_overdue(self) -> int:
-        """Return how many cells were due and were put off: they wait, but are not read."""
+        """Return how many cells were due and are postponed."""
         return sum(map(len, self._overdue.values()))
 
     def ready(self, day: date) -> Collection[Place]:
@@ -86,7 +86,7 @@ class DueCells:
         return {day: top for day in sorted(self._heaps, reverse=True) if (top := self._top(day)) is not None}
 
     def pop(self, day: date) -> Place:
-        """Take out the most overdue ready cell of a day that has one."""
+        """Remove and return the most overdue ready cell of a day that has one."""
         self._top(day)
         _, place = heapq.heappop(self._heaps[day])
         self.remove(day, place)

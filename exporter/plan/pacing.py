@@ -25,7 +25,7 @@ MINUTE, DAY = 60.0, 86_400.0
 
 
 class Pace(NamedTuple):
-    """How often what is read, in seconds, and the requests that takes."""
+    """The refresh intervals, in seconds, and the requests that they take."""
 
     poll_interval: float
     recent: float

@@ -1,4 +1,4 @@
-"""Which cell is read next: newest days first, then most overdue, nobody starved; after midnight the day that ended.
+"""Chooses the next cell to read: newest days first, then the most overdue, none starved; after midnight yesterday.
 
 Reads no clock; the time is passed in.
 """
@@ -16,12 +16,12 @@ from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.target_plan import TargetPlan
 
 FAIRNESS = 4
-"""Every so many calls, a cell that is overdue by more than its whole refresh time goes first: the older days are
-read in the end, however little of the plan the API lets through."""
+"""Every so many calls, a cell that is overdue by more than its whole refresh time goes first: older days are read
+eventually, however few calls the API allows."""
 PROBATION = 30.0
-"""Seconds after which the other days of a failing combination look again whether today's works."""
+"""Seconds after which the other days of a failing combination check again whether today's works."""
 STEP = 250
-"""Cells that are sorted in before other work has its turn: about a millisecond."""
+"""Cells that are scheduled before other work runs: about a millisecond."""
 
 ReadAt = Callable[[Combination, date], float | None]
 _Cell = tuple[date, Place]
@@ -29,7 +29,7 @@ _Cell = tuple[date, Place]
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A cell that was taken and is being read."""
+    """A cell that is being read."""
 
     combination: Combination
     day: date
@@ -39,14 +39,14 @@ class Schedule:
     """The due cells of one target. All times are seconds since the epoch."""
 
     def __init__(self, plan: TargetPlan, read_at: ReadAt, now: float) -> None:
-        """`read_at` tells when a cell was last read, None for never. No cell is due before `fill` has run."""
+        """`read_at` returns when a cell was last read, None for never. No cell is due before `fill` has run."""
         self.plan = plan
         self.today = today(now, plan.target.timezone)
         self._read_at = read_at
         self._order = round_robin(plan.combinations)
         self._place = {combination: place for place, combination in enumerate(self._order)}
         self._cells = DueCells()
-        self._taken: set[_Cell] = set()
+        self._in_flight: set[_Cell] = set()
         self._blocked: dict[Place, float] = {}
         self._unclosed: set[Place] = set()
         """Combinations whose yesterday was read, but not after its end."""
@@ -54,22 +54,22 @@ class Schedule:
         self._now = now
 
     def fill(self, now: float) -> Iterator[None]:
-        """Sort in all cells, a slice at every step; steps may have other work between them."""
+        """Schedule all cells, a slice at every step; other work may run between steps."""
         return self._fill(range(OLDEST_AGE + 1), now)
 
     def roll(self, now: float) -> Iterator[None]:
-        """Follow the clock: make the day at `now` today, and forget due times that a clock set back has made wrong.
+        """Follow the clock: update today, and reset due times that a clock set back has made wrong.
 
-        A slice of the work at every step; most of the time there is none.
+        A slice at every step; usually there is nothing to do.
         """
         before, self.today = self.today, today(now, self.plan.target.timezone)
-        went_back = now < self._now - BACKWARDS
+        set_back = now < self._now - BACKWARDS
         self._now = now
         if self.today == before + timedelta(days=1):
             self._unclosed.clear()
             yield from self._fill(filter(self._changes, range(OLDEST_AGE + 1)), now)
-            self._cells.forget(self.today - timedelta(days=OLDEST_AGE))
-        elif self.today != before or went_back:
+            self._cells.discard(self.today - timedelta(days=OLDEST_AGE))
+        elif self.today != before or set_back:
             self._cells.clear()
             self._blocked.clear()
             self._unclosed.clear()
@@ -86,10 +86,10 @@ class Schedule:
     def backlog(self, now: float) -> int:
         """Return how many cells are due and not yet read: also those being read, and those that wait for a retry."""
         self._cells.promote(now)
-        return self._cells.count() + self._cells.count_overdue() + len(self._taken)
+        return self._cells.count() + self._cells.count_overdue() + len(self._in_flight)
 
     def take(self, now: float) -> Slot | None:
-        """Return the cell to read now, None when none is due. It is out of the schedule until it is given back."""
+        """Return the cell to read now, None when none is due. It leaves the schedule until it is returned."""
         self._cells.promote(now)
         while self._cells.count():
             day = self._choose_day(now)
@@ -98,17 +98,17 @@ class Schedule:
                 self._cells.put(day, place, max(self._blocked[place], now) + PROBATION, is_overdue=True)
                 continue
             self._turn += 1
-            self._taken.add((day, place))
+            self._in_flight.add((day, place))
             return Slot(self._order[place], day)
         return None
 
     def take_today(self) -> Slot | None:
         """Return a cell of today, due or not, None when all of them are being read."""
-        free = (place for place in range(len(self._order)) if (self.today, place) not in self._taken)
+        free = (place for place in range(len(self._order)) if (self.today, place) not in self._in_flight)
         if (place := next(free, None)) is None:
             return None
         self._cells.remove(self.today, place)
-        self._taken.add((self.today, place))
+        self._in_flight.add((self.today, place))
         return Slot(self._order[place], self.today)
 
     def preview(self, now: float, count: int = 5) -> tuple[Slot, ...]:
@@ -117,7 +117,7 @@ class Schedule:
         return tuple(Slot(self._order[place], day) for day, place in self._cells.first(count))
 
     def done(self, slot: Slot, read_at: float) -> None:
-        """Give back a cell that was read completely at that time."""
+        """Return a cell that was read completely at that time."""
         place = self._give_back(slot)
         if place is None:
             return
@@ -126,31 +126,31 @@ class Schedule:
         self._schedule(slot.day, place, read_at)
 
     def failed(self, slot: Slot, again_at: float) -> None:
-        """Give back a cell that could not be read: it waits until then, and for today's its combination with it."""
+        """Return a cell that failed: it waits until then, and with a cell of today its whole combination."""
         place = self._give_back(slot)
         if place is not None and slot.day == self.today:
             self._blocked[place] = again_at
         self._put_off(slot, place, again_at)
 
     def again(self, slot: Slot, again_at: float) -> None:
-        """Give back a cell whose answer is to be confirmed by another one at that time."""
+        """Return a cell whose result must be confirmed by another request at that time."""
         self._put_off(slot, self._give_back(slot), again_at)
 
     def drop(self, slot: Slot) -> None:
-        """Give back a cell that is not to be read any more; one of today holds up the other days no more."""
+        """Return a cell that is no longer read; one of today then blocks the other days no longer."""
         place = self._give_back(slot)
         if place is not None and slot.day == self.today:
             self._blocked.pop(place, None)
 
     def refill(self, combination: Combination, now: float) -> None:
-        """Sort in all cells of a combination anew: what is known of it has changed."""
+        """Schedule all cells of a combination again, after its record has changed."""
         if (place := self._place.get(combination)) is not None:
             for age in range(OLDEST_AGE + 1):
                 day = self.today - timedelta(days=age)
                 self._fill_in(place, day, age, self._bounds(day), now)
 
     def take_over(self, requested: Iterable[Slot], returned: Iterable[Slot]) -> None:
-        """Know, once filled, of the cells that are being read, and of those that came back while it was filled."""
+        """Register, once filled, the cells in flight and those that were read while it was filled."""
         for slot in returned:
             read_at = self._read_at(slot.combination, slot.day)
             if slot.combination in self._place and read_at is not None:
@@ -158,14 +158,14 @@ class Schedule:
         for slot in requested:
             if slot.combination in self._place:
                 place = self._place[slot.combination]
-                self._taken.add((slot.day, place))
+                self._in_flight.add((slot.day, place))
                 self._cells.remove(slot.day, place)
 
     def _give_back(self, slot: Slot) -> Place | None:
-        """Return the place of the cell's combination, None where the plan has it no more."""
+        """Return the place of the cell's combination, None where the plan no longer has it."""
         place = self._place.get(slot.combination)
         if place is not None:
-            self._taken.discard((slot.day, place))
+            self._in_flight.discard((slot.day, place))
         return place
 
     def _put_off(self, slot: Slot, place: Place | None, again_at: float) -> None:
@@ -173,7 +173,7 @@ class Schedule:
             self._cells.put(slot.day, place, again_at, is_overdue=True)
 
     def _changes(self, age: int) -> bool:
-        """Whether a day of that age is due by another rule than a day younger."""
+        """Whether a day of that age has another rule than one a day younger."""
         plan = self.plan
         return (
             age <= 1
@@ -189,17 +189,17 @@ class Schedule:
             for place in range(len(self._order)):
                 self._fill_in(place, day, age, bounds, now)
                 if place % STEP == STEP - 1:
-                    self._cells.promote(now)  # at a cold start all is due; at once it would be felt
+                    self._cells.promote(now)  # at a cold start all cells are due; in one step that would block the loop
                     yield
 
     def _fill_in(self, place: Place, day: date, age: int, bounds: tuple[float, float], now: float) -> None:
-        """Sort in a cell by what is known of it."""
+        """Schedule a cell by its last read."""
         start, end = bounds
         read_at = self._read_at(self._order[place], day)
         if read_at is not None:
-            # A clock that was set back has made some reads to be of the future, or of before their day.
+            # After a clock was set back, some reads are in the future, or before their day.
             read_at = min(read_at, now) if read_at >= start else None
-        if (day, place) not in self._taken:
+        if (day, place) not in self._in_flight:
             self._sort_in(day, place, age, end, read_at, max(now, start))
         elif age == 1:
             self._note_unclosed(place, end, read_at)
@@ -229,9 +229,9 @@ class Schedule:
         return day_start(day, zone), day_end(day, zone)
 
     def _choose_day(self, now: float) -> date:
-        """Return the day to take from.
+        """Return the day of the next cell.
 
-        That is yesterday while it is to be closed, else the newest, or on a fairness turn the one that starves most.
+        That is yesterday until it is closed, else the newest, or on a fairness turn the most overdue for its interval.
         """
         tops, is_fairness_turn = self._cells.tops(), (self._turn + 1) % FAIRNESS == 0
         yesterday, newest = self.today - timedelta(days=1), next(iter(tops))
@@ -241,14 +241,14 @@ class Schedule:
         if not is_fairness_turn:
             return newest
 
-        def hunger(day: date) -> float:
+        def lateness(day: date) -> float:
             return (now - tops[day]) / self.plan.refresh((self.today - day).days)
 
-        hungriest = max(tops, key=hunger)
-        return hungriest if hunger(hungriest) > 1 else newest
+        latest = max(tops, key=lateness)
+        return latest if lateness(latest) > 1 else newest
 
     def _closes_first(self, now: float) -> bool:
-        """Whether the day that ended goes before today: for as long as today's numbers cannot become stale by it."""
+        """Whether yesterday comes before today: for as long as today's numbers cannot become stale."""
         slack = (self.plan.stale_after - self.plan.poll_interval) / 2
         return now - day_start(self.today, self.plan.target.timezone) <= slack
 

@@ -1,8 +1,8 @@
-"""Which combinations are polled: all that are configured, and of those that discovery brings the oldest that fit.
+"""Selects the combinations that are polled: all configured ones, and the oldest discovered ones that fit.
 
 What fits is bounded by each filter's `limit`, by the target's call budget, and by `max_series` over all targets. A
-combination is as old as the youngest of its discovered values; of one age the config's order and then the API's
-decide. Pure functions: no clock, nothing is requested.
+combination is as old as the youngest of its discovered values; at equal age the config's order decides, then the
+API's. Pure functions: no clock, no requests.
 """
 
 import heapq
@@ -20,18 +20,18 @@ from exporter.plan.combinations import Combination, configured, is_excluded
 from exporter.plan.pacing import fits, pace
 from exporter.plan.target_plan import TargetPlan
 
-SINCE_EVER = 0.0
+OLDEST = 0.0
 """The age of values that the config gives."""
-LOOKED_AT = 50_000
-"""Combinations beyond those that fit that are looked at one by one; of more, those that `exclude` takes or an
-earlier query has are counted as left out too."""
+MOST_EXAMINED = 50_000
+"""Combinations beyond those that fit that are examined one by one; of more, those that `exclude` matches or an
+earlier query has count as left out too."""
 
 _Aged = tuple[float, Combination | None]
-"""Since when a combination is known, seconds since the epoch; None where it is not to be had."""
+"""When a combination was discovered, seconds since the epoch; None where it is excluded or a duplicate."""
 
 
 class Found(NamedTuple):
-    """What is known of a target that its plan depends on."""
+    """What was discovered and measured of a target."""
 
     values: Mapping[str, Mapping[str, float]] = {}
     """By filter: the listed values and when each was first listed, the oldest first."""
@@ -48,7 +48,7 @@ class _Matrix:
     """By filter: value and age, the oldest first."""
     members: Mapping[str, frozenset[str]]
     left_out: int
-    """Combinations that `limit` leaves out, those that `exclude` would take included."""
+    """Combinations that `limit` leaves out, including those that `exclude` would match."""
 
     @property
     def size(self) -> int:
@@ -76,7 +76,7 @@ class _Matrix:
 
 
 def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
-    """Return how every target is polled for each of its statistics, by what is known of it, which may be nothing."""
+    """Return how every target is polled for each of its statistics, by what was found, which may be nothing."""
     polled = [(target, statistic) for target in config.targets for statistic in target.statistics]
     named = [configured(target, statistic) for target, statistic in polled]
     added: list[list[Combination]] = [[] for _ in polled]
@@ -127,7 +127,7 @@ def _choose(
     matrices = [_matrix(query, known.values) for query in wanted]
     requested = frozenset(combination.filters for combination in configured)
     aged = [_combinations(target, statistic, each, matrices[:index], requested) for index, each in enumerate(matrices)]
-    merged = heapq.merge(*aged, key=itemgetter(0))  # of one age the earlier query's come first
+    merged = heapq.merge(*aged, key=itemgetter(0))  # at equal age the earlier query's come first
     chosen: list[tuple[float, Combination]] = []
     rest = sum(matrix.size for matrix in matrices)
     for age, combination in merged:
@@ -138,7 +138,7 @@ def _choose(
             rest -= 1
         else:
             break
-    rest -= sum(combination is None for _, combination in islice(merged, LOOKED_AT))
+    rest -= sum(combination is None for _, combination in islice(merged, MOST_EXAMINED))
     return chosen, rest + sum(matrix.left_out for matrix in matrices)
 
 
@@ -147,7 +147,7 @@ def _matrix(query: Query, known: Mapping[str, Mapping[str, float]]) -> _Matrix:
     all_sizes = []
     for key in Filters._fields:
         if key in query.filters:
-            lists[key] = [(value, SINCE_EVER) for value in query.filters[key]]
+            lists[key] = [(value, OLDEST) for value in query.filters[key]]
             all_sizes.append(len(lists[key]))
         elif (wish := query.discovered.get(key)) is not None:
             meant = [(value, since) for value, since in known.get(key, {}).items() if wish.means(value)]
@@ -164,5 +164,7 @@ def _combinations(
     """Yield a query's combinations with their ages, None instead of those that another query has."""
     for age, row in matrix.oldest_first():
         filters = Filters(**row)
-        is_had = is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
-        yield age, None if is_had else Combination(target.name, statistic, matrix.query.name, filters)
+        is_duplicate = (
+            is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
+        )
+        yield age, None if is_duplicate else Combination(target.name, statistic, matrix.query.name, filters)

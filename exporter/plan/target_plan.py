@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.config.model import Config, Target
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.calendar import window_ages
 from exporter.plan.combinations import Combination, configured
 from exporter.plan.pacing import MINUTE, OLDEST_AGE, RECENT_AGES, all_ages, budget, pace
@@ -27,9 +27,9 @@ class TargetPlan:
     stale_after: float
     pages_per_cell: float
     left_out: int
-    """Combinations that discovery brought and that are not polled."""
+    """Discovered combinations that are not polled."""
     requests_per_minute: float
-    """What all of this requests in the steady state, pages included."""
+    """The requests of the plan in the steady state, pages included."""
 
     @property
     def action(self) -> str:
@@ -41,9 +41,9 @@ class TargetPlan:
         return len(self.combinations) * len(self.ages)
 
     def next_read(self, age: int, read_at: float | None, day_end: float) -> float | None:
-        """Return when a cell is to be read (seconds since the epoch), None when not any more.
+        """Return when a cell is to be read (seconds since the epoch), None for no longer.
 
-        `read_at` is the last complete read, None for never: then it is due since ever, which is 0.
+        `read_at` is the last complete read, None for never: then it has been due since 0.
         """
         if age < 0 or age > OLDEST_AGE:
             return None
@@ -52,7 +52,7 @@ class TargetPlan:
         if age == 0:
             return read_at + self.poll_interval
         if age == OLDEST_AGE:
-            return None  # the edge: it is known from the day before
+            return None  # the oldest day: it was read the day before
         if read_at < day_end:
             return day_end  # read once more after its end
         if age not in self.ages:

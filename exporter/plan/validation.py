@@ -1,6 +1,6 @@
-"""What is wrong with a config's plan: twins, too many series, more calls than the budget has, each with the fix.
+"""Finds the problems of a config's plan: duplicates, too many series, more calls than the budget, each with its fix.
 
-Only what the config names can be held against it; what discovery brings is cut to what fits.
+Only what the config names is checked; discovered combinations are cut to what fits.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ from exporter.plan.target_plan import TargetPlan, make_all
 
 
 def problems(config: Config, shards: int = 1) -> tuple[Problem, ...]:
-    """Return what is wrong with the config's plan: twins, too many series, more calls than the budget has.
+    """Return the problems of the config's plan: duplicates, too many series, more calls than the budget.
 
-    `max_series` is what one process may expose; every one of the shards is looked at, so that all reject together.
+    `max_series` is what one process may expose; every shard is checked, so that all of them reject the config.
     """
     sizes = [prod(map(len, query.filters.values())) for target in config.targets for query in target.queries]
-    if sum(sizes) > MOST_COMBINATIONS:  # to look at each would take more memory than there is
+    if sum(sizes) > MOST_COMBINATIONS:  # to expand them would take too much memory
         return (Problem("targets", f"the queries multiply to {sum(sizes)} combinations; write fewer filter values"),)
-    found = [problem for target in config.targets for problem in _twins(target)]
+    found = [problem for target in config.targets for problem in _duplicates(target)]
     found += _too_many_series(config, shards)
     return (*found, *(problem for each in make_all(config) for problem in _over_budget(config, each)))
 
@@ -45,15 +45,15 @@ def _too_many_series(config: Config, shards: int) -> Iterator[Problem]:
         )
 
 
-def _twins(target: Target) -> Iterator[Problem]:
+def _duplicates(target: Target) -> Iterator[Problem]:
     seen: dict[Key, Query] = {}
     for query in target.queries:
         for combination in chain.from_iterable(expand(target, statistic, query) for statistic in query.statistics):
-            twin = seen.setdefault(combination.key, query)
-            if twin is not query:
+            other = seen.setdefault(combination.key, query)
+            if other is not query:
                 yield Problem(
                     query.place,
-                    f"the combination {describe(combination.filters)} is in query {twin.name!r} at {twin.place} too; "
+                    f"the combination {describe(combination.filters)} is in query {other.name!r} at {other.place} too; "
                     "a target may have it only once; remove it here or add it to this query's exclude",
                 )
                 break

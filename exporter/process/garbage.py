@@ -1,9 +1,9 @@
-"""Garbage collection that does not hold the event loop: what lives long is out of the collector's sight.
+"""Keeps garbage collection from blocking the event loop: long-lived objects are frozen.
 
 A full collection looks at every container there is, a quarter of a second at 300,000 series, and nothing else runs
-meanwhile. So none happens by itself. What a start or a reload has brought is frozen at once. Every second what is new
-is collected, which is little; left to itself, the interpreter would wait until the new ones outnumber the freed ones,
-and numbers that take the place of older ones never do. Every minute what is left of it is frozen.
+meanwhile. So none happens by itself. What a start or a reload has brought is frozen at once. Ten times a second what
+is new is collected, which is little. Left to itself, the interpreter would wait until the new containers outnumber the
+freed ones; where new ones replace old ones, as in a reload, they never do. Every minute what is left of it is frozen.
 
 Only what becomes garbage in a circle after it was frozen stays, until a full collection once a day.
 """
@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 THRESHOLDS = (5_000, 5, 1_000_000)
-"""New containers until the youngest are looked at; how often that, until those that were left are. Never all."""
-EVERY = 1.0
+"""Thresholds of the three generations; the last one is never reached."""
+EVERY = 0.1
 """Seconds between two collections of what is new."""
-FROZEN_EVERY = 60
-FULL_EVERY = 24 * 60 * 60
-"""Collections until what is left is frozen, and until everything is looked at."""
+FROZEN_EVERY = 600
+FULL_EVERY = 24 * 60 * 60 * 10
+"""Collections until the survivors are frozen, and until a full collection."""
 
 
 @contextmanager
-def kept_short() -> Iterator[None]:
-    """Have no collection be long while the block runs."""
+def short_pauses() -> Iterator[None]:
+    """Keep collections short while the block runs."""
     before = gc.get_threshold()
     gc.set_threshold(*THRESHOLDS)
     try:

@@ -1,4 +1,4 @@
-"""Signals: taken in the first moment of the process, and handed to the event loop once it runs."""
+"""Handles signals from the first moment of the process, and passes them to the event loop once it runs."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ STOP = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
 
 _before: dict[signal.Signals, Any] = {}
-"""What was in force before `take`."""
+"""What was in force before `install`."""
 _early: list[int] = []
 """Requests to reload that came before the event loop ran."""
 
@@ -23,7 +23,7 @@ class Loop(Protocol):
     def remove_signal_handler(self, sig: int) -> bool: ...
 
 
-def take() -> None:
+def install() -> None:
     """Let SIGTERM and SIGINT end the process with status 0, and remember SIGHUP; before anything else is imported.
 
     Without a handler SIGHUP would end the process, and the kernel would keep SIGTERM from process 1 of a container.
@@ -33,7 +33,7 @@ def take() -> None:
 
 
 def release() -> None:
-    """Let signals do again what they did before `take`, for a command that handles them itself or not at all."""
+    """Restore the handlers from before `install`, for a command that handles signals itself or not at all."""
     while _before:
         signal.signal(*_before.popitem())
 

@@ -1,4 +1,4 @@
-"""Writes lines to stderr without holding the caller: a line that cannot be written is dropped and counted."""
+"""Writes lines to stderr without blocking the caller: a line that cannot be written is dropped and counted."""
 
 import os
 import sys
@@ -6,13 +6,13 @@ import threading
 from collections import deque
 
 ROOM = 1_000_000
-"""Bytes of lines that wait while nobody reads; of more, the newest are dropped."""
+"""Bytes of lines that wait while stderr is blocked; beyond that, the newest are dropped."""
 
 
 class Lines:
     """Lines for a file descriptor, written by a thread.
 
-    A thread, because a pipe that nobody reads and a disk that hangs block the writer; to make the descriptor
+    A thread, because a pipe that is not read and a disk that hangs block the writer; to make the descriptor
     non-blocking would make it so for every process that shares it.
     """
 
@@ -27,7 +27,7 @@ class Lines:
         self._writer: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Take in a line, without its end."""
+        """Queue a line, without its end."""
         line = text.encode(errors="backslashreplace") + b"\n"
         with self._changed:
             if self._size + len(line) > ROOM:

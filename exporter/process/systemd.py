@@ -10,7 +10,7 @@ STOPPING = "STOPPING=1"
 
 
 def notify(state: str) -> None:
-    """Send a state to the service manager, where there is one that listens; what fails is nobody's business."""
+    """Send a state to the service manager, if there is one; failures are ignored."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return

@@ -1,4 +1,4 @@
-"""The API's other side: a server that verifies signatures, limits calls, fails on demand and answers with made-up mail.
+"""Simulates the API: a server that verifies signatures, limits calls, fails on demand and returns simulated mail.
 
-In come HTTP requests; out go answers in the API's wire format. Of the rest of the package it knows the signature only.
+In come HTTP requests; out go responses in the API's wire format. Of the other packages it uses only the signature.
 """

@@ -1,4 +1,4 @@
-"""The demo account: who sends what to whom, and how its readers behave.
+"""The demo account: its senders, mail and providers, and the behaviour of readers.
 
 Figures: published benchmarks of mail marketing where there are any, else assumptions within their bounds.
 """

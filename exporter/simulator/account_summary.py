@@ -65,11 +65,11 @@ def _sender(call: Call, name: str) -> dict[str, str]:
     """Return one item of the list of senders; all its fields are strings, as documented."""
     days = _month(call)
     of_day, of_month = (_requested(call, some, sender=name) for some in (days[-1:], days))
-    is_limit = call.habits.sender_counts == "limit"
+    is_limit = call.behaviour.sender_counts == "limit"
     return {
         "AccountName": name,
         "AccountStatus": "1" if _active(call, "account_frozen") else "0",
-        "CreateTime": call.habits.clock(OPENED + int(id_of(name))),
+        "CreateTime": call.behaviour.clock(OPENED + int(id_of(name))),
         "DailyCount": str(account.DAILY_QUOTA if is_limit else of_day),
         "DailyReqCount": str(of_day),
         "DomainStatus": "1" if "ownership" in unverified(call, domain_of(name)) else "0",
@@ -120,4 +120,4 @@ def _quotas(call: Call) -> tuple[int, int]:
 def _user_status(call: Call) -> int:
     """Return the state of the account; a state is the factor of its incident: 1 frozen, 2 overdue, 4, 8."""
     states = reduce(or_, (int(each.factor) for each in _active(call, "account_frozen")), 0)
-    return states if call.habits.user_status == "bits" or not states else 1 << states.bit_length() - 1
+    return states if call.behaviour.user_status == "bits" or not states else 1 << states.bit_length() - 1

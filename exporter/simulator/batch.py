@@ -1,4 +1,4 @@
-"""What the readers of one batch of mail do, laid out over time."""
+"""The events of one batch of mail over time."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable

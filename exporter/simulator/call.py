@@ -1,16 +1,16 @@
-"""One request to the account, and what its answer depends on."""
+"""One request to the account, and what its response depends on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.simulator.account import STREAMS, Infrastructure
-from exporter.simulator.habits import Habits
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.traffic import Traffic
 
 
 @dataclass(slots=True)
 class Inventory:
-    """What the account has, apart from its senders; a change shows in the next answer."""
+    """What the account has, apart from its senders; a change shows in the next response."""
 
     tags: Sequence[str] = tuple(sorted({stream.tag for stream in STREAMS}))
     through: Sequence[Infrastructure] = tuple(sorted({stream.through for stream in STREAMS}))
@@ -21,7 +21,7 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that was accepted: its parameters, the time, the account, and the fault that spoils the answer."""
+    """A request that was accepted: its parameters, the time, the account, and the fault that corrupts the response."""
 
     parameters: Mapping[str, str]
     now: float
@@ -29,5 +29,5 @@ class Call:
     traffic: Traffic
     senders: Sequence[str]
     inventory: Inventory
-    habits: Habits
+    behaviour: Behaviour
     fault: str = ""

@@ -1,4 +1,4 @@
-"""Draws the mail that is requested and what becomes of it on its way.
+"""Draws the mail that is requested and the outcome of its delivery.
 
 Every sending is a pure function of (seed, stream, provider, hour). What its readers do is drawn elsewhere, from other
 keys: numbers of delivery never change numbers of engagement.
@@ -42,7 +42,7 @@ class Sending:
     requested_at: int
     """Seconds since the epoch, as `arrives_at`."""
     arrives_at: int
-    """When the provider begins to take or reject it; later than the request where it defers."""
+    """When the provider begins to accept or reject it; later than the request where it defers."""
     tracked: int
     delivered: int
     """Tracked or not."""
@@ -52,7 +52,7 @@ class Sending:
     invalid: int
 
     def until(self, now: float) -> Delivery:
-        """Return what has become of it up to `now`; in the end every mail is delivered, failed or invalid.
+        """Return its outcome up to `now`; finally every mail is delivered, failed or invalid.
 
         Whole numbers throughout: rounded down, the parts never add up to more than what was requested.
         """

@@ -4,7 +4,7 @@ from typing import Any
 
 from exporter.simulator.account import STREAMS
 from exporter.simulator.call import Call
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 from exporter.simulator.incidents import Incident, active
 from exporter.simulator.list_operations import matching
 from exporter.simulator.paging import flat, numbered
@@ -27,14 +27,14 @@ def query(call: Call) -> dict[str, Any]:
 
 
 def describe(call: Call) -> dict[str, Any]:
-    """Answer DescDomain. Raise Refusal where no domain has the id; the code of an unknown one is made up."""
+    """Answer DescDomain. Raise ApiError where no domain has the id; the code of an unknown one is made up."""
     wanted = call.parameters.get("DomainId")
     if not wanted:
-        raise Refusal(400, "MissingParameter", "The parameter DomainId is missing.")
+        raise ApiError(400, "MissingParameter", "The parameter DomainId is missing.")
     for domain in call.inventory.domains:
         if id_of(domain) == wanted:
             return flat(_described(call, domain), (LISTED["cname"], "DkimAuthStatus"), call.fault)
-    raise Refusal(404, "InvalidDomain.NotFound", "The specified domain is not found.")
+    raise ApiError(404, "InvalidDomain.NotFound", "The specified domain is not found.")
 
 
 def id_of(name: str) -> str:
@@ -68,7 +68,7 @@ def _common(call: Call, domain: str) -> dict[str, Any]:
         "MxAuthStatus": _status(call, domain, "mx"),
         "SpfAuthStatus": _status(call, domain, "spf"),
         "IcpStatus": "1",
-        "CreateTime": call.habits.clock(_created(domain)),
+        "CreateTime": call.behaviour.clock(_created(domain)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Things that go wrong on the API's side, on demand.
+"""Faults of the API, on demand.
 
 Written as `name` or `name:probability`, with `,key=value` for more: `throttle:0.1`, `hang:1,times=3`.
 """
@@ -64,7 +64,7 @@ PARAMETERS = (
 )
 
 PAGES = ("PageNumber", "PageNo", "PageIndex")
-"""What the operations call the number of the page that is requested."""
+"""The operations' parameters for the page number."""
 
 
 @dataclass(slots=True)
@@ -74,12 +74,12 @@ class Fault:
     name: str
     probability: float = 1.0
     times: int | None = None
-    """How often it strikes, None for ever."""
+    """How often it strikes, None forever."""
     after: int = 0
-    """How many matching requests are spared first."""
+    """How many matching requests pass first."""
     seconds: float = 2.0
     retry_after: int = 2000
-    """Milliseconds, for the faults that tell how long to wait."""
+    """Milliseconds, for the faults that have a time to wait."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Request parameters that must have these values."""
     action: str = ""

@@ -1,4 +1,4 @@
-"""Things that go wrong in the mail traffic or in the whole API, each with its time and place.
+"""Incidents in the mail traffic or in the whole API, each with its time and place.
 
 Written as `name` or `name:key=value,...`, for instance `esp_spam:esp=gmail.com,start=+2h,for=12h`.
 """
@@ -42,7 +42,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an incident is when nothing else is said."""
+    """An incident's defaults."""
 
     what: str
     sender: str = ""
@@ -58,8 +58,8 @@ class Kind:
 
 
 NAMES = {
-    "esp_spam": Kind("one provider folders the mail as spam", NOTIFY, esp="gmail.com", factor=0.15),
-    "esp_partial": Kind("one provider folders half of it", NOTIFY, esp="gmail.com", factor=0.5, lasts=2 * DAY),
+    "esp_spam": Kind("one provider files the mail as spam", NOTIFY, esp="gmail.com", factor=0.15),
+    "esp_partial": Kind("one provider files half of it as spam", NOTIFY, esp="gmail.com", factor=0.5, lasts=2 * DAY),
     "esp_reject": Kind("one provider rejects the mail", NOTIFY, esp="gmail.com", factor=0.03, lasts=2 * DAY),
     "bounce_spike": Kind("every provider rejects a part of one sender's mail", NOTIFY, factor=0.7),
     "invalid_list": Kind("more mail is requested, to addresses that do not exist", NEWS, factor=1.25),

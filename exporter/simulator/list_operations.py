@@ -47,4 +47,4 @@ def matching(call: Call, parameter: str, names: Sequence[str]) -> list[str]:
 
 def _dedicated(call: Call) -> Sequence[Infrastructure]:
     """Return what mail is sent through, nothing where the account has no IPs of its own."""
-    return () if call.habits.no_dedicated_ips else call.inventory.through
+    return () if call.behaviour.no_dedicated_ips else call.inventory.through

@@ -1,4 +1,4 @@
-"""Draws what the readers of delivered mail do: every batch is a pure function of (seed, stream, provider, hour)."""
+"""Draws the events of delivered mail: every batch is a pure function of (seed, stream, provider, hour)."""
 
 import math
 from collections.abc import Iterator, Sequence

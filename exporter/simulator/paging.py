@@ -1,4 +1,4 @@
-"""The forms that answers share, as faults leave them: two styles of paged lists, and answers without a list."""
+"""Builds responses, as faults leave them: two styles of paged lists, and responses without a list."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ def whole(text: str | None, default: int) -> int:
 def numbered(
     call: Call, name: str, found: Sequence[Found], item: Callable[[Found], Item], counts: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return the page of a list that counts PageNo: `item` makes what is shown, and faults may spoil its `counts`."""
+    """Return the page of a list that counts PageNo: `item` makes what is shown, and faults may corrupt its `counts`."""
     number = whole(call.parameters.get("PageNo"), 1)
-    size = min(whole(call.parameters.get("PageSize"), 10), call.habits.largest_page)
-    items = spoilt([item(each) for each in found[(number - 1) * size : number * size]], counts, call.fault)
+    size = min(whole(call.parameters.get("PageSize"), 10), call.behaviour.largest_page)
+    items = corrupted([item(each) for each in found[(number - 1) * size : number * size]], counts, call.fault)
     data = {} if call.fault == "no_data" else {"data": listed(name, items, call.fault)}
     return {"PageNumber": number, "PageSize": size, "TotalCount": len(found), **data}
 
@@ -33,7 +33,7 @@ def indexed(call: Call, name: str, items: Sequence[Item]) -> dict[str, Any]:
     """Return the page of a list that counts PageIndex and says whether there is more."""
     index = whole(call.parameters.get("PageIndex"), 1)
     is_all = call.parameters.get("All", "").lower() == "true"
-    usual = min(whole(call.parameters.get("PageSize"), 10), call.habits.largest_page)
+    usual = min(whole(call.parameters.get("PageSize"), 10), call.behaviour.largest_page)
     size = len(items) or 1 if is_all else usual
     return {
         "CurrentPage": index,
@@ -44,10 +44,10 @@ def indexed(call: Call, name: str, items: Sequence[Item]) -> dict[str, Any]:
 
 
 def flat(fields: Item, counts: Sequence[str], fault: str) -> Item:
-    """Return an answer that has no list, as a fault leaves it."""
+    """Return a response that has no list, as a fault leaves it."""
     if fault == "stat_null":
         return dict.fromkeys(fields)
-    return {} if fault in ("no_data", "empty") else spoilt([fields], counts, fault)[0]
+    return {} if fault in ("no_data", "empty") else corrupted([fields], counts, fault)[0]
 
 
 def listed(name: str, items: Sequence[Item], fault: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def listed(name: str, items: Sequence[Item], fault: str) -> dict[str, Any]:
     return {name: {"stat_null": None, "empty": []}.get(fault, items)}
 
 
-def spoilt(items: Sequence[Item], counts: Sequence[str], fault: str, others: Sequence[str] = ()) -> list[Item]:
+def corrupted(items: Sequence[Item], counts: Sequence[str], fault: str, others: Sequence[str] = ()) -> list[Item]:
     """Return the items as a fault of counts leaves the first one's; exponents hit `others` of its numbers, too."""
     if not items:
         return []

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 _NORMAL = NormalDist()
 _SMALL = 12.0
-"""Below this mean the inversion is exact, above it the normal curve stands in."""
+"""Below this mean the inversion is exact, above it the normal distribution is used."""
 
 
 def uniforms(count: int, *key: object) -> list[float]:

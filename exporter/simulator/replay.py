@@ -1,4 +1,4 @@
-"""Answers from a recording that `doctor --record` wrote: what was requested then is answered as it was then.
+"""Responses from a recording that `doctor --record` wrote: each request gets its recorded response.
 
 Days move with the clock: the day on which the recording began is today. What was not recorded is rejected; nothing is
 made up.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 
 MANIFEST = "recording.json"
 _TIMES = frozenset(("StartTime", "EndTime", "CreateTime", "UtcCreateTime"))
@@ -26,20 +26,20 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request and its answer, as recorded."""
+    """A request and its response, as recorded."""
 
     action: str
     parameters: Mapping[str, str]
     status: int | None
-    """None where no answer came."""
+    """None where no response came."""
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
     text: str
-    """The answer, where it is no JSON object."""
+    """The response, where it is no JSON object."""
 
 
 class Recording:
-    """A recording, and how far its answers were given."""
+    """A recording, and how far its responses were given."""
 
     def __init__(self, folder: Path) -> None:
         """Raise RecordingError where the folder holds none."""
@@ -58,10 +58,10 @@ class Recording:
         """The day on which it began, in the zone of its target."""
         return self.began.astimezone(self.zone).date()
 
-    def answer(self, action: str, parameters: Mapping[str, str], now: float) -> Call:
-        """Return the answer to a request, with days as they are now; of several the next one, the last one again.
+    def respond(self, action: str, parameters: Mapping[str, str], now: float) -> Call:
+        """Return the response to a request, with days as they are now; of several the next one, the last one again.
 
-        Raise Refusal for a request that was not recorded.
+        Raise ApiError for a request that was not recorded.
         """
         days = (datetime.fromtimestamp(now, self.zone).date() - self.today).days
         wanted = {name: _moved(name, value, -days) for name, value in parameters.items()}
@@ -73,7 +73,7 @@ class Recording:
                 if call.action == action and _sizeless(call.parameters) == _sizeless(wanted) and _is_whole(call.body)
             ]
         if not found:
-            raise Refusal(404, "NotRecorded", "The recording has no such request.")
+            raise ApiError(404, "NotRecorded", "The recording has no such request.")
         place = self._given[id(found[0])]
         self._given[id(found[0])] += 1
         call = found[min(place, len(found) - 1)]
@@ -104,7 +104,7 @@ def _call(path: Path) -> Call:
 
 
 def _moved(name: str, value: Any, days: int) -> Any:
-    """Return a value of a request or an answer, its days moved."""
+    """Return a value of a request or a response, its days moved."""
     if isinstance(value, Mapping):
         return {each: _moved(each, inner, days) for each, inner in value.items()}
     if isinstance(value, list):
@@ -125,5 +125,5 @@ def _sizeless(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_whole(body: Mapping[str, Any] | None) -> bool:
-    """Return whether an answer says that it is the only page."""
+    """Return whether a response says that it is the only page."""
     return body is not None and body.get("TotalPages", 1) in (0, 1) and not body.get("HasMore")

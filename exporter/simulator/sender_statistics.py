@@ -1,4 +1,4 @@
-"""SenderStatisticsByTagNameAndBatchID: what became of the mail that was requested.
+"""SenderStatisticsByTagNameAndBatchID: the outcome of the mail that was requested.
 
 The operation does not know ConfigSetId. What it does with it is not documented: like any parameter that an operation
 does not know, the simulator ignores it.
@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.simulator.call import Call
 from exporter.simulator.delivery import NO_MAIL, Delivery
-from exporter.simulator.paging import listed, spoilt
+from exporter.simulator.paging import corrupted, listed
 from exporter.simulator.statistics_request import FILTERS, Query, Rules, read
 from exporter.simulator.traffic import added
 
@@ -18,10 +18,10 @@ STRICT_RULES = Rules(FILTERS, longest_span=7, oldest=30)
 """As the operation's page describes them."""
 
 
-def answer(call: Call) -> dict[str, Any]:
-    """Answer the request with all rows at once, spoilt by the call's fault. Raise Refusal."""
-    found = _rows(call, read(call, STRICT_RULES if call.habits.strict_span else RULES))
-    shown = spoilt(found, ("faildCount",), call.fault, ("requestCount", "successCount", "unavailableCount"))
+def respond(call: Call) -> dict[str, Any]:
+    """Answer the request with all rows at once, corrupted by the call's fault. Raise ApiError."""
+    found = _rows(call, read(call, STRICT_RULES if call.behaviour.strict_span else RULES))
+    shown = corrupted(found, ("faildCount",), call.fault, ("requestCount", "successCount", "unavailableCount"))
     if shown and call.fault == "wrong_rates":
         shown[0] = {**shown[0], "succeededPercent": "271.83%", "unavailablePercent": "314.16%"}
     rest = {} if call.fault == "no_data" else {"data": listed("stat", shown, call.fault)}
@@ -33,7 +33,7 @@ def _rows(call: Call, query: Query) -> list[dict[str, str]]:
     if query.filters is None:
         return []
     found = [(day, call.traffic.delivery(day, call.now, **query.filters)) for day in query.days()]
-    if call.habits.rows == "sum":
+    if call.behaviour.rows == "sum":
         found = [(query.start, added(NO_MAIL, (delivery for _, delivery in found)))]
     return [_row(day.isoformat(), delivery) for day, delivery in found if delivery.requested]
 

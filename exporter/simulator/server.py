@@ -15,30 +15,30 @@ from aiohttp import web
 from exporter.clock import Clock, SystemClock
 from exporter.simulator import (
     account_summary,
+    corrupted_responses,
     domains,
     list_operations,
     sender_statistics,
-    spoilt_responses,
     track_list,
 )
 from exporter.simulator.account import STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Call, Inventory
-from exporter.simulator.error_answers import Refusal, of_fault, throttled
+from exporter.simulator.error_responses import ApiError, of_fault, throttled
 from exporter.simulator.faults import Fault, of_incident
-from exporter.simulator.habits import Habits
 from exporter.simulator.random_numbers import uniforms
 from exporter.simulator.replay import Recording
 from exporter.simulator.signature_check import Key, Nonces, Received, check_signature
 from exporter.simulator.traffic import Traffic
 
-__all__ = ["KEY_ID", "SECRET", "Habits", "Seen", "Simulator", "url_of"]
+__all__ = ["KEY_ID", "SECRET", "Behaviour", "ReceivedRequest", "Simulator", "url_of"]
 
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts by default; no account anywhere has them."""
 MINUTE = 60.0
 OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {
-    "GetTrackList": track_list.answer,
-    "SenderStatisticsByTagNameAndBatchID": sender_statistics.answer,
+    "GetTrackList": track_list.respond,
+    "SenderStatisticsByTagNameAndBatchID": sender_statistics.respond,
     "DescAccountSummary": account_summary.summary,
     "QueryMailAddressByParam": account_summary.senders,
     "QueryDomainByParam": domains.query,
@@ -48,13 +48,13 @@ OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {
     "DedicatedIpList": list_operations.dedicated_ips,
     "DedicatedIpPoolList": list_operations.pools,
 }
-"""What answers each operation. None of them ever shows the address of a recipient."""
+"""The function of each operation. None of them ever shows the address of a recipient."""
 MOST_CALLS_PER_MINUTE = {"DescAccountSummary": 10}
-"""Documented quotas that hold whatever the habits say."""
+"""Documented quotas, independent of the behaviour."""
 
 
-class Seen(NamedTuple):
-    """A request as the simulator saw it."""
+class ReceivedRequest(NamedTuple):
+    """A request that the simulator received."""
 
     at: float
     """Monotonic seconds of the simulator's clock."""
@@ -73,17 +73,17 @@ class Simulator:
     secret: str = SECRET
     security_token: str = ""
     clock: Clock = field(default_factory=SystemClock)
-    habits: Habits = field(default_factory=Habits)
+    behaviour: Behaviour = field(default_factory=Behaviour)
     faults: list[Fault] = field(default_factory=list)
     signing_time: Callable[[], float] | None = None
     """The clock that dates are checked against, where the traffic's is another one."""
     senders: Sequence[str] = field(default_factory=lambda: sorted({stream.sender for stream in STREAMS}))
     inventory: Inventory = field(default_factory=Inventory)
     recording: Recording | None = None
-    """What is answered from, instead of the traffic."""
+    """The source of responses, instead of the traffic."""
 
     def __post_init__(self) -> None:
-        self.requests: deque[Seen] = deque(maxlen=200_000)
+        self.requests: deque[ReceivedRequest] = deque(maxlen=200_000)
         """Every request, in the order of arrival."""
         self.url = ""
         self._nonces = Nonces()
@@ -124,24 +124,24 @@ class Simulator:
             self._nonces.check(received.headers, self._now())
             self._check_rate(action)
             fault = self._fault(action, parameters)
-            refusal = of_fault(fault, received.headers["authorization"]) if fault else None
-            if refusal is not None:
-                raise refusal
+            error = of_fault(fault, received.headers["authorization"]) if fault else None
+            if error is not None:
+                raise error
             if self.recording is not None:
                 return self._replay(self.recording, request, action, parameters)
-            document = await asyncio.to_thread(self._answer, action, parameters, fault)
-        except Refusal as refusal:
-            self._note(action, parameters, fault.name if fault else refusal.code)
-            body = refusal.body(request_id, request.host, action)
-            return spoilt_responses.error(body, refusal.status, refusal.headers, fault.name if fault else "")
+            document = await asyncio.to_thread(self._response, action, parameters, fault)
+        except ApiError as error:
+            self._note(action, parameters, fault.name if fault else error.code)
+            body = error.body(request_id, request.host, action)
+            return corrupted_responses.error(body, error.status, error.headers, fault.name if fault else "")
         self._note(action, parameters, fault.name if fault else "OK")
         return await self._send(request, {"RequestId": request_id, **document}, fault)
 
     def _replay(
         self, recording: Recording, request: web.Request, action: str, parameters: Mapping[str, str]
     ) -> web.Response:
-        """Return the recorded answer. Raise Refusal where there is none."""
-        call = recording.answer(action, parameters, self.clock.time())
+        """Return the recorded response. Raise ApiError where there is none."""
+        call = recording.respond(action, parameters, self.clock.time())
         self._note(action, parameters, "OK" if call.status == web.HTTPOk.status_code else str(call.status))
         if call.status is None and request.transport is not None:
             request.transport.abort()
@@ -155,16 +155,16 @@ class Simulator:
         return (self.signing_time or self.clock.time)()
 
     def _note(self, action: str, parameters: Mapping[str, str], outcome: str) -> None:
-        self.requests.append(Seen(self.clock.monotonic(), action, parameters, outcome))
+        self.requests.append(ReceivedRequest(self.clock.monotonic(), action, parameters, outcome))
 
     def _check_rate(self, action: str) -> None:
         now, recent = self.clock.monotonic(), self._recent[action if action in OPERATIONS else ""]
         while recent and recent[0] <= now - MINUTE:
             recent.popleft()
-        most = self.habits.calls_per_minute
+        most = self.behaviour.calls_per_minute
         if len(recent) >= min(most, MOST_CALLS_PER_MINUTE.get(action, most)):
             wait = str(round((recent[0] + MINUTE - now) * 1000))
-            raise throttled({"x-acs-retry-after": wait} if self.habits.retry_after else None)
+            raise throttled({"x-acs-retry-after": wait} if self.behaviour.retry_after else None)
         recent.append(now)
 
     def _fault(self, action: str, parameters: Mapping[str, str]) -> Fault | None:
@@ -176,17 +176,17 @@ class Simulator:
                 return fault
         return None
 
-    def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
+    def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, Any]:
         if action not in OPERATIONS:
-            raise Refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
+            raise ApiError(404, "InvalidAction.NotFound", "Specified api is not found.")
         name = fault.name if fault else ""
-        account = (self.traffic, self.senders, self.inventory, self.habits)
+        account = (self.traffic, self.senders, self.inventory, self.behaviour)
         return OPERATIONS[action](Call(parameters, self.clock.time(), *account, name))
 
     async def _send(self, request: web.Request, document: dict[str, Any], fault: Fault | None) -> web.StreamResponse:
         body = json.dumps(document).encode()
         name = fault.name if fault else ""
-        answers = {
+        responses = {
             "http_429": web.Response(status=429),
             "html_500": web.Response(status=500, text="<html><h1>Bad gateway</h1></html>", content_type="text/html"),
             "truncate": web.Response(body=body[: len(body) // 2], content_type="application/json"),
@@ -201,13 +201,13 @@ class Simulator:
         if name == "slow_drip":
             return await self._drip(request, body)
         if name == "unasked":
-            return await spoilt_responses.twice(request, body)
-        spoilt = answers.get(name) or spoilt_responses.answer(document, self.key_id, name)
-        return spoilt or web.Response(body=body, content_type="application/json")
+            return await corrupted_responses.twice(request, body)
+        corrupted = responses.get(name) or corrupted_responses.respond(document, self.key_id, name)
+        return corrupted or web.Response(body=body, content_type="application/json")
 
     async def _drip(self, request: web.Request, body: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        with suppress(ConnectionResetError):  # nobody waits for the end of it
+        with suppress(ConnectionResetError):  # the client may not wait for its end
             await response.prepare(request)
             for byte in body:
                 await response.write(bytes((byte,)))

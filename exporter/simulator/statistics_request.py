@@ -1,4 +1,4 @@
-"""What the two statistics share: their dates, their filters, and the rules that reject a request."""
+"""Parses requests of both statistics: dates, filters, and the rules that reject a request."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from exporter.simulator.account import DAY, PROVIDERS
 from exporter.simulator.call import Call
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 
 FILTERS = {
     "AccountName": "sender",
@@ -23,7 +23,7 @@ OF_DEDICATED_IPS = ("Esp", "DedicatedIp", "DedicatedIpPoolId")
 
 
 class Rules(NamedTuple):
-    """What an operation allows."""
+    """The limits of an operation."""
 
     filters: Mapping[str, str]
     longest_span: int
@@ -33,7 +33,7 @@ class Rules(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What a request is about."""
+    """The days and filters of a request."""
 
     start: date
     end: date
@@ -46,50 +46,50 @@ class Query(NamedTuple):
 
 
 def read(call: Call, rules: Rules) -> Query:
-    """Return what the request is about. Raise Refusal where it breaks a rule of the documentation."""
+    """Return the days and filters of the request. Raise ApiError where it breaks a rule of the documentation."""
     start, end = (_date(call.parameters, name) for name in ("StartTime", "EndTime"))
     traffic = call.traffic
     today = traffic.today(call.now)
     since_midnight = traffic.day_start(today - timedelta(days=rules.oldest))
-    oldest = call.now - rules.oldest * DAY if call.habits.strict_span else since_midnight
+    oldest = call.now - rules.oldest * DAY if call.behaviour.strict_span else since_midnight
     if traffic.day_start(start) < oldest or start > min(end, today + timedelta(days=1)):
-        raise Refusal(400, "InvalidStartTime.Malformed", f"The start must be within the last {rules.oldest} days.")
+        raise ApiError(400, "InvalidStartTime.Malformed", f"The start must be within the last {rules.oldest} days.")
     if (end - start).days > rules.longest_span:
         text = f"The span must not be longer than {rules.longest_span} days."
-        raise Refusal(400, "InvalidBetweenTime.Malformed", text)
+        raise ApiError(400, "InvalidBetweenTime.Malformed", text)
     return Query(start, end, _filters(call, rules))
 
 
 def _filters(call: Call, rules: Rules) -> dict[str, str] | None:
     given = {name: value for name in rules.filters if (value := call.parameters.get(name))}
     if "TagName" in given and "AccountName" not in given:
-        raise Refusal(400, "MissingParameter", "AccountName is required with TagName.")
+        raise ApiError(400, "MissingParameter", "AccountName is required with TagName.")
     if "AccountName" in given and given["AccountName"] not in call.senders:
-        raise Refusal(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
-    unsupported = [name for name in OF_DEDICATED_IPS if name in given] if call.habits.no_dedicated_ips else []
-    if unsupported and call.habits.no_dedicated_ips == "error":
+        raise ApiError(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
+    unsupported = [name for name in OF_DEDICATED_IPS if name in given] if call.behaviour.no_dedicated_ips else []
+    if unsupported and call.behaviour.no_dedicated_ips == "error":
         text = f"The parameter {unsupported[0]} is for users of dedicated IPs."
-        raise Refusal(400, "InvalidParameter", text)
-    if unsupported and call.habits.no_dedicated_ips == "empty":
+        raise ApiError(400, "InvalidParameter", text)
+    if unsupported and call.behaviour.no_dedicated_ips == "empty":
         return None
     filters = {rules.filters[name]: value for name, value in given.items() if name not in unsupported}
-    if (domain := filters.pop("domain", "")) and call.habits.domain_filter != "ignored":
-        filters["domain" if call.habits.domain_filter == "exact" else "parent_domain"] = domain.lower()
+    if (domain := filters.pop("domain", "")) and call.behaviour.domain_filter != "ignored":
+        filters["domain" if call.behaviour.domain_filter == "exact" else "parent_domain"] = domain.lower()
     filters["esp"] = filters.get("esp", "").lower()
     if filters["esp"] not in ("", *PROVIDERS):
-        raise Refusal(400, "InvalidEsp.Malformed", "The specified Esp is not valid.")
+        raise ApiError(400, "InvalidEsp.Malformed", "The specified Esp is not valid.")
     return filters
 
 
 def _date(parameters: Mapping[str, str], name: str) -> date:
     text = parameters.get(name)
     if text is None:
-        raise Refusal(400, "MissingParameter", f"The parameter {name} is missing.")
+        raise ApiError(400, "MissingParameter", f"The parameter {name} is missing.")
     if not text:
-        raise Refusal(400, "InvalidDate.NotFound", f"The parameter {name} is empty.")
+        raise ApiError(400, "InvalidDate.NotFound", f"The parameter {name} is empty.")
     try:
         if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):  # fromisoformat knows weeks too
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
-        raise Refusal(400, "InvalidDate.Malformed", f"The parameter {name} is not yyyy-MM-dd.") from None
+        raise ApiError(400, "InvalidDate.Malformed", f"The parameter {name} is not yyyy-MM-dd.") from None

@@ -4,7 +4,7 @@ from typing import Any
 
 from exporter.simulator.account import HOUR
 from exporter.simulator.call import Call
-from exporter.simulator.paging import listed, spoilt, whole
+from exporter.simulator.paging import corrupted, listed, whole
 from exporter.simulator.statistics_request import FILTERS, Query, Rules, read
 from exporter.simulator.traffic import NO_EVENTS, Counts, added
 
@@ -17,17 +17,17 @@ NUMBERS = (
 """The numbers of a row but for RcptOpenCount, which faults of counts hit."""
 
 
-def answer(call: Call) -> dict[str, Any]:
-    """Answer GetTrackList, spoilt by the call's fault. Raise Refusal."""
+def respond(call: Call) -> dict[str, Any]:
+    """Answer GetTrackList, corrupted by the call's fault. Raise ApiError."""
     fault = call.fault
     found = _rows(call, read(call, RULES))
-    size = 5 if fault == "page_cap" else min(whole(call.parameters.get("PageSize"), 10), call.habits.largest_page)
+    size = 5 if fault == "page_cap" else min(whole(call.parameters.get("PageSize"), 10), call.behaviour.largest_page)
     number = whole(call.parameters.get("PageNumber"), 1)
     if fault == "rows_added":
         found = found + [_row(call, call.now, Counts(1, 0, 0, 0, 0))] * number
     if fault == "empty":
         found = []
-    shown = spoilt(found[(number - 1) * size : number * size], ("RcptOpenCount",), fault, NUMBERS)
+    shown = corrupted(found[(number - 1) * size : number * size], ("RcptOpenCount",), fault, NUMBERS)
     if shown and fault == "wrong_rates":
         shown[0] = {**shown[0], "RcptOpenRate": "271.83", "RcptUniqueClickRate": "314.16"}
     if shown and fault == "more_unique":
@@ -44,11 +44,11 @@ def answer(call: Call) -> dict[str, Any]:
 
 
 def _rows(call: Call, query: Query) -> list[dict[str, str]]:
-    """Return all rows of the answer, the oldest first; what has no mail and no events has no row."""
+    """Return all rows of the response, the oldest first; what has no mail and no events has no row."""
     if query.filters is None:
         return []
     traffic = call.traffic
-    hourly = call.habits.rows == "hour" and traffic.choices.attribution == "send"
+    hourly = call.behaviour.rows == "hour" and traffic.choices.attribution == "send"
     found: list[tuple[float, Counts]] = []
     for day in query.days():
         begin = traffic.day_start(day)
@@ -57,7 +57,7 @@ def _rows(call: Call, query: Query) -> list[dict[str, str]]:
             found += [(begin + hour * HOUR, counts) for hour, counts in enumerate(hours)]
         else:
             found.append((begin, traffic.counts(day, call.now, **query.filters)))
-    if call.habits.rows == "sum":
+    if call.behaviour.rows == "sum":
         found = [(found[0][0], added(NO_EVENTS, (counts for _, counts in found)))]
     return [_row(call, created, counts) for created, counts in found if any(counts)]
 
@@ -68,10 +68,10 @@ def _row(call: Call, created: float, counts: Counts) -> dict[str, str]:
     def rate(count: int) -> str:
         share = count / counts.emails if counts.emails else 0.0
         written = {"31.42": f"{share * 100:.2f}", "31.42%": f"{share * 100:.2f}%", "0.3142": f"{share:.4f}"}
-        return written[call.habits.rate_format]
+        return written[call.behaviour.rate_format]
 
     return {
-        "CreateTime": call.habits.clock(created),
+        "CreateTime": call.behaviour.clock(created),
         "TotalNumber": str(counts.emails),
         "RcptOpenCount": str(counts.opens),
         "RcptOpenRate": rate(counts.opens),

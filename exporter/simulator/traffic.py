@@ -1,4 +1,4 @@
-"""Made-up mail traffic: every number is a pure function of (seed, key, now).
+"""Simulated mail traffic: every number is a pure function of (seed, key, now).
 
 A batch is the mail of one stream to one provider in one hour. What its readers do is drawn once and laid out over
 age buckets; the counts up to a moment are read off. So the counts of a day only grow, in whatever order they are
@@ -20,7 +20,7 @@ from exporter.simulator.mailings import Mailings
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 TICK = 10
-"""Seconds: what is requested within one tick has the same answer."""
+"""Seconds: what is requested within one tick has the same response."""
 ATTRIBUTIONS = ("send", "event")
 DEAD_LINKS = ("tracking_down", "cname_lost")
 """Incidents that lose opens and clicks alike."""
@@ -45,7 +45,7 @@ class Choices:
     """What the API's documentation leaves open. Raise ValueError for an unknown attribution."""
 
     zone: ZoneInfo = SHANGHAI
-    """Where the day begins, and where senders and readers live."""
+    """The time zone of days, senders and readers."""
     attribution: str = "send"
     """Events are booked on the day of the mail (`send`) or on their own (`event`)."""
     hourly: bool = False
@@ -81,7 +81,7 @@ class Traffic:
         }
 
     def counts(self, day: date, now: float, **filters: str) -> Counts:
-        """Return what the API says at `now` of a day.
+        """Return the API's counts at `now` of a day.
 
         The filters have the names that Stream has, or are `esp`, or `parent_domain`, which takes subdomains too.
         """
@@ -89,7 +89,7 @@ class Traffic:
         return added(NO_EVENTS, (self._day(*each, day, tick) for each in self._chosen(filters)))
 
     def delivery(self, day: date, now: float, **filters: str) -> Delivery:
-        """Return what the API says at `now` of the mail requested on a day, however late it was delivered."""
+        """Return the API's counts at `now` of the mail requested on a day, however late it was delivered."""
         tick, end = self._tick(now), self.day_start(day + timedelta(days=1))
         seen = min(tick, int(end) + self._sendings.settles_after)  # nothing changes later
         found = (self._delivery(*each, day, seen) for each in self._chosen(filters))
@@ -116,7 +116,7 @@ class Traffic:
         return datetime(day.year, day.month, day.day, tzinfo=self.choices.zone).timestamp()
 
     def _tick(self, now: float) -> int:
-        """Return the moment that the answers at `now` are of."""
+        """Return the moment that the responses at `now` are of."""
         frozen = [each.start for each in active(self.incidents, "frozen", now)]
         if self.choices.hourly or active(self.incidents, "hourly", now):
             now = (now - 900) // HOUR * HOUR
@@ -147,7 +147,7 @@ class Traffic:
         return added(NO_MAIL, (sending.until(tick) for sending in sendings))
 
     def _restated(self, counts: Counts, end: float, tick: int) -> Counts:
-        """Return the counts of a day that ends at `end` as the API tells them after its second thoughts."""
+        """Return the counts of a day that ends at `end` as the API reports them after its corrections."""
         for incident in self.incidents:
             if incident.name == "restated" and end <= incident.start <= tick:
                 counts = Counts(*(int(count * incident.factor) for count in counts))

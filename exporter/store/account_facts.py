@@ -1,4 +1,4 @@
-"""What is known of each account itself: the last answers about quota, senders and domains, and whether more came."""
+"""Stores the last results about each account's quota, senders and domains, and whether the last try worked."""
 
 import math
 from collections import defaultdict
@@ -17,33 +17,33 @@ Checks = Mapping[str, bool]
 
 @dataclass(slots=True)
 class Fact(Generic[Value]):
-    """The last answer to one request."""
+    """The last result to one request."""
 
     value: Value | None = None
-    """None until the first answer."""
+    """None until the first result."""
     read_at: float | None = None
     """When it was requested, seconds since the epoch."""
     last_attempt_ok: bool | None = None
     """None until the first try."""
     failure: DirectMailError | None = None
-    """Why the last try brought no answer."""
+    """Why the last try failed."""
     _fresh_since: float = -math.inf
 
     def succeeded(self, value: Value, requested_at: float, clock: Clock) -> None:
-        """Take in an answer to a request of that time, seconds since the epoch."""
+        """Store the result of a request of that time, seconds since the epoch."""
         self.value, self.read_at, self.last_attempt_ok = value, requested_at, True
         self.failure = None
         self._fresh_since = clock.monotonic()
 
     def failed(self, error: DirectMailError) -> None:
-        """Note why no answer came; the last one stays."""
+        """Store why the try failed; the last result is kept."""
         self.last_attempt_ok, self.failure = False, error
 
     def age(self, clock: Clock) -> float:
-        """Return the seconds since the answer was requested, infinite where there was none.
+        """Return the seconds since the result was requested, infinite where there was none.
 
-        It is the longer time of two clocks: the wall clock may be set back, and the other stands still while the
-        machine sleeps.
+        It is the longer time of two clocks: the wall clock may be set back, and the other stops while the machine
+        sleeps.
         """
         if self.read_at is None:
             return math.inf
@@ -52,7 +52,7 @@ class Fact(Generic[Value]):
 
 @dataclass(slots=True)
 class Facts:
-    """Those of one target."""
+    """The facts of one target."""
 
     summary: Fact[Summary] = field(default_factory=Fact)
     senders: Fact[Mapping[str, Usage]] = field(default_factory=Fact)
@@ -63,7 +63,7 @@ class Facts:
 
 
 class AccountFacts:
-    """Those of all targets."""
+    """The facts of all targets."""
 
     def __init__(self) -> None:
         self._known: defaultdict[str, Facts] = defaultdict(Facts)
@@ -72,6 +72,6 @@ class AccountFacts:
         """Return what is known of a target's account."""
         return self._known[target]
 
-    def forget(self, target: str) -> None:
-        """Forget a target: it is gone, or another account."""
+    def discard(self, target: str) -> None:
+        """Discard a target that is removed or is another account now."""
         self._known.pop(target, None)

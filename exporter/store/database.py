@@ -3,7 +3,7 @@
 A database belongs to the thread that opened it. Between two writes everything is in the one file: the rollback journal
 is empty, so nothing but the file can be lost or damaged, and a kill at any moment leaves the last whole write. Each
 row has a CRC-32, and the seal says how many rows there are and what their checksums add up to: a row that is missing
-or older than the others does not go unnoticed.
+or older than the others is detected.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from exporter.store import old_schemas
 from exporter.store.encoding import Contents, Row, decode
 
 APPLICATION_ID = 0x646D6578
-"""What tells a state file from other programs' databases since schema 5: "dmex"."""
+"""Distinguishes a state file from other programs' databases since schema 5: "dmex"."""
 SCHEMA = 6
 """The schema that is written. Every one before it is read; 5 has the same tables, and records of engagement only."""
 JOURNALS = ("-journal", "-wal", "-shm")
@@ -68,11 +68,11 @@ Connect = Callable[..., sqlite3.Connection]
 
 
 Identity = tuple[int, ...]
-"""What tells a file from another one, and its length."""
+"""The identity of a file, and its length."""
 
 
 class StateError(Exception):
-    """The state file cannot be used, and guessing would lose what is in it; the text is for the operator."""
+    """The state file cannot be used without losing data; the text is for the operator."""
 
 
 class NoAccess(Exception):
@@ -80,7 +80,7 @@ class NoAccess(Exception):
 
 
 class Damaged(Exception):
-    """What the file says is in doubt."""
+    """The content of the file is damaged."""
 
 
 class Seal(NamedTuple):
@@ -127,7 +127,7 @@ class Database:
                 raise
 
     def load(self) -> Contents:
-        """Return everything that the file says. Raise Damaged for any doubt, StateError for a newer schema."""
+        """Return the content of the file. Raise Damaged for any doubt, StateError for a newer schema."""
         with _translated(self._path):
             if not self._execute("PRAGMA page_count").fetchone()[0]:
                 return Contents()
@@ -215,7 +215,7 @@ class Database:
         return len(numbers)
 
     def _checked(self) -> Iterator[tuple[str, str, str]]:
-        """Yield the rows, and at the end hold them against the seal."""
+        """Yield the rows, and check them against the seal at the end."""
         found, sealed = Seal(0, 0), None
         for kind, key, crc, body in self._execute("SELECT kind, key, crc, body FROM entry ORDER BY rowid"):
             if crc != _checksum(kind, key, body):
@@ -273,7 +273,7 @@ def set_aside(path: Path, why: str) -> Path:
     start = f"{path.name}.{why}-{time.strftime('%Y%m%dT%H%M%S')}"
     names = (path.with_name(f"{start}-{number}" if number else start) for number in count())
     aside = next(name for name in names if not name.exists())
-    for suffix in JOURNALS:  # before the file: a new one would take them for its own
+    for suffix in JOURNALS:  # before the file: a new one would use them as its own
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     path.rename(aside)
@@ -282,7 +282,7 @@ def set_aside(path: Path, why: str) -> Path:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Make one of three errors of whatever goes wrong with a file."""
+    """Translate errors of a file to NoAccess, Damaged or StateError."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,7 +1,6 @@
-"""What discovery has found: each target's values of each filter, since when they are known, how the last list went.
+"""Stores discovered values of each target and filter, when each was found, and how the last list went.
 
-A value that is listed no more is kept until the next list confirms it: a list that lost some of its items once takes
-no series away.
+A value that is listed no more is kept until the next list confirms it: a single incomplete list removes no series.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +23,7 @@ class Entry:
     missing: set[str] = field(default_factory=set)
     """Values that the last list did not have, to be dropped when the next does not have them either."""
     unusable: int = 0
-    """Names in the last list that no filter can take."""
+    """Names in the last list that cannot be a filter's value."""
     pages: int = 1
     """Calls that the last list took."""
     last_attempt_ok: bool | None = None
@@ -37,7 +36,7 @@ class Entry:
 
 
 class Change(NamedTuple):
-    """How many values a list brought and took."""
+    """How many values a list added and removed."""
 
     appeared: int
     vanished: int
@@ -49,7 +48,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._entries: dict[Place, Entry] = {}
         self.changed: set[Place] = set()
-        """Entries whose values changed since `take_changes`; the state file's list of work."""
+        """Entries whose values changed since `pop_changes`; the state file's list of work."""
 
     def get(self, target: str, key: str) -> Entry:
         """Return what is known of a filter, an empty entry that is not kept where nothing is."""
@@ -64,11 +63,11 @@ class Catalogue:
         return sum(self.get(target, key).pages for key in keys)
 
     def restore(self, rows: Iterable[tuple[str, str, str, float]]) -> None:
-        """Take in what was known before this process: target, filter, value, since when; the oldest first."""
+        """Restore values of an earlier process: target, filter, value, since when; the oldest first."""
         for target, key, value, first_seen in rows:
             self._entries.setdefault((target, key), Entry()).values[value] = first_seen
 
-    def take_changes(self) -> dict[Place, Mapping[str, float]]:
+    def pop_changes(self) -> dict[Place, Mapping[str, float]]:
         """Return the values of the entries that changed since the last call, and begin anew."""
         changes, self.changed = self.changed, set()
         return {place: dict(self.get(*place).values) for place in changes}
@@ -77,14 +76,14 @@ class Catalogue:
         """Return a copy of the values of every filter."""
         return {place: dict(entry.values) for place, entry in self._entries.items()}
 
-    def forget(self, target: str) -> None:
-        """Forget the target's values: they are another account's."""
+    def discard(self, target: str) -> None:
+        """Discard the target's values: they are another account's."""
         for place in [place for place in self._entries if place[0] == target]:
             del self._entries[place]
             self.changed.add(place)
 
     def succeeded(self, target: str, key: str, listed: Listed, at: float) -> Change:
-        """Take in a whole list that was requested at that time; return what changed with it."""
+        """Store a complete list that was requested at that time; return what changed."""
         entry = self._entries.setdefault((target, key), Entry())
         is_listed = frozenset(listed.values)
         gone = entry.missing - is_listed
@@ -104,7 +103,7 @@ class Catalogue:
         return change
 
     def failed(self, target: str, key: str, failure: DirectMailError, at: float) -> None:
-        """Note that a list did not come at that time; what is known stays."""
+        """Store that a list failed at that time; the values are kept."""
         entry = self._entries.setdefault((target, key), Entry())
         entry.last_attempt_ok, entry.failure, entry.failed_at = False, failure, at
 

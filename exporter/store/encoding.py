@@ -1,6 +1,6 @@
-"""What the state file's rows say: records, lists and accounts as JSON, and back with every value checked.
+"""Encodes the state file's rows (records, lists and accounts as JSON), and decodes them with every value checked.
 
-A row has a kind, a key and a body. Nothing here knows how many counts or filters there are.
+A row has a kind, a key and a body. The code is independent of the number of counts and filters.
 """
 
 import json
@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, NamedTuple, TypeVar
 
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.store.memory import Cell, Key, Record
 
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Contents:
-    """Everything that a file says."""
+    """The content of a file."""
 
     records: dict[Key, Record] = field(default_factory=dict)
     discovered: list[tuple[str, str, str, float]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Contents:
 
 
 def record_row(key: Key, record: Record | None) -> Row:
-    """Return the row of a combination; None is for one that is forgotten."""
+    """Return the row of a combination; None is for one that is discarded."""
     target, statistic, filters = key
     named = {name: value for name, value in filters._asdict().items() if value}
     body = None
@@ -78,14 +78,14 @@ def decreases_row(target: str, count: int) -> Row:
 
 
 def decode(rows: Iterable[tuple[str, str, str]]) -> Contents:
-    """Return what rows of (kind, key, body) say. Raise ValueError for anything that `*_row` does not write."""
+    """Return the content of rows of (kind, key, body). Raise ValueError for anything that `*_row` does not write."""
     contents = Contents()
     for kind, key, body in rows:
-        take_in(contents, kind, json.loads(key), json.loads(body))
+        decode_row(contents, kind, json.loads(key), json.loads(body))
     return contents
 
 
-def take_in(contents: Contents, kind: str, key: Any, body: Any) -> None:
+def decode_row(contents: Contents, kind: str, key: Any, body: Any) -> None:
     """Add a row to the contents. Raise ValueError where anything is not what it should be."""
     if kind == RECORD:
         target, name, named = _several(key, 3)

@@ -1,8 +1,8 @@
-"""What is known: totals per cell, the growth observed between two reads, and how the last try went.
+"""The store in memory: totals per cell, the growth observed between two reads, and how the last try went.
 
     Store
     └── Record            one combination, found by its key (target, statistic, filters)
-        ├── cells         day -> Cell, the last complete answer for that day
+        ├── cells         day -> Cell, the last complete result for that day
         ├── counted       the growth seen between two reads of a cell
         └── observed      what of it may be shown
 
@@ -24,14 +24,14 @@ Key = tuple[str, str, Filters]
 """(target, statistic, filters): what makes a combination the same one over restarts and reloads."""
 
 KEEP_DAYS = 31
-"""Days older than this are forgotten: no window and no request reaches them."""
+"""Days older than this are discarded: no window and no request reaches them."""
 PRUNED = 250
-"""Records that are pruned before other work has its turn: about a millisecond."""
+"""Records that are pruned before other work runs: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The last complete answer for one day of one combination."""
+    """The last complete result for one day of one combination."""
 
     totals: Totals
     rates: RateSums | None
@@ -65,7 +65,7 @@ class Record:
     failed_at: float = 0.0
     """When it failed; means nothing where it worked."""
     is_supported: bool = True
-    """Whether the account can use the filters, as far as the answers tell."""
+    """Whether the account can use the filters, as far as the results show."""
     is_withheld: bool = False
     """Whether the numbers are not shown, because they may be those of all the mail."""
     fresh_since: float | None = None
@@ -74,9 +74,9 @@ class Record:
     def age(self, clock: Clock) -> float | None:
         """Return the seconds since the last success, None where there was none.
 
-        It is the longer time of two clocks: the wall clock may be set back, and the monotonic one stands still while
-        the machine sleeps. A success that the wall clock puts into the future was before a restart, and the clock was
-        set back meanwhile: its age is unknown, and reckoned as infinite.
+        It is the longer time of two clocks: the wall clock may be set back, and the monotonic one stops while the
+        machine sleeps. A success that the wall clock puts into the future was before a restart, and the clock was
+        set back meanwhile: its age is unknown, and counts as infinite.
         """
         if self.last_success_at is None:
             return None
@@ -99,7 +99,7 @@ class Store:
         """Since when the state file cannot be written (monotonic seconds), None while it can."""
         self.changed: set[Key] = set()
         """Records that changed since the state file took them; its list of work."""
-        self.forgotten: set[Key] = set()
+        self.discarded: set[Key] = set()
         """Records that are gone since the state file took them."""
         self.accounts: dict[str, str] = {}
         """Whose numbers the records of each target are (`config.Target.account`)."""
@@ -119,13 +119,13 @@ class Store:
         return iter(self._records)
 
     def restore(self, key: Key, record: Record) -> None:
-        """Take in a record that was known before this process; a read that worked then still counts as one."""
+        """Restore a record of an earlier process; its successful reads still count."""
         record.last_attempt_ok = True if record.last_success_at is not None else None
         record.observed = record.counted or None
         self._records[key] = record
 
     def claim(self, target: str, account: str) -> bool:
-        """Note whose numbers the target has from now on. Where they were another's forget them, and return True."""
+        """Note whose numbers the target has from now on. Where they were another's discard them, and return True."""
         before = self.accounts.get(target, account)
         if self.accounts.get(target) != account:
             self.accounts[target] = account
@@ -133,14 +133,14 @@ class Store:
         if before == account:
             return False
         for key in [key for key in self._records if key[0] == target]:
-            self._forget(key)
+            self._discard(key)
         return True
 
     def put(self, key: Key, day: date, cell: Cell, *, day_start: float) -> None:
-        """Take in a complete answer and add what grew since the last read of that day to the counters.
+        """Store a complete result and add the growth since the last read of that day to the counters.
 
         `day_start` is when the day began. The first read of a day counts in full where the day began after the
-        combination was first read, else nothing: its events may be older than our watch. Growth is what a count is
+        combination was first read, else nothing: its events may be older than the first read. Growth is what a count is
         above the highest value that it has had: one that goes down and comes back adds nothing.
         """
         record = self._records.setdefault(key, Record())
@@ -194,10 +194,10 @@ class Store:
         return True
 
     def discard(self, key: Key) -> None:
-        """Forget the numbers of a combination: they were not its own. Its counters begin at 0 again."""
+        """Discard the numbers of a combination: they were not its own. Its counters begin at 0 again."""
         record = self.find(key)
         if record is not None:
-            self._forget(key)
+            self._discard(key)
             self._records[key] = Record(
                 last_attempt_ok=record.last_attempt_ok,
                 failure=record.failure,
@@ -209,7 +209,7 @@ class Store:
     def set_back(self, target: str, now: float) -> None:
         """Note that the clock was set back to `now`: no read of the target can have been later than that.
 
-        A day that a clock too far ahead made out to be over is closed only by a read after its real end.
+        A day that a fast clock closed too early is closed only by a read after its real end.
         """
         for key, record in self._records.items():
             if key[0] == target:
@@ -221,9 +221,9 @@ class Store:
                     record.first_read_at = min(record.first_read_at, now)
 
     def prune(self, target: str, statistic: str, today: date, polled: Container[Key]) -> None:
-        """Forget the days of a target's statistic that nothing can request any more.
+        """Discard the days of a target's statistic that nothing can request any more.
 
-        Counters stay while anything else is known. `polled` are the combinations that forget nothing but days.
+        Counters stay while anything else is known. `polled` are the combinations that discard nothing but days.
         """
         for _ in self.pruning(target, statistic, today, polled):
             pass
@@ -237,11 +237,11 @@ class Store:
                     del record.cells[day]
                     self.changed.add(key)
                 if not record.cells and key not in polled:
-                    self._forget(key)
+                    self._discard(key)
             if number % PRUNED == 0:
                 yield
 
-    def _forget(self, key: Key) -> None:
+    def _discard(self, key: Key) -> None:
         del self._records[key]
         self.changed.discard(key)
-        self.forgotten.add(key)
+        self.discarded.add(key)

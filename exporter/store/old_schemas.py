@@ -1,13 +1,13 @@
 """Reads state files of the schemas 1 to 4, which had a table for each kind of thing and no checksums.
 
-What the names were then stays so here, whatever filters and counts there are today.
+Their names are fixed here, independent of today's filters and counts.
 """
 
 import sqlite3
 from collections import defaultdict
 from typing import Any
 
-from exporter.store.encoding import ACCOUNT, DECREASES, DISCOVERED, RECORD, Contents, take_in
+from exporter.store.encoding import ACCOUNT, DECREASES, DISCOVERED, RECORD, Contents, decode_row
 
 NEWEST = 4
 """The newest of them."""
@@ -39,17 +39,17 @@ def read(database: sqlite3.Connection, tables: set[str]) -> Contents:
             "counted": rest[6:],
             "cells": cells.pop(number, []),
         }
-        take_in(contents, RECORD, [target, _STATISTIC, filters], body)
+        decode_row(contents, RECORD, [target, _STATISTIC, filters], body)
     if cells:
         raise ValueError("days of unknown combinations")
     for target, count in database.execute("SELECT target, count FROM decreases"):
-        take_in(contents, DECREASES, [target], count)
+        decode_row(contents, DECREASES, [target], count)
     if "discovered" in tables:
         for target, name, *each in database.execute(
             "SELECT target, filter, value, first_seen FROM discovered ORDER BY target, filter, place"
         ):
-            take_in(contents, DISCOVERED, [target, name], [each])
+            decode_row(contents, DISCOVERED, [target, name], [each])
     if "account" in tables:
         for target, account in database.execute("SELECT target, account FROM account"):
-            take_in(contents, ACCOUNT, [target], account)
+            decode_row(contents, ACCOUNT, [target], account)
     return contents

@@ -1,6 +1,6 @@
-"""Reads what a state file says while an exporter may be writing it: no lock is taken, nothing is changed.
+"""Reads a state file that an exporter may be writing, without a lock or a change.
 
-What is read half way through a write does not fit its checksums and its seal, and is read again.
+A read during a write does not match the checksums and the seal, and is repeated.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ PAUSE = 0.1
 
 
 class Unreadable(Exception):
-    """The file says nothing now; the text is why."""
+    """The file cannot be read now; the text is the reason."""
 
 
 async def read(path: Path) -> Contents:
-    """Return what the file says, nothing where there is none. Raise Unreadable."""
+    """Return the content of the file, empty without a file. Raise Unreadable."""
     why = ""
     for attempt in range(ATTEMPTS):
         if attempt:

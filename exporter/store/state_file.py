@@ -1,7 +1,7 @@
-"""The state file: what the store knows, on disk, so that a restart loses nothing.
+"""Keeps the store on disk, so that a restart loses nothing.
 
 What has changed is written once a second. Counters are shown only when they are on disk (`Record.observed`), so none
-ever comes back lower than it was seen, whatever ends the process and whatever the disk does meanwhile. A file that
+is ever lower after a restart, however the process ends and whatever the disk does. A file that
 cannot be written is logged once, and everything else continues in memory.
 
 One thread has the file from its opening to its closing. A write that has begun is never abandoned: the end waits for
@@ -24,18 +24,18 @@ from exporter.store.database import Connect, Damaged, Database, Identity, NoAcce
 from exporter.store.discovered_values import Catalogue
 from exporter.store.encoding import Contents
 from exporter.store.memory import KEEP_DAYS, Key, Store
-from exporter.store.unwritten import Batch, Unwritten
+from exporter.store.pending_writes import Batch, PendingWrites
 
 EVERY = 1.0
 """Seconds between two writes, when there is something to write."""
 AGAIN = 10.0
 """Seconds until a write that failed is tried again."""
-LOOK_EVERY = 15.0
-"""Seconds between two looks at whether the file is still in its place."""
+CHECK_EVERY = 15.0
+"""Seconds between two checks of whether the file is still in its place."""
 SLICE = 10
-"""Combinations that are shown anew before other work has its turn: about a millisecond."""
+"""Combinations that are shown anew before other work runs: about a millisecond."""
 RESTORED = 500
-"""Combinations that are taken in before other work has its turn: about two milliseconds."""
+"""Combinations that are restored before other work runs: about two milliseconds."""
 DAY = 86_400.0
 
 _Result = TypeVar("_Result")
@@ -59,7 +59,7 @@ class StateFile:
         self.writable = True
         self._store = store
         self._catalogue = catalogue or Catalogue()
-        self._unwritten = Unwritten(store, self._catalogue)
+        self._pending = PendingWrites(store, self._catalogue)
         self._clock = clock
         self._written = written
         self._connect = connect
@@ -72,7 +72,7 @@ class StateFile:
         """The file of an older schema that was read, until it is written anew."""
         self._rewrites = False
         """Whether the next write is of everything: the file is new, of an older schema, or was another one."""
-        self._looked_at = clock.monotonic()
+        self._checked_at = clock.monotonic()
         self._saving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -144,26 +144,26 @@ class StateFile:
     async def _write(self) -> None:
         """Write what is to be written. Raise Damaged, NoAccess and StateError."""
         now = self._clock.monotonic()
-        if self._database is None or now - self._looked_at >= LOOK_EVERY:
-            self._looked_at = now
+        if self._database is None or now - self._checked_at >= CHECK_EVERY:
+            self._checked_at = now
             self._rewrites |= await self._in_thread(self._follow_path)
         if self._rewrites:
             await self._write_everything()
-        for _ in range(self._unwritten.batches()):  # what changes meanwhile is for the next time
-            batch = self._unwritten.take()
+        for _ in range(self._pending.batches()):  # what changes meanwhile is for the next time
+            batch = self._pending.take()
             if not batch:
                 return
             try:
                 await self._in_thread(partial(self._put, batch))
             except BaseException:
-                self._unwritten.put_back(batch)
+                self._pending.put_back(batch)
                 raise
             await self._show([batch])
 
     async def _write_everything(self) -> None:
         self._store.waits_for_disk = True
         batches = []
-        for batch in self._unwritten.take_everything():
+        for batch in self._pending.everything():
             batches.append(batch)
             await asyncio.sleep(0)
         await self._in_thread(partial(self._put_everything, batches))
@@ -173,7 +173,7 @@ class StateFile:
     async def _show(self, batches: list[Batch]) -> None:
         """Let the counters that are on disk now be shown."""
         for batch in batches:
-            for number, key in enumerate(self._unwritten.written(batch), 1):
+            for number, key in enumerate(self._pending.written(batch), 1):
                 self._written(key)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
@@ -186,7 +186,7 @@ class StateFile:
         try:
             aside = await self._in_thread(partial(set_aside, self.path, "damaged"))
         except OSError as error:
-            # Whatever becomes of this file, no counter comes back from it.
+            # No counter is restored from this file any more.
             self._store.waits_for_disk = False
             self._cannot_write(NoAccess(f"damaged ({damage}), and cannot be renamed: {error.strerror}"))
         else:
@@ -210,7 +210,7 @@ class StateFile:
             )
 
     async def _restore(self, contents: Contents) -> None:
-        """Take in what the file says, but not what is too old to be of use to any target, in the config or not."""
+        """Restore the content of the file, except what is too old for every target."""
         store, oldest_time = self._store, self._clock.time() - (KEEP_DAYS + 2) * DAY
         oldest = datetime.fromtimestamp(max(oldest_time, 0.0), UTC).date()
         for number, (key, record) in enumerate(contents.records.items(), 1):
@@ -220,7 +220,7 @@ class StateFile:
             for day in outdated:
                 del record.cells[day]
             if not record.cells and (record.last_success_at or 0.0) < oldest_time:
-                store.forgotten.add(key)
+                store.discarded.add(key)
                 continue
             store.restore(key, record)
             if outdated:
@@ -228,12 +228,12 @@ class StateFile:
         self._catalogue.restore(contents.discovered)
         store.accounts.update(contents.accounts)
         store.decreases.update(contents.decreases)
-        self._unwritten.decreases = contents.decreases
+        self._pending.decreases = contents.decreases
         if contents.records:
             days = sum(len(record.cells) for record in contents.records.values())
             self._log.info("state file read", combinations=len(contents.records), days=days)
 
-    # What follows runs in the file's own thread.
+    # The following methods run in the file's own thread.
 
     def _read(self) -> Contents:
         """Open the file and return what it says."""
@@ -267,7 +267,7 @@ class StateFile:
     def _follow_path(self) -> bool:
         """Have the file open that the path names; return whether it is another one than was written last.
 
-        One that somebody has put in its place is set aside, and a new one begun.
+        A replacement by another program is set aside, and a new one begun.
         """
         if self._database is not None and self._database.is_in_place():
             return False

@@ -1,4 +1,4 @@
-"""Decides which requests are answered: passwords, client certificates, the rate limit; sets the headers of answers."""
+"""Authorises requests: passwords, client certificates, the rate limit; sets the headers of responses."""
 
 import base64
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from exporter.web.passwords import Busy, Passwords
 from exporter.web.webconfig import RateLimit, WebConfig
 
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
-"""For probes, which know no password."""
+"""For probes, which have no password."""
 REALM = 'Basic realm="directmail-exporter", charset="UTF-8"'
 
 
@@ -38,14 +38,14 @@ class _Bucket:
 
 
 class Security:
-    """The web configuration in force, as a middleware."""
+    """The current web configuration, as a middleware."""
 
     def __init__(self, settings: WebConfig, clock: Clock) -> None:
         self._clock = clock
         self.use(settings)
 
     def use(self, settings: WebConfig) -> None:
-        """Follow other settings from now on. Passwords that wait to be checked are checked against the old ones."""
+        """Use other settings from now on. Passwords that wait to be checked are checked against the old ones."""
         self._settings = settings
         self._passwords = Passwords(settings.users)
         self._bucket = _Bucket(settings.rate_limit, self._clock) if settings.rate_limit else None
@@ -56,40 +56,40 @@ class Security:
 
     @property
     def settings(self) -> WebConfig:
-        """What is in force."""
+        """The current settings."""
         return self._settings
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a request through, or say why not."""
-        if not self._knows_certificate(request):
-            return _refusal(403, "the client certificate has no allowed name\n")
+        """Pass the request on, or return the reason for rejecting it."""
+        if not self._has_allowed_certificate(request):
+            return _rejection(403, "the client certificate has no allowed name\n")
         if request.path in OPEN_PATHS:
             return await handler(request)
         if self._bucket is not None and not self._bucket.take():
-            return _refusal(429, "too many requests; retry later\n", {"Retry-After": "1"})
+            return _rejection(429, "too many requests; retry later\n", {"Retry-After": "1"})
         try:
-            if self._settings.users and not await self._knows_password(request):
-                return _refusal(401, "user and password required\n", {"WWW-Authenticate": REALM})
+            if self._settings.users and not await self._has_valid_password(request):
+                return _rejection(401, "user and password required\n", {"WWW-Authenticate": REALM})
         except Busy:
-            return _refusal(503, "too many password checks in progress; retry later\n", {"Retry-After": "1"})
+            return _rejection(503, "too many password checks in progress; retry later\n", {"Retry-After": "1"})
         return await handler(request)
 
     async def set_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Set the configured headers; a blank one takes ours away."""
+        """Set the configured headers; a blank one removes ours."""
         for name, value in self._settings.headers.items():
             if value:
                 response.headers[name] = value
             else:
                 response.headers.popall(name, None)
 
-    def _knows_certificate(self, request: web.Request) -> bool:
+    def _has_allowed_certificate(self, request: web.Request) -> bool:
         allowed = self._settings.allowed_sans
         if not allowed:
             return True
         return not allowed.isdisjoint(names_of(request.get_extra_info("peercert") or {}))
 
-    async def _knows_password(self, request: web.Request) -> bool:
+    async def _has_valid_password(self, request: web.Request) -> bool:
         given = _credentials(request.headers.get("Authorization", ""))
         return given is not None and await self._passwords.right(
             *given, client_address(request.get_extra_info("peername"))
@@ -117,5 +117,5 @@ def _credentials(header: str) -> tuple[str, str] | None:
     return (user, password) if colon else None
 
 
-def _refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def _rejection(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(status=status, text=text, headers=headers)

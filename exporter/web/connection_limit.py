@@ -39,7 +39,7 @@ class ConnectionLimit:
         self._room = asyncio.Event()
         self._room.set()
         self._closed = 0
-        self._said_at = float("-inf")
+        self._logged_at = float("-inf")
 
     def clients(self) -> list[Client]:
         """Return all that are open."""
@@ -67,26 +67,26 @@ class ConnectionLimit:
             self.leave(client)
             client.abort()
             self._closed += 1
-        if (now := self._monotonic()) - self._said_at >= SECONDS_BETWEEN_LINES:
+        if (now := self._monotonic()) - self._logged_at >= SECONDS_BETWEEN_LINES:
             log = structlog.get_logger()
             log.warning("connection limit reached; closing idle connections", reason=reason, closed=self._closed)
-            self._said_at, self._closed = now, 0
+            self._logged_at, self._closed = now, 0
         return is_one
 
-    def answers(self, client: Client) -> None:
+    def answering(self, client: Client) -> None:
         """Note that a request is being answered."""
         if (address := self._waiting.pop(client, None)) is not None:
             self._answering[client] = address
             self._note_room()
 
     def waits(self, client: Client) -> None:
-        """Note that the answer is made, and the next request is waited for."""
+        """Note that the response is made, and the next request is waited for."""
         if (address := self._answering.pop(client, None)) is not None:
             self._waiting[client] = address
             self._note_room()
 
     def leave(self, client: Client) -> None:
-        """Forget a connection that is closed."""
+        """Discard a connection that is closed."""
         self._waiting.pop(client, None)
         self._answering.pop(client, None)
         self._note_room()
@@ -106,7 +106,7 @@ def most_connections(descriptors: int) -> int:
 
 
 def client_address(name: object) -> str:
-    """Return what stands for one client in a socket's peer name: an IPv4 address, or an IPv6 network of 64 bits."""
+    """Return what identifies a client in a socket's peer name: an IPv4 address, or an IPv6 network of 64 bits."""
     if not isinstance(name, tuple):
         return ""  # a Unix socket
     address: IPv4Address | IPv6Address = ip_address(str(name[0]).partition("%")[0])

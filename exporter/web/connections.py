@@ -1,4 +1,4 @@
-"""A client's connection: its deadlines, its place within the limit, and its answer to what is not a request."""
+"""A client's connection: its deadlines, its place within the limit, and its response to what is not a request."""
 
 import asyncio
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ class Patience:
     """From connecting to the end of its first headers, the TLS handshake included."""
     next_request: float = 75.0
     """For each further request on an open connection."""
-    answer: float = 30.0
-    """To take in an answer, from its first byte."""
+    response: float = 30.0
+    """For reading a response, from its first byte."""
 
 
 class Connection(web.RequestHandler):
@@ -87,7 +87,7 @@ class Connection(web.RequestHandler):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Suspend the deadline until `begins_answer`; between requests aiohttp has one of its own."""
+        """Suspend the deadline until `begins_response`; between requests aiohttp has one of its own."""
         self._deadline.cancel()
         self._is_answering = True
         try:
@@ -95,10 +95,10 @@ class Connection(web.RequestHandler):
         finally:
             self._is_answering = False
 
-    def begins_answer(self) -> None:
-        """Note that an answer is about to be sent."""
+    def begins_response(self) -> None:
+        """Note that a response is about to be sent."""
         self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(self._patience.answer, self._close_unless_sent)
+        self._deadline = asyncio.get_running_loop().call_later(self._patience.response, self._close_unless_sent)
 
     def _close_unless_sent(self) -> None:
         if self._socket is not None and (self._is_answering or self._socket.get_write_buffer_size()):
@@ -108,8 +108,8 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is not a request, or what a bug left unanswered, without repeating what was sent."""
-        self.begins_answer()
+        """Respond to an invalid request, or after a bug, without repeating what was sent."""
+        self.begins_response()
         log = structlog.get_logger()
         if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             log.debug("client disconnected before the response was complete", path=request.path)
@@ -139,18 +139,18 @@ def add_middlewares(app: web.Application, limit: ConnectionLimit) -> None:
 
     @web.middleware
     async def accepted(request: web.Request, handler: Handler) -> web.StreamResponse:
-        limit.answers(_connection(request))
+        limit.answering(_connection(request))
         try:
             return await handler(request)
         finally:
             limit.waits(_connection(request))
 
-    async def answer_begins(request: web.Request, response: web.StreamResponse) -> None:
-        _connection(request).begins_answer()
+    async def response_begins(request: web.Request, response: web.StreamResponse) -> None:
+        _connection(request).begins_response()
 
     app.middlewares.insert(0, deadline)
     app.middlewares.append(accepted)
-    app.on_response_prepare.append(answer_begins)
+    app.on_response_prepare.append(response_begins)
 
 
 def _connection(request: web.BaseRequest) -> Connection:

@@ -36,7 +36,7 @@ CLIENT_LEFT = frozenset(
         errno.EPROTO,
     }
 )
-"""What accept(2) says of a connection that ended before it was accepted, or that a firewall forbids."""
+"""Errors of accept(2) for a connection that ended before it was accepted, or that a firewall forbids."""
 
 
 class Listener:
@@ -60,7 +60,7 @@ class Listener:
         self._accepting = [asyncio.create_task(self._accept(each)) for each in sockets]
 
     async def run(self) -> None:
-        """Accept until cancelled. Raise whatever a bug raises."""
+        """Accept until cancelled. Unexpected exceptions are raised."""
         await asyncio.gather(*self._accepting)
 
     async def close(self) -> None:
@@ -109,7 +109,7 @@ async def serve(
     patience: Patience = DEFAULT_PATIENCE,
     most: int | None = None,
 ) -> AsyncIterator[Listener]:
-    """Answer on these sockets, which are closed in the end; `most` connections may be open at a time."""
+    """Serve on these sockets, which are closed at the end; `most` connections may be open at a time."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = ConnectionLimit(most or most_connections(descriptors), asyncio.get_running_loop().time)
     add_middlewares(app, limit)

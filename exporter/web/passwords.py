@@ -1,4 +1,4 @@
-"""Checks passwords against bcrypt hashes in one thread beside the loop, and keeps the verdicts.
+"""Checks passwords against bcrypt hashes in one thread beside the loop, and caches the results.
 
 Logins that wait take turns by source, which is an address and a user, so many guesses from one source delay another
 one by one check. When too many wait, Busy goes to the source that has most of them: a user has one right password, so
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 import bcrypt
 
-KEPT_VERDICTS = 100
+CACHED_RESULTS = 100
 LONGEST_QUEUE = 100
 """Different logins that wait to be checked, beyond which a source with several of them gets Busy."""
 LONGEST_PASSWORD = 72
-"""Bytes; bcrypt looks at no more."""
+"""Bytes; bcrypt uses no more."""
 EVEN_COST = 12
 """Up to this cost all checks take the same number of rounds: 2^12, about a quarter of a second."""
 
@@ -34,7 +34,7 @@ class Busy(Exception):
 
 
 Check = Callable[[bytes, bytes], bool]
-"""Tells whether a password is that of a bcrypt hash."""
+"""Returns whether a password matches a bcrypt hash."""
 Source = tuple[str, str]
 """The address and the user of a login."""
 _CHECKING: set[object] = set()
@@ -57,7 +57,7 @@ class _Login:
     hashed: bytes
     digest: bytes
     is_known: bool
-    verdict: asyncio.Future[bool | None]
+    result: asyncio.Future[bool | None]
     """None where it is not going to be checked."""
 
 
@@ -69,9 +69,9 @@ class Passwords:
         self._users = users
         self._check = check
         self._cost = min(EVEN_COST, max(map(_cost, users.values()), default=0))
-        self._nobody = _hash_of_nobody(self._cost)
+        self._dummy = _dummy_hash(self._cost)
         self._key = os.urandom(32)
-        self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
+        self._results: OrderedDict[bytes, bool] = OrderedDict()
         self._logins: dict[bytes, _Login] = {}
         """All that wait or are being checked, by digest."""
         self._turns: OrderedDict[Source, deque[_Login]] = OrderedDict()
@@ -82,29 +82,29 @@ class Passwords:
 
     async def right(self, user: str, password: str, address: str = "") -> bool:
         """Return whether this is the user's password. Raise Busy when too many others are being checked."""
-        hashed = self._users.get(user, self._nobody)
+        hashed = self._users.get(user, self._dummy)
         secret = password.encode()[:LONGEST_PASSWORD]
         digest = hmac.new(self._key, b"\0".join((user.encode(), hashed, secret)), hashlib.sha256).digest()
-        if (known := self._verdicts.get(digest)) is not None:
+        if (known := self._results.get(digest)) is not None:
             return known
         login = self._logins.get(digest)
         if login is None:
-            verdict: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
-            login = _Login(secret, hashed, digest, user in self._users, verdict)
+            result: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+            login = _Login(secret, hashed, digest, user in self._users, result)
             self._queue(login, (address, user))
-        is_right = await asyncio.shield(login.verdict)
+        is_right = await asyncio.shield(login.result)
         if is_right is None:
             raise Busy
         return is_right
 
     def close(self) -> None:
-        """Check nothing more. A check that is under way ends in its thread, for nobody."""
+        """Check nothing more. The result of a check in progress is dropped."""
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._under_way is not None:
             self._under_way.cancel()
         for login in list(self._logins.values()):
-            self._answer(login, None)
+            self._finish(login, None)
         self._turns.clear()
 
     def _queue(self, login: _Login, source: Source) -> None:
@@ -117,7 +117,7 @@ class Passwords:
             if len(own) >= max(len(most), 1):
                 raise Busy
             if len(most) > 1:
-                self._answer(most.pop(), None)
+                self._finish(most.pop(), None)
         own.append(login)
         self._turns[source] = own
         self._logins[login.digest] = login
@@ -141,17 +141,17 @@ class Passwords:
             return
         if (error := compared.exception()) is not None:
             del self._logins[login.digest]
-            login.verdict.set_exception(error)
+            login.result.set_exception(error)
         else:
-            is_right = self._verdicts[login.digest] = compared.result()
-            if len(self._verdicts) > KEPT_VERDICTS:
-                self._forget_one()
-            self._answer(login, is_right)
+            is_right = self._results[login.digest] = compared.result()
+            if len(self._results) > CACHED_RESULTS:
+                self._evict_one()
+            self._finish(login, is_right)
         self._check_next()
 
-    def _answer(self, login: _Login, verdict: bool | None) -> None:
+    def _finish(self, login: _Login, result: bool | None) -> None:
         del self._logins[login.digest]
-        login.verdict.set_result(verdict)
+        login.result.set_result(result)
 
     def _compare(self, login: _Login) -> bool:
         """Check, and top up the rounds to the even cost: 2^c + 2^c + 2^(c+1) + ... + 2^(m-1) = 2^m."""
@@ -161,15 +161,15 @@ class Passwords:
             for cost in range(_cost(login.hashed), self._cost):
                 if self._is_closed:
                     break
-                self._check(login.secret, _hash_of_nobody(cost))
+                self._check(login.secret, _dummy_hash(cost))
         finally:
             _CHECKING.discard(login)
         return same and login.is_known
 
-    def _forget_one(self) -> None:
-        """Forget the oldest wrong password: guessing must not evict valid logins."""
-        oldest = next((digest for digest, right in self._verdicts.items() if not right), next(iter(self._verdicts)))
-        del self._verdicts[oldest]
+    def _evict_one(self) -> None:
+        """Evict the oldest wrong password: guesses must not evict valid logins."""
+        oldest = next((digest for digest, right in self._results.items() if not right), next(iter(self._results)))
+        del self._results[oldest]
 
 
 def _cost(hashed: bytes) -> int:
@@ -177,6 +177,6 @@ def _cost(hashed: bytes) -> int:
     return int(hashed[4:6])
 
 
-def _hash_of_nobody(cost: int) -> bytes:
-    """Return a hash that no password has: made up, not computed, which would hold the loop."""
+def _dummy_hash(cost: int) -> bytes:
+    """Return a random hash that matches no password; computing one would block the loop."""
     return b"$2b$%02d$" % cost + bcrypt.gensalt()[7:] + base64.b64encode(os.urandom(30), b"./")[:31]

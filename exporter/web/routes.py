@@ -1,4 +1,4 @@
-"""What is served under which path, and how every answer is made safe: /metrics, health, reload, the status page."""
+"""Routes requests (/metrics, health, reload, the status page) and adds security headers to every response."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -29,12 +29,12 @@ ICON_KEPT = "max-age=86400"
 LARGEST_BODY = 64 * 1024
 """Bytes of a request's body; no request needs one."""
 CHUNK = 64 * 1024
-"""Bytes of an answer that wait for a slow client at a time; the rest stays where it is, shared with other answers."""
+"""Bytes of a response that are buffered for a slow client; the rest is shared with other responses."""
 CHUNKS_BETWEEN_TURNS = 16
 
 
 class Scraped(Protocol):
-    """What has the metrics."""
+    """The source of the metrics."""
 
     async def scrape(self, accept: str = "", *, gzip: bool = False) -> Page:
         """Return everything, in the format that an Accept header requests."""
@@ -42,7 +42,7 @@ class Scraped(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """What the server shows and does."""
+    """The handlers of the server."""
 
     exposition: Scraped
     unready: Callable[[], str]
@@ -57,7 +57,7 @@ class Routes:
 
 
 def make_app(routes: Routes, security: Security) -> web.Application:
-    """Return the application; `security` stands before every handler."""
+    """Return the application; `security` runs before every handler."""
     app = web.Application(middlewares=[_uniform, security.middleware], client_max_size=LARGEST_BODY)
     handlers = _Handlers(routes)
     app.router.add_get("/", routes.status)
@@ -119,7 +119,7 @@ class _Handlers:
 
 
 async def _write(response: web.StreamResponse, parts: Iterable[bytes]) -> None:
-    """Write the parts at the client's pace, and let others have their turns however fast that is."""
+    """Write the parts at the client's pace; other tasks run in between."""
     for number, chunk in enumerate(_chunks(parts), 1):
         await response.write(chunk)
         if number % CHUNKS_BETWEEN_TURNS == 0:

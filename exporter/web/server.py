@@ -1,4 +1,4 @@
-"""The web side as a whole: sockets, server and protection, which follows its file while it runs."""
+"""Runs the web server: sockets, routes and security, which follows its file."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from exporter.web.webconfig import WebConfig
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says of serving."""
+    """The command line's options of the server."""
 
     listen_addresses: tuple[str, ...] = (":10058",)
     telemetry_path: str = "/metrics"
@@ -75,7 +75,7 @@ class WebServer:
                 await self._follow(file)
 
     async def _follow(self, file: Path) -> None:
-        """Read the file again; a bad one leaves what is in force."""
+        """Read the file again; an invalid one changes nothing."""
         try:
             settings = await asyncio.to_thread(webconfig.read, file)
         except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Thirty days as a line a few pixels high: the points of an SVG polyline, broken where a day is not known."""
+"""Thirty days as a line a few pixels high: the points of an SVG polyline, broken where a day is unknown."""
 
 from collections.abc import Iterator, Sequence
 

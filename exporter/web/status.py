@@ -1,7 +1,7 @@
-"""The page `/`: what is polled, how well it goes, and what to do where it does not. Server-rendered, no JavaScript.
+"""Renders the page `/`: what is polled, its state, and advice on failures. No JavaScript.
 
 A visit costs what it shows: counts by state are kept by the collectors as they change, targets and combinations come
-in pages, and only those on the page are looked at.
+in pages, and only those on the page are checked.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from exporter.config.model import Target
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.combinations import describe
 from exporter.plan.schedule import STEP, Slot
 from exporter.plan.target_plan import TargetPlan
@@ -45,7 +45,7 @@ PAGE_TARGETS = 10
 MOST_QUERIES = 100
 """Queries that are listed; of more, the ones without failures are left out first."""
 TURN = 50
-"""Targets that are looked at before other work has its turn."""
+"""Targets that are checked before other work runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class About:
     config_digest: str
     """SHA-256 of the config's text."""
     loaded_at: float
-    """When the config in force was loaded, seconds since the epoch."""
+    """When the current config was loaded, seconds since the epoch."""
     rejected: tuple[str, ...]
-    """Why the config that was loaded last is not the one in force."""
+    """Why the config that was loaded last was rejected."""
     shard: Shard = WHOLE
     targets: int = 1
     """How many the whole config has, those of other shards included."""
@@ -92,7 +92,7 @@ class TargetState(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A target at a glance."""
+    """The summary of a target."""
 
     name: str
     state: TargetState
@@ -151,8 +151,8 @@ class StatusPage:
             environment.filters[each] = getattr(status_text, each)
         self._template = environment.get_template("status.html")
 
-    async def answer(self, request: web.Request) -> web.Response:
-        """Answer a visit."""
+    async def render(self, request: web.Request) -> web.Response:
+        """Return the page."""
         choice = Choice.of(request)
         targets = await self._seen(self._targets())
         hits = await _search(choice.q, targets) if choice.q else None
@@ -210,12 +210,12 @@ class StatusPage:
         return web.Response(text=text, content_type="text/html", headers=headers)
 
     async def _seen(self, targets: Mapping[str, TargetState]) -> list[_Seen]:
-        """Return all targets at a glance; what they are made of stays as it is for the whole visit."""
+        """Return the summaries of all targets, unchanged during a visit."""
         found = []
         for number, (name, state) in enumerate(tuple(targets.items()), 1):  # a reload may come between
             polls = dict(state.polls)
             for poll in polls.values():
-                for _ in poll.states.look(poll.plan.stale_after):
+                for _ in poll.states.refresh(poll.plan.stale_after):
                     await asyncio.sleep(0)
             queries = tuple((poll.plan.statistic, query) for poll in polls.values() for query in poll.states.queries)
             counts = _sums(query.counts for _, query in queries)

@@ -9,11 +9,11 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.store.account_facts import Fact, Facts
 
 MOST_DOMAINS = 5
-"""Domains with open checks that are listed by name."""
+"""Domains with failing checks that are listed by name."""
 
 
 def reads(facts: Facts, actions: Collection[str], clock: Clock) -> list[dict[str, Any]]:
-    """Return the account's reads, those that the operations planned for the target bring."""
+    """Return the account's reads, one for each planned operation."""
     found = []
     if account.SUMMARY in actions:
         found.append(_read("Account", [facts.summary], _summary(facts), clock))
@@ -34,7 +34,7 @@ def _read(name: str, facts: list[Fact[Any]], texts: list[str], clock: Clock) -> 
 
 
 def _summary(facts: Facts) -> list[str]:
-    """Return what is known of the account, in words; what an answer did not say is left out."""
+    """Return the account's values, in words; missing ones are left out."""
     its = facts.summary.value
     if its is None:
         return []
@@ -60,7 +60,7 @@ def _domains(facts: Facts) -> list[str]:
     checks = {name: {**its, **described.get(name, {})} for name, its in listed.items()}
     wanting = {name: open_ for name, its in checks.items() if (open_ := [each for each, ok in its.items() if not ok])}
     if not wanting:
-        return [f"{len(listed)} listed, no check open"]
+        return [f"{len(listed)} listed, all checks pass"]
     named = [f"{name}: {', '.join(open_)} not verified" for name, open_ in list(wanting.items())[:MOST_DOMAINS]]
-    more = [f"{len(wanting) - MOST_DOMAINS} more with open checks"] if len(wanting) > MOST_DOMAINS else []
+    more = [f"{len(wanting) - MOST_DOMAINS} more with failing checks"] if len(wanting) > MOST_DOMAINS else []
     return [f"{len(listed)} listed", *named, *more]

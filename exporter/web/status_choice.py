@@ -9,7 +9,7 @@ from aiohttp import web
 SHORTEST_REFRESH, LONGEST_REFRESH = 5, 3600
 """Seconds between two visits of a page that reloads itself."""
 LONGEST_SEARCH = 200
-"""Characters of a search that are looked at; no name is longer."""
+"""Characters of a search that are checked; no name is longer."""
 PAGES_BESIDE = 2
 """Pages before and after the one shown that have a link of their own."""
 _FILTERS = ("target", "query", "statistic", "state", "q")

@@ -42,7 +42,7 @@ def size(found: Iterable[Found], state: str) -> int:
 
 
 def cut(found: Iterable[Found], state: str, begin: int, end: int) -> list[tuple[str, Combination]]:
-    """Return some of the combinations with their states, the most urgent states first; only those are looked at."""
+    """Return some of the combinations with their states, the most urgent states first; only those are checked."""
     chosen: list[tuple[str, Combination]] = []
     for code, each in enumerate(STATES):
         for its in found if state in ("", each) else ():

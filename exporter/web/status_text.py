@@ -24,7 +24,7 @@ CAUSES = {
 
 
 def visible(value: object) -> object:
-    """Return text with characters that nobody sees, or that turn others around, written as escapes."""
+    """Return text with invisible characters, and those that reverse others, as escapes."""
     if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
     return "".join(f"\\u{ord(each):04x}" if unicodedata.category(each) in ("Cc", "Cf") else each for each in value)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from exporter.config import yamlfile
-from exporter.config.checking import ConfigError, Conflict, Problem, Schema, Wrong, check, shown
+from exporter.config.checking import ConfigError, Conflict, InvalidValue, Problem, Schema, check, shown
 from exporter.config.durations import LONGEST
 from exporter.config.scalars import Flag, whole
 from exporter.web import tls
@@ -164,7 +164,7 @@ def _go_duration(value: object) -> float:
     parts = GO_DURATION.findall(value) if isinstance(value, str) else []
     seconds = sum(float(number) * GO_UNITS[unit] for number, unit in parts)
     if not 0 < seconds <= LONGEST or "".join(number + unit for number, unit in parts) != value:
-        raise Wrong(value, "is not a duration; write one such as 500ms, 1s or 1m30s")
+        raise InvalidValue(value, "is not a duration; write one such as 500ms, 1s or 1m30s")
     return seconds
 
 

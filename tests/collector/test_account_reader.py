@@ -34,7 +34,7 @@ QUOTA, EMAILS, VERIFIED = (
 
 
 class Api:
-    """An account with two senders and two domains, as the client hands on its answers."""
+    """An account with two senders and two domains, as the client hands on its results."""
 
     def __init__(self, clock: ScriptedClock) -> None:
         self.clock = clock
@@ -42,7 +42,7 @@ class Api:
         self.domains = {"mail.example.com": {}, "notify.example.com": {}}
         """The fields of each domain that are not 0."""
         self.status: object = 0
-        self.asked: list[tuple[float, str, str]] = []
+        self.requested: list[tuple[float, str, str]] = []
         """Monotonic time, operation and domain of every request."""
 
     async def call(self, action: str, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -67,13 +67,13 @@ class Api:
         return Listed(tuple(listed), 0, 1, "R", listed)
 
     async def _requested(self, action: str, domain: str = "") -> None:
-        self.asked.append((self.clock.monotonic(), action, domain))
+        self.requested.append((self.clock.monotonic(), action, domain))
         await self.clock.sleep(0.1)
         if (failure := self.fails(action)) is not None:
             raise failure
 
     def count(self, action: str) -> int:
-        return sum(asked == action for _, asked, _ in self.asked)
+        return sum(requested == action for _, requested, _ in self.requested)
 
 
 class World:
@@ -213,7 +213,7 @@ async def test_what_is_not_configured_is_not_requested_and_not_shown(settings: s
     world = World(settings)
     async with world.polled():
         await world.clock.advance(3 * HOUR)
-        assert {action for _, action, _ in world.api.asked} == operations
+        assert {action for _, action, _ in world.api.requested} == operations
         assert (await world.shown(QUOTA) != {}) == (SUMMARY in operations)
         assert (await world.shown(VERIFIED) != {}) == (DOMAIN in operations)
         assert set(await world.shown("directmail_account_read_success")) == operations
@@ -282,9 +282,9 @@ async def test_a_missing_permission_is_one_line_with_the_policy_and_one_when_it_
     with capture_logs() as lines:
         async with world.polled():
             await world.clock.advance(1)
-            world.api.fails = lambda asked: DENIED if asked == action else None
+            world.api.fails = lambda requested: DENIED if requested == action else None
             await world.clock.advance(6 * HOUR)
-            world.api.fails = lambda asked: None
+            world.api.fails = lambda requested: None
             await world.clock.advance(2 * HOUR)
     reported = [line for line in lines if line["event"] != "discovered values changed"]
     assert [line["log_level"] for line in reported] == ["warning", "info"]
@@ -303,14 +303,14 @@ async def test_an_account_that_is_frozen_is_one_line_with_what_to_do_and_one_whe
             await world.clock.advance(3 * HOUR)
             world.api.status = 0
             await world.clock.advance(3 * HOUR)
-    told = [line for line in lines if line["event"] != "discovered values changed"]
-    assert [(line["event"], line["log_level"]) for line in told] == [
+    logged = [line for line in lines if line["event"] != "discovered values changed"]
+    assert [(line["event"], line["log_level"]) for line in logged] == [
         ("account not in good standing", "warning"),
         ("account not in good standing", "warning"),
         ("account in good standing", "info"),
     ]
-    assert [line.get("states") for line in told] == ["frozen", "frozen, restricted", None]
-    assert "ticket" in told[0]["advice"]
+    assert [line.get("states") for line in logged] == ["frozen", "frozen, restricted", None]
+    assert "ticket" in logged[0]["advice"]
 
 
 async def test_an_answer_without_any_number_is_a_failure_and_no_0() -> None:

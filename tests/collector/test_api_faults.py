@@ -18,7 +18,7 @@ from exporter.directmail.client import Client, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.limiter import Limiters
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.clock import ScriptedClock, settle
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config, make_outages
@@ -63,11 +63,11 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    *faults: Fault, head: str = "windows: [today]\npoll_interval: 5m", patience: float = 10.0, **habits: Any
+    *faults: Fault, head: str = "windows: [today]\npoll_interval: 5m", patience: float = 10.0, **behaviour: Any
 ) -> AsyncIterator[Bench]:
     clock = ScriptedClock("2026-04-22T09:00:00+00:00")
-    habits = {"calls_per_minute": 100_000, **habits}
-    api = Simulator(clock=clock, faults=list(faults), habits=Habits(**habits), senders=[BAD, GOOD])
+    behaviour = {"calls_per_minute": 100_000, **behaviour}
+    api = Simulator(clock=clock, faults=list(faults), behaviour=Behaviour(**behaviour), senders=[BAD, GOOD])
     # The two senders are the demo account's streams under other names, so that each has mail.
     api.traffic._chosen = lambda filters: iter([(0, "gmail.com"), (1, "gmail.com")])  # type: ignore[method-assign]
     world = World(make_config(senders=2, head=head), clock)
@@ -145,7 +145,7 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("fault", "reason", "requests"), MATRIX)
-async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that_sender(
+async def test_a_fault_of_one_sender_has_its_reason_and_affects_only_that_sender(
     fault: str, reason: str, requests: int
 ) -> None:
     struck = for_bad(fault)
@@ -158,10 +158,10 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
         ):
             await each.advance(20)
             assert await each.windows(BAD) == {"today"}
-            asked_before = each.requests(BAD)
+            requested_before = each.requests(BAD)
             struck.probability = 1.0
             await each.advance(300 + 60, step=2)
-            first_read = each.requests(BAD) - asked_before
+            first_read = each.requests(BAD) - requested_before
             assert set(each.reasons) == {reason}
             assert first_read >= requests
             assert first_read % requests == 0 or reason == "throttled"
@@ -205,7 +205,7 @@ async def test_a_fault_of_one_sender_is_called_by_its_reason_and_stays_with_that
         pytest.param("throttle", "rate_limit_per_minute", id="throttling-names-the-setting"),
     ],
 )
-async def test_the_log_tells_what_to_do(fault: str, advice: str) -> None:
+async def test_the_log_shows_what_to_do(fault: str, advice: str) -> None:
     with capture_logs() as lines:
         async with bench(for_bad(fault)) as each, running(each.world.collector.run()):
             await each.advance(120)
@@ -214,18 +214,18 @@ async def test_the_log_tells_what_to_do(fault: str, advice: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "habits"),
+    ("fault", "behaviour"),
     [
         pytest.param("wrong_content_type", {}, id="wrong-content-type"),
         pytest.param("exponents", {}, id="numbers-with-an-exponent"),
-        pytest.param("unasked", {}, id="an-answer-that-nobody-asked-for"),
+        pytest.param("unasked", {}, id="an-unrequested-response"),
         pytest.param("pages_up", {"rows": "hour"}, id="TotalPages-too-high"),
         pytest.param("pages_down", {"rows": "hour", "largest_page": 5}, id="TotalPages-too-low"),
         pytest.param("page_cap", {"rows": "hour"}, id="PageSize-capped-by-the-server"),
     ],
 )
-async def test_what_is_only_odd_is_read_right(fault: str, habits: dict[str, Any]) -> None:
-    async with bench(for_bad(fault), **habits) as each, running(each.world.collector.run()):
+async def test_what_is_only_odd_is_read_right(fault: str, behaviour: dict[str, Any]) -> None:
+    async with bench(for_bad(fault), **behaviour) as each, running(each.world.collector.run()):
         await each.advance(60)
         shown = await each.world.shown()
     for field_name in ("emails", "opens", "unique_opens", "clicks", "unique_clicks"):
@@ -284,15 +284,15 @@ async def test_throttling_is_waited_out_and_the_rate_comes_back() -> None:
         await each.advance(6)
         limiter = each.world.limiter
         assert limiter.is_throttled
-        asked = len(each.api.requests)
+        requested = len(each.api.requests)
         await each.advance(20)
-        assert len(each.api.requests) == asked, "nothing is sent while the API asks to wait"
+        assert len(each.api.requests) == requested, "nothing is sent while the API asks to wait"
         await each.advance(3600, step=10)
         assert limiter.allowed_per_minute == 30
         assert await each.windows(BAD) == {"today"}
 
 
-async def test_a_503_that_says_when_to_come_back_is_waited_out_by_all_and_the_rate_stays() -> None:
+async def test_a_503_with_retry_after_pauses_every_caller_and_keeps_the_rate() -> None:
     struck = Fault("http_503_retry_after", times=1, retry_after=60_000)
     async with bench(struck) as each, running(each.world.collector.run()):
         await each.advance(1)

@@ -34,10 +34,10 @@ class Lists:
     fails: Callable[[str], DirectMailError | None] = lambda action: None
     unusable: int = 0
     latency: float = 0.2
-    asked: list[tuple[float, str]] = field(default_factory=list)
+    requested: list[tuple[float, str]] = field(default_factory=list)
 
     async def list_values(self, operation: Operation) -> Listed:
-        self.asked.append((self.clock.monotonic(), operation.action))
+        self.requested.append((self.clock.monotonic(), operation.action))
         await self.clock.sleep(self.latency)
         if (failure := self.fails(operation.action)) is not None:
             raise failure
@@ -70,7 +70,7 @@ class World:
         return "".join(self.catalogue.get("shop", key).values)
 
     def times(self, action: str = TAGS) -> list[float]:
-        return [at for at, asked in self.api.asked if asked == action]
+        return [at for at, requested in self.api.requested if requested == action]
 
 
 async def test_everything_is_listed_at_once_and_then_about_every_interval() -> None:
@@ -87,7 +87,7 @@ async def test_everything_is_listed_at_once_and_then_about_every_interval() -> N
         assert len(set(gaps)) > 10
 
 
-async def test_what_appears_is_told_at_once_and_what_vanishes_after_one_more_list() -> None:
+async def test_a_new_value_is_reported_at_once_and_a_vanished_one_after_one_more_list() -> None:
     world = World("tag_name")
     async with running(world.discovery.run()):
         await world.clock.advance(1)
@@ -103,7 +103,7 @@ async def test_what_appears_is_told_at_once_and_what_vanishes_after_one_more_lis
 
 
 class TestFailure:
-    async def test_the_last_list_stays_and_the_log_tells_the_edges_only(self) -> None:
+    async def test_the_last_list_is_kept_and_only_changes_of_state_are_logged(self) -> None:
         world = World("tag_name")
         async with running(world.discovery.run()):
             await world.clock.advance(1)
@@ -150,7 +150,7 @@ class TestFailure:
         assert caught.group_contains(ZeroDivisionError)
 
 
-async def test_names_that_cannot_be_asked_for_are_told_once() -> None:
+async def test_names_that_cannot_be_requested_are_logged_once() -> None:
     world = World("tag_name")
     world.api.unusable = 2
     with capture_logs() as lines:
@@ -172,13 +172,13 @@ async def test_a_filter_counts_as_tried_when_what_it_brought_is_taken_up() -> No
 
 
 class TestReload:
-    async def test_a_new_filter_is_listed_at_once_and_a_known_one_is_not_asked_again(self) -> None:
+    async def test_a_new_filter_is_listed_at_once_and_a_known_one_is_not_requested_again(self) -> None:
         world = World("tag_name")
         async with running(world.discovery.run()):
             await world.clock.advance(10 * MINUTE)
             world.discovery.follow(dict.fromkeys(("tag_name", "account_name"), HOUR))
             await world.clock.advance(1)
-        assert [action for _, action in world.api.asked] == [TAGS, SENDERS]
+        assert [action for _, action in world.api.requested] == [TAGS, SENDERS]
 
     async def test_a_filter_that_left_is_not_listed_any_more(self) -> None:
         world = World()

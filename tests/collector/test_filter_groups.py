@@ -42,7 +42,7 @@ def test_a_combination_of_two_doubtful_filters_is_in_two_groups() -> None:
 
 
 class TestNarrower:
-    def test_a_later_read_with_less_mail_proves_that_the_filter_is_heard(self) -> None:
+    def test_a_later_read_with_less_mail_proves_that_the_filter_works(self) -> None:
         assert is_narrower(reads(500, 120), None, is_closed=False)
         assert is_narrower(reads(120), Reading((500, 0), 1.0), is_closed=False)
 
@@ -64,11 +64,11 @@ class TestEmpty:
     def test_little_mail_may_be_chance(self) -> None:
         assert not is_empty(reads(0, 0, 0), Reading((99, 0), 1.0), is_closed=True)
 
-    def test_mail_that_came_after_the_values_were_read_says_nothing_of_them(self) -> None:
+    def test_mail_that_came_after_the_values_were_read_is_no_evidence(self) -> None:
         assert not is_empty(reads(0, 0, 0), Reading((100, 0), 99.0), is_closed=False)
         assert is_empty(reads(0, 0, 0), Reading((100, 0), 99.0), is_closed=True)
 
-    def test_without_the_unfiltered_number_nothing_can_be_told(self) -> None:
+    def test_without_the_unfiltered_number_nothing_can_be_judged(self) -> None:
         assert not is_empty(reads(0, 0, 0), None, is_closed=True)
 
 
@@ -79,7 +79,7 @@ class TestWhole:
         assert is_whole(reads(1010, 1050), whole, may_be_all=False, is_closed=False), "the day grows"
         assert not is_whole(reads(1000, 1200), whole, may_be_all=False, is_closed=False)
 
-    def test_without_the_unfiltered_number_only_a_day_that_is_over_tells(self) -> None:
+    def test_without_the_unfiltered_number_only_a_closed_day_is_evidence(self) -> None:
         assert is_whole(reads(1000, 1000), None, may_be_all=False, is_closed=True)
         assert not is_whole(reads(1000, 1000), None, may_be_all=False, is_closed=False)
 
@@ -110,7 +110,7 @@ class TestGroup:
             pytest.param((0, 0, 0), 0, None, id="no-mail"),
         ],
     )
-    def test_a_day_that_is_over_tells(self, mails: tuple[int, ...], whole: int, finding: Finding | None) -> None:
+    def test_a_closed_day_is_evidence(self, mails: tuple[int, ...], whole: int, finding: Finding | None) -> None:
         made = group()
         made.judge(reads(*mails), Reading((whole, 0), 1.0), is_closed=True)
         assert made.finding is finding
@@ -139,25 +139,25 @@ class TestGroup:
         assert not group(members=MEMBERS[:1], whole=None).withholds((500, 0), None)
         assert not group(key="dedicated_ip", members=MEMBERS[:1]).withholds((500, 0), None)
 
-    def test_a_filter_is_refused_only_when_every_value_is(self) -> None:
-        made, refusal = group(), InvalidRequest("no", code="InvalidEsp.NotSupported")
+    def test_a_filter_is_rejected_only_when_every_value_is(self) -> None:
+        made, error = group(), InvalidRequest("no", code="InvalidEsp.NotSupported")
         seen = []
         for member in MEMBERS:
-            assert made.reject(member, refusal), "it may be the filter"
+            assert made.reject(member, error), "it may be the filter"
             seen.append(made.finding)
         assert seen == [None, None, Finding.REJECTED]
 
     @pytest.mark.parametrize(
         "code", ["InvalidMailAddress.NotFound", "InvalidTagName.Malformed", "InvalidDate.Malformed"]
     )
-    def test_a_refusal_that_speaks_of_something_else_is_a_failure(self, code: str) -> None:
+    def test_a_rejection_for_another_reason_is_a_failure(self, code: str) -> None:
         made = group()
         assert not any(made.reject(member, InvalidRequest("no", code=code)) for member in MEMBERS)
 
-    def test_a_value_that_is_refused_beside_others_that_answer_is_a_failure(self) -> None:
-        made, refusal = group(), InvalidRequest("no", code="InvalidParameter")
+    def test_a_rejected_value_among_accepted_ones_is_a_failure(self) -> None:
+        made, error = group(), InvalidRequest("no", code="InvalidParameter")
         made.judge(reads(300, 150), None, is_closed=False)
-        assert not any(made.reject(member, refusal) for member in MEMBERS)
+        assert not any(made.reject(member, error) for member in MEMBERS)
 
     def test_an_answer_that_proves_the_filter_ends_every_finding(self) -> None:
         made = group()

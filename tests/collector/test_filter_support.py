@@ -51,8 +51,8 @@ class Account:
             return self.mails
         return 0 if self.way == "empty" else self.mails * SHARES[filters.esp] // 100
 
-    def asked(self, wanted: Callable[[Filters, date], bool]) -> int:
-        return sum(wanted(filters, day) for _, filters, day in self.world.api.asked)
+    def requested(self, wanted: Callable[[Filters, date], bool]) -> int:
+        return sum(wanted(filters, day) for _, filters, day in self.world.api.requested)
 
     async def shown(self, esp: bool = True) -> dict[str, set[float]]:
         """Return the values of each metric with a provider, or without one."""
@@ -111,7 +111,7 @@ async def test_of_many_values_no_number_is_shown_before_they_are_judged(way: str
 
 
 @pytest.mark.parametrize("way", ["empty", "whole"])
-async def test_a_filter_that_is_useless_is_so_where_no_comparison_tells(way: str) -> None:
+async def test_a_useless_filter_is_useless_where_nothing_can_be_compared(way: str) -> None:
     domains = "      - {name: account}\n      - {name: by_domain, domain: [a.example.com, b.example.com]}\n"
     alone = (
         f"      - {{name: one, domain: c.example.com}}\n      - {{name: both, domain: a.example.com, esp: {ESPS[0]}}}\n"
@@ -130,11 +130,11 @@ async def test_a_filter_that_is_useless_is_so_where_no_comparison_tells(way: str
         async with running(account.world.collector.run(), account.world.publisher.run()):
             await account.clock.advance(2 * MINUTE)
             assert await domains_shown() == set()
-            account.world.api.asked.clear()
+            account.world.api.requested.clear()
             await account.clock.advance(2 * HOUR)
-            assert account.asked(lambda filters, day: bool(filters.domain)) == 0
-            told = [(line["query"], line["filter"]) for line in lines if line["event"] == "filter not supported"]
-            assert sorted(told) == [("both", "domain"), ("by_domain", "domain"), ("one", "domain")]
+            assert account.requested(lambda filters, day: bool(filters.domain)) == 0
+            logged = [(line["query"], line["filter"]) for line in lines if line["event"] == "filter not supported"]
+            assert sorted(logged) == [("both", "domain"), ("by_domain", "domain"), ("one", "domain")]
             account.world.api.counts = lambda filters, day, now: shares[filters.esp] // (2 if filters.domain else 1)
             await account.clock.advance(12 * HOUR)
             assert len(await domains_shown()) == 8, "four combinations, two windows"
@@ -163,7 +163,7 @@ async def test_a_domain_without_mail_beside_others_that_have_some_has_0_and_is_n
     assert [line for line in lines_of(lines)[-2:] if line[0] == "filter not supported"] == []
 
 
-async def test_the_line_about_a_refusal_has_what_the_support_asks_for() -> None:
+async def test_the_line_about_a_rejection_has_what_support_needs() -> None:
     account = Account("refused")
     with capture_logs() as lines:
         async with running(account.world.collector.run()):
@@ -177,12 +177,12 @@ async def test_each_combination_is_tried_once_a_day(way: str) -> None:
     account = Account(way)
     async with running(account.world.collector.run()):
         await account.clock.advance(HOUR)
-        account.world.api.asked.clear()
+        account.world.api.requested.clear()
         await account.clock.advance(10 * HOUR)
-        assert account.asked(lambda filters, day: bool(filters.esp)) == 0
+        assert account.requested(lambda filters, day: bool(filters.esp)) == 0
         assert account.world.collector.backlog() == 0
         await account.clock.advance(3 * DAY)
-        probes = account.asked(lambda filters, day: bool(filters.esp))
+        probes = account.requested(lambda filters, day: bool(filters.esp))
     assert probes == 3 * len(ESPS) * 2
 
 
@@ -202,7 +202,7 @@ async def test_when_the_filter_can_be_used_its_numbers_are_shown_and_one_line_sa
     assert lines_of(lines) == [("filter not supported", "warning"), ("filter supported", "info")]
 
 
-async def test_a_filter_that_works_is_shown_at_once_and_says_nothing() -> None:
+async def test_a_filter_that_works_is_shown_at_once_and_logs_nothing() -> None:
     account = Account("works")
     await account.world.publisher.show([account.world.collector.plan])
     with capture_logs() as lines:
@@ -238,7 +238,7 @@ async def test_providers_without_mail_of_a_sender_that_has_some_stay_0_where_the
     assert shown["directmail_query_supported"] == {1}
 
 
-async def test_a_refusal_of_one_value_only_is_a_failing_combination() -> None:
+async def test_a_rejection_of_one_value_only_is_a_failing_combination() -> None:
     account = Account("works")
     account.world.api.fails = lambda filters, day: NOT_SUPPORTED if filters.esp == "icloud.com" else None
     with capture_logs() as lines:

@@ -35,13 +35,13 @@ async def test_three_days_cost_at_most_one_and_a_half_calls_a_combination_and_in
     each = world(clock, senders=10, head="windows: [today, 7d, 30d]")
     async with running(each.collector.run()):
         await clock.advance(DAY)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await clock.advance(3 * DAY)
     intervals = 3 * DAY / each.collector.plan.poll_interval
-    per_interval = len(each.api.asked) / intervals / 10
+    per_interval = len(each.api.requested) / intervals / 10
     assert 1 < per_interval <= 1.5
     planned = each.collector.plan.requests_per_minute
-    assert len(each.api.asked) / (3 * DAY / MINUTE) == pytest.approx(planned, rel=0.05)
+    assert len(each.api.requested) / (3 * DAY / MINUTE) == pytest.approx(planned, rel=0.05)
 
 
 async def test_the_first_minutes_are_no_burst() -> None:
@@ -49,7 +49,7 @@ async def test_the_first_minutes_are_no_burst() -> None:
     each = world(clock, senders=30)
     async with running(each.collector.run()):
         await clock.advance(10 * MINUTE)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert min(gaps) >= 2.0
     assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 30
@@ -60,7 +60,7 @@ async def test_midnight_is_no_burst_either() -> None:
     each = world(clock, senders=30, head="windows: [today, yesterday]")
     async with running(each.collector.run()):
         await clock.advance(30 * MINUTE)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 30
 
 
@@ -69,9 +69,9 @@ async def test_at_midnight_the_day_that_ended_is_read_first() -> None:
     each = world(clock, senders=2, head="windows: [today, yesterday]\npoll_interval: 1h")
     async with running(each.collector.run()):
         await clock.advance(10 * MINUTE)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await clock.advance(MINUTE)
-    assert [day.isoformat() for _, _, day in each.api.asked] == ["2026-04-22"] * 2 + ["2026-04-23"] * 2
+    assert [day.isoformat() for _, _, day in each.api.requested] == ["2026-04-22"] * 2 + ["2026-04-23"] * 2
 
 
 async def test_closed_windows_slide_when_the_day_that_ended_was_read() -> None:
@@ -144,7 +144,7 @@ async def test_a_bad_combination_neither_delays_nor_hides_another() -> None:
         shown = await each.shown()
     good = [
         at
-        for at, filters, day in each.api.asked
+        for at, filters, day in each.api.requested
         if filters.account_name == "s1@example.com" and day == date(2026, 4, 22)
     ]
     assert len(good) >= 11
@@ -163,7 +163,7 @@ async def test_a_failing_combination_is_tried_less_and_less_often() -> None:
     )
     async with running(each.collector.run()):
         await clock.advance(HOUR)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps[0] < gaps[1] < gaps[2] < gaps[3]
     assert max(gaps) < 1.25 * 300
@@ -184,7 +184,7 @@ class TestStaleness:
         await each.publisher.show([each.collector.plan])
         return each, clock, state
 
-    async def test_values_are_held_and_then_dropped_and_then_back(self, broken: Any) -> None:
+    async def test_values_are_held_then_dropped_then_shown_again(self, broken: Any) -> None:
         each, clock, state = broken
         async with running(each.collector.run(), each.publisher.run()):
             await clock.advance(10)
@@ -209,7 +209,7 @@ class TestStaleness:
             assert back["directmail_query_stale", "s0@example.com", "", ""] == 0
             assert each.collector.is_up()
 
-    async def test_the_log_tells_the_loss_once_and_the_return_once(self, broken: Any) -> None:
+    async def test_a_failure_and_a_recovery_are_logged_once_each(self, broken: Any) -> None:
         each, clock, state = broken
         with capture_logs() as lines:
             async with running(each.collector.run()):
@@ -233,14 +233,14 @@ class TestADayThatLosesItsMail:
 
     @staticmethod
     async def polled(*counts: int) -> tuple[World, list[float | None], list[Any]]:
-        """Answer one number after the other, the last for ever; return what is shown a minute after each poll."""
+        """Answer one number after the other, the last forever; return what is shown a minute after each poll."""
         clock = ScriptedClock()
-        answers = iter(counts)
+        results = iter(counts)
         each = world(
             clock,
             senders=1,
             head="windows: [today]\npoll_interval: 10m\nstale_after: 1h",
-            counts=lambda filters, day, now: next(answers, counts[-1]),
+            counts=lambda filters, day, now: next(results, counts[-1]),
         )
         await each.publisher.show([each.collector.plan])
         shown = []
@@ -261,7 +261,7 @@ class TestADayThatLosesItsMail:
         ]
         assert (lines[0]["day"], lines[0]["request_id"]) == ("2026-04-22", "REQUEST")
 
-    async def test_the_second_one_in_a_row_is_believed_and_said_so(self) -> None:
+    async def test_the_second_one_in_a_row_is_accepted_and_logged(self) -> None:
         _, shown, lines = await self.polled(40, 0)
         assert shown == [160, 0, 0, 0]
         assert [line["event"] for line in lines][1:] == ["day with mail has none; the API confirms it"]
@@ -274,12 +274,12 @@ class TestADayThatLosesItsMail:
 
     async def test_while_it_is_requested_again_it_is_due(self) -> None:
         clock = ScriptedClock()
-        answers = iter([40, 0])
+        results = iter([40, 0])
         each = world(
             clock,
             senders=1,
             head="windows: [today]\npoll_interval: 10m",
-            counts=lambda filters, day, now: next(answers, 0),
+            counts=lambda filters, day, now: next(results, 0),
         )
         async with running(each.collector.run()):
             await clock.advance(10 * MINUTE + 1)
@@ -322,11 +322,11 @@ async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
 @pytest.mark.parametrize(
     ("fails_on", "reported"),
     [
-        pytest.param("every-day", ["target failing"], id="a-key-that-is-refused-is-one-line"),
-        pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-told"),
+        pytest.param("every-day", ["target failing"], id="a-rejected-key-is-one-line"),
+        pytest.param("yesterday", ["day failing"] * 2, id="a-day-that-fails-alone-is-logged"),
     ],
 )
-async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, reported: list[str]) -> None:
+async def test_a_failure_is_logged_once_and_not_for_each_day(fails_on: str, reported: list[str]) -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         return AuthError("refused") if fails_on == "every-day" or day == date(2026, 4, 21) else None
 
@@ -338,7 +338,7 @@ async def test_what_fails_is_told_once_and_not_for_each_day(fails_on: str, repor
     assert [line["event"] for line in lines if line["event"] != "window complete"] == reported
 
 
-async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> None:
+async def test_an_edge_that_the_api_rejects_leaves_the_combination_healthy() -> None:
     def fails(filters: Filters, day: date) -> DirectMailError | None:
         oldest = (datetime.fromtimestamp(clock.time(), UTC).date() - day).days >= 30
         return InvalidRequest("the API rejected the request") if oldest else None
@@ -352,7 +352,7 @@ async def test_an_edge_that_the_api_refuses_leaves_the_combination_healthy() -> 
             first = await each.shown()
             await clock.advance(18 * HOUR)
             second = await each.shown()
-    edge = [day for _, _, day in each.api.asked if day == date(2026, 3, 23)]
+    edge = [day for _, _, day in each.api.requested if day == date(2026, 3, 23)]
     assert len(edge) == 1
     assert (EMAILS, "s0@example.com", "", "30d") not in first
     assert first["directmail_query_success", "s0@example.com", "", ""] == 1
@@ -369,10 +369,10 @@ async def test_when_throttling_makes_the_plan_impossible_the_loop_stretches() ->
         assert each.collector.backlog() <= 1
         each.limiter.configured_per_minute = each.limiter.allowed_per_minute = 1.0
         await clock.advance(10 * MINUTE)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await clock.advance(HOUR)
         assert each.collector.backlog() >= 8
-    per_sender = Counter(filters.account_name for _, filters, _ in each.api.asked)
+    per_sender = Counter(filters.account_name for _, filters, _ in each.api.requested)
     assert len(per_sender) == 10
     assert max(per_sender.values()) - min(per_sender.values()) <= 1
 
@@ -408,7 +408,7 @@ async def test_observed_counters_are_exact_across_midnight() -> None:
         begun_at = record.cells[date(2026, 4, 22)].totals[2]
         await clock.advance(24 * HOUR)
         observed = record.observed[2]
-    yesterday, today = (each.api.answered[each.combinations[0].filters, date(2026, 4, day)][2] for day in (22, 23))
+    yesterday, today = (each.api.results[each.combinations[0].filters, date(2026, 4, day)][2] for day in (22, 23))
     # Yesterday was read again after its end, when `rising` had gone on growing.
     assert observed == yesterday - begun_at + today
 
@@ -422,20 +422,20 @@ async def test_a_bug_ends_the_loop() -> None:
     assert caught.group_contains(ZeroDivisionError)
 
 
-async def test_a_new_plan_takes_over_without_asking_again_for_what_is_fresh() -> None:
+async def test_a_new_plan_does_not_request_fresh_cells_again() -> None:
     clock = ScriptedClock()
     each = world(clock, senders=2, head="windows: [today, yesterday]\npoll_interval: 5m")
     bigger = World(make_config(senders=3, head="windows: [today, yesterday]\npoll_interval: 5m"), clock)
     async with running(each.collector.run()):
         await clock.advance(MINUTE)
-        each.api.asked.clear()
+        each.api.requested.clear()
         await each.collector.follow(bigger.collector.plan)
         await clock.advance(MINUTE)
-    assert {filters.account_name for _, filters, _ in each.api.asked} == {"s2@example.com"}
-    assert len(each.api.asked) == 2
+    assert {filters.account_name for _, filters, _ in each.api.requested} == {"s2@example.com"}
+    assert len(each.api.requested) == 2
 
 
-async def test_a_new_plan_does_not_ask_again_for_what_is_on_its_way() -> None:
+async def test_a_new_plan_does_not_repeat_requests_in_flight() -> None:
     clock = ScriptedClock()
     each = world(clock, senders=3, rate=600, head="windows: [today, yesterday]\npoll_interval: 5m", latency=1.5)
     async with running(each.collector.run()):
@@ -443,12 +443,12 @@ async def test_a_new_plan_does_not_ask_again_for_what_is_on_its_way() -> None:
             await clock.advance(0.7)
             await each.collector.follow(each.collector.plan)
         await clock.advance(10)
-    asked = Counter((filters, day) for _, filters, day in each.api.asked)
-    assert set(asked.values()) == {1}
-    assert len(asked) == 6
+    requested = Counter((filters, day) for _, filters, day in each.api.requested)
+    assert set(requested.values()) == {1}
+    assert len(requested) == 6
 
 
-async def test_a_read_that_comes_back_after_its_combination_left_is_kept_and_asked_no_more() -> None:
+async def test_a_result_that_arrives_after_its_combination_was_removed_is_kept_and_not_requested_again() -> None:
     clock = ScriptedClock()
     each = world(clock, senders=2, head="windows: [today]\npoll_interval: 5m", latency=1.0)
     whole = each.collector.plan
@@ -456,7 +456,7 @@ async def test_a_read_that_comes_back_after_its_combination_left_is_kept_and_ask
         await clock.advance(0.5)
         await each.collector.follow(target_plan.make(each.config, whole.target, "engagement", whole.combinations[1:]))
         await clock.advance(20 * MINUTE)
-    asked = Counter(filters.account_name for _, filters, _ in each.api.asked)
-    assert asked["s0@example.com"] == 1
-    assert asked["s1@example.com"] >= 3
+    requested = Counter(filters.account_name for _, filters, _ in each.api.requested)
+    assert requested["s0@example.com"] == 1
+    assert requested["s1@example.com"] >= 3
     assert each.store.get(whole.combinations[0].key).last_success_at is not None

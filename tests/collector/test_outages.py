@@ -37,7 +37,7 @@ class Weather:
         return self.error if self.is_failing else None
 
     def calls(self) -> int:
-        return len(self.world.api.asked)
+        return len(self.world.api.requested)
 
     def failing(self) -> int:
         """How many combinations are shown as failing."""
@@ -83,7 +83,7 @@ async def test_meanwhile_one_call_a_back_off_probes_instead_of_the_whole_budget(
         weather.is_failing = True
         before = weather.calls()
         await weather.clock.advance(HOUR)
-    probes = [at for at, _, _ in weather.world.api.asked[before:]]
+    probes = [at for at, _, _ in weather.world.api.requested[before:]]
     assert len(probes) <= 3 + 80
     gaps = [after - before for before, after in itertools.pairwise(probes[2:])]
     assert gaps[0] >= 12
@@ -132,7 +132,7 @@ async def test_three_combinations_that_fail_beside_others_that_work_are_three_li
     assert events(lines) == ["query combination failing"] * 3 + ["query combination recovered"] * 3
 
 
-async def test_a_request_that_is_rejected_for_what_it_asks_says_nothing_of_the_target() -> None:
+async def test_a_request_rejected_for_its_parameters_does_not_count_against_the_target() -> None:
     weather = Weather(InvalidRequest("no such sender", code="InvalidMailAddress.NotFound"), senders=5)
     weather.is_failing = True
     with capture_logs() as lines:
@@ -177,21 +177,26 @@ async def test_the_line_about_one_combination_waits_at_most_two_minutes_for_the_
 
 
 async def test_a_lone_failure_that_is_tried_again_often_is_logged_all_the_same() -> None:
-    clock, told = ScriptedClock(), list[float]()
+    clock, logged = ScriptedClock(), list[float]()
     outages = make_outages(clock, lambda: 5)
     for _ in range(12):
         outages.failed(
-            "Op", "one", PermissionDenied("no"), clock.monotonic(), of=1, report=lambda: told.append(clock.monotonic())
+            "Op",
+            "one",
+            PermissionDenied("no"),
+            clock.monotonic(),
+            of=1,
+            report=lambda: logged.append(clock.monotonic()),
         )
-        outages.look()
-        if told:
+        outages.report_due()
+        if logged:
             break
         await clock.advance(30)
-        outages.look()
-    assert told, "it has failed for six minutes"
+        outages.report_due()
+    assert logged, "it has failed for six minutes"
 
 
-async def test_when_one_loop_finds_that_the_outage_is_over_the_others_go_on_at_once() -> None:
+async def test_when_one_loop_finds_that_the_outage_is_over_the_others_continue_at_once() -> None:
     weather = Weather(AuthError("refused"), head="windows: [today]\npoll_interval: 1m")
     config = make_config(senders=3, head="windows: [today]\npoll_interval: 1m")
     others = [World(config, weather.clock, fails=weather._fails, outages=weather.world.outages) for _ in range(3)]
@@ -206,6 +211,6 @@ async def test_when_one_loop_finds_that_the_outage_is_over_the_others_go_on_at_o
             while weather.world.outages.of("GetTrackList"):
                 await weather.clock.advance(1)
             for each in worlds:
-                each.api.asked.clear()
+                each.api.requested.clear()
             await weather.clock.advance(5)
-            assert all(each.api.asked for each in worlds)
+            assert all(each.api.requested for each in worlds)

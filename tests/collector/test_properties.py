@@ -1,4 +1,4 @@
-"""What holds in every world: the call limit, true sums, nothing half, nobody forgotten."""
+"""What holds in every world: the call limit, true sums, nothing half, nobody discarded."""
 
 import random
 from datetime import UTC, date, datetime, timedelta
@@ -72,7 +72,7 @@ async def test_in_every_world_the_limit_holds_and_what_is_shown_is_true(
                 clock.jump(wall=jump)
                 await clock.advance(61)
             await _shown_is_true(each)
-    times = [at for at, _, _ in each.api.asked]
+    times = [at for at, _, _ in each.api.requested]
     for index, at in enumerate(times[rate:]):
         assert at - times[index] >= 60
 
@@ -91,16 +91,16 @@ async def _shown_is_true(world: World) -> None:
         filters = Filters(account_name=sender, tag_name=tag)
         sums = set()
         for day in (now,) if window == "today" else (now, now - timedelta(days=1)):
-            answers = [world.api.answered.get((filters, each)) for each in window_days(window, day)]
-            known = [answer for answer in answers if answer is not None]
-            if len(known) == len(answers):
-                sums.add(sum(getattr(answer, FIELDS[name]) for answer in known))
+            results = [world.api.results.get((filters, each)) for each in window_days(window, day)]
+            known = [result for result in results if result is not None]
+            if len(known) == len(results):
+                sums.add(sum(getattr(result, FIELDS[name]) for result in known))
         assert value in sums
 
 
 @settings(MANY, max_examples=8)
 @given(windows=WINDOWS, start=STARTS, senders=st.integers(1, 5), seed=st.integers(0, 1000))
-async def test_in_every_world_each_due_cell_is_asked_in_the_end(
+async def test_in_every_world_each_due_cell_is_requested_eventually(
     windows: str, start: int, senders: int, seed: int
 ) -> None:
     """Half of all calls fail, and there is a budget for little more than today's."""
@@ -113,10 +113,10 @@ async def test_in_every_world_each_due_cell_is_asked_in_the_end(
     )
     async with running(each.collector.run()):
         await clock.advance(timedelta(days=1).total_seconds())
-    asked = {(filters, day) for _, filters, day in each.api.asked}
+    requested = {(filters, day) for _, filters, day in each.api.requested}
     today = datetime.fromtimestamp(start, UTC).date()
     for combination in each.combinations:
         for window in each.collector.plan.windows:
             for day in window_days(window, today):
                 if (today - day).days < 29:  # older ones leave the API's reach before the end
-                    assert (combination.filters, day) in asked
+                    assert (combination.filters, day) in requested

@@ -22,7 +22,7 @@ REJECTED = NetworkError("connection refused")
 
 
 class CountingStore(Store):
-    """Counts the records that are looked at."""
+    """Counts the records that are checked."""
 
     looked = 0
 
@@ -44,7 +44,7 @@ class World:
         self.all = self.plan.combinations
 
     def follow(self) -> None:
-        deque(self.states.look(self.plan.stale_after), maxlen=0)
+        deque(self.states.refresh(self.plan.stale_after), maxlen=0)
 
     def succeed(self, combination: Combination) -> None:
         now = self.clock.time()
@@ -78,7 +78,7 @@ def read(world: World) -> None:
     world.succeed(world.all[0])
 
 
-def read_then_refuse(world: World) -> None:
+def read_then_reject(world: World) -> None:
     read(world)
     reject(world)
 
@@ -96,9 +96,9 @@ def find_useless(world: World) -> None:
     ("happens", "state"),
     [
         pytest.param(lambda world: None, "never", id="nothing"),
-        pytest.param(reject, "failing", id="refused-from-the-start"),
+        pytest.param(reject, "failing", id="rejected-from-the-start"),
         pytest.param(read, "fresh", id="read"),
-        pytest.param(read_then_refuse, "held", id="refused-later"),
+        pytest.param(read_then_reject, "held", id="rejected-later"),
         pytest.param(read_long_ago, "dropped", id="too-old"),
         pytest.param(find_useless, "unsupported", id="of-no-use"),
     ],
@@ -157,7 +157,7 @@ def test_it_is_counted_without_looking_at_all_again() -> None:
     assert world.store.looked == 1
 
 
-def test_of_what_grows_old_only_that_is_looked_at() -> None:
+def test_only_combinations_that_may_have_expired_are_checked() -> None:
     world = World(senders=2000)
     world.follow()
     for combination in world.all[:5]:
@@ -172,7 +172,7 @@ def test_of_what_grows_old_only_that_is_looked_at() -> None:
     assert world.store.looked < 12
 
 
-def test_what_changes_while_all_are_looked_at_is_not_missed() -> None:
+def test_a_change_during_a_full_pass_is_not_missed() -> None:
     world = World(senders=3 * STEP)
     steps = world.states.fill()
     next(steps)
@@ -183,7 +183,7 @@ def test_what_changes_while_all_are_looked_at_is_not_missed() -> None:
     assert (world.states.newest_working(), world.states.last_failed()) == (world.all[0], world.all[-2])
 
 
-def test_a_look_that_is_given_up_is_made_up_for_by_the_next() -> None:
+def test_an_interrupted_pass_is_completed_by_the_next() -> None:
     world = World(senders=3 * STEP)
     for combination in world.all:
         world.store.succeeded(combination.key, world.clock.time())
@@ -200,11 +200,11 @@ def test_a_longer_time_until_numbers_are_stale_brings_dropped_ones_back() -> Non
     world.follow()
     read_long_ago(world)
     world.follow()
-    deque(world.states.look(world.plan.stale_after + 10), maxlen=0)
+    deque(world.states.refresh(world.plan.stale_after + 10), maxlen=0)
     assert world.counts() == {"fresh": 1, "never": 3}
 
 
-def test_a_search_ignores_case_and_sees_target_query_and_filters() -> None:
+def test_a_search_ignores_case_and_matches_target_query_and_filters() -> None:
     query = World().states.queries[0]
     deque(query.index(), maxlen=0)
     assert [query.find(text) for text in ("S1@", "SHOP", "senders", "account_name=s2", "nothing")] == [

@@ -1,7 +1,8 @@
 """Heavy work of many collectors at once: one slice, then everything else has its turn."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from functools import partial
 
 from exporter.collector.turns import Turns
 from tests.support.tasks import most_in_a_turn
@@ -40,7 +41,21 @@ async def test_they_take_turns() -> None:
     assert works.done == [0, 1, 2, 0, 1, 2]
 
 
-async def test_work_that_fails_holds_up_nobody() -> None:
+async def test_tasks_that_many_start_at_once_do_their_first_steps_one_after_the_other() -> None:
+    turns, begun = Turns(), []
+
+    async def task(number: int) -> None:
+        begun.append(number)
+
+    async def all_at_once() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            await asyncio.gather(*(turns.begin(partial(_start, tasks, task(number))) for number in range(300)))
+
+    assert await most_in_a_turn(all_at_once(), lambda: len(begun)) == 1
+    assert begun == list(range(300))
+
+
+async def test_work_that_fails_does_not_block_others() -> None:
     turns = Turns()
 
     def failing() -> Iterator[None]:
@@ -49,3 +64,7 @@ async def test_work_that_fails_holds_up_nobody() -> None:
 
     results = await asyncio.gather(turns.work(failing()), turns.work(iter([None, None])), return_exceptions=True)
     assert [type(each) for each in results] == [ValueError, type(None)]
+
+
+def _start(tasks: asyncio.TaskGroup, work: Coroutine[None, None, None]) -> None:
+    tasks.create_task(work)

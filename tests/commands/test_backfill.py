@@ -25,7 +25,7 @@ from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan import target_plan
 from exporter.plan.validation import load
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
@@ -51,8 +51,8 @@ class MachineClock(SystemClock):
 
 
 def simulator(*faults: Fault, traffic: Traffic | None = None, clock: Clock | None = None) -> Simulator:
-    habits = Habits(calls_per_minute=100_000)
-    return Simulator(traffic or Traffic(), habits=habits, faults=list(faults), clock=clock or SystemClock())
+    behaviour = Behaviour(calls_per_minute=100_000)
+    return Simulator(traffic or Traffic(), behaviour=behaviour, faults=list(faults), clock=clock or SystemClock())
 
 
 async def backfilled(
@@ -101,7 +101,7 @@ async def test_each_day_shows_the_windows_that_end_before_it(tmp_path: Path) -> 
         assert week[today] == {sum(mails[-7:])}
 
 
-async def test_what_nobody_can_know_afterwards_is_absent(tmp_path: Path) -> None:
+async def test_values_that_cannot_be_known_afterwards_are_absent(tmp_path: Path) -> None:
     output = tmp_path / "history.om"
     async with simulator().listen() as url:
         await backfilled(write_config(tmp_path / "config.yaml", url), output, days=2)
@@ -145,15 +145,15 @@ async def test_each_statistic_has_its_own_series(tmp_path: Path) -> None:
     assert requested[-1] == api.traffic.delivery(yesterday, api.clock.time(), sender=SENDERS[0]).requested
 
 
-async def test_what_is_in_the_state_file_is_not_asked_again(tmp_path: Path) -> None:
+async def test_what_is_in_the_state_file_is_not_requested_again(tmp_path: Path) -> None:
     api = simulator()
     async with api.listen() as url:
         config = write_config(tmp_path / "config.yaml", url, head=f"state_file: {tmp_path / 'state.db'}")
         first = await backfilled(config, tmp_path / "first.om", days=5)
-        asked = len(api.requests)
+        requested = len(api.requests)
         second = await backfilled(config, tmp_path / "second.om", days=7)
-    assert (first.read, asked) == (10, 10)
-    assert second.read == len(api.requests) - asked == 4
+    assert (first.read, requested) == (10, 10)
+    assert second.read == len(api.requests) - requested == 4
     assert second.known == 10
     assert set(samples(tmp_path / "second.om")) >= set(samples(tmp_path / "first.om"))
 
@@ -166,7 +166,7 @@ async def test_one_query_can_be_chosen(tmp_path: Path) -> None:
     assert {sender for _, sender, _ in samples(tmp_path / "history.om")} == {""}
 
 
-async def test_a_day_that_cannot_be_read_is_told_and_left_out(tmp_path: Path) -> None:
+async def test_a_day_that_cannot_be_read_is_reported_and_left_out(tmp_path: Path) -> None:
     api = simulator()
     day: date = api.traffic.today(api.clock.time()) - timedelta(days=2)
     api.faults.append(Fault("stat_null", where={"StartTime": day.isoformat(), "AccountName": SENDERS[0]}))
@@ -216,8 +216,8 @@ async def test_the_edge_of_thirty_days_is_not_missing(tmp_path: Path) -> None:
 async def test_a_filter_that_the_account_cannot_use_has_no_past(tmp_path: Path) -> None:
     """Without dedicated IPs the API may answer each provider with all of the mail."""
     traffic, output = Traffic(), tmp_path / "history.om"
-    habits = Habits(calls_per_minute=100_000, no_dedicated_ips="whole")
-    async with Simulator(traffic, habits=habits).listen() as url:
+    behaviour = Behaviour(calls_per_minute=100_000, no_dedicated_ips="whole")
+    async with Simulator(traffic, behaviour=behaviour).listen() as url:
         config = write_config(tmp_path / "config.yaml", url, SENDERS[2])
         provider = f"      - name: by_esp\n        account_name: {SENDERS[2]}\n        esp: [gmail.com, yahoo.com]\n"
         config.write_text(config.read_text() + provider)
@@ -301,7 +301,7 @@ async def test_stopped_while_it_is_written_there_is_no_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("step", [DAY, 300, 60])
-def test_the_size_that_is_said_before_is_about_that_of_the_file(step: int, tmp_path: Path) -> None:
+def test_the_estimated_size_is_close_to_that_of_the_file(step: int, tmp_path: Path) -> None:
     past = long_past(tmp_path, step)
     text = "".join(text for text in past.lines() if "_window_" not in text and "# " not in text)
     assert past.sizes().size == pytest.approx(len(text), rel=0.15)
@@ -330,14 +330,14 @@ async def test_off_a_terminal_a_line_every_ten_seconds_has_the_time_left(capsys:
     ]
 
 
-def test_the_start_says_what_it_takes_and_how_to_make_less_of_it() -> None:
+def test_the_start_shows_the_cost_and_how_to_reduce_it() -> None:
     forecast = Forecast(calls=1830, known=0, seconds=3660.0, series=3120, size=412_000_000)
-    said = "\n".join(backfill.announcement(forecast, "30", Path("history.om")))
+    output = "\n".join(backfill.announcement(forecast, "30", Path("history.om")))
     for words in ("1830 calls at 30 a minute", "about 1h1m;", "history.om will have about 412.0 MB", "--step 15m"):
-        assert words in said
+        assert words in output
 
 
-async def test_the_command_tells_what_it_takes_and_where_the_file_is(tmp_path: Path) -> None:
+async def test_the_command_shows_the_cost_and_where_the_file_is(tmp_path: Path) -> None:
     output = tmp_path / "history.om"
     async with simulator().listen() as url:
         config = write_config(tmp_path / "config.yaml", url)
@@ -372,7 +372,7 @@ async def test_the_command_ends_with_status_1_when_days_are_missing(tmp_path: Pa
         (["--label", "query=x", *LABELS], "is a label of the exporter's own"),
     ],
 )
-def test_wrong_flags_are_told(flags: list[str], says: str, tmp_path: Path) -> None:
+def test_wrong_flags_are_reported(flags: list[str], says: str, tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.yaml", "http://127.0.0.1:9")
     given = ["backfill", "--config.file", str(config), "--output", str(tmp_path / "x.om"), *flags]
     ended = CliRunner(env={"COLUMNS": "1000"}).invoke(cli, given)
@@ -385,9 +385,7 @@ def test_a_blank_label_is_left_out(tmp_path: Path) -> None:
     assert backfill.command.make_context("backfill", given).params["labels"] == {"job": "mail"}
 
 
-async def test_a_graph_over_the_seam_has_no_gap_and_last_week_answers(
-    tool: Callable[[str], Path], tmp_path: Path
-) -> None:
+async def test_a_graph_across_the_start_of_the_exporter_has_no_gap(tool: Callable[[str], Path], tmp_path: Path) -> None:
     """A real Prometheus with the backfilled month scrapes a live exporter: to it both are one series."""
     clock = MachineClock()
     zone = morning_zone(clock.time())  # no midnight meanwhile
@@ -446,7 +444,7 @@ class TestDiscovery:
         for tag in ("password-reset", "promo"):
             assert f'tag_name="{tag}"' in output.read_text()
 
-    async def test_where_the_list_fails_the_values_of_the_state_file_stand_in(self, tmp_path: Path) -> None:
+    async def test_where_the_list_fails_the_values_of_the_state_file_are_used(self, tmp_path: Path) -> None:
         api, output = simulator(), tmp_path / "history.om"
         async with api.listen() as url:
             config = self.config(tmp_path / "config.yaml", url)

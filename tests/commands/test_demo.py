@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.app import App, Options
 from exporter.clock import SystemClock
 from exporter.commands import demo
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from tests.support.command_line import run
 from tests.support.processes import PATIENCE, program, started, until
@@ -32,7 +32,7 @@ MIDNIGHT = datetime.fromisoformat("2028-02-28T23:30:00+00:00")
 
 
 @pytest.mark.parametrize("hours", range(48))
-def test_it_is_late_morning_where_the_demos_account_lives_whatever_the_hour_here(hours: int) -> None:
+def test_it_is_late_morning_in_the_demos_time_zone_at_any_local_hour(hours: int) -> None:
     now = (MIDNIGHT + timedelta(hours=hours)).timestamp()
     zone = demo.morning_zone(now)
     there = datetime.fromtimestamp(now, zone)
@@ -77,12 +77,12 @@ def test_the_demo_can_go_as_fast_as_it_says(speed: str) -> None:
     assert demo.settings("http://127.0.0.1:1", given).targets
 
 
-def test_a_folder_that_is_missing_is_said_before_the_history_is_made() -> None:
+def test_a_missing_folder_is_reported_before_the_history_is_made() -> None:
     result = run("demo", "--history", "/nowhere/x.om")
     assert (result.exit_code, result.output) == (1, "/nowhere is not a directory\n")
 
 
-def test_the_demo_refuses_a_speed_that_its_budget_has_no_calls_for() -> None:
+def test_the_demo_rejects_a_speed_that_its_budget_has_no_calls_for() -> None:
     with pytest.raises(click.BadParameter, match="1<=x<=1000"):
         demo.command.make_context("demo", ["--speed", "1001"])
 
@@ -104,7 +104,7 @@ async def test_an_incident_in_the_demo_shows_in_its_numbers() -> None:
     assert float(line.rsplit(" ", 1)[1]) < 0.2
 
 
-async def test_the_demo_can_write_the_past_first_and_tells_how_to_load_it(tmp_path: Path) -> None:
+async def test_the_demo_can_write_the_past_first_and_shows_how_to_load_it(tmp_path: Path) -> None:
     history = tmp_path / "history.om"
     flags = ("--history", str(history), "--days", "1")
     async with program("demo", "--listen", "127.0.0.1:0", *flags) as running:
@@ -135,10 +135,10 @@ async def test_its_counters_continue_from_its_history(tmp_path: Path) -> None:
     now = clock.time()
     traffic = Traffic(choices=Choices(demo.morning_zone(now)))
     until_then, history, state = now - 120, tmp_path / "history.om", tmp_path / "state.db"
-    await asyncio.to_thread(demo.write_past, history, state, traffic, until_then, "127.0.0.1:10058", days=PAST)
+    await asyncio.to_thread(demo.write_history, history, state, traffic, until_then, "127.0.0.1:10058", days=PAST)
     account = frozenset({("target", "demo"), ("query", "account")})
     past = observed(openmetrics.text_string_to_metric_families(history.read_text()))
-    async with Simulator(traffic, habits=Habits(calls_per_minute=100_000)).listen() as url:
+    async with Simulator(traffic, behaviour=Behaviour(calls_per_minute=100_000)).listen() as url:
         made = replace(demo.settings(url, zone=traffic.choices.zone), state_file=state)
         app = App(made, Options(("127.0.0.1:0",)), environment=KEYS)
         running, address = await started(app)
@@ -168,7 +168,7 @@ async def test_its_counters_continue_from_its_history(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_make_installs_what_it_needs_and_no_more_and_says_so(target: str, installs: list[str], says: list[str]) -> None:
+def test_make_installs_only_what_it_needs_and_prints_it(target: str, installs: list[str], says: list[str]) -> None:
     command = ["make", "--dry-run", "--always-make", target]
     made = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]).stdout
     assert re.findall(r"--requirement (\S+)", made) == installs

@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
         ),
     ],
 )
-async def test_a_living_exporter_is_healthy_whatever_protects_it(folder: Path, text: str, reported: str) -> None:
+async def test_a_running_exporter_is_healthy_whatever_protects_it(folder: Path, text: str, reported: str) -> None:
     (folder / "web.yml").write_text(text)
     async with listener(webconfig.read(folder / "web.yml")) as address:
         result = await check(environment={LISTEN_ADDRESS: address})
@@ -77,32 +77,32 @@ async def test_the_address_is_written_as_for_the_exporter(where: str) -> None:
 
 
 @pytest.mark.parametrize(("served", "where"), [("[::]:0", "[::]:{}"), ("[::1]:0", "[::1]:{}")])
-async def test_ipv6_is_asked_by_ipv6_unless_it_is_every_interface(served: str, where: str) -> None:
+async def test_ipv6_is_checked_over_ipv6_unless_it_is_every_interface(served: str, where: str) -> None:
     """Where every interface is listened on, 127.0.0.1 is there, and ::1 may not be."""
     async with listener(webconfig.WebConfig(), served) as address:
         written = where.format(address.rpartition(":")[2])
         assert (await check("--web.listen-address", written)).exit_code == 0
 
 
-async def test_the_first_of_several_addresses_is_asked() -> None:
+async def test_the_first_of_several_addresses_is_checked() -> None:
     async with listener(webconfig.WebConfig()) as address:
         assert (await check(environment={LISTEN_ADDRESS: f"{address} 127.0.0.1:1"})).exit_code == 0
         assert (await check(environment={LISTEN_ADDRESS: f"127.0.0.1:1 {address}"})).exit_code == 1
 
 
-async def test_a_proxy_in_the_environment_is_not_asked() -> None:
+async def test_a_proxy_in_the_environment_is_not_used() -> None:
     async with listener(webconfig.WebConfig()) as address:
         result = await check(environment={LISTEN_ADDRESS: address, "http_proxy": "http://127.0.0.1:1"})
         assert result.exit_code == 0
 
 
-async def test_a_url_has_its_certificate_checked_unless_told_otherwise(folder: Path) -> None:
+async def test_the_certificate_of_a_url_is_verified_by_default(folder: Path) -> None:
     (folder / "web.yml").write_text(f"tls_server_config: {{{PAIR}}}")
     async with listener(webconfig.read(folder / "web.yml")) as address:
         distrusted = await check("--url", f"https://{address}/-/healthy")
-        taken = await check("--url", f"https://{address}/-/healthy", "--insecure")
+        insecure = await check("--url", f"https://{address}/-/healthy", "--insecure")
         plain = await check("--url", f"http://{address}/-/healthy")
-    assert (distrusted.exit_code, taken.exit_code, plain.exit_code) == (1, 0, 1)
+    assert (distrusted.exit_code, insecure.exit_code, plain.exit_code) == (1, 0, 1)
     assert "certificate verify failed" in distrusted.output
     assert plain.output == "unhealthy: Client sent an HTTP request to an HTTPS server.\n"
 
@@ -115,14 +115,14 @@ async def test_a_url_has_its_certificate_checked_unless_told_otherwise(folder: P
         pytest.param(["--web.listen-address", "nonsense"], "write host:port", id="no-address"),
     ],
 )
-async def test_what_cannot_be_asked_is_told_in_one_line(arguments: list[str], message: str) -> None:
+async def test_a_check_that_cannot_be_made_is_reported_in_one_line(arguments: list[str], message: str) -> None:
     result = await check(*arguments)
     assert result.exit_code == 1
     assert message in result.output
     assert result.output.count("\n") == 1
 
 
-async def test_a_refusal_is_not_health() -> None:
+async def test_an_error_status_is_not_healthy() -> None:
     async with listener(webconfig.WebConfig()) as address:
         result = await check("--url", f"http://{address}/nowhere")
     assert (result.exit_code, result.output) == (1, "unhealthy: 404 404 Not Found\n")

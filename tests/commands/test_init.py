@@ -19,7 +19,7 @@ from exporter.plan import target_plan, validation
 from exporter.simulator.account import STREAMS
 from exporter.simulator.call import Inventory
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.command_line import run
@@ -45,7 +45,7 @@ def account(
     senders: Sequence[str] | None = None,
     tags: Sequence[str] | None = None,
     domains: Sequence[str] | None = None,
-    **habits: object,
+    **behaviour: object,
 ) -> Simulator:
     inventory = Inventory()
     inventory.tags = inventory.tags if tags is None else tags
@@ -54,7 +54,7 @@ def account(
         TRAFFIC,
         clock=ScriptedClock(skip_sleeps=True),
         faults=list(faults),
-        habits=Habits(**{"calls_per_minute": 100_000, **habits}),  # type: ignore[arg-type]
+        behaviour=Behaviour(**{"calls_per_minute": 100_000, **behaviour}),  # type: ignore[arg-type]
         inventory=inventory,
     )
     api.senders = api.senders if senders is None else senders
@@ -88,7 +88,7 @@ def tags(config: Config) -> set[tuple[str, str]]:
 
 
 class TestEverythingAllowed:
-    async def test_every_breakdown_of_both_statistics_is_asked_for(self) -> None:
+    async def test_every_breakdown_of_both_statistics_is_requested(self) -> None:
         text, config, drafts = await made(account())
         found = queries(config)
         assert list(found) == EVERYTHING
@@ -107,7 +107,7 @@ class TestEverythingAllowed:
             month[stream.sender] += stream.volume * (30 if stream.kind != "campaign" else 4)
         assert queries(config)["by_sender"].filters["account_name"][0] == max(month, key=lambda name: month[name])
 
-    async def test_it_prints_the_plan_and_the_three_commands_to_go_on_with(self) -> None:
+    async def test_it_prints_the_plan_and_the_three_commands_to_continue_with(self) -> None:
         _, config, drafts = await made(account())
         lines = list(summary(config, drafts, Path("my config.yaml")))
         assert lines[0] == "directmail: 3 senders, 6 tags, 2 domains, 2 dedicated IPs, 2 pools"
@@ -133,8 +133,11 @@ class TestARestrictedKey:
     async def test_what_it_may_not_list_is_a_comment_with_the_missing_permission(self, action: str) -> None:
         text, config, drafts = await made(account(denied(action)))
         missing = DENIABLE[action]
-        asked = {*queries(config), *(key for key in ("account_interval", "domains_interval") if getattr(config, key))}
-        assert asked == {*EVERYTHING, "account_interval", "domains_interval"} - missing
+        requested = {
+            *queries(config),
+            *(key for key in ("account_interval", "domains_interval") if getattr(config, key)),
+        }
+        assert requested == {*EVERYTHING, "account_interval", "domains_interval"} - missing
         comments = [line for line in text.splitlines() if line.lstrip().startswith("#")]
         assert sum(f"lacks the permission dm:{action} (Forbidden.RAM)" in line for line in comments) == len(missing)
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
@@ -150,13 +153,13 @@ class TestARestrictedKey:
         ("action", "left"),
         [("SenderStatisticsByTagNameAndBatchID", "engagement"), ("GetTrackList", "delivery")],
     )
-    async def test_one_statistic_alone_is_asked_for_where_the_other_is_denied(self, action: str, left: str) -> None:
+    async def test_only_one_statistic_is_requested_where_the_other_is_denied(self, action: str, left: str) -> None:
         text, config, _ = await made(account(denied(action)))
         assert {query.statistics for query in config.targets[0].queries} == {(left,)}
         assert list(queries(config)) == EVERYTHING
         assert f"lacks the permission dm:{action}" in text
 
-    def test_a_restricted_account_is_not_taken_for_a_missing_permission(self) -> None:
+    def test_a_restricted_account_is_not_mistaken_for_a_missing_permission(self) -> None:
         _, target = first_config.target_of("us-east-1")
         error = PermissionDenied("the account is on a blacklist", code="User.Blacklisted")
         found = Survey(target, failures={"GetTrackList": error})
@@ -172,7 +175,7 @@ class TestARestrictedKey:
         assert "no statistic can be read" in str(raised.value)
         assert '"dm:GetTrackList", "dm:SenderStatisticsByTagNameAndBatchID"' in str(raised.value)
 
-    async def test_a_refused_key_costs_one_request(self) -> None:
+    async def test_a_rejected_key_costs_one_request(self) -> None:
         api = account()
         with pytest.raises(NoConfig, match="the API rejected the credentials"):
             await made(api, {**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
@@ -194,7 +197,7 @@ class TestFiltersThatDoNotWork:
             ("whole", "every value matches all mail"),
         ],
     )
-    async def test_providers_are_left_out_where_the_account_cannot_tell_them_apart(self, way: str, why: str) -> None:
+    async def test_providers_are_left_out_where_the_account_cannot_distinguish_them(self, way: str, why: str) -> None:
         text, config, _ = await made(account(no_dedicated_ips=way))
         assert "by_esp" not in queries(config)
         (line,) = [line for line in text.splitlines() if "by_esp" in line]
@@ -216,7 +219,7 @@ class TestFiltersThatDoNotWork:
         assert list(queries(config)) == ["account", "by_sender", "by_tag", "by_ip", "by_pool"]
         assert "no day of the last 7 has the 100 mails that a trial needs" in text
 
-    async def test_an_account_without_senders_and_tags_is_asked_for_as_a_whole(self) -> None:
+    async def test_an_account_without_senders_and_tags_is_requested_as_a_whole(self) -> None:
         text, config, _ = await made(account(senders=[], tags=[], domains=[], no_dedicated_ips="error"))
         assert list(queries(config)) == ["account"]
         assert "# Left out, by_sender: QueryMailAddressByParam lists nothing." in text
@@ -249,7 +252,7 @@ class TestTheBudget:
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
         assert all(f"query {name}:" in printed for name in queries(config))
 
-    async def test_a_smaller_budget_is_kept_to_and_written(self) -> None:
+    async def test_a_smaller_budget_is_respected_and_written(self) -> None:
         api = account()
         async with api.listen() as url:
             drafts = await drafted([("", url)], api.clock, environment=KEYS, per_minute=2.5)
@@ -283,11 +286,11 @@ class TestTags:
             pytest.param(Fault("empty", where={"EndTime": "2026-04-21", "StartTime": "2026-04-15"}), id="no-mail"),
         ],
     )
-    async def test_where_it_is_unknown_who_uses_which_each_sender_is_asked_for_each(self, way: Fault) -> None:
+    async def test_where_usage_is_unknown_every_pair_is_in_the_config(self, way: Fault) -> None:
         _, config, _ = await made(account(way))
         assert len(tags(config)) == 18
 
-    async def test_of_many_it_is_not_looked_for(self) -> None:
+    async def test_usage_of_many_values_is_not_looked_up(self) -> None:
         api = account(tags=[f"t{number}" for number in range(21)])
         await made(api)
         assert not [seen for seen in api.requests if "TagName" in seen.parameters]
@@ -319,7 +322,7 @@ class TestNames:
         _, config, _ = await made(account(tags=NASTY))
         assert set(queries(config)["by_tag"].filters["tag_name"]) == set(NASTY)
 
-    async def test_names_that_no_config_can_hold_are_left_out(self) -> None:
+    async def test_names_that_a_config_cannot_hold_are_left_out(self) -> None:
         _, config, _ = await made(account(tags=["weekly", " weekly", "*", "a\ufffeb"]))
         assert queries(config)["by_tag"].filters["tag_name"] == ("weekly",)
 
@@ -344,14 +347,14 @@ class TestRegions:
         _, config = loaded(drafts)
         assert [target.region for target in config.targets] == ["ap-southeast-1", "us-east-1"]
 
-    async def test_where_no_region_shows_a_sender_each_says_why(self) -> None:
+    async def test_where_no_region_has_a_sender_each_reports_why(self) -> None:
         empty, closed = account(senders=[]), account(denied("QueryMailAddressByParam"))
         async with empty.listen() as first, closed.listen() as second:
             hosts = {"us-east-1": first, "eu-central-1": second}
             with pytest.raises(NoConfig) as raised:
                 await drafted([(name, "") for name in hosts], empty.clock, environment=KEYS, hosts=hosts)
-        said, *regions = str(raised.value).splitlines()
-        assert "write yours as --region" in said
+        output, *regions = str(raised.value).splitlines()
+        assert "write yours as --region" in output
         assert regions[0] == "us-east-1: no sender"
         assert regions[1].startswith("eu-central-1: the RAM policy does not allow this operation")
 
@@ -361,7 +364,7 @@ class TestTheCommand:
         self, tmp_path: Path
     ) -> None:
         path = tmp_path / "config.yaml"
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         flags = ("init", "--output", str(path), "--rate-limit", "6000")
         async with api.listen() as url:
             async with program(*flags, "--endpoint", url, environment=KEYS) as command:

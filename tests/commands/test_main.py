@@ -23,7 +23,7 @@ EXAMPLE = str(ROOT / "config.example.yaml")
 
 
 @pytest.mark.parametrize("written", ["version", "--version"])
-def test_the_version_is_told(written: str) -> None:
+def test_the_version_is_printed(written: str) -> None:
     assert run(written).output == f"directmail-exporter {__version__} (revision {__revision__})\n"
 
 
@@ -87,7 +87,7 @@ def test_a_check_prints_long_times_as_durations(tmp_path: Path) -> None:
     assert result.output.endswith("  query by-sender: 491 combinations\n")
 
 
-def test_a_check_shows_what_the_account_and_its_domains_take_and_the_limit_of_each_operation(tmp_path: Path) -> None:
+def test_a_check_shows_the_calls_of_account_and_domains_and_the_limit_of_each_operation(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
         "account_interval: 1h\ndomains_interval: 6h\ntargets:\n  - name: a\n    region: us-east-1\n    queries:\n"
@@ -101,7 +101,7 @@ def test_a_check_shows_what_the_account_and_its_domains_take_and_the_limit_of_ea
     assert "their limits 30 calls a minute of each operation, 10 of DescAccountSummary and DescDomain" in lines
 
 
-def test_a_check_of_discovery_tells_what_limits_allow_and_that_values_are_not_known(tmp_path: Path) -> None:
+def test_a_check_of_discovery_shows_what_limits_allow_and_that_values_are_unknown(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
         "windows: [today]\nmax_series: 200\ntargets:\n  - name: a\n    region: us-east-1\n    queries:\n"
@@ -131,9 +131,9 @@ class TestACheckWithoutAKey:
 
     def test_it_is_an_error_in_one_line(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
-        status, said = self.checked(path, self.TARGET.format("a", ""))
+        status, output = self.checked(path, self.TARGET.format("a", ""))
         assert status == 1
-        assert said == (
+        assert output == (
             f"{path}: targets[0].credentials: no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID and "
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET are not both set. Set both variables, or write files in the target's "
             "credentials.\n"
@@ -141,28 +141,28 @@ class TestACheckWithoutAKey:
 
     def test_several_targets_without_one_are_still_one_line(self, tmp_path: Path) -> None:
         targets = (self.TARGET.format(name, "") for name in "abc")
-        status, said = self.checked(tmp_path / "config.yaml", *targets)
-        assert (status, len(said.splitlines())) == (1, 1)
-        assert said.endswith(" 2 more targets lack it too.\n")
+        status, output = self.checked(tmp_path / "config.yaml", *targets)
+        assert (status, len(output.splitlines())) == (1, 1)
+        assert output.endswith(" 2 more targets lack it too.\n")
 
     def test_half_a_key_is_none(self, tmp_path: Path) -> None:
         half = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI4x"}
-        status, said = self.checked(tmp_path / "config.yaml", self.TARGET.format("a", ""), environment=half)
+        status, output = self.checked(tmp_path / "config.yaml", self.TARGET.format("a", ""), environment=half)
         assert status == 1
-        assert "are not both set" in said
+        assert "are not both set" in output
 
     def test_an_empty_key_file_is_none(self, tmp_path: Path) -> None:
         for name in ("id", "secret"):
             (tmp_path / name).write_text("key" if name == "id" else "\n")
         files = f", credentials: {{access_key_id_file: {tmp_path}/id, access_key_secret_file: {tmp_path}/secret}}"
         path = tmp_path / "config.yaml"
-        status, said = self.checked(path, self.TARGET.format("a", files))
+        status, output = self.checked(path, self.TARGET.format("a", files))
         assert status == 1
-        assert f"targets[0].credentials: no credentials: {tmp_path}/secret is empty" in said
+        assert f"targets[0].credentials: no credentials: {tmp_path}/secret is empty" in output
         (tmp_path / "secret").write_text("secret")
         assert self.checked(path, self.TARGET.format("a", files)) == (0, "")
 
-    def test_what_services_would_give_is_not_asked_for(self, tmp_path: Path) -> None:
+    def test_services_that_issue_credentials_are_not_called(self, tmp_path: Path) -> None:
         role = ", credentials: {type: ecs_ram_role, role_name: exporter}"
         assert self.checked(tmp_path / "config.yaml", self.TARGET.format("a", role)) == (0, "")
 
@@ -177,7 +177,7 @@ def test_a_broken_config_is_one_line_a_mistake_and_status_1(tmp_path: Path) -> N
     assert all(line.startswith(f"{path}: ") for line in lines)
 
 
-def test_a_broken_web_config_is_told_in_the_same_way(tmp_path: Path) -> None:
+def test_a_broken_web_config_is_reported_in_the_same_way(tmp_path: Path) -> None:
     path = tmp_path / "web.yml"
     path.write_text("basic_auth_users: {alice: plain}\n")
     result = run("--config.file", EXAMPLE, "--web.config.file", str(path))
@@ -185,7 +185,7 @@ def test_a_broken_web_config_is_told_in_the_same_way(tmp_path: Path) -> None:
     assert result.output.startswith(f"{path}: basic_auth_users.alice: is not a bcrypt hash; make one with htpasswd")
 
 
-def test_mistakes_of_the_plan_are_told_together_with_those_of_the_schema(tmp_path: Path) -> None:
+def test_mistakes_of_the_plan_are_reported_together_with_those_of_the_schema(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
         "max_series: 10\ntargets:\n  - name: a\n    region: us-east-1\n    queries: [{name: q}]\n"
@@ -206,7 +206,7 @@ def test_mistakes_of_the_plan_are_told_together_with_those_of_the_schema(tmp_pat
         pytest.param(["simulate", "--fault", "gremlins"], id="unknown-fault"),
         pytest.param(["demo", "--incident", "alien_spam"], id="unknown-incident"),
         pytest.param(["demo", "--timezone", "Mars/Phobos"], id="unknown-zone-of-the-demo"),
-        pytest.param(["demo", "--speed", "0"], id="time-that-stands-still"),
+        pytest.param(["demo", "--speed", "0"], id="speed-0"),
         pytest.param(["no-such-command"], id="unknown-command"),
     ],
 )
@@ -226,10 +226,10 @@ def test_wrong_flags_are_status_2(arguments: list[str]) -> None:
     ],
 )
 def test_a_port_in_use_is_one_line_and_status_1(command: list[str], advice: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with socket.socket() as in_use:
+        in_use.bind(("127.0.0.1", 0))
+        in_use.listen()
+        address = f"127.0.0.1:{in_use.getsockname()[1]}"
         ended = subprocess.run(
             [sys.executable, "-m", "exporter", *command, address],
             capture_output=True,
@@ -298,7 +298,7 @@ def test_a_file_that_may_not_be_read_is_one_line_and_status_1(
         ("demo", ["--history", "closed/x.om"]),
     ],
 )
-def test_a_folder_that_cannot_be_written_to_is_said_before_any_request(
+def test_a_folder_that_is_not_writable_is_reported_before_any_request(
     command: str, flags: list[str], tool: Callable[[str], Path], tmp_path: Path
 ) -> None:
     (tmp_path / "closed").mkdir(mode=0o555)
@@ -335,7 +335,7 @@ def test_a_result_that_cannot_be_written_is_one_line_and_status_1(command: str, 
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", "[::1", "[::1]"])
-def test_an_address_that_is_none_tells_how_to_write_one(address: str) -> None:
+def test_an_invalid_address_is_rejected_with_an_example(address: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "exporter", "--config.file", EXAMPLE, "--web.listen-address", address],
         capture_output=True,
@@ -351,7 +351,7 @@ def test_an_address_that_is_none_tells_how_to_write_one(address: str) -> None:
 @pytest.mark.parametrize(
     ("address", "port"), [("127.0.0.1:99999", "99999"), ("127.0.0.1:http", "http"), (":-1", "-1"), ("[::1]:x", "x")]
 )
-def test_an_address_with_a_bad_port_says_so(address: str, port: str) -> None:
+def test_an_address_with_an_invalid_port_is_rejected(address: str, port: str) -> None:
     with pytest.raises(
         BindError, match=re.escape(f"cannot listen on {address}: {port!r} is not a port from 0 to 65535")
     ):

@@ -21,7 +21,7 @@ from exporter.commands.window_rows import Group
 from exporter.config.model import Config
 from exporter.plan import calendar, validation
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from exporter.store import snapshot
 from tests.support.clock import ScriptedClock
@@ -44,9 +44,9 @@ QUERIES = f"""
 """
 
 
-def account(*faults: Fault, **habits: object) -> Simulator:
-    made = Habits(**{"calls_per_minute": 100_000, **habits})  # type: ignore[arg-type]
-    return Simulator(TRAFFIC, clock=ScriptedClock(skip_sleeps=True), faults=list(faults), habits=made)
+def account(*faults: Fault, **behaviour: object) -> Simulator:
+    made = Behaviour(**{"calls_per_minute": 100_000, **behaviour})  # type: ignore[arg-type]
+    return Simulator(TRAFFIC, clock=ScriptedClock(skip_sleeps=True), faults=list(faults), behaviour=made)
 
 
 def config(path: Path, url: str, *, queries: str = QUERIES, head: str = "", rate: float = 6000) -> Path:
@@ -167,7 +167,7 @@ class TestNumbers:
 
 
 class TestTheBudget:
-    async def test_requests_are_as_far_apart_as_the_target_says(self, tmp_path: Path) -> None:
+    async def test_requests_are_spaced_by_the_targets_rate(self, tmp_path: Path) -> None:
         api = account()
         before = api.clock.monotonic()
         queries = f"\n      - {{name: by_sender, account_name: [{', '.join(SENDERS)}]}}\n"
@@ -181,7 +181,7 @@ class TestTheBudget:
         assert len(api.requests) == 14
         assert not any("AccountName" in seen.parameters for seen in api.requests)
 
-    async def test_a_refused_key_costs_one_request_an_operation(self, tmp_path: Path) -> None:
+    async def test_a_rejected_key_costs_one_request_an_operation(self, tmp_path: Path) -> None:
         api = account()
         wrong = {**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"}
         reading = await read(api, tmp_path, environment=wrong)
@@ -198,7 +198,7 @@ class TestTheBudget:
         assert all(row.values for row in one(groups, "by_sender").rows)
         assert not any(row.values for row in one(groups, "by_sender", "delivery").rows)
 
-    async def test_progress_is_told_from_nothing_to_all(self, tmp_path: Path) -> None:
+    async def test_progress_is_reported_from_nothing_to_all(self, tmp_path: Path) -> None:
         steps: list[tuple[int, int, float]] = []
         api = account()
         async with api.listen() as url:
@@ -233,13 +233,13 @@ class TestFormats:
         assert "success_" in delivery
         assert max(map(len, text.splitlines())) <= 120
 
-    async def test_a_table_says_below_it_why_a_row_has_no_numbers(self, tmp_path: Path) -> None:
+    async def test_a_table_explains_below_why_a_row_has_no_numbers(self, tmp_path: Path) -> None:
         fault = Fault("error", action="GetTrackList", where={"AccountName": SENDERS[1], "StartTime": "2026-04-20"})
         lines = (await self.shown("table", tmp_path, fault)).split("\n\n")[0].splitlines()
         assert lines[-2] == "No sum: 1 of 3 rows has no numbers."
         assert lines[-1].startswith(f"- {SENDERS[1]}: 2026-04-20 could not be read: the API failed")
 
-    async def test_csv_has_the_same_columns_whatever_is_asked_for(self, tmp_path: Path) -> None:
+    async def test_csv_has_the_same_columns_for_every_request(self, tmp_path: Path) -> None:
         rows = list(csv.DictReader(io.StringIO(await self.shown("csv", tmp_path))))
         assert list(rows[0]) == [*window_formats.FIELDS, *window_formats.VALUES, "problem"]
         assert len(rows) == 6, "no sums among the rows"
@@ -251,7 +251,7 @@ class TestFormats:
         assert (first["window"], first["start"], first["end"]) == ("7d", "2026-04-15", "2026-04-21")
         assert int(first["opens"]) / int(first["emails"]) == pytest.approx(float(first["open_ratio"]), abs=1e-6)
 
-    async def test_json_has_rows_and_sums_and_null_for_what_is_not_known(self, tmp_path: Path) -> None:
+    async def test_json_has_rows_and_sums_and_null_for_unknown_values(self, tmp_path: Path) -> None:
         fault = Fault("error", action="GetTrackList", where={"AccountName": SENDERS[1]})
         document = json.loads(await self.shown("json", tmp_path, fault))
         assert document.keys() == {"at", "window", "rows", "sums"}
@@ -291,7 +291,7 @@ async def on_disk(path: Path, *, combinations: int, days: int) -> None:
 
 class TestStateFile:
     async def test_a_running_exporter_is_not_disturbed_and_what_it_knows_is_not_requested(self, tmp_path: Path) -> None:
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         async with api.listen() as url:
             path = write_config(tmp_path / "config.yaml", url, head=f"state_file: {tmp_path / 'state.db'}")
             flags = ("--config.file", str(path))
@@ -311,7 +311,7 @@ class TestStateFile:
         assert not [line for line in exporter.lines if "level=error" in line or "level=warning" in line]
 
     async def test_a_file_of_another_account_is_not_used(self, tmp_path: Path) -> None:
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         state = tmp_path / "state.db"
         async with api.listen() as url:
             path = write_config(tmp_path / "config.yaml", url, head=f"state_file: {state}")
@@ -381,7 +381,7 @@ class TestTheCommand:
         assert sum(says in line for line in show.lines) == 1
 
     async def test_a_bar_is_on_the_terminal_while_it_requests_and_nothing_of_it_on_stdout(self, tmp_path: Path) -> None:
-        api = Simulator(TRAFFIC, habits=Habits(calls_per_minute=100_000))
+        api = Simulator(TRAFFIC, behaviour=Behaviour(calls_per_minute=100_000))
         terminal, end = pty.openpty()
         async with api.listen() as url:
             path = config(tmp_path / "config.yaml", url)

@@ -1,4 +1,4 @@
-"""`simulate`: its switches are the simulator's habits."""
+"""`simulate`: its switches are the simulator's behaviour."""
 
 import click
 import pytest
@@ -6,17 +6,17 @@ from click.testing import CliRunner
 
 from exporter.commands import simulate
 from exporter.commands.main import cli
-from exporter.simulator.habits import CHOICES, Habits
+from exporter.simulator.behaviour import CHOICES, Behaviour
 
 OPTIONS = {each.name: each for each in simulate.command.params if isinstance(each, click.Option) and each.name}
 
 
-@pytest.mark.parametrize("habit", CHOICES)
-def test_every_choice_of_a_habit_is_a_switch_with_the_same_default(habit: str) -> None:
-    option = OPTIONS[habit]
+@pytest.mark.parametrize("behaviour", CHOICES)
+def test_every_choice_of_a_habit_is_a_switch_with_the_same_default(behaviour: str) -> None:
+    option = OPTIONS[behaviour]
     assert isinstance(option.type, click.Choice)
-    assert tuple(option.type.choices) == tuple(filter(None, CHOICES[habit]))
-    assert (option.default or "") == getattr(Habits(), habit)
+    assert tuple(option.type.choices) == tuple(filter(None, CHOICES[behaviour]))
+    assert (option.default or "") == getattr(Behaviour(), behaviour)
 
 
 def test_the_help_explains_every_switch() -> None:
@@ -27,9 +27,9 @@ def test_the_help_explains_every_switch() -> None:
     assert "of each operation" in text
 
 
-@pytest.mark.parametrize("habit", CHOICES)
-def test_an_unknown_choice_is_status_2_and_names_the_known_ones(habit: str) -> None:
-    result = CliRunner().invoke(cli, ["simulate", OPTIONS[habit].opts[0], "maybe"])
+@pytest.mark.parametrize("behaviour", CHOICES)
+def test_an_unknown_choice_is_status_2_and_lists_the_valid_ones(behaviour: str) -> None:
+    result = CliRunner().invoke(cli, ["simulate", OPTIONS[behaviour].opts[0], "maybe"])
     assert result.exit_code == 2
-    for choice in filter(None, CHOICES[habit]):
+    for choice in filter(None, CHOICES[behaviour]):
         assert f"'{choice}'" in result.output

@@ -11,7 +11,7 @@ from exporter.config import loader
 from exporter.config.checking import MOST_PROBLEMS, ConfigError
 from exporter.plan import validation
 from exporter.web import webconfig
-from tests.support.odd_configs import SCALARS, generated, texts
+from tests.support.config_strategies import SCALARS, generated, texts
 
 THOROUGH = settings(max_examples=300, deadline=None)
 WEB_KEYS = (

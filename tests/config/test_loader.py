@@ -332,7 +332,7 @@ BROKEN = [
         with_credentials("{type: ecs_ram_role, sts_endpoint: sts.example.com}"),
         f"{T}.credentials.sts_endpoint",
         "does not apply to",
-        id="sts-for-a-type-that-asks-none",
+        id="sts-for-a-type-that-has-none",
     ),
     pytest.param(
         with_credentials("{type: credentials_uri, credentials_uri: 'localhost:9000'}"),
@@ -350,7 +350,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("text", "place", "says"), BROKEN)
-def test_a_mistake_names_its_place_and_its_mend(text: str, place: str, says: str) -> None:
+def test_a_mistake_names_its_place_and_its_fix(text: str, place: str, says: str) -> None:
     _, problems = loader.parse(text)
     assert any(problem.place == place and says in problem.text for problem in problems), problems
 
@@ -359,7 +359,7 @@ def test_there_are_enough_broken_files() -> None:
     assert len(BROKEN) >= 40
 
 
-def test_all_mistakes_are_told_together() -> None:
+def test_all_mistakes_are_reported_together() -> None:
     text = """
 poll_interval: 5
 windows: [40d]
@@ -391,7 +391,7 @@ targets:
 
 
 @pytest.mark.parametrize("key", scalars.NOT_INLINE)
-def test_a_secret_in_the_config_is_refused_and_not_repeated(key: str) -> None:
+def test_a_secret_in_the_config_is_rejected_and_not_repeated(key: str) -> None:
     _, problems = loader.parse(with_credentials(f"{{{key}: Canary123}}"))
     (problem,) = [problem for problem in problems if problem.place.endswith(key)]
     assert f"write {key}_file" in problem.text
@@ -444,7 +444,7 @@ def test_a_region_has_its_hosts(region: str, vpc: str, endpoint: str) -> None:
         ("http://[::1]:8025", "http://[::1]:8025"),
     ],
 )
-def test_an_endpoint_stands_for_the_region(given: str, endpoint: str) -> None:
+def test_an_endpoint_replaces_the_region(given: str, endpoint: str) -> None:
     sound, problems = loader.parse(SOUND.replace("region: us-east-1", f"endpoint: {given}"))
     assert problems == ()
     assert sound is not None
@@ -466,12 +466,12 @@ def test_durations_are_those_of_prometheus(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "m5", "1m1h", "-5m", "5 m", "1.5h", "٣m"])
-def test_other_durations_are_refused(text: str) -> None:
+def test_other_durations_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(text))):
         durations.parse_duration(text)
 
 
-def test_mistakes_within_and_beside_a_discovered_filter_are_told_together() -> None:
+def test_mistakes_within_and_beside_a_discovered_filter_are_reported_together() -> None:
     _, problems = loader.parse(query("account_name: {discover: true, limit: 0}\n        esp: aol.com"))
     assert {problem.place for problem in problems} == {f"{Q}.account_name.limit", f"{Q}.esp"}
 
@@ -505,11 +505,11 @@ def test_the_config_is_frozen() -> None:
 
 
 class TestFiles:
-    def test_a_file_that_is_not_there_says_where_to_start(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_reported_with_where_to_start(self, tmp_path: Path) -> None:
         _, (problem,) = loader.read(tmp_path / "none.yaml")
         assert "start from config.example.yaml" in problem.text
 
-    def test_a_file_that_is_not_utf8_says_at_which_byte(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_utf8_is_reported_with_the_byte(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_bytes(b"a: \xff")
         _, (problem,) = loader.read(path)
@@ -617,14 +617,14 @@ def test_the_configs_filters_are_the_clients() -> None:
         ),
     ],
 )
-def test_roles_are_taken_as_written(block: str, options: dict[str, str]) -> None:
+def test_roles_are_accepted_as_written(block: str, options: dict[str, str]) -> None:
     sound, problems = loader.parse(with_credentials(block))
     assert problems == ()
     assert sound is not None
     assert dict(sound.targets[0].credentials.options) == options
 
 
-def test_an_address_that_is_no_uri_is_not_repeated_since_it_may_hold_a_token() -> None:
+def test_an_invalid_uri_is_not_repeated_since_it_may_contain_a_token() -> None:
     _, problems = loader.parse(with_credentials("{type: credentials_uri, credentials_uri: 'host/?token=Canary123'}"))
     assert len(problems) == 1
     assert "Canary123" not in str(problems[0])

@@ -91,7 +91,7 @@ class TestStatistics:
         assert [query.statistics for query in sound.targets[0].queries] == [("delivery",), ("engagement",)]
 
     @pytest.mark.parametrize("key", [key for key in FILTER_KEYS if key not in ("tag_name", "esp", "config_set_id")])
-    def test_delivery_knows_every_filter_but_one(self, key: str) -> None:
+    def test_delivery_supports_every_filter_but_one(self, key: str) -> None:
         assert self.wanted(f"name: q, {key}: a, statistics: delivery") == ("delivery",)
 
     def test_a_combination_may_be_in_one_query_of_each_statistic(self) -> None:
@@ -105,7 +105,7 @@ class TestStatistics:
     @pytest.mark.parametrize(
         "statistics", [pytest.param("delivery", id="alone"), pytest.param("[engagement, delivery]", id="both")]
     )
-    def test_a_filter_that_a_statistic_does_not_know_is_an_error_with_its_place(
+    def test_a_filter_that_a_statistic_does_not_support_is_an_error_with_its_place(
         self, statistics: str, value: str
     ) -> None:
         (problem,) = found(HEAD + f"      - {{name: q, config_set_id: {value}, statistics: {statistics}}}\n")
@@ -135,7 +135,7 @@ def test_a_name_has_letters_digits_and_both_lines(name: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["account_name", "domain", "dedicated_ip", "config_set_id"])
-def test_a_star_is_answered_with_discovery(key: str) -> None:
+def test_a_star_is_rejected_with_a_hint_to_discovery(key: str) -> None:
     (problem,) = found(HEAD + f"      - {{name: all, {key}: ['*']}}\n")
     assert problem.startswith(f"targets[0].queries[0].{key}[0]: '*' is not a value; write {{discover: true}}")
 
@@ -212,7 +212,7 @@ class TestFewWords:
         assert len(caught.value.problems) == MOST_PROBLEMS + 1
         assert str(caught.value.problems[-1]) == f"file: has {1000 - MOST_PROBLEMS} more mistakes"
 
-    def test_a_key_that_is_no_word_is_quoted_in_its_place(self) -> None:
+    def test_a_key_that_is_not_a_word_is_quoted_in_its_place(self) -> None:
         (problem,) = found(f'"a\\nb": 1\n{HEAD}      - {{name: q}}\n')
         assert problem.startswith(r"['a\nb']: unknown key 'a\nb'")
 

@@ -59,7 +59,7 @@ def test_every_target_has_one_shard_and_no_other(wanted: list[str], count: int) 
 
 @settings(deadline=None)
 @given(names, st.integers(1, 12))
-def test_one_shard_more_takes_targets_and_moves_none_between_the_others(wanted: list[str], count: int) -> None:
+def test_adding_a_shard_moves_targets_to_it_and_none_between_the_others(wanted: list[str], count: int) -> None:
     for name in wanted:
         assert owner(name, count + 1) in (owner(name, count), count)
 
@@ -86,7 +86,7 @@ def test_neither_order_nor_neighbours_move_a_target(wanted: list[str], count: in
 
 
 def test_the_hash_is_the_same_in_every_version() -> None:
-    """Another answer here would move accounts at an update."""
+    """Another response here would move accounts at an update."""
     chosen = ("marketing", "shop", "billing", "news", "crm")
     assert [owner(name, 3) for name in chosen] == [2, 2, 1, 1, 1]
     assert [owner(name, 8) for name in chosen] == [4, 6, 1, 5, 1]
@@ -126,7 +126,7 @@ def test_a_shard_is_named_or_read_from_the_hostname(text: str, hostname: str, sh
         pytest.param("auto/0", "write 1 to 1000", id="none-by-hostname"),
     ],
 )
-def test_a_wrong_shard_is_a_wrong_flag_with_the_mend(text: str, fix: str) -> None:
+def test_a_wrong_shard_is_a_wrong_flag_with_the_fix(text: str, fix: str) -> None:
     result = CliRunner().invoke(cli, [f"--shard={text}"])
     assert result.exit_code == 2
     assert fix in result.output
@@ -152,13 +152,13 @@ def test_a_hostname_that_names_no_shard_is_status_1(hostname: str, words: str) -
     assert "Traceback" not in result.output
 
 
-def test_a_shard_that_a_command_would_not_see_is_a_wrong_flag() -> None:
+def test_a_shard_that_a_command_would_ignore_is_a_wrong_flag() -> None:
     result = CliRunner().invoke(cli, ["--shard=1/3", "doctor"])
     assert result.exit_code == 2
     assert "write --shard after doctor" in result.output
 
 
-def test_every_shard_tells_the_mistakes_of_all(tmp_path: Path) -> None:
+def test_every_shard_reports_the_mistakes_of_all(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(targets("shop", "billing", "news").replace("endpoint: http://127.0.0.1:9", "region: mars"))
     reported = set()
@@ -170,7 +170,7 @@ def test_every_shard_tells_the_mistakes_of_all(tmp_path: Path) -> None:
     assert [problem.place for problem in problems] == [f"targets[{index}].region" for index in range(3)]
 
 
-def test_max_series_is_of_one_process_and_all_shards_refuse_together() -> None:
+def test_max_series_is_per_process_and_all_shards_reject_together() -> None:
     config = sound(targets(*NAMES[:9], head="max_series: 300"))
     parts = divide(config.targets, 3)
     largest = max(range(3), key=lambda index: len(parts[index]))
@@ -213,7 +213,7 @@ def test_the_check_counts_every_statistic_of_a_target() -> None:
     assert lines.count("    query by_sender: 2 combinations") == 2
 
 
-def test_backfill_and_doctor_take_the_part_of_their_shard(tmp_path: Path) -> None:
+def test_backfill_and_doctor_handle_the_targets_of_their_shard(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(targets("shop", "billing"))
     history = tmp_path / "history.om"
@@ -222,9 +222,9 @@ def test_backfill_and_doctor_take_the_part_of_their_shard(tmp_path: Path) -> Non
     filled = CliRunner().invoke(cli, ["backfill", *flags, *labels, "--output", str(history)])
     assert filled.exit_code == 0
     assert history.read_text().endswith("# EOF\n")
-    asked = CliRunner().invoke(cli, ["doctor", *flags])
-    assert asked.exit_code == 0
-    assert "No target of the config belongs to this shard" in asked.output
+    requested = CliRunner().invoke(cli, ["doctor", *flags])
+    assert requested.exit_code == 0
+    assert "No target of the config belongs to this shard" in requested.output
 
 
 async def test_a_shard_polls_its_part_and_keeps_to_it_over_a_reload(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ async def test_a_shard_polls_its_part_and_keeps_to_it_over_a_reload(tmp_path: Pa
     assert "This is shard 1/3, of the shards 0 to 2. It polls 2 of the config's 3 targets" in page.replace("&#39;", "'")
 
 
-async def test_two_processes_share_one_config_and_ask_nothing_twice(tmp_path: Path) -> None:
+async def test_two_processes_share_one_config_and_request_nothing_twice(tmp_path: Path) -> None:
     names = ("shop", "billing", "news", "crm")
     path = tmp_path / "config.yaml"
     account = simulator()
@@ -272,12 +272,12 @@ async def test_two_processes_share_one_config_and_ask_nothing_twice(tmp_path: Pa
     assert polled == parts
     assert all(polled)
     assert set.union(*polled) == set(names)
-    answered = [seen.parameters for seen in account.requests if seen.outcome == "OK"]
-    asked = Counter((parameters["AccountName"], parameters["StartTime"]) for parameters in answered)
-    assert max(asked.values()) == len(names), "each target asks a day of a sender once"
+    requests = [seen.parameters for seen in account.requests if seen.outcome == "OK"]
+    requested = Counter((parameters["AccountName"], parameters["StartTime"]) for parameters in requests)
+    assert max(requested.values()) == len(names), "each target asks a day of a sender once"
 
 
-async def test_a_shard_without_targets_is_healthy_and_says_so(tmp_path: Path) -> None:
+async def test_a_shard_without_targets_is_healthy_and_logs_it(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(targets("shop", "billing", head=f"state_file: {tmp_path / 'state.db'}"))
     app = App(load(path), Options(listen_addresses=("127.0.0.1:0",)), environment=KEYS, shard=Shard(0, 3))

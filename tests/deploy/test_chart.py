@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from exporter.commands.main import cli
 from exporter.config import loader
 from exporter.plan import validation
-from tests.support.helm import CHART, NAMESPACE, RELEASE, refusal, render, sdk
+from tests.support.helm import CHART, NAMESPACE, RELEASE, rejection, render, sdk
 from tests.support.kubernetes_schemas import VERSIONS, validate
 from tools import release
 
@@ -113,20 +114,20 @@ def test_what_helm_renders_is_valid(values: dict[str, Any]) -> None:
 
 
 @every_right_values
-def test_helm_lint_has_nothing_but_the_missing_icon_to_say(values: dict[str, Any]) -> None:
+def test_helm_lint_reports_nothing_but_the_missing_icon(values: dict[str, Any]) -> None:
     found = sdk().lint(CHART, values, strict=True, namespace=NAMESPACE)
     names = {"object name does not conform"} if "extraManifests" in values else set()
-    said = [each["error"] for each in found["messages"] if not any(name in each["error"] for name in names)]
-    assert (said, found["errors"]) == (["icon is recommended"], [])
+    problems = [each["error"] for each in found["messages"] if not any(name in each["error"] for name in names)]
+    assert (problems, found["errors"]) == (["icon is recommended"], [])
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda each: each["mistake"])
 def test_wrong_values_are_rejected_with_their_place(wrong: dict[str, Any]) -> None:
-    assert wrong["message"] in refusal(wrong["values"])
+    assert wrong["message"] in rejection(wrong["values"])
 
 
 def test_the_defaults_render_to_the_kustomization() -> None:
-    """The differences are those that docs/chart.md lists, and no others."""
+    """But for names, the namespace, Helm's labels, and the image's tag and pull policy."""
     rendered = {key: plain(each) for key, each in render().items()}
     renamed = {
         (kind, re.sub(rf"^{RELEASE}-(?=alerts|recording|engagement|exporter)", "directmail-", name)): each
@@ -180,7 +181,7 @@ def test_everything_selects_the_pods_that_there_are(values: dict[str, Any]) -> N
 
 
 @every_right_values
-def test_the_rules_know_the_job(values: dict[str, Any]) -> None:
+def test_the_rules_select_the_job(values: dict[str, Any]) -> None:
     job = pod(render(values))["metadata"]["labels"]["app.kubernetes.io/name"]
     selectors = re.findall(r'job=~"([^"]+)"', (ROOT / "prometheus" / "directmail-alerts.rules.yml").read_text())
     assert selectors
@@ -194,14 +195,120 @@ def test_the_pod_starts_the_program_with_flags_that_it_has(values: dict[str, Any
     assert {argument.partition("=")[0] for argument in container["args"]} <= known
 
 
-def test_one_value_says_how_many_shards() -> None:
+def kinds(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, int]:
+    """Return how many objects of each kind there are."""
+    return dict(Counter(kind for kind, _ in objects))
+
+
+def volumes(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    """Return the pod's volumes by name."""
+    return {each["name"]: each for each in pod(objects)["spec"]["volumes"]}
+
+
+def test_all_that_is_optional_can_be_left_out() -> None:
+    always = {"StatefulSet": 1, "Service": 1, "ServiceAccount": 1, "ConfigMap": 1}
+    assert kinds(render(RIGHT["nothing-that-is-optional"])) == always
+    more = {"PodMonitor": 1, "PrometheusRule": 2, "ConfigMap": 3, "NetworkPolicy": 1, "PodDisruptionBudget": 1}
+    assert kinds(render()) == always | more
+
+
+def test_either_monitor_scrapes_the_exporter() -> None:
+    by_service = kinds(render(RIGHT["service-monitor"]))
+    assert (by_service["ServiceMonitor"], "PodMonitor" in by_service) == (1, False)
+    no_operator = kinds(render(RIGHT["no-operator"]))
+    assert not {"ServiceMonitor", "PodMonitor", "PrometheusRule"} & set(no_operator)
+
+
+def test_state_is_a_claim_or_a_folder_that_lasts_as_long_as_the_pod() -> None:
+    kept, passing = render(RIGHT["a-class-of-storage"]), render(RIGHT["emptydir"])
+    (claim,) = kept["StatefulSet", RELEASE]["spec"]["volumeClaimTemplates"]
+    assert (claim["metadata"]["name"], claim["spec"]["storageClassName"]) == ("state", "alicloud-disk-essd")
+    assert "state" not in volumes(kept)
+    assert "volumeClaimTemplates" not in passing["StatefulSet", RELEASE]["spec"]
+    assert "emptyDir" in volumes(passing)["state"]
+
+
+def test_the_secret_is_one_that_exists_or_is_made_or_there_is_none() -> None:
+    exists, made, none = (
+        render(RIGHT[each]) for each in ("secret-that-exists", "secret-that-is-made", "a-role-and-no-secret")
+    )
+    assert volumes(exists)["keys"]["secret"]["secretName"] == "mail-keys"
+    ((_, name), secret), *others = [item for item in made.items() if item[0][0] == "Secret"]
+    assert (secret["stringData"], others) == (RIGHT["secret-that-is-made"]["secret"]["data"], [])
+    assert volumes(made)["keys"]["secret"]["secretName"] == name
+    assert not any(kind == "Secret" for kind, _ in (*exists, *none))
+    assert "keys" not in volumes(none)
+    assert none["ServiceAccount", RELEASE]["metadata"]["annotations"] == {"role": "mail"}
+
+
+def test_account_and_config_that_exist_are_used() -> None:
+    account, config = render(RIGHT["an-account-that-exists"]), render(RIGHT["config-that-exists"])
+    assert (pod(account)["spec"]["serviceAccountName"], "ServiceAccount" in kinds(account)) == ("mail", False)
+    assert volumes(config)["config"]["configMap"]["name"] == "mail-config"
+    assert ("ConfigMap", RELEASE) not in config
+
+
+def test_a_route_leads_to_the_service_or_to_https() -> None:
+    objects = render(RIGHT["route"])
+    main, redirect = objects["HTTPRoute", RELEASE]["spec"], objects["HTTPRoute", f"{RELEASE}-redirect"]["spec"]
+    assert main["parentRefs"] == RIGHT["route"]["route"]["main"]["parentRefs"]
+    (port,) = objects["Service", RELEASE]["spec"]["ports"]
+    assert [each["backendRefs"] for each in main["rules"]] == [[{"name": RELEASE, "port": port["port"]}]]
+    (rule,) = redirect["rules"]
+    assert [each["requestRedirect"]["scheme"] for each in rule["filters"]] == ["https"]
+    assert "HTTPRoute" not in kinds(render())
+
+
+def test_common_labels_are_everywhere_and_labels_of_one_kind_are_there() -> None:
+    objects = render(RIGHT["labels"])
+    for key, each in objects.items():
+        assert each["metadata"]["labels"]["team"] == "mail", key
+    assert {"team": "mail", "zone": "a"}.items() <= pod(objects)["metadata"]["labels"].items()
+    wanted = RIGHT["labels"]
+    for (kind, name), each in objects.items():
+        labels = each["metadata"]["labels"].items()
+        if kind == "PrometheusRule":
+            assert wanted["prometheusRule"]["additionalLabels"].items() <= labels
+        if kind == "PodMonitor":
+            assert wanted["podMonitor"]["additionalLabels"].items() <= labels
+        if name.endswith("-dashboard"):
+            assert (each["metadata"]["annotations"], each["metadata"]["namespace"]) == (
+                {"grafana_folder": "Mail"},
+                "monitoring",
+            )
+            assert {"grafana_dashboard": "1"}.items() <= labels
+
+
+def test_the_image_is_that_of_the_mirror_by_its_digest() -> None:
+    spec = pod(render(RIGHT["image-from-a-mirror"]))["spec"]
+    (container,) = spec["containers"]
+    assert re.fullmatch(r"registry\.example\.com/\S+:0\.2\.0@sha256:0{64}", container["image"])
+    assert (container["imagePullPolicy"], spec["imagePullSecrets"]) == ("Always", [{"name": "mirror"}])
+
+
+def test_everything_extra_is_in_the_pod() -> None:
+    values = RIGHT["everything-extra"]
+    spec = pod(render(values))["spec"]
+    (container,) = spec["containers"]
+    assert values["extraArgs"] == container["args"][-1:]
+    assert values["extraEnv"][0] in container["env"]
+    assert values["extraEnvFrom"] == container["envFrom"]
+    assert values["extraVolumeMounts"][0] in container["volumeMounts"]
+    assert values["extraVolumes"][0] in spec["volumes"]
+    for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        assert spec[name] == values[name]
+    (spread,) = spec["topologySpreadConstraints"]
+    assert values["topologySpreadConstraints"][0].items() <= spread.items()
+
+
+def test_one_value_sets_the_number_of_shards() -> None:
     each = render({"shards": 3})["StatefulSet", RELEASE]["spec"]
     assert each["replicas"] == 3
     assert "--shard=auto/3" in each["template"]["spec"]["containers"][0]["args"]
 
 
-def test_an_upgrade_changes_nothing_that_kubernetes_lets_nobody_change(tmp_path: Path) -> None:
-    """A StatefulSet's selector, service and claims are for ever: the next version of the chart has the same."""
+def test_an_upgrade_changes_no_immutable_field(tmp_path: Path) -> None:
+    """A StatefulSet's selector, service and claims are forever: the next version of the chart has the same."""
     newer = tmp_path / "chart"
     shutil.copytree(CHART, newer)
     about = newer / "Chart.yaml"

@@ -62,7 +62,7 @@ def test_what_a_service_mounts_exists_and_is_read_only(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_is_locked_down_and_says_whether_it_is_well(service: str) -> None:
+def test_a_service_is_locked_down_and_has_a_health_check(service: str) -> None:
     settings = SERVICES[service]
     assert settings["read_only"] is True
     assert settings["cap_drop"] == ["ALL"]
@@ -92,7 +92,7 @@ def test_the_addresses_in_those_files_hold_because_the_services_share_a_network(
     assert all(SERVICES[name]["network_mode"] == "service:prometheus" for name in ("exporter", "alertmanager"))
 
 
-def test_grafana_asks_the_prometheus_beside_it_unless_it_is_told_of_another() -> None:
+def test_grafana_queries_the_prometheus_beside_it_by_default() -> None:
     provisioned = yaml.safe_load((ROOT / "grafana/provisioning/datasources/prometheus.yml").read_text())
     assert [source["url"] for source in provisioned["datasources"]] == ["$PROMETHEUS_URL"]
     given = SERVICES["grafana"]["environment"]["PROMETHEUS_URL"]
@@ -100,7 +100,7 @@ def test_grafana_asks_the_prometheus_beside_it_unless_it_is_told_of_another() ->
     assert interpolated(given, PROMETHEUS_URL="http://192.0.2.1:9090") == "http://192.0.2.1:9090"
 
 
-def test_the_exporter_runs_the_demo_unless_it_is_told_otherwise() -> None:
+def test_the_exporter_runs_the_demo_by_default() -> None:
     name, *arguments = shlex.split(interpolated(SERVICES["exporter"]["command"]))
     assert name == "demo"
     given = demo.command.make_context(name, arguments).params

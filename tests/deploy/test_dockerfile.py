@@ -16,7 +16,7 @@ def test_hadolint_finds_nothing_to_complain_of() -> None:
     assert (checked.returncode, checked.stdout) == (0, "")
 
 
-def test_both_stages_stand_on_one_base_with_a_python_that_is_supported() -> None:
+def test_both_stages_use_one_base_with_a_supported_python() -> None:
     assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${BASE}", "${BASE}"]
     (base,) = re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE)
     version = re.fullmatch(r"python:(3\.\d+)-slim-[a-z]+", base)
@@ -38,6 +38,19 @@ def test_no_instruction_of_a_running_container_needs_a_shell() -> None:
     assert commands == ["[", "[", "["]
 
 
-def test_the_wheel_is_built_by_what_the_project_says() -> None:
+def test_the_wheel_is_built_with_what_the_project_declares() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert set(project["build-system"]["requires"]) <= set((ROOT / "requirements-build.in").read_text().splitlines())
+
+
+def test_what_the_wheel_carries_is_there_when_it_is_built() -> None:
+    """In the context of the build, and copied into the stage."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    context = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = [
+        name for names in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE) for name in names.split()
+    ]
+    for name in map(Path, needed):
+        for known in (context, copied):
+            assert any(name.is_relative_to(each) for each in known), name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.certificates import Authority
 from tests.support.containers import BASE, IMAGE, NEXT, Engine, engine
 from tests.support.processes import free_port, get, until
@@ -70,7 +70,7 @@ async def address(box: Engine, container: str) -> str:
             await asyncio.sleep(0.1)
 
 
-def test_the_image_says_what_it_is_and_how_it_is_run(built: Engine) -> None:
+def test_the_image_has_labels_and_the_command_that_runs_it(built: Engine) -> None:
     image = built.inspect(IMAGE)
     settings = image["Config"]
     urls = project.project()["urls"]
@@ -140,7 +140,7 @@ async def test_the_smallest_rights_are_enough_and_the_state_outlives_the_contain
     built: Engine, tmp_path: Path
 ) -> None:
     """Health turns green, numbers are scraped, SIGTERM ends with 0; the next container knows them without asking."""
-    api = Simulator(habits=Habits(calls_per_minute=100_000))
+    api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))
     volume = f"directmail-exporter-test-{os.getpid()}"
     listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{free_port()}"
     flags = [*LOCKED, listen, f"--volume={volume}:/var/lib/directmail-exporter"]

@@ -141,7 +141,7 @@ class TestOpenShift:
         for version in VERSIONS:
             validate(workload, version)
 
-    def test_names_can_be_looked_up_wherever_the_dns_pods_listen(self) -> None:
+    def test_dns_is_allowed_on_every_port_of_the_dns_pods(self) -> None:
         rules = document(FOLDER / "networkpolicy.yaml")["spec"]["egress"]
         ports = {(each["port"], each["protocol"]) for rule in rules for each in rule["ports"]}
         assert {(port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")} <= ports
@@ -167,7 +167,7 @@ def test_pods_are_scraped_before_they_are_ready() -> None:
     assert container()["livenessProbe"]["httpGet"]["path"] == "/-/healthy"
 
 
-def test_the_rules_know_the_job_of_the_scrapes() -> None:
+def test_the_rules_select_the_job_of_the_scrapes() -> None:
     monitor = document(FOLDER / "monitoring" / "podmonitor.yaml")["spec"]
     job = pod()["metadata"]["labels"][monitor["jobLabel"]]
     selectors = re.findall(r'job=~"([^"]+)"', (ROOT / "prometheus" / "directmail-alerts.rules.yml").read_text())

@@ -92,12 +92,12 @@ def test_the_sdist_holds_what_a_clone_holds(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[1]) as file:
         found = {name.partition("/")[2] for name in file.getnames()}
     itself = "tests/deploy/test_package.py"
-    for name in ("Makefile", "config.example.yaml", "CHANGELOG.md", "docs/performance.md", itself):
+    for name in ("Makefile", "config.example.yaml", "CHANGELOG.md", "docs/scaling.md", itself):
         assert name in found
     assert not any(name.startswith((".venv", ".cache", ".git/", "dist/")) for name in found)
 
 
-def test_the_metadata_says_what_it_is(built: tuple[Path, Path]) -> None:
+def test_the_metadata_describes_the_project(built: tuple[Path, Path]) -> None:
     name = f"directmail_exporter-{__version__}.dist-info/METADATA"
     reported = HeaderParser().parsestr(content(built[0])[name].decode())
     assert reported["Name"] == "directmail-exporter"
@@ -110,7 +110,7 @@ def test_the_metadata_says_what_it_is(built: tuple[Path, Path]) -> None:
     assert str(reported.get_payload()).startswith("# directmail-exporter")
 
 
-def test_the_command_and_the_module_tell_the_version(installed: Path, tmp_path: Path) -> None:
+def test_the_command_and_the_module_print_the_version(installed: Path, tmp_path: Path) -> None:
     for command in ((installed / "directmail-exporter",), (installed / "python", "-m", "exporter")):
         assert run(*command, "--version", cwd=tmp_path).startswith(f"directmail-exporter {__version__} ")
 
@@ -138,7 +138,7 @@ def test_the_assets_of_the_package_are_those_of_the_tree(installed: Path, tmp_pa
     assert written == {name: path.read_bytes() for name, path in assets.files()}
 
 
-async def test_the_demo_can_be_scraped_and_looked_at(installed: Path, tmp_path: Path) -> None:
+async def test_the_demo_can_be_scraped_and_opened_in_a_browser(installed: Path, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         installed / "directmail-exporter",
         *("demo", "--listen", "127.0.0.1:0"),

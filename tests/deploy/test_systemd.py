@@ -58,7 +58,7 @@ def test_the_service_starts_the_program_with_flags_that_it_has() -> None:
     assert "--web.systemd-socket" in flags
 
 
-def test_a_reload_waits_for_the_start_and_sends_the_signal_that_is_obeyed() -> None:
+def test_a_reload_waits_for_the_start_and_sends_the_right_signal() -> None:
     """systemd queues a reload until a service of this type has reported that it is ready."""
     text = (UNITS / "directmail-exporter.service").read_text()
     assert "\nType=notify\n" in text

@@ -1,4 +1,4 @@
-"""What the answers about an account say: numbers that are right or absent, states by codes and by bits."""
+"""What the responses about an account say: numbers that are right or absent, states by codes and by bits."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def with_(**changes: Any) -> dict[str, Any]:
     return {**WHOLE, **changes}
 
 
-def test_a_whole_answer_is_read() -> None:
+def test_a_complete_response_is_read() -> None:
     assert account.summary(WHOLE) == Summary(2000, 60_000, 150, 4, 10, frozenset())
 
 
@@ -117,7 +117,7 @@ def test_a_status_is_read_right_whether_it_is_a_code_or_bits(status: object, sta
         pytest.param({}, Usage(None, None), id="nothing"),
     ],
 )
-def test_what_a_sender_was_asked_to_send_is_right_or_absent(facts: dict[str, Any], usage: Usage) -> None:
+def test_usage_of_a_sender_is_right_or_absent(facts: dict[str, Any], usage: Usage) -> None:
     """A list of senders is of use without its counts: a bad one costs its own series and not the list."""
     assert account.usage(facts) == usage
 
@@ -137,5 +137,5 @@ def test_0_is_verified_and_1_is_not(checks: dict[str, str], value: object, is_ve
 
 
 @pytest.mark.parametrize("value", [None, "", "2", -1, "maybe", True], ids=repr)
-def test_a_check_that_says_something_else_is_absent(value: object) -> None:
+def test_a_check_with_an_unknown_status_is_absent(value: object) -> None:
     assert account.verified({"CnameAuthStatus": value, "SpfAuthStatus": "0"}, LISTED_CHECKS) == {"spf": True}

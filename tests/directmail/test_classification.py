@@ -1,4 +1,4 @@
-"""Which error an answer is, what it says, what it advises, and what it never holds."""
+"""Which error a response is, what it says, what it advises, and what it never holds."""
 
 from typing import Any
 
@@ -102,19 +102,19 @@ def test_the_request_id_may_come_in_a_header() -> None:
         pytest.param("InvalidSecurityToken.Expired", 400, ("expired", "renew"), id="token"),
         pytest.param("SignatureNonceUsed", 400, ("nonce",), id="nonce"),
         pytest.param("Throttling.User", 400, ("rate_limit_per_minute",), id="throttled"),
-        pytest.param("MissingParameter", 400, ("filter values",), id="question"),
+        pytest.param("MissingParameter", 400, ("filter values",), id="request"),
         pytest.param("InternalError", 500, ("retried",), id="server"),
         pytest.param(None, 404, ("proxy",), id="a proxy's page"),
     ],
 )
-def test_advice_says_what_an_operator_does(code: str | None, status: int, words: tuple[str, ...]) -> None:
+def test_advice_names_what_an_operator_does(code: str | None, status: int, words: tuple[str, ...]) -> None:
     advice = classify(code, status).advice
     assert all(word in advice for word in words)
     assert advice.endswith(".")
 
 
 @pytest.mark.parametrize("kind", [errors.ParseError, errors.RequestTimeout, errors.NetworkError])
-def test_errors_without_an_answer_advise_too(kind: type[DirectMailError]) -> None:
+def test_errors_without_a_response_have_advice_too(kind: type[DirectMailError]) -> None:
     assert kind("text").advice
     assert kind("text", advice="Look there.").advice == "Look there."
 
@@ -131,7 +131,7 @@ def test_errors_without_an_answer_advise_too(kind: type[DirectMailError]) -> Non
         pytest.param("Mon, 01 Jan 2001 00:00:00 +9999", "clock", id="no such zone"),
     ],
 )
-def test_a_refused_date_tells_how_far_off_the_clock_is(date: str, says: str) -> None:
+def test_a_rejected_date_shows_how_far_off_the_clock_is(date: str, says: str) -> None:
     assert says in classify("InvalidTimeStamp.Expired", 400, {"Date": date}).advice
 
 
@@ -156,7 +156,7 @@ def test_no_date_header_is_an_exception(date: str) -> None:
         pytest.param("", None, id="empty"),
     ],
 )
-def test_the_wait_that_the_api_asks_for_is_read_in_milliseconds(header: str, seconds: float | None) -> None:
+def test_retry_after_of_the_api_is_read_in_milliseconds(header: str, seconds: float | None) -> None:
     assert classify("Throttling.User", 400, {"x-acs-retry-after": header}).retry_after == seconds
 
 
@@ -180,7 +180,7 @@ def test_the_wait_that_the_api_asks_for_is_read_in_milliseconds(header: str, sec
     ],
 )
 @pytest.mark.parametrize(("code", "status"), [("Throttling.User", 400), (None, 429), ("ServiceUnavailable", 503)])
-def test_the_wait_that_a_gateway_asks_for_is_read_in_seconds_or_as_a_date(
+def test_retry_after_of_a_gateway_is_read_in_seconds_or_as_a_date(
     code: str | None, status: int, header: str, seconds: float | None
 ) -> None:
     assert classify(code, status, {"Retry-After": header}).retry_after == seconds
@@ -203,7 +203,7 @@ def test_the_apis_own_header_outvotes_a_gateways() -> None:
         pytest.param(None, 503, True, id="503-of-a-proxy"),
         pytest.param("Throttling", 200, True, id="throttling"),
         pytest.param("InternalError", 500, False, id="500"),
-        pytest.param("NoPermission", 503, False, id="a-refusal-stays-one"),
+        pytest.param("NoPermission", 503, False, id="a-rejection-stays-one"),
         pytest.param("InvalidTagName", 400, False, id="400"),
     ],
 )
@@ -226,12 +226,12 @@ def test_a_page_size_that_is_rejected_points_to_page_size(code: str, message: st
     assert "filter" not in error.advice
 
 
-class TestWhatIsNeverHeld:
+class TestWhatIsNeverStored:
     def reported(self, error: DirectMailError) -> str:
         return "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
 
     @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId.NotFound", "SignatureNonceUsed"])
-    def test_the_message_of_a_refused_signature_is_not_kept(self, code: str) -> None:
+    def test_the_message_of_a_rejected_signature_is_not_kept(self, code: str) -> None:
         error = classify(code, Message="server string to sign is POST AccountName=news@example.com")
         assert "news@example.com" not in self.reported(error)
 

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from exporter.directmail import signing
-from exporter.directmail.client import Answer, Client, _Request, open_session
+from exporter.directmail.client import Client, Result, _Request, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import (
     AuthError,
@@ -67,7 +67,7 @@ def page(
 
 
 def outcome(**fields: str) -> dict[str, Any]:
-    """Return an answer about delivery with one row, of which fields may be missing."""
+    """Return a response about delivery with one row, of which fields may be missing."""
     row = {**dict.fromkeys(DELIVERY.fields, "0"), "succeededPercent": "100.00%", **fields}
     stat = [{name: value for name, value in row.items() if value != MISSING}]
     return {"RequestId": "ONE", "TotalCount": 1, "data": {"stat": stat}}
@@ -84,7 +84,7 @@ def reply(body: object, status: int = 200, **headers: str) -> Handler:
     return handler
 
 
-def refusal(code: str, status: int = 400, **headers: str) -> Handler:
+def rejected(code: str, status: int = 400, **headers: str) -> Handler:
     return reply({"Code": code, "Message": "why not", "RequestId": "REFUSED-1", "HostId": "dm"}, status, **headers)
 
 
@@ -93,12 +93,12 @@ OK = reply(page(counts(7)))
 
 @dataclass
 class Api:
-    """A server that answers each request with the next handler, the last one for ever."""
+    """A server that answers each request with the next handler, the last one forever."""
 
     handlers: list[Handler]
     seen: list[web.Request] = field(default_factory=list)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(request)
         return await self.handlers[min(len(self.seen), len(self.handlers)) - 1](request)
 
@@ -111,14 +111,14 @@ class Keys:
     """A provider whose next credentials take over when the present ones are rejected."""
 
     held: list[Credentials] = field(default_factory=lambda: [Credentials(KEY, SECRET)])
-    refusals: int = 0
+    rejections: int = 0
     expires_at: float | None = None
 
     async def get(self) -> Credentials:
         return self.held[0]
 
     def rejected(self) -> None:
-        self.refusals += 1
+        self.rejections += 1
         if len(self.held) > 1:
             del self.held[0]
 
@@ -133,7 +133,7 @@ class Called:
     keys: Keys
     observed: list[tuple[str, str | None]]
 
-    async def track(self, **filters: str) -> Answer:
+    async def track(self, **filters: str) -> Result:
         return await self.client.read(ENGAGEMENT, Filters(**filters), DAY)
 
     async def fails(self) -> DirectMailError:
@@ -222,11 +222,11 @@ def verify(request: web.Request, secret: str = SECRET) -> bool:
 
 
 class TestTheWire:
-    async def test_a_question_is_a_signed_post_with_everything_in_the_query(self) -> None:
+    async def test_a_request_is_a_signed_post_with_everything_in_the_query(self) -> None:
         async with sent(OK) as (called, api):
-            answer = await called.track(account_name="test+a b*~@example.com", tag_name="标签/x&y", esp="gmail.com")
-        assert answer.totals == Engagement(7, 0, 0, 0, 0)
-        assert (answer.pages, answer.request_id) == (1, "PAGE-1")
+            result = await called.track(account_name="test+a b*~@example.com", tag_name="标签/x&y", esp="gmail.com")
+        assert result.totals == Engagement(7, 0, 0, 0, 0)
+        assert (result.pages, result.request_id) == (1, "PAGE-1")
         (request,) = api.seen
         assert (request.method, request.path, await request.read()) == ("POST", "/", b"")
         assert api.queries() == [
@@ -284,7 +284,7 @@ class TestTheWire:
         assert "x-acs-security-token" not in api.seen[0].headers
 
     async def test_every_attempt_has_a_fresh_nonce_and_date(self) -> None:
-        async with sent(refusal("Throttling.User", x_acs_retry_after="5000"), OK) as (called, api):
+        async with sent(rejected("Throttling.User", x_acs_retry_after="5000"), OK) as (called, api):
             await called.track()
         first, second = api.seen
         assert first.headers["x-acs-signature-nonce"] != second.headers["x-acs-signature-nonce"]
@@ -337,15 +337,15 @@ class TestRetries:
     @pytest.mark.parametrize(
         ("handler", "kind"),
         [
-            pytest.param(refusal("InternalError", 500), ServerError, id="InternalError"),
+            pytest.param(rejected("InternalError", 500), ServerError, id="InternalError"),
             pytest.param(reply("<html>bad gateway</html>", 502), ServerError, id="HTML 502"),
-            pytest.param(refusal("ServiceUnavailable", 503), ServerError, id="503"),
-            pytest.param(refusal("Throttling.User"), Throttled, id="throttled"),
+            pytest.param(rejected("ServiceUnavailable", 503), ServerError, id="503"),
+            pytest.param(rejected("Throttling.User"), Throttled, id="throttled"),
             pytest.param(reply("slow down", 429), Throttled, id="bare 429"),
-            pytest.param(refusal("SignatureNonceUsed"), AuthError, id="nonce used"),
+            pytest.param(rejected("SignatureNonceUsed"), AuthError, id="nonce used"),
             pytest.param(reply("<html>blocked</html>", 403), NetworkError, id="a proxy's page"),
             pytest.param(reply("", 302, Location="http://127.0.0.1:9/"), ServerError, id="redirect"),
-            pytest.param(refusal("Throttling.User", 200), Throttled, id="200 with a Code only"),
+            pytest.param(rejected("Throttling.User", 200), Throttled, id="200 with a Code only"),
         ],
     )
     async def test_what_may_pass_is_tried_three_times(self, handler: Handler, kind: type[DirectMailError]) -> None:
@@ -361,14 +361,14 @@ class TestRetries:
     @pytest.mark.parametrize(
         ("handler", "kind"),
         [
-            pytest.param(refusal("NoPermission", 403), PermissionDenied, id="permission"),
-            pytest.param(refusal("InvalidMailAddress.NotFound", 404), InvalidRequest, id="unknown sender"),
-            pytest.param(refusal("SignatureDoesNotMatch"), AuthError, id="signature"),
-            pytest.param(refusal("InvalidTimeStamp.Expired"), AuthError, id="date"),
-            pytest.param(refusal("Brand.New", 409), InvalidRequest, id="unknown code"),
+            pytest.param(rejected("NoPermission", 403), PermissionDenied, id="permission"),
+            pytest.param(rejected("InvalidMailAddress.NotFound", 404), InvalidRequest, id="unknown sender"),
+            pytest.param(rejected("SignatureDoesNotMatch"), AuthError, id="signature"),
+            pytest.param(rejected("InvalidTimeStamp.Expired"), AuthError, id="date"),
+            pytest.param(rejected("Brand.New", 409), InvalidRequest, id="unknown code"),
         ],
     )
-    async def test_a_refusal_is_not_tried_again(self, handler: Handler, kind: type[DirectMailError]) -> None:
+    async def test_a_rejection_is_not_tried_again(self, handler: Handler, kind: type[DirectMailError]) -> None:
         async with sent(handler, OK) as (called, api):
             error = await called.fails()
             assert isinstance(error, kind)
@@ -376,14 +376,14 @@ class TestRetries:
             assert len(api.seen) == 1
 
     async def test_pauses_double_and_are_jittered(self) -> None:
-        async with sent(refusal("InternalError", 500)) as (called, _):
+        async with sent(rejected("InternalError", 500)) as (called, _):
             await called.fails()
             first, second = called.clock.slept
         assert 0.5 <= first <= 1.5
         assert 1.0 <= second <= 3.0
 
-    async def test_throttling_halves_the_rate_and_waits_as_long_as_the_api_says(self) -> None:
-        async with sent(refusal("Throttling.User", x_acs_retry_after="45000"), OK) as (called, _):
+    async def test_throttling_halves_the_rate_and_waits_as_long_as_the_api_requests(self) -> None:
+        async with sent(rejected("Throttling.User", x_acs_retry_after="45000"), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
             assert called.clock.monotonic() - before == pytest.approx(45.0)
@@ -397,25 +397,25 @@ class TestRetries:
             pytest.param({"x_acs_retry_after": "45000"}, 45.0, id="milliseconds"),
         ],
     )
-    async def test_a_503_that_says_when_to_come_back_holds_everything_and_keeps_the_rate(
+    async def test_a_503_with_retry_after_pauses_every_operation_and_keeps_the_rate(
         self, headers: dict[str, str], seconds: float
     ) -> None:
-        async with sent(refusal("ServiceUnavailable", 503, **headers), OK) as (called, _):
+        async with sent(rejected("ServiceUnavailable", 503, **headers), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
             assert called.clock.monotonic() - before == pytest.approx(seconds)
             assert called.limiter.allowed_per_minute == 600
 
     @pytest.mark.parametrize("status", [400, 429, 503])
-    async def test_throttling_waits_as_long_as_a_gateway_says(self, status: int) -> None:
-        async with sent(refusal("Throttling.User", status, Retry_After="60"), OK) as (called, _):
+    async def test_throttling_waits_as_long_as_a_gateway_requests(self, status: int) -> None:
+        async with sent(rejected("Throttling.User", status, Retry_After="60"), OK) as (called, _):
             before = called.clock.monotonic()
             await called.track()
             assert called.clock.monotonic() - before == pytest.approx(60.0)
             assert called.limiter.allowed_per_minute == 330
 
     async def test_every_attempt_passes_the_limiter(self) -> None:
-        async with sent(refusal("InternalError", 500)) as (called, _):
+        async with sent(rejected("InternalError", 500)) as (called, _):
             await called.fails()
             assert called.limiter.used_last_minute == 3
 
@@ -428,7 +428,7 @@ class TestRetries:
 
 
 class TestDelivery:
-    """Another statistic: another operation, with filters, an answer and a limiter of its own."""
+    """Another statistic: another operation, with filters, a response and a limiter of its own."""
 
     async def test_a_request_has_the_filters_that_the_operation_knows_and_no_page(self) -> None:
         filters = {
@@ -440,9 +440,9 @@ class TestDelivery:
             "dedicated_ip_pool_id": "DedicatedIpPoolId",
         }
         async with sent(reply(outcome(requestCount="7", successCount="5", faildCount="2"))) as (called, api):
-            answer = await called.client.read(DELIVERY, Filters(**{key: f"a {key}" for key in filters}), DAY)
-        assert (answer.totals, answer.rates) == (Delivery(7, 5, 2, 0), ())
-        assert (answer.pages, answer.request_id) == (1, "ONE")
+            result = await called.client.read(DELIVERY, Filters(**{key: f"a {key}" for key in filters}), DAY)
+        assert (result.totals, result.rates) == (Delivery(7, 5, 2, 0), ())
+        assert (result.pages, result.request_id) == (1, "ONE")
         given = {name: f"a {key}" for key, name in filters.items()}
         assert api.queries() == [{"StartTime": "2026-04-21", "EndTime": "2026-04-21", **given}]
         (request,) = api.seen
@@ -453,22 +453,22 @@ class TestDelivery:
     @pytest.mark.parametrize(
         "more",
         [
-            pytest.param({}, id="as-many-rows-as-it-says"),
+            pytest.param({}, id="as-many-rows-as-announced"),
             pytest.param({"TotalCount": None}, id="no-total"),
             pytest.param({"TotalCount": 0}, id="fewer"),
-            pytest.param({"TotalPages": 7, "PageNo": 3, "PageSize": 1, "Total": 70}, id="what-it-says-of-pages"),
+            pytest.param({"TotalPages": 7, "PageNo": 3, "PageSize": 1, "Total": 70}, id="announced-pages"),
         ],
     )
     async def test_there_is_one_answer_and_no_further_page(self, more: dict[str, int]) -> None:
         body = outcome(requestCount="7") | {"TotalCount": 2} | more
         body["data"] = {"stat": body["data"]["stat"] * 2}
         async with sent(reply(body), reply(outcome())) as (called, api):
-            answer = await called.client.read(DELIVERY, Filters(), DAY)
-        assert answer.totals == Delivery(14, 0, 0, 0)
+            result = await called.client.read(DELIVERY, Filters(), DAY)
+        assert result.totals == Delivery(14, 0, 0, 0)
         assert len(api.seen) == 1
 
     @pytest.mark.parametrize("rows", [0, 1, 2])
-    async def test_fewer_rows_than_the_answer_says_there_are_do_not_count(self, rows: int) -> None:
+    async def test_fewer_rows_than_the_response_announces_are_an_error(self, rows: int) -> None:
         body = outcome(requestCount="7") | {"TotalCount": "3"}
         body["data"] = {"stat": body["data"]["stat"] * rows}
         async with sent(reply(body)) as (called, _):
@@ -496,7 +496,7 @@ class TestDelivery:
         assert called.observed == [(DELIVERY.action, "parse")] * len(api.seen)
 
     async def test_throttling_slows_down_the_operation_that_was_throttled(self) -> None:
-        handlers = (refusal("Throttling.User"), reply(outcome()), OK)
+        handlers = (rejected("Throttling.User"), reply(outcome()), OK)
         async with sent(*handlers) as (called, _):
             await called.client.read(DELIVERY, Filters(), DAY)
             await called.track()
@@ -506,7 +506,7 @@ class TestDelivery:
 
 
 class TestFailuresWithStatus200:
-    """A 200 says nothing: what counts is Code and Success, whatever else the answer has."""
+    """A 200 says nothing: what counts is Code and Success, whatever else the response has."""
 
     @pytest.mark.parametrize(
         ("more", "kind"),
@@ -519,7 +519,7 @@ class TestFailuresWithStatus200:
             pytest.param({"Success": "FALSE"}, ServerError, id="Success false as text"),
             pytest.param({"success": False, "Code": "OK"}, ServerError, id="success false and Code OK"),
             pytest.param({"Code": 500}, ServerError, id="a number"),
-            pytest.param({"Code": 403}, PermissionDenied, id="a number of a refusal"),
+            pytest.param({"Code": 403}, PermissionDenied, id="a numeric code"),
             pytest.param({"Code": "429"}, Throttled, id="a number of throttling as text"),
         ],
     )
@@ -549,7 +549,7 @@ class TestFailuresWithStatus200:
             pytest.param({"Code": None}, id="null"),
         ],
     )
-    async def test_a_code_that_says_well_is_none(self, more: dict[str, Any]) -> None:
+    async def test_a_code_that_means_success_is_no_error(self, more: dict[str, Any]) -> None:
         async with sent(reply(page(counts(7), **more))) as (called, _):
             assert (await called.track()).totals.emails == 7
 
@@ -606,43 +606,43 @@ class TestErrorsInOtherForms:
 
 
 class TestCredentials:
-    async def test_replaced_credentials_are_tried_at_once_after_a_refusal(self) -> None:
+    async def test_replaced_credentials_are_tried_at_once_after_a_rejection(self) -> None:
         keys = Keys([Credentials("old", "old"), Credentials(KEY, SECRET)])
-        async with sent(refusal("InvalidAccessKeyId.NotFound", 404), OK, keys=keys) as (called, api):
+        async with sent(rejected("InvalidAccessKeyId.NotFound", 404), OK, keys=keys) as (called, api):
             assert (await called.track()).totals.emails == 7
             assert verify(api.seen[1])
-        assert keys.refusals == 1
+        assert keys.rejections == 1
 
     async def test_the_same_credentials_are_not_tried_again(self) -> None:
-        async with sent(refusal("InvalidAccessKeyId.NotFound", 404)) as (called, api):
+        async with sent(rejected("InvalidAccessKeyId.NotFound", 404)) as (called, api):
             await called.fails()
             assert len(api.seen) == 1
-        assert called.keys.refusals == 1
+        assert called.keys.rejections == 1
 
-    async def test_a_used_nonce_says_nothing_of_the_credentials(self) -> None:
-        async with sent(refusal("SignatureNonceUsed"), OK) as (called, _):
+    async def test_a_used_nonce_is_no_fault_of_the_credentials(self) -> None:
+        async with sent(rejected("SignatureNonceUsed"), OK) as (called, _):
             await called.track()
-        assert called.keys.refusals == 0
+        assert called.keys.rejections == 0
 
 
 class TestPages:
     async def test_pages_are_put_together(self) -> None:
         replies = [reply(page(counts(number), number=number, pages=3, total=3)) for number in (1, 2, 3)]
         async with sent(*replies) as (called, api):
-            answer = await called.track()
-        assert answer.totals.emails == 6
-        assert (answer.pages, answer.request_id) == (3, "PAGE-3")
+            result = await called.track()
+        assert result.totals.emails == 6
+        assert (result.pages, result.request_id) == (3, "PAGE-3")
         assert [query["PageNumber"] for query in api.queries()] == ["1", "2", "3"]
 
     async def test_a_page_that_fails_for_good_fails_the_cell(self) -> None:
         first = reply(page(counts(1), pages=2, total=2))
-        async with sent(first, refusal("InternalError", 500)) as (called, api):
+        async with sent(first, rejected("InternalError", 500)) as (called, api):
             assert isinstance(await called.fails(), ServerError)
             assert len(api.seen) == 4
 
-    async def test_a_page_that_fails_once_is_asked_again_alone(self) -> None:
+    async def test_a_page_that_fails_once_is_requested_again_alone(self) -> None:
         first, second = (reply(page(counts(n), number=n, pages=2, total=2)) for n in (1, 2))
-        async with sent(first, refusal("InternalError", 500), second) as (called, api):
+        async with sent(first, rejected("InternalError", 500), second) as (called, api):
             assert (await called.track()).totals.emails == 3
         assert [query["PageNumber"] for query in api.queries()] == ["1", "2", "2"]
 
@@ -653,9 +653,9 @@ class TestPages:
             *(reply(page(counts(n), number=n, pages=3, total=3)) for n in (1, 2, 3)),
         ]
         async with sent(*replies) as (called, api):
-            answer = await called.track()
-        assert answer.totals.emails == 6
-        assert answer.pages == len(api.seen) == 5
+            result = await called.track()
+        assert result.totals.emails == 6
+        assert result.pages == len(api.seen) == 5
 
     async def test_a_list_that_never_holds_still_is_a_parse_error(self) -> None:
         moving = [
@@ -669,13 +669,13 @@ class TestPages:
             assert error.request_id == "PAGE-2"
             assert len(api.seen) == 6
 
-    async def test_a_smaller_page_size_of_the_server_is_believed(self) -> None:
+    async def test_a_smaller_page_size_of_the_server_is_accepted(self) -> None:
         replies = [reply(page(counts(n), number=n, pages=2, total=2, PageSize=1)) for n in (1, 2)]
         async with sent(*replies) as (called, _):
             assert (await called.track()).totals.emails == 3
 
 
-class TestAnswersThatAreNone:
+class TestUnusableResponses:
     @pytest.mark.parametrize(
         "handler",
         [
@@ -718,10 +718,10 @@ class TestAnswersThatAreNone:
         assert endless.written < 8 * LARGEST_BODY  # the sockets' buffers included
 
 
-class TestLargeAnswers:
+class TestLargeResponses:
     """What comes is bounded by what was requested, and what is large is read beside the loop."""
 
-    async def test_far_more_rows_than_were_asked_for_are_a_parse_error_before_they_cost_memory(self) -> None:
+    async def test_far_more_rows_than_were_requested_are_a_parse_error_before_they_cost_memory(self) -> None:
         endless = Endless(json.dumps(counts(1)).encode() + b",")
         async with talking(endless.write) as endpoint, calling(endpoint) as called:
             error = await called.fails()
@@ -731,24 +731,24 @@ class TestLargeAnswers:
         assert called.observed == [("GetTrackList", "parse")]
 
     @pytest.mark.parametrize(
-        ("asked_for", "rows", "is_read"),
+        ("requested", "rows", "is_read"),
         [
             pytest.param(100, 1000, True, id="pages-of-the-apis-own-size"),
             pytest.param(100, 1100, False, id="no-page-is-so-large"),
-            pytest.param(1000, 2000, True, id="twice-what-was-asked-for"),
+            pytest.param(1000, 2000, True, id="twice-the-page-size"),
             pytest.param(1000, 2100, False, id="more-than-that"),
         ],
     )
-    async def test_a_page_may_be_larger_than_asked_for_but_not_by_far(
-        self, asked_for: int, rows: int, is_read: bool
+    async def test_a_page_may_be_larger_than_requested_but_not_by_far(
+        self, requested: int, rows: int, is_read: bool
     ) -> None:
-        async with sent(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=asked_for) as (called, _):
+        async with sent(reply(page(*[counts(1)] * rows, PageSize=rows)), page_size=requested) as (called, _):
             if is_read:
                 assert (await called.track()).totals.emails == rows
             else:
                 assert "rows" in (await called.fails()).text
 
-    async def test_lists_whose_items_hold_objects_have_no_bound_of_rows(self) -> None:
+    async def test_lists_whose_items_contain_objects_have_no_row_limit(self) -> None:
         pools = [{"Id": f"pool-{number}", "Ips": [{"Ip": "192.0.2.1"}] * 50} for number in range(100)]
         async with sent(reply({"TotalCounts": 100, "IpPools": pools})) as (called, _):
             assert len((await called.client.list_values(OPERATIONS["dedicated_ip_pool_id"])).values) == 100
@@ -847,9 +847,9 @@ class TestConnectionsThatBreak:
     @pytest.mark.parametrize(
         "endpoint",
         [
-            pytest.param("http://127.0.0.1:1", id="nobody listens"),
+            pytest.param("http://127.0.0.1:1", id="closed port"),
             pytest.param(f"http://{'a' * 64}.invalid", id="a label too long for IDNA"),
-            pytest.param("https://127.0.0.1:1", id="nobody listens to TLS"),
+            pytest.param("https://127.0.0.1:1", id="closed port to TLS"),
         ],
     )
     async def test_an_endpoint_that_cannot_be_reached_is_a_network_error(self, endpoint: str) -> None:
@@ -879,7 +879,7 @@ class TestConnectionsThatBreak:
 
 
 class TestSecrets:
-    """What an answer repeats of the credentials is taken out before anybody sees it, whatever the spelling."""
+    """What a response repeats of the credentials is taken out before anybody sees it, whatever the spelling."""
 
     @pytest.mark.parametrize("spell", SPELLINGS)
     @pytest.mark.parametrize(
@@ -897,8 +897,8 @@ class TestSecrets:
         secrets = (KEY, SECRET, TOKEN)
         text = body if isinstance(body, str) else json.dumps(body)
         message = " ".join(map(spell, secrets))
-        answer = reply(text.replace("MESSAGE", message.replace("\\", "\\\\")), status, x_acs_request_id=KEY)
-        async with sent(answer, keys=Keys([Credentials(*secrets)])) as (called, api):
+        result = reply(text.replace("MESSAGE", message.replace("\\", "\\\\")), status, x_acs_request_id=KEY)
+        async with sent(result, keys=Keys([Credentials(*secrets)])) as (called, api):
             error = await called.fails()
         reported = "".join((str(error), repr(error), repr(error.args), repr(vars(error)), repr(error.__cause__)))
         for secret in (*secrets, *map(spell, secrets), api.seen[0].headers["Authorization"], "LTAI"):
@@ -906,8 +906,8 @@ class TestSecrets:
 
     async def test_a_key_id_as_the_request_id_of_a_good_answer_is_not_kept(self) -> None:
         async with sent(reply(page(counts(7), RequestId=KEY), x_acs_request_id=KEY)) as (called, _):
-            answer = await called.track()
-        assert (answer.totals.emails, answer.request_id) == (7, "")
+            result = await called.track()
+        assert (result.totals.emails, result.request_id) == (7, "")
 
     async def test_a_list_names_no_secret(self) -> None:
         names = [{"TagName": name} for name in ("weekly", SECRET, f"x{KEY}")]

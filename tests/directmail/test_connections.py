@@ -26,7 +26,7 @@ PATIENCE = 10.0
 """Real seconds after which something that never comes is missed."""
 
 
-def answer(emails: int) -> bytes:
+def response(emails: int) -> bytes:
     """Return a whole HTTP answer of GetTrackList."""
     row = {**dict.fromkeys(COUNTS, "0"), "TotalNumber": str(emails)}
     body = json.dumps({"RequestId": "ID", "Total": 1, "TotalPages": 1, "data": {"stat": [row]}}).encode()
@@ -54,7 +54,7 @@ class Talker:
                 await self._first(reader, writer)
             while await reader.readuntil(b"\r\n\r\n"):
                 self.requests += 1
-                writer.write((self.before_second if number == 1 else b"") + answer(222))
+                writer.write((self.before_second if number == 1 else b"") + response(222))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -101,7 +101,7 @@ async def emails(client: Client, sender: str) -> int:
 
 class TestKeptConnections:
     async def test_a_connection_is_used_again_while_it_only_answers(self) -> None:
-        talker = Talker(answer(111))
+        talker = Talker(response(111))
         talker.may_speak.set()
         async with calling(talker) as client:
             assert [await emails(client, sender) for sender in "abc"] == [111, 222, 222]
@@ -110,15 +110,15 @@ class TestKeptConnections:
     @pytest.mark.parametrize(
         "late",
         [
-            pytest.param(answer(777), id="a-whole-answer"),
-            pytest.param(answer(777) * 3, id="several"),
-            pytest.param(answer(777)[:20], id="the-beginning-of-one"),
+            pytest.param(response(777), id="a-whole-answer"),
+            pytest.param(response(777) * 3, id="several"),
+            pytest.param(response(777)[:20], id="the-beginning-of-one"),
             pytest.param(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", id="a-complaint"),
             pytest.param(b"x", id="a-byte"),
         ],
     )
-    async def test_bytes_that_nobody_asked_for_end_it(self, late: bytes) -> None:
-        talker = Talker(answer(111), late)
+    async def test_unrequested_bytes_close_it(self, late: bytes) -> None:
+        talker = Talker(response(111), late)
         async with calling(talker) as client:
             assert await emails(client, "a") == 111
             talker.may_speak.set()
@@ -130,12 +130,12 @@ class TestKeptConnections:
     @pytest.mark.parametrize(
         ("first", "before_second"),
         [
-            pytest.param(answer(111) + answer(777), b"", id="whole"),
-            pytest.param(answer(111) + answer(777)[:-40], answer(777)[-40:], id="in-the-middle-of-its-body"),
-            pytest.param(answer(111) + answer(777)[:12], answer(777)[12:], id="in-the-middle-of-its-head"),
+            pytest.param(response(111) + response(777), b"", id="whole"),
+            pytest.param(response(111) + response(777)[:-40], response(777)[-40:], id="in-the-middle-of-its-body"),
+            pytest.param(response(111) + response(777)[:12], response(777)[12:], id="in-the-middle-of-its-head"),
         ],
     )
-    async def test_a_second_answer_behind_the_first_is_taken_for_no_other(
+    async def test_a_second_response_behind_the_first_is_not_used_for_another_request(
         self, first: bytes, before_second: bytes
     ) -> None:
         talker = Talker(first, before_second=before_second)
@@ -147,7 +147,7 @@ class TestKeptConnections:
 class TestNames:
     async def test_a_name_is_looked_up_while_every_other_thread_is_busy(self) -> None:
         """The default pool has rendering, the state file and more to do."""
-        talker, done = Talker(answer(111)), threading.Event()
+        talker, done = Talker(response(111)), threading.Event()
         talker.may_speak.set()
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as pool:

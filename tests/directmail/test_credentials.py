@@ -82,14 +82,14 @@ class TestFiles:
         source = mounted.source()
         assert await source.get() is await source.get()
 
-    async def test_a_swapped_link_is_seen_at_the_next_call(self, mounted: Mounted) -> None:
+    async def test_a_swapped_link_is_read_at_the_next_call(self, mounted: Mounted) -> None:
         mounted.write(id="key", secret="secret")
         source = mounted.source()
         await source.get()
         mounted.write(id="yek", secret="terces")
         assert await source.get() == Credentials("yek", "terces")
 
-    async def test_a_file_of_the_same_size_written_in_place_is_seen(self, tmp_path: Path) -> None:
+    async def test_a_file_of_the_same_size_written_in_place_is_read_again(self, tmp_path: Path) -> None:
         for name in ("id", "secret"):
             (tmp_path / name).write_text("old")
         source = FromFiles(tmp_path / "id", tmp_path / "secret")
@@ -98,7 +98,7 @@ class TestFiles:
         os.utime(tmp_path / "secret", ns=(1, 1))  # whatever the clock's resolution
         assert (await source.get()).access_key_secret == "new"
 
-    async def test_refused_credentials_are_read_again_even_if_nothing_seems_changed(self, tmp_path: Path) -> None:
+    async def test_rejected_credentials_are_read_again_even_if_nothing_seems_changed(self, tmp_path: Path) -> None:
         for name in ("id", "secret"):
             (tmp_path / name).write_text("old")
         source = FromFiles(tmp_path / "id", tmp_path / "secret")
@@ -132,18 +132,18 @@ class TestFiles:
             await FromFiles(tmp_path / "id", tmp_path / "id").get()
         assert "-secret" not in repr(vars(caught.value))
 
-    async def test_two_keys_in_one_file_are_refused(self, mounted: Mounted) -> None:
+    async def test_two_keys_in_one_file_are_rejected(self, mounted: Mounted) -> None:
         mounted.write(id="key", secret="secret\nanother")
         with pytest.raises(AuthError, match="/secret contains characters") as caught:
             await mounted.source().get()
         assert "another" not in str(caught.value)
 
-    async def test_one_file_named_twice_is_taken_for_both(self, tmp_path: Path) -> None:
+    async def test_one_file_named_twice_is_used_for_both(self, tmp_path: Path) -> None:
         """The API rejects such a key by its right reason; nothing breaks here."""
         (tmp_path / "id").write_text("key")
         assert await FromFiles(tmp_path / "id", tmp_path / "id").get() == Credentials("key", "key")
 
-    async def test_it_works_again_once_the_files_are_mended(self, mounted: Mounted) -> None:
+    async def test_it_works_again_once_the_files_are_fixed(self, mounted: Mounted) -> None:
         mounted.write(id="key", secret="")
         source = mounted.source()
         with pytest.raises(AuthError):
@@ -207,7 +207,7 @@ async def by_uri(issuer: Issuer) -> AsyncIterator[tuple[FromRam, ScriptedClock]]
 
 
 class TestTemporaryCredentials:
-    async def test_a_credentials_uri_is_asked_once_a_lifetime(self) -> None:
+    async def test_a_credentials_uri_is_requested_once_per_lifetime(self) -> None:
         issuer = Issuer()
         async with by_uri(issuer) as (source, clock):
             assert await source.get() == issued(1)
@@ -226,7 +226,7 @@ class TestTemporaryCredentials:
             await clock.advance(REQUEST_AGAIN)
             assert await source.get() != first
 
-    async def test_twenty_callers_at_once_are_one_request_and_the_loop_goes_on(self) -> None:
+    async def test_twenty_callers_at_once_are_one_request_and_the_loop_is_not_blocked(self) -> None:
         issuer = Issuer(delay=0.1)
         async with by_uri(issuer) as (source, _):
             # The server runs on this very loop: were the loop held up, nobody would ever answer.
@@ -235,7 +235,7 @@ class TestTemporaryCredentials:
         assert len(issuer.seen) == 1
 
     async def test_fetching_leaves_the_loop_to_others(self) -> None:
-        """The library's own asynchronous way would hold it until the answer is there."""
+        """The library's own asynchronous way would hold it until the response is there."""
         async with by_uri(Issuer(delay=0.05)) as (source, _):
             fetching = asyncio.gather(*(source.get() for _ in range(20)))
             turns = 0
@@ -267,7 +267,7 @@ class TestTemporaryCredentials:
                 assert len(set(found)) == 1
                 await clock.advance(REQUEST_AGAIN)
 
-    async def test_refused_credentials_are_fetched_anew_at_once_but_not_over_and_over(self) -> None:
+    async def test_rejected_credentials_are_fetched_anew_at_once_but_not_over_and_over(self) -> None:
         issuer = Issuer()
         async with by_uri(issuer) as (source, clock):
             await source.get()
@@ -283,30 +283,30 @@ class TestTemporaryCredentials:
         issuer = Issuer()
         async with by_uri(issuer) as (source, clock):
             await source.get()
-            issuer.refuses = True
+            issuer.rejects = True
             source.rejected()
             assert await source.get() == issued(1)
             clock.jump(wall=3700.0)
             with pytest.raises(AuthError, match="no credentials of type credentials_uri"):
                 await source.get()
-            issuer.refuses = False
+            issuer.rejects = False
             await clock.advance(PAUSE)
             assert (await source.get()).access_key_id.startswith("STS.")
 
-    async def test_a_failure_is_told_to_all_who_wait_and_tried_again_after_a_pause(self) -> None:
-        issuer = Issuer(refuses=True)
+    async def test_a_failure_is_reported_to_all_who_wait_and_tried_again_after_a_pause(self) -> None:
+        issuer = Issuer(rejects=True)
         async with by_uri(issuer) as (source, clock):
             found = await asyncio.gather(*(source.get() for _ in range(20)), return_exceptions=True)
             assert all(isinstance(error, AuthError) for error in found)
             assert len(issuer.seen) == 1
-            issuer.refuses = False
+            issuer.rejects = False
             await clock.advance(PAUSE)
             assert await source.get() == issued(2)
 
     async def test_a_failure_keeps_code_and_request_id_and_nothing_else_of_the_answer(
         self, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        async with by_uri(Issuer(refuses=True)) as (source, _):
+        async with by_uri(Issuer(rejects=True)) as (source, _):
             with pytest.raises(AuthError) as caught:
                 await source.get()
         error = caught.value
@@ -417,7 +417,7 @@ class TestTemporaryCredentials:
             "DurationSeconds": "3600",
         }
 
-    async def test_a_server_that_says_nothing_is_given_up_before_the_process_has_to_end(self) -> None:
+    async def test_a_server_that_never_responds_times_out_before_the_process_has_to_end(self) -> None:
         assert CONNECT_TIMEOUT + READ_TIMEOUT <= 5000
 
     async def test_credentials_that_are_near_their_end_from_the_start_are_one_request_each_time(self) -> None:
@@ -459,14 +459,14 @@ class TestTemporaryCredentials:
             await source.get()
 
     @pytest.mark.parametrize(
-        ("kind", "asks"),
+        ("kind", "uses_metadata"),
         [
             *[(kind, False) for kind in ("environment", "files", "ram_role_arn", "oidc_role_arn", "credentials_uri")],
             *[(kind, True) for kind in ("default", "ecs_ram_role")],
         ],
     )
-    async def test_the_metadata_address_is_off_unless_the_type_asks_for_it(
-        self, kind: str, asks: bool, tmp_path: Path
+    async def test_the_metadata_address_is_off_unless_the_type_needs_it(
+        self, kind: str, uses_metadata: bool, tmp_path: Path
     ) -> None:
         """Even where nothing switches it off. Nobody gets there: a proxy on loopback stands in its place."""
         (tmp_path / "file").write_text("text")
@@ -480,7 +480,7 @@ class TestTemporaryCredentials:
                 stderr=asyncio.subprocess.STDOUT,
             )
             shown = (await program.communicate())[0].decode()
-        assert (METADATA in {request.host for request in metadata.seen}) == asks
+        assert (METADATA in {request.host for request in metadata.seen}) == uses_metadata
         assert shown == ("no credentials\n" if kind == "environment" else "credentials\n")
 
     async def test_the_metadata_address_stays_off_where_it_is_switched_off(self) -> None:
@@ -488,17 +488,17 @@ class TestTemporaryCredentials:
             await provider("ecs_ram_role", ScriptedClock()).get()
         assert "ALIBABA_CLOUD_ECS_METADATA_DISABLED" in caught.value.advice
 
-    async def test_a_server_that_is_not_there_is_told_in_plain_words(self, unused_tcp_port: int) -> None:
+    async def test_a_server_that_is_not_there_is_reported_in_plain_words(self, unused_tcp_port: int) -> None:
         options = {"credentials_uri": f"http://127.0.0.1:{unused_tcp_port}/"}
         with pytest.raises(AuthError, match=r"credentials_uri: connection refused$"):
             await FromRam("credentials_uri", options, ScriptedClock()).get()
 
-    async def test_a_name_of_sts_that_does_not_exist_is_told(self) -> None:
+    async def test_a_name_of_sts_that_does_not_exist_is_reported(self) -> None:
         error = await failing_at(f"http://{NO_NAME}")
         assert error.text == "no credentials of type ram_role_arn: name not found"
         assert "set sts_endpoint to sts-vpc" in error.advice
 
-    async def test_a_certificate_of_sts_that_is_not_trusted_is_told_with_its_reason(
+    async def test_a_certificate_of_sts_that_is_not_trusted_is_reported_with_its_reason(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
@@ -527,9 +527,9 @@ class TestTemporaryCredentials:
         async with serving(Issuer(), authority.issue("sts")) as address:
             assert await at_sts(address).get() == issued(1)
 
-    async def test_what_sts_answers_is_told_without_the_key_that_it_repeats(self) -> None:
+    async def test_the_response_of_sts_is_reported_without_the_key_that_it_repeats(self) -> None:
         class Echo(Issuer):
-            async def answer(self, request: web.Request) -> web.Response:
+            async def respond(self, request: web.Request) -> web.Response:
                 return web.json_response({"Code": BASE, "Message": BASE, "RequestId": BASE}, status=403)
 
         async with serving(Echo()) as address:
@@ -554,7 +554,7 @@ class TestTemporaryCredentials:
     )
     async def test_no_class_is_named_whatever_sts_answers(self, text: str, says: str) -> None:
         class Nonsense(Issuer):
-            async def answer(self, request: web.Request) -> web.Response:
+            async def respond(self, request: web.Request) -> web.Response:
                 return web.Response(text=text)
 
         async with serving(Nonsense()) as address:
@@ -585,7 +585,7 @@ class TestTemporaryCredentials:
     )
     async def test_a_server_that_answers_nonsense_is_a_failure_to_authenticate(self, text: str) -> None:
         class Nonsense(Issuer):
-            async def answer(self, request: web.Request) -> web.Response:
+            async def respond(self, request: web.Request) -> web.Response:
                 return web.Response(text=text)
 
         async with by_uri(Nonsense()) as (source, _):
@@ -601,12 +601,12 @@ class TestTemporaryCredentials:
 
 
 class TestTheChoice:
-    async def test_without_anything_the_environment_is_asked(self) -> None:
+    async def test_without_settings_the_environment_is_read(self) -> None:
         source = provider("environment", ScriptedClock(), environment={ID: "key", SECRET: "secret"})
         assert await source.get() == Credentials("key", "secret")
         assert source.expires_at is None
 
-    async def test_files_are_asked_where_they_are_named(self, mounted: Mounted) -> None:
+    async def test_files_are_read_where_they_are_named(self, mounted: Mounted) -> None:
         mounted.write(id="key", secret="secret")
         source = provider(
             "files",

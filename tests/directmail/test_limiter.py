@@ -80,12 +80,12 @@ class TestHolding:
 
 
 class TestWaiting:
-    async def test_callers_are_served_in_the_order_of_asking(self) -> None:
+    async def test_callers_are_served_in_order(self) -> None:
         clock = ScriptedClock()
         grants = await take(Limiter(60, clock), clock, 20)
         assert grants == sorted(grants)
 
-    async def test_a_cancelled_caller_takes_no_slot_and_holds_up_nobody(self) -> None:
+    async def test_a_cancelled_caller_takes_no_slot_and_delays_no_other(self) -> None:
         clock = ScriptedClock()
         limiter = Limiter(60, clock)
         await limiter.acquire()
@@ -106,7 +106,7 @@ class TestWaiting:
         clock.jump(wall=hours * 3600.0)
         assert await take(limiter, clock, 1) == [pytest.approx(60.25 / 60)]
 
-    async def test_a_machine_that_slept_goes_on_at_once(self) -> None:
+    async def test_after_suspend_the_next_call_is_allowed_at_once(self) -> None:
         clock = ScriptedClock()
         limiter = Limiter(1, clock)
         await limiter.acquire()
@@ -116,7 +116,7 @@ class TestWaiting:
         await clock.advance(0.0)
         assert caller.done()
 
-    async def test_a_turn_comes_when_nobody_waits_and_takes_nothing(self) -> None:
+    async def test_a_turn_comes_when_no_caller_waits_and_uses_no_slot(self) -> None:
         clock = ScriptedClock()
         limiter = Limiter(60, clock)
         await limiter.acquire()
@@ -147,7 +147,7 @@ class TestThrottling:
         assert limiter.is_throttled
         assert await take(limiter, clock, 2) == [pytest.approx(60.25 / 30), pytest.approx(60.25 / 15)]
 
-    async def test_the_api_says_how_long_to_wait(self) -> None:
+    async def test_the_api_sets_how_long_to_wait(self) -> None:
         clock = ScriptedClock()
         limiter = Limiter(60, clock)
         limiter.throttled(45.0, granted_at=await limiter.acquire())

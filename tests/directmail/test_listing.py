@@ -18,7 +18,7 @@ from exporter.directmail.listing import OPERATIONS, Listing
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.transport import open_session
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 
@@ -128,7 +128,10 @@ def test_pages_are_read_until_all_has_come(
         pytest.param(TAGS, [numbered("ab", TotalCount=5), numbered("", TotalCount=5)], "2 of 5", id="cut-short"),
         pytest.param(TAGS, [numbered("ab", TotalCount=5)] * 2, "repeats the previous one", id="page-number-ignored"),
         pytest.param(
-            TAGS, [numbered("ab", TotalCount=5, PageNumber=1)] * 2, "came as page 1", id="page-number-ignored-and-said"
+            TAGS,
+            [numbered("ab", TotalCount=5, PageNumber=1)] * 2,
+            "came as page 1",
+            id="page-number-ignored-and-returned",
         ),
         pytest.param(TAGS, [numbered("cd", PageNumber=2)], "came as page 2", id="not-the-first-page"),
         pytest.param(SETS, [indexed("", HasMore=True)], "announces more$", id="more-is-promised-and-nothing-comes"),
@@ -163,7 +166,7 @@ def test_a_list_that_changes_while_it_is_read_is_worth_nothing() -> None:
         ("dedicated_ip_pool_id", {"PageIndex": "1", "PageSize": "50"}),
     ],
 )
-def test_each_operation_is_asked_in_its_own_way(key: str, parameters: dict[str, str]) -> None:
+def test_each_operation_has_its_own_parameters(key: str, parameters: dict[str, str]) -> None:
     assert Listing(OPERATIONS[key], 50).parameters == parameters
     assert Listing(OPERATIONS[key], 1000).parameters["PageSize"] == "100"
 
@@ -186,7 +189,7 @@ def test_each_operation_is_asked_in_its_own_way(key: str, parameters: dict[str, 
         pytest.param("a\ud800b", False, id="half-a-character"),
     ],
 )
-def test_a_hostile_name_is_left_out_and_the_others_stay(name: str, usable: bool) -> None:
+def test_a_hostile_name_is_left_out_and_the_others_are_kept(name: str, usable: bool) -> None:
     pages = Listing(TAGS, 100)
     pages.take(numbered(["good", name, "good"], TotalCount=3))
     found = pages.result(1)
@@ -212,7 +215,7 @@ def test_whatever_is_listed_can_be_sent_and_shown(names: list[str]) -> None:
     says=st.sets(st.sampled_from(["total", "more", "number", "size"])),
     key=st.sampled_from(sorted(OPERATIONS)),
 )
-def test_a_list_is_whole_however_little_the_server_says_of_its_pages(
+def test_a_list_is_complete_however_little_the_server_reports_of_its_pages(
     count: int, cap: int, says: set[str], key: str
 ) -> None:
     operation = OPERATIONS[key]
@@ -246,7 +249,7 @@ async def test_a_long_list_takes_no_slot_of_the_polling() -> None:
     order: list[tuple[str, float]] = []
 
     class Offline(Client):
-        """Gets its answers without a network, in a tenth of a second."""
+        """Gets its responses without a network, in a tenth of a second."""
 
         async def _send(self, request: Any, credentials: Credentials) -> Any:
             order.append(("list", clock.monotonic()))
@@ -304,7 +307,7 @@ class TestOverHttp:
     )
     async def test_all_pages_of_each_operation_arrive(self, key: str, values: set[str], pages: int) -> None:
         clock = ScriptedClock(skip_sleeps=True)
-        found = await self.listed(Simulator(clock=clock, habits=Habits(largest_page=1)), key, clock)
+        found = await self.listed(Simulator(clock=clock, behaviour=Behaviour(largest_page=1)), key, clock)
         assert (set(found.values), found.pages) == (values, pages)
         assert len(found.values) == len(values)
 
@@ -312,12 +315,12 @@ class TestOverHttp:
         clock = ScriptedClock(skip_sleeps=True)
         fault = Fault("page_fails", times=1, action="QueryTagByParam")
         found = await self.listed(
-            Simulator(clock=clock, faults=[fault], habits=Habits(largest_page=4)), "tag_name", clock
+            Simulator(clock=clock, faults=[fault], behaviour=Behaviour(largest_page=4)), "tag_name", clock
         )
         assert len(found.values) == 6
 
     @pytest.mark.parametrize("fault", ["no_data", "stat_null", "empty"])
-    async def test_an_answer_without_the_items_is_no_empty_list(self, fault: str) -> None:
+    async def test_a_response_without_the_items_is_no_empty_list(self, fault: str) -> None:
         clock = ScriptedClock(skip_sleeps=True)
         for key in ("tag_name", "config_set_id"):
             with pytest.raises(ParseError):

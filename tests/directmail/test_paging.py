@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.directmail.answers import Page, Row
 from exporter.directmail.errors import ParseError
 from exporter.directmail.paging import MOST_PAGES, Pages
+from exporter.directmail.responses import Page, Row
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 
 Server = Callable[[int], Page]
@@ -34,23 +34,23 @@ def server(
     """Return a server that holds so many rows, serves them by `size`, and says what it says."""
     step = size or 10
 
-    def answer(number: int) -> Page:
+    def response(number: int) -> Page:
         shown = min(number, max(-(-held // step), 1)) if clamps else number
         found = rows((shown - 1) * step, max(min(step, held - (shown - 1) * step), 0))
         return Page(found, shown if numbered else None, size, total, pages)
 
-    return answer
+    return response
 
 
-def walk(answer: Server) -> Pages:
+def walk(response: Server) -> Pages:
     pages = Pages(ENGAGEMENT)
     while (number := pages.wanted) is not None:
-        pages.add(answer(number), f"R-{number}")
+        pages.add(response(number), f"R-{number}")
     return pages
 
 
 @pytest.mark.parametrize(
-    ("answer", "sent", "count"),
+    ("response", "sent", "count"),
     [
         pytest.param(server(25, 10, total=25, pages=3), 3, 25, id="the truth"),
         pytest.param(server(30, 10, total=30, pages=3), 3, 30, id="the truth, last page full"),
@@ -59,7 +59,7 @@ def walk(answer: Server) -> Pages:
         pytest.param(server(0, 10, total=0, pages=1), 1, 0, id="nothing, one page"),
         pytest.param(server(0, 10, total=0, pages=4), 1, 0, id="nothing, TotalPages lies"),
         pytest.param(server(0, 10, total=None, pages=1), 1, 0, id="nothing, no Total"),
-        pytest.param(server(0, None, total=None, pages=None), 1, 0, id="nothing, nothing said"),
+        pytest.param(server(0, None, total=None, pages=None), 1, 0, id="no items, no totals"),
         pytest.param(server(25, 10, total=25, pages=1), 3, 25, id="TotalPages lies downwards"),
         pytest.param(server(25, 10, total=25, pages=9), 4, 25, id="TotalPages lies upwards"),
         pytest.param(server(25, 10, total=3, pages=3), 3, 25, id="Total lies downwards"),
@@ -69,7 +69,7 @@ def walk(answer: Server) -> Pages:
         pytest.param(server(25, 10, total=25, pages=None), 3, 25, id="no TotalPages"),
         pytest.param(server(25, 10, total=None, pages=None), 3, 25, id="neither, a short page ends it"),
         pytest.param(server(30, 10, total=None, pages=None), 4, 30, id="neither, an empty page ends it"),
-        pytest.param(server(25, None, total=None, pages=None), 4, 25, id="nothing said, an empty page ends it"),
+        pytest.param(server(25, None, total=None, pages=None), 4, 25, id="no totals, an empty page ends it"),
         pytest.param(server(25, 10, total=25, pages=9, clamps=True), 4, 25, id="clamped and numbered so"),
         pytest.param(
             server(25, 10, total=25, pages=9, clamps=True, numbered=False),
@@ -77,18 +77,18 @@ def walk(answer: Server) -> Pages:
             25,
             id="clamped, a page repeats",
         ),
-        pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, nothing said"),
+        pytest.param(server(20, 10, total=None, pages=None, clamps=True), 3, 20, id="clamped, no totals"),
     ],
 )
-def test_every_row_arrives_once(answer: Server, sent: int, count: int) -> None:
-    pages = walk(answer)
+def test_every_row_arrives_once(response: Server, sent: int, count: int) -> None:
+    pages = walk(response)
     assert (pages.sent, pages.changed) == (sent, False)
     assert pages.items == rows(0, count)
     assert pages.request_id == f"R-{sent}"
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("response", "text"),
     [
         pytest.param(server(0, 10, total=25, pages=3), "page 1 is empty", id="nothing of 25"),
         pytest.param(server(0, 10, total=25, pages=0), "page 1 is empty", id="nothing of 25, pages disagree"),
@@ -99,7 +99,7 @@ def test_every_row_arrives_once(answer: Server, sent: int, count: int) -> None:
         pytest.param(
             server(10, 10, total=25, pages=3, clamps=True),
             "page 2 came as page 1",
-            id="another page than asked",
+            id="another page than requested",
         ),
         pytest.param(
             server(10, 10, total=25, pages=3, clamps=True, numbered=False),
@@ -110,9 +110,9 @@ def test_every_row_arrives_once(answer: Server, sent: int, count: int) -> None:
         pytest.param(server(10_000, 10, total=10_000, pages=1000), f"more than {MOST_PAGES} pages", id="no end"),
     ],
 )
-def test_rows_that_were_promised_and_do_not_come_are_an_error(answer: Server, text: str) -> None:
+def test_rows_that_were_promised_and_do_not_come_are_an_error(response: Server, text: str) -> None:
     with pytest.raises(ParseError, match=text) as caught:
-        walk(answer)
+        walk(response)
     assert caught.value.request_id.startswith("R-")
 
 
@@ -173,6 +173,8 @@ def test_no_row_is_ever_counted_twice_or_invented(
     except ParseError:
         return
     assert walked.items == rows(0, len(walked.items))
-    understated = [said < held for said in (total, None if pages is None else pages * size) if said is not None]
+    understated = [
+        announced < held for announced in (total, None if pages is None else pages * size) if announced is not None
+    ]
     if not understated or not all(understated):
         assert len(walked.items) == held

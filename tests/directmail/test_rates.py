@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from exporter.directmail.answers import Row, page
 from exporter.directmail.rates import FRACTION, PERCENT, fitting, implausible, unit_of
+from exporter.directmail.responses import Row, page
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from tests.support.engagement import RATES
 
@@ -13,7 +13,7 @@ BOTH = (PERCENT, FRACTION)
 
 
 def row(emails: int, opens: int, written: object) -> Row:
-    """Return the row of an answer with one open rate as it was sent."""
+    """Return the row of a response with one open rate as it was sent."""
     counts = {"TotalNumber": emails, "RcptOpenCount": opens, "RcptUniqueOpenCount": 0}
     fields: dict[str, Any] = {**counts, "RcptClickCount": 0, "RcptUniqueClickCount": 0, RATES[0]: written}
     return page(ENGAGEMENT, {"data": {"stat": [fields]}}, "ID").rows[0]
@@ -37,9 +37,9 @@ def row(emails: int, opens: int, written: object) -> Row:
         pytest.param(10_000, 5000, "0.5", (FRACTION,), id="a-half-is-0.5-of-1"),
         pytest.param(10_000, 50, "0.5", (PERCENT,), id="and-0.5-of-100"),
         pytest.param(10_000, 25_000, "250", (PERCENT,), id="more-opens-than-mails"),
-        pytest.param(10_000, 0, "0", BOTH, id="zero-tells-nothing"),
-        pytest.param(10_000, 0, "0.00", BOTH, id="zero-with-decimals-tells-nothing"),
-        pytest.param(10_000, 3, "0", BOTH, id="next-to-nothing-tells-nothing"),
+        pytest.param(10_000, 0, "0", BOTH, id="zero-is-no-evidence"),
+        pytest.param(10_000, 0, "0.00", BOTH, id="zero-with-decimals-is-no-evidence"),
+        pytest.param(10_000, 3, "0", BOTH, id="next-to-nothing-is-no-evidence"),
         pytest.param(10_000, 5000, "0", (), id="a-zero-beside-many-opens-fits-nothing"),
         pytest.param(10_000, 10_000, "1", (FRACTION,), id="all-of-them-as-a-fraction"),
         pytest.param(10_000, 100, "1", (PERCENT,), id="one-percent"),

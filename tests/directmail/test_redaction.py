@@ -1,4 +1,4 @@
-"""Credentials are found in whatever an answer brings, however they are written there, and nothing else is touched."""
+"""Credentials are found in whatever a response brings, however they are written there, and nothing else is touched."""
 
 import json
 from typing import Any
@@ -17,14 +17,14 @@ SECRETS = (KEY, SECRET, TOKEN)
 
 @pytest.mark.parametrize("secret", SECRETS, ids=["key-id", "secret", "token"])
 @pytest.mark.parametrize("spell", SPELLINGS)
-def test_a_secret_is_taken_out_in_every_spelling(spell: Any, secret: str) -> None:
+def test_a_secret_is_removed_in_every_spelling(spell: Any, secret: str) -> None:
     written = f"before {spell(secret)} after"
     assert may_hold(json.dumps({"Message": written}), SECRETS)
     assert may_hold(written, SECRETS)
     assert clean(written, SECRETS) == "before *** after"
 
 
-def test_it_is_taken_out_wherever_it_stands_in_a_document() -> None:
+def test_it_is_removed_wherever_it_is_in_a_document() -> None:
     document = {"RequestId": KEY, "data": {"stat": [{"TotalNumber": KEY, SECRET: [TOKEN, 7, None, True]}]}}
     assert cleaned(document, SECRETS) == {
         "RequestId": "***",
@@ -36,7 +36,7 @@ def test_it_is_taken_out_wherever_it_stands_in_a_document() -> None:
     "text",
     ["", "100%", "85.34%", "news%40example.com", "a\\u6807b", "C:\\temp", "1 &lt; 2", "LTAI4FAKE", "标签", "%zz", "\\"],
 )
-def test_what_holds_no_secret_stays_as_it_was_written(text: str) -> None:
+def test_text_without_a_secret_is_unchanged(text: str) -> None:
     assert clean(text, SECRETS) == text
 
 
@@ -47,16 +47,16 @@ def test_digits_alone_are_a_number_even_where_a_key_has_only_digits() -> None:
     }
 
 
-def test_a_credential_that_is_too_short_to_be_one_takes_nothing_out_of_words() -> None:
+def test_a_credential_that_is_too_short_removes_nothing_from_words() -> None:
     assert cleaned({"Message": "the secret of it"}, ("secret", "t")) == {"Message": "the secret of it"}
 
 
-def test_an_ordinary_answer_is_known_to_hold_none_without_a_closer_look() -> None:
+def test_an_ordinary_response_needs_no_full_search() -> None:
     row = {"CreateTime": "2026-04-22T10:15Z", "TotalNumber": "1,234", "RcptOpenRate": "85.34%", "Tag": "标签"}
     assert not may_hold(json.dumps({"RequestId": "10A1AD70-E48E-476D", "data": {"stat": [row]}}), (KEY, SECRET))
 
 
-def test_a_secret_without_a_run_of_letters_is_always_looked_for() -> None:
+def test_a_secret_without_a_run_of_letters_is_always_searched() -> None:
     assert may_hold("anything", ("a+b/c+d/e+f/",))
 
 

@@ -1,4 +1,4 @@
-"""docs/cookbook.md: every query runs in a Prometheus that holds the demo's history, and answers what it says."""
+"""docs/cookbook.md: every query runs in a Prometheus with the demo's history and returns what the page says."""
 
 import math
 import re
@@ -60,7 +60,7 @@ def test_the_page_has_fifteen_questions_numbered_in_order() -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_every_query_answers_and_what_misleads_answers_otherwise(server: Prometheus) -> None:
+async def test_every_query_has_a_result_and_a_misleading_one_another(server: Prometheus) -> None:
     for question in questions():
         right = numbers(await server.query(question.right, NOW))
         assert right, question.title

@@ -25,7 +25,7 @@ def block(key: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_every_command_is_of_a_program_that_is_known_here() -> None:
+def test_every_command_is_of_a_program_in_the_list() -> None:
     programs = {line.split()[0] for line in COMMANDS}
     pip = "/opt/directmail-exporter/bin/pip"
     assert programs == {"make", "docker", "python3", pip, "install", "systemctl", "kubectl"}
@@ -33,7 +33,7 @@ def test_every_command_is_of_a_program_that_is_known_here() -> None:
 
 def test_every_target_of_make_exists() -> None:
     targets = set(re.findall(r"\bmake ([a-z-]+)", TEXT))
-    assert targets >= {"image", "manifests"}
+    assert targets >= {"image"}
     makefile = (ROOT / "Makefile").read_text()
     assert [target for target in targets if f"\n{target}:" not in makefile] == []
 

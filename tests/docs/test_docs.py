@@ -50,7 +50,7 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert commands == ["demo", "test"]
 
 
-def test_contributing_says_which_tests_make_test_leaves_out_and_what_runs_them() -> None:
+def test_contributing_lists_which_tests_make_test_leaves_out_and_what_runs_them() -> None:
     table = dict(re.findall(r"^\| `make ([\w-]+)` \| `(\w+)` \|", CONTRIBUTING, re.MULTILINE))
     pytest_options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     marked = {line.partition(":")[0] for line in pytest_options["markers"]}

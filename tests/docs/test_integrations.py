@@ -10,13 +10,20 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.support.boards import FILES, load, queries, selectors
 from tests.support.kubernetes_schemas import SCHEMAS, closed
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "integrations.md").read_text()
 SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")[1:]}
 BLOCKS = {name: re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE) for name, text in SECTIONS.items()}
-SCRAPED = [name for name, (text, *_) in BLOCKS.items() if text.startswith(("scrape_configs", "global"))]
+(SCRAPE,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+"""The scrape config that the sections share."""
+CONFIGS = {
+    "alone": SCRAPE,
+    **{name: SCRAPE + text for name, blocks in BLOCKS.items() for text in blocks if text.startswith(("global", "rem"))},
+}
+"""Configs of Prometheus, by the section that adds to the shared one."""
 GROUPS = SCHEMAS["PrometheusRule"]["properties"]["spec"]
 
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -52,15 +59,21 @@ def job(document: dict[str, Any]) -> str:
 
 def test_every_system_has_its_config() -> None:
     assert len(SECTIONS) == 7
-    assert all(len(blocks) == 1 for blocks in BLOCKS.values())
-    assert len(SCRAPED) == 5
+    assert [name for name, blocks in BLOCKS.items() if len(blocks) != 1] == ["VictoriaMetrics"]
+    assert list(CONFIGS) == [
+        "alone",
+        "Thanos",
+        "Mimir",
+        "Grafana Cloud",
+        "Alibaba Cloud Managed Service for Prometheus",
+    ]
 
 
-@pytest.mark.parametrize("name", SCRAPED)
-def test_prometheus_reads_a_config_and_the_rules_know_its_job(
+@pytest.mark.parametrize("name", CONFIGS)
+def test_prometheus_reads_a_config_and_the_rules_select_its_job(
     tool: Callable[[str], Path], tmp_path: Path, name: str
 ) -> None:
-    text = BLOCKS[name][0]
+    text = CONFIGS[name]
     path = tmp_path / "prometheus.yml"
     secrets = re.sub(r"/run/secrets/(\S+)", rf"{tmp_path}/\1", text)
     for secret in re.findall(rf"{tmp_path}/(\S+)", secrets):
@@ -71,6 +84,21 @@ def test_prometheus_reads_a_config_and_the_rules_know_its_job(
     assert all(re.fullmatch(selector, job(yaml.safe_load(text))) for selector in re.findall(r'job=~"([^"]+)"', rules()))
 
 
+def test_what_is_kept_for_a_bill_by_series_has_all_that_rules_and_dashboards_query() -> None:
+    """But what the rules record: they run where the series arrive."""
+    (document,) = map(yaml.safe_load, BLOCKS["Grafana Cloud"])
+    (kept,) = document["remote_write"][0]["write_relabel_configs"]
+    files = (ROOT / "prometheus").glob("*.rules.yml")
+    every = [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    requested = [rule["expr"] for rule in every] + [each.expr for path in FILES for each in queries(load(path))]
+    names = {selector.name for expr in requested for selector, _ in selectors(expr)} - {
+        rule.get("record") for rule in every
+    }
+    scraped = {name for name in names if not name.startswith("ALERTS")}
+    assert {"directmail_up", "process_open_fds", "up"} <= scraped
+    assert [name for name in sorted(scraped) if not re.fullmatch(kept["regex"], name)] == []
+
+
 def test_the_collector_is_given_what_its_pipeline_names() -> None:
     config = yaml.safe_load(BLOCKS["OpenTelemetry Collector"][0])
     (pipeline,) = config["service"]["pipelines"].values()
@@ -79,7 +107,7 @@ def test_the_collector_is_given_what_its_pipeline_names() -> None:
     assert job(config["receivers"]["prometheus"]["config"]) == "directmail"
 
 
-def test_googles_definition_fits_and_its_name_is_a_job_that_the_rules_know() -> None:
+def test_googles_definition_fits_and_its_name_is_a_job_that_the_rules_select() -> None:
     document = yaml.safe_load(BLOCKS["Google Cloud Managed Service for Prometheus"][0])
     jsonschema.validate(document, POD_MONITORING)
     assert "directmail" in document["metadata"]["name"]
@@ -96,7 +124,7 @@ def test_without_keep_firing_for_the_alerts_are_otherwise_the_same() -> None:
     jsonschema.validate(short, GROUPS)
 
 
-def test_an_older_vmalert_takes_the_rules_without_it(tool: Callable[[str], Path], tmp_path: Path) -> None:
+def test_an_older_vmalert_accepts_the_rules_without_it(tool: Callable[[str], Path], tmp_path: Path) -> None:
     """Debian's; newer ones know the field."""
     (tmp_path / "alerts.rules.yml").write_text(shortened())
     recording = ROOT / "prometheus" / "directmail-recording.rules.yml"
@@ -108,15 +136,7 @@ def test_an_older_vmalert_takes_the_rules_without_it(tool: Callable[[str], Path]
 
 def test_vmagent_reads_its_scrape_config(tool: Callable[[str], Path], tmp_path: Path) -> None:
     path = tmp_path / "scrape.yml"
-    path.write_text(BLOCKS["VictoriaMetrics"][0])
+    path.write_text(SCRAPE)
     command = [tool("vmagent"), "-dryRun", f"-promscrape.config={path}", "-promscrape.config.strictParse"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
-
-
-def test_the_least_versions_are_those_of_what_is_used() -> None:
-    """The table says why each version is needed; the reason has to hold."""
-    assert "keep_firing_for:" in rules()
-    assert "matchers:" in (ROOT / "prometheus" / "alertmanager.yml").read_text()
-    (grafana,) = re.findall(r"\| Grafana \| ([\d.]+) \|", PAGE)
-    assert f'"version": "{grafana}.0"' in (ROOT / "grafana" / "directmail-engagement.json").read_text()

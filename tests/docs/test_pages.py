@@ -163,5 +163,5 @@ def test_the_index_names_every_page() -> None:
         pytest.param("    docker run -v a:b directmail-exporter --z\n", ["--z"], id="in-a-container"),
     ],
 )
-def test_a_command_is_found_wherever_it_stands(text: str, words: list[str]) -> None:
+def test_a_command_is_found_in_every_block(text: str, words: list[str]) -> None:
     assert list(commands(text)) == [words]

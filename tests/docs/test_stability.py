@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "stability.md").read_text()
 TRUE_OR_FALSE = re.compile(r"\b1 or 0\b|^Always 1")
 
 
-def test_the_catalogue_is_what_the_code_says() -> None:
+def test_the_catalogue_matches_the_code() -> None:
     assert (ROOT / "docs" / "metrics.json").read_text() == references.catalogue(), "run make docs"
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from exporter.directmail.signing import canonical_query
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor import recording as writing
 from exporter.doctor.examination import most_calls
 from exporter.doctor.recording import MANIFEST, Calls
 from exporter.doctor.sanitizing import Sanitizer
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.habits import Habits
 from exporter.simulator.replay import Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
@@ -44,7 +44,7 @@ def test_the_page_is_written_from_the_recordings_as_they_are() -> None:
     assert verified.FILE.read_text() == verified.text(), "run `make docs`"
 
 
-def test_no_other_page_says_that_nobody_has_tried_it() -> None:
+def test_no_other_page_mentions_that_it_is_untested() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     claims = r"(?i)nobody has (run|tried)|no real account|(never|not) (been )?(run|tried) against|real service"
     assert [page.name for page in pages if re.search(claims, page.read_text())] == ["verified.md"]
@@ -52,7 +52,7 @@ def test_no_other_page_says_that_nobody_has_tried_it() -> None:
     assert {"README.md", "getting-started.md", "release.md", "alerting.md"} <= linking
 
 
-def test_only_recordings_of_accounts_count_as_seen(tmp_path: Path) -> None:
+def test_only_recordings_of_accounts_count_as_verified(tmp_path: Path) -> None:
     """The same answers, once from the simulator and once from an account."""
     source = verified.FOLDER / "simulator-sum-sign"
     kept = tmp_path / "shop" / "GetTrackList"
@@ -67,17 +67,17 @@ def test_only_recordings_of_accounts_count_as_seen(tmp_path: Path) -> None:
         still_open = rest.partition("## Give a recording")[0]
         row = f"| {request.text} | percent with a sign | `shop`, 2026-04 us-east-1 |"
         assert (row in seen) == is_seen
-        assert (f"| {request.text} | {request.how} |" in still_open) != is_seen
+        assert (f"| {request.text} | {request.where} |" in still_open) != is_seen
 
 
-class TestTheQuestions:
+class TestQuestions:
     @pytest.mark.parametrize("text", [each.text for each in QUESTIONS if each.read is not None])
     def test_what_can_be_read_is_answered_by_some_recording(self, text: str) -> None:
         """But for the header of a throttled call: no recording was throttled."""
         answers = {answer(BY_TEXT[text], each) for each in RECORDINGS} - {""}
         assert bool(answers) != text.startswith("Which header")
 
-    def test_what_a_recording_tells_needs_nothing_else(self) -> None:
+    def test_what_recordings_answer_has_a_reader(self) -> None:
         assert all(request.read for request in QUESTIONS if request.how == RECORDED)
 
     @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ class TestTheQuestions:
             ),
         ],
     )
-    def test_the_simulators_habits_are_told_apart(self, text: str, answers: tuple[str, ...]) -> None:
+    def test_the_simulators_behaviours_are_distinguished(self, text: str, answers: tuple[str, ...]) -> None:
         made = [each for each in RECORDINGS if each.name in MADE]
-        assert [answer(BY_TEXT[text], each)[: len(said)] for each, said in zip(made, answers, strict=True)] == [
+        assert [answer(BY_TEXT[text], each)[: len(expected)] for each, expected in zip(made, answers, strict=True)] == [
             *answers
         ]
 
     @pytest.mark.parametrize(
-        ("habits", "text", "said"),
+        ("behaviour", "text", "expected"),
         [
             pytest.param({"no_dedicated_ips": "empty"}, ESP, "nothing passes", id="esp-empty"),
             pytest.param({"no_dedicated_ips": "whole"}, ESP, "ignored", id="esp-ignored"),
@@ -113,22 +113,22 @@ class TestTheQuestions:
         ],
     )
     async def test_what_an_account_does_is_read_from_its_calls(
-        self, habits: dict[str, Any], text: str, said: str, tmp_path: Path
+        self, behaviour: dict[str, Any], text: str, expected: str, tmp_path: Path
     ) -> None:
-        assert answer(BY_TEXT[text], await asked(tmp_path, Habits(**habits))).startswith(said)
+        assert answer(BY_TEXT[text], await requested(tmp_path, Behaviour(**behaviour))).startswith(expected)
 
     async def test_the_header_of_a_throttled_call_is_named(self, tmp_path: Path) -> None:
-        recording = await asked(tmp_path, Habits(), Fault("throttle_retry_after", retry_after=2000))
+        recording = await requested(tmp_path, Behaviour(), Fault("throttle_retry_after", retry_after=2000))
         assert (
             answer(BY_TEXT["Which header says how long to wait when it throttles?"], recording) == "x-acs-retry-after"
         )
 
 
-async def asked(folder: Path, habits: Habits, *faults: Fault) -> Recording:
+async def requested(folder: Path, behaviour: Behaviour, *faults: Fault) -> Recording:
     """Return the recording of `make test-account` on a simulator."""
     clock = ScriptedClock(skip_sleeps=True)
     calls = Calls(clock)
-    api = Simulator(TRAFFIC, clock=clock, habits=habits, faults=list(faults))
+    api = Simulator(TRAFFIC, clock=clock, behaviour=behaviour, faults=list(faults))
     async with api.listen() as url:
         settings = config(url, QUERIES)
         found = await account.request(settings, clock, KEYS, calls)
@@ -141,18 +141,18 @@ async def asked(folder: Path, habits: Habits, *faults: Fault) -> Recording:
 
 
 class TestARealAccount:
-    def test_the_doctor_alone_does_not_take_more(self) -> None:
+    def test_the_doctor_alone_makes_no_more_calls(self) -> None:
         """Of a config with every statistic, and the filter domain."""
         settings = config("https://dm.aliyuncs.com", QUERIES)
         assert set(settings.targets[0].statistics) == set(STATISTICS)
         assert most_calls(settings.targets[0]) <= account.MOST_CALLS
 
     async def test_it_gets_at_most_forty_calls_each_once_that_only_read(self, tmp_path: Path) -> None:
-        recording = await asked(tmp_path, Habits())
+        recording = await requested(tmp_path, Behaviour())
         answered = [request.text for request in QUESTIONS if answer(request, recording)]
         assert len(answered) >= 15
 
-    def test_it_is_never_asked_in_ci(self) -> None:
+    def test_ci_never_requests_it(self) -> None:
         result = subprocess.run(
             [sys.executable, "-m", "tools.account"],
             env={**os.environ, "CI": "true"},

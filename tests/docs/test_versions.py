@@ -44,3 +44,21 @@ def test_every_python_is_in_the_metadata_and_the_bases_are_those_of_the_image() 
 def test_kubernetes_is_checked_against_the_versions_of_the_table() -> None:
     assert all(version in ROWS["Kubernetes"][TESTED] for version in VERSIONS)
     assert ROWS["Kubernetes"][LEAST] == VERSIONS[0]
+
+
+def test_grafanas_least_version_is_the_one_that_the_dashboards_name() -> None:
+    dashboard = (ROOT / "grafana" / "directmail-engagement.json").read_text()
+    assert f'"version": "{minor(ROWS["Grafana"][LEAST])}.0"' in dashboard
+
+
+def test_the_dashboards_types_are_of_the_versions_of_the_table() -> None:
+    packages = dict(re.findall(r"  (\S+)@(\S+)$", (ROOT / "requirements-schema.txt").read_text(), re.MULTILINE))
+    assert minor(packages["@grafana/schema"]) == minor(ROWS["Grafana"][NAMED])
+    assert f"{minor(packages['@grafana/schema'])} (`v2`)" in ROWS["Grafana"][TESTED]
+    assert f"({minor(packages['@perses-dev/core'])})" in ROWS["Perses"][TESTED]
+
+
+def test_types_are_checked_for_the_newest_python() -> None:
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    (newest,) = re.findall(r"mypy --python-version (\S+)", (ROOT / "Makefile").read_text())
+    assert [name.rpartition(" ")[2] for name in classifiers if re.search(r":: 3\.\d+$", name)][-1] == newest

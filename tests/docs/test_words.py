@@ -24,8 +24,19 @@ INSTEAD = {
     r"whoever": "the reader, or who it is",
     r"(?<!there )(?:is|are) no (?!longer)\w+": "is not a, is unknown",
     r"in the place of": "instead of",
+    r"forgotten|forgets?": "discarded, discards",
+    r"(?:is|are) looked at": "is read, are checked",
+    r"held against": "compared with",
+    r"takes? in|taken in|takes? up": "stores, adds",
+    r"spoils?|spoilt": "corrupts, corrupted",
+    r"stands? in(?! for)": "is used",
+    r"holds? up": "delays, blocks",
 }
 """Patterns of words, and what to write instead."""
+NAMES = re.compile(
+    r"(?i)(?:^|_)(?:mend(?:ed|s)?|told|tells?|asked|asks?|nobody|whoever|refus(?:es?|ed|als?)|forg[eo]t\w*|spoilt)(?:_|$)"
+)
+"""Words that do not come back in the names of code."""
 PAGES = [
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "config.example.yaml"),
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
@@ -43,6 +54,18 @@ def found(text: str) -> list[str]:
         for pattern, better in INSTEAD.items()
         for match in re.finditer(rf"\b(?:{pattern})(?!\w)", flat, re.IGNORECASE)
     ]
+
+
+def names(source: str) -> set[str]:
+    """Return what a module defines or uses, in lower case with underscores."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name))
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name):
+                found.add(name)
+    return found
 
 
 def literals(source: str) -> Iterator[str]:
@@ -63,6 +86,13 @@ def test_a_page_has_the_fields_words(name: str) -> None:
 def test_errors_and_log_lines_have_the_fields_words(name: str) -> None:
     texts = [text for text in literals((ROOT / name).read_text()) if " " in text.strip()]
     assert [each for text in texts for each in found(text)] == []
+
+
+@pytest.mark.parametrize("folder", ["exporter", "tools", "tests", "benchmarks"])
+def test_names_in_the_code_have_the_fields_words(folder: str) -> None:
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    found = {str(path.relative_to(ROOT)): sorted(filter(NAMES.search, names(path.read_text()))) for path in paths}
+    assert {path: old for path, old in found.items() if old} == {}
 
 
 @pytest.mark.parametrize("command", ["", *SUBCOMMANDS])

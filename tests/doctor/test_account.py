@@ -16,7 +16,7 @@ from exporter.doctor.examination import Check
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 from exporter.doctor.steps.account import MOST_DESCRIBED
 from exporter.simulator import incidents
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
@@ -32,9 +32,9 @@ MAIL, NOTICES = "mail.example.com", "notify.example.com"
 FULL = Summary(1000, 30_000, 500, 7, 10, frozenset())
 
 
-def struck(*texts: str, now: str = NOW, **habits: object) -> Simulator:
+def struck(*texts: str, now: str = NOW, **behaviour: object) -> Simulator:
     planned = [incidents.parse(text, datetime.fromisoformat(NOW).timestamp()) for text in texts]
-    return simulator(clock=ScriptedClock(now, skip_sleeps=True), traffic=Traffic(incidents=planned), **habits)
+    return simulator(clock=ScriptedClock(now, skip_sleeps=True), traffic=Traffic(incidents=planned), **behaviour)
 
 
 def senders(*counts: tuple[object, object], total: int | None = None) -> Page:
@@ -57,10 +57,10 @@ def found_by(check: Check, **known: Any) -> Finding:
     return finding
 
 
-async def test_each_operation_is_asked_once_and_each_domain_once() -> None:
+async def test_each_operation_is_requested_once_and_each_domain_once() -> None:
     seen = await visit(simulator())
-    asked = Counter(each.action for each in seen.api.requests)
-    assert [asked[action] for action in OPERATIONS] == [1, 1, 1, 2]
+    requested = Counter(each.action for each in seen.api.requests)
+    assert [requested[action] for action in OPERATIONS] == [1, 1, 1, 2]
     assert {seen.one(check).level for check in ("account", "quota", "reputation", "domains")} == {OK}
     assert seen.one("domains").text == f"{MAIL}, {NOTICES}: all checks pass."
 
@@ -83,7 +83,7 @@ async def test_a_state_of_the_account_is_a_problem_with_advice(state: int, name:
     assert_readable(seen.report)
 
 
-async def test_two_states_are_both_told() -> None:
+async def test_two_states_are_both_reported() -> None:
     texts = [f"account_frozen:factor={state},start=-1h" for state in (1, 2)]
     seen = await visit(struck(*texts, user_status="bits"))
     assert "The account is frozen and overdue:" in seen.one("account").text
@@ -180,10 +180,10 @@ async def test_a_list_is_made_once_for_discovery_and_the_account() -> None:
 
 async def test_an_account_that_is_rejected_is_a_problem_and_not_a_missing_policy() -> None:
     class Blacklisting(Simulator):
-        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+        def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
             if action == "QueryDomainByParam":
-                raise Refusal(403, "User.Blacklisted", "The user is in the blacklist.")
-            return super()._answer(action, parameters, fault)
+                raise ApiError(403, "User.Blacklisted", "The user is in the blacklist.")
+            return super()._response(action, parameters, fault)
 
     clock = ScriptedClock(NOW, skip_sleeps=True)
     seen = await visit(Blacklisting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock))
@@ -263,12 +263,12 @@ def test_what_the_domains_lack(listed: Page, level: str, says: str) -> None:
     assert (found.level, says in found.text) == (level, True)
 
 
-def test_a_summary_without_a_state_or_a_reputation_tells_none() -> None:
+def test_a_summary_without_a_state_or_a_reputation_reports_none() -> None:
     summary = FULL._replace(states=None, reputation=None)
     assert found_by(checks.state, summary=summary).text.startswith("The account's state is unknown")
     assert checks.reputation(evidence(account=Account(AT, summary=summary))) is None
 
 
 @pytest.mark.parametrize("check", [checks.state, checks.reputation, checks.quota, checks.domains, checks.unread])
-def test_of_what_was_not_read_nothing_is_said(check: Check) -> None:
+def test_nothing_is_reported_on_what_was_not_read(check: Check) -> None:
     assert check(evidence(account=Account())) is None

@@ -1,4 +1,4 @@
-"""What the doctor makes of good answers: oddities that no simulator has, and what is unknown."""
+"""What the doctor makes of good responses: oddities that no simulator has, and what is unknown."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -9,14 +9,14 @@ import pytest
 
 from exporter.config import loader
 from exporter.directmail import listing
-from exporter.directmail.answers import Page, Row
 from exporter.directmail.listing import Item
 from exporter.directmail.model import Filters
+from exporter.directmail.responses import Page, Row
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
 from exporter.doctor.evidence import Account, Evidence
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding, StatisticRequest
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response, StatisticRequest
 from exporter.plan import target_plan
 from tests.support.doctor import config_text
 
@@ -39,21 +39,21 @@ def row(
     return Row(created, counts, rates)
 
 
-def answer(
+def response(
     *rows: Row,
     start: date = YESTERDAY,
     end: date | None = None,
     filters: Filters = NO_FILTER,
     statistic: Statistic = ENGAGEMENT,
     **page: int | None,
-) -> Answer:
-    """Return an answer of one full page, `page` says otherwise."""
+) -> Response:
+    """Return a response of one full page, `page` says otherwise."""
     numbers: dict[str, int | None] = {"number": 1, "size": 100, "total": len(rows), "pages": 1, **page}
-    return Answer(StatisticRequest(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
+    return Response(StatisticRequest(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
 
 
-def week(*rows: Row, **page: int | None) -> Answer:
-    return answer(*rows, start=WEEK_AGO, end=TODAY, **page)  # type: ignore[arg-type]
+def week(*rows: Row, **page: int | None) -> Response:
+    return response(*rows, start=WEEK_AGO, end=TODAY, **page)  # type: ignore[arg-type]
 
 
 def account(*ahead: float) -> Account:
@@ -70,7 +70,7 @@ def shown(at: float) -> str:
 
 
 def evidence(
-    *of_days: Answer, zone: str = "Asia/Shanghai", statistic: Statistic = ENGAGEMENT, **known: Any
+    *of_days: Response, zone: str = "Asia/Shanghai", statistic: Statistic = ENGAGEMENT, **known: Any
 ) -> Evidence:
     """Return what is known of a target whose days were answered like this, and whose texts are UTC."""
     sound, _ = loader.parse(config_text("https://dm.example.com", zone=zone))
@@ -121,7 +121,7 @@ def test_the_clock(ahead: tuple[float, float] | None, level: str, says: str) -> 
     ],
 )
 def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
-    found = found_by(numbers.rates, evidence(answer(*rows)))
+    found = found_by(numbers.rates, evidence(response(*rows)))
     assert (found.level, says in found.text) == (level, True)
 
 
@@ -140,14 +140,14 @@ def test_the_unit_of_rates(rows: list[Row], level: str, says: str) -> None:
     ],
 )
 def test_how_fresh_the_newest_record_is(created: str | None, level: str, says: str) -> None:
-    found = days.freshness(evidence(answer(row(created))))
+    found = days.freshness(evidence(response(row(created))))
     assert found.level == level
     assert says in found.text + found.fix
 
 
 def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> None:
     empty = row("2026-04-22T10:14Z", counts=(0, 0, 0, 0, 0))
-    found = days.freshness(evidence(answer(row("2026-04-22T10:00Z"), empty), answer(row("2026-04-21T10:00Z"))))
+    found = days.freshness(evidence(response(row("2026-04-22T10:00Z"), empty), response(row("2026-04-21T10:00Z"))))
     assert "16m ago" in found.text
 
 
@@ -167,20 +167,20 @@ def test_the_newest_of_all_records_counts_and_one_without_numbers_does_not() -> 
 def test_the_age_of_a_record_goes_by_the_clock_that_was_measured(
     ahead: tuple[float, ...], created: str, level: str, says: str
 ) -> None:
-    found = days.freshness(evidence(answer(row(created)), account=account(*ahead)))
+    found = days.freshness(evidence(response(row(created)), account=account(*ahead)))
     assert (found.level, says in found.text) == (level, True)
 
 
-def test_a_days_only_record_does_not_tell_its_age() -> None:
+def test_the_only_record_of_a_day_does_not_show_its_age() -> None:
     whole = week(row("2026-04-20T16:00Z"), row("2026-04-21T16:00Z"))
-    alone, beside = (answer(*rows, start=TODAY) for rows in (whole.page.rows[1:], whole.page.rows))
+    alone, beside = (response(*rows, start=TODAY) for rows in (whole.page.rows[1:], whole.page.rows))
     assert "the start of the day" in days.freshness(evidence(whole, alone)).text
     assert "the start of the day" not in days.freshness(evidence(whole, beside)).text
 
 
-def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_problem() -> None:
+def test_an_empty_day_within_a_week_that_has_it_is_a_problem() -> None:
     whole = week(row("2026-04-20T02:00Z"), row("2026-04-21T02:00Z"))
-    found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
+    found = found_by(days.one_day, evidence(response(start=TODAY), response(), whole=whole))
     assert found.level == PROBLEM
     assert "some of it of 2026-04-21" in found.text
     assert "timezone" in found.fix
@@ -195,8 +195,8 @@ def test_a_one_day_question_that_is_empty_beside_a_week_with_that_day_is_a_probl
         pytest.param(week(row(None), row(None)), id="no-create-time"),
     ],
 )
-def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
-    found = found_by(days.one_day, evidence(answer(start=TODAY), answer(), whole=whole))
+def test_an_empty_day_may_be_right(whole: Response) -> None:
+    found = found_by(days.one_day, evidence(response(start=TODAY), response(), whole=whole))
     assert (found.level, found.text.startswith("Unknown")) == (NOTE, True)
 
 
@@ -209,7 +209,7 @@ def test_an_empty_one_day_question_may_be_right(whole: Answer) -> None:
         pytest.param([None, None], YESTERDAY, id="no-create-time"),
     ],
 )
-def test_the_day_that_is_asked_alone_is_the_newest_closed_one_with_mail(rows: list[str | None], day: date) -> None:
+def test_the_day_that_is_requested_alone_is_the_newest_closed_one_with_mail(rows: list[str | None], day: date) -> None:
     assert days.newest_closed_day(week(*map(row, rows)), TODAY, SHANGHAI, 0.0) == day
 
 
@@ -247,7 +247,7 @@ def test_a_date_is_a_day_whatever_the_clock() -> None:
 )
 def test_where_the_day_begins(created: list[str | None], level: str, says: str) -> None:
     found = found_by(
-        days.timezone, evidence(answer(*map(row, created)), tomorrow=answer(start=TODAY + timedelta(days=1)))
+        days.timezone, evidence(response(*map(row, created)), tomorrow=response(start=TODAY + timedelta(days=1)))
     )
     assert found.level == level
     assert says in found.text
@@ -265,7 +265,7 @@ def test_where_the_day_begins_goes_by_the_clock_that_was_measured(
     ahead: tuple[float, ...], level: str, says: str
 ) -> None:
     hours = [row("2026-04-21T00:00Z"), row("2026-04-21T23:00Z")]
-    found = found_by(days.timezone, evidence(answer(*hours), account=account(*ahead)))
+    found = found_by(days.timezone, evidence(response(*hours), account=account(*ahead)))
     assert (found.level, says in found.text) == (level, True)
 
 
@@ -286,12 +286,12 @@ def test_what_clock_the_texts_show(known: Account, level: str, says: str) -> Non
     assert (found.level, says in found.text) == (level, True)
 
 
-def test_of_an_account_that_was_not_asked_nothing_is_said() -> None:
+def test_nothing_is_reported_on_an_account_that_was_not_read() -> None:
     assert clock.clock_text(evidence(account=Account())) is None
 
 
 def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
-    tomorrow = answer(row(), start=date(2026, 4, 23))
+    tomorrow = response(row(), start=date(2026, 4, 23))
     found = found_by(days.timezone, evidence(zone="America/New_York", tomorrow=tomorrow))
     assert found.level == PROBLEM
     assert "UTC+13:45 or further east" in found.fix
@@ -319,7 +319,7 @@ def test_mail_of_tomorrow_names_the_first_zone_that_could_be_right() -> None:
         ),
     ],
 )
-def test_pages(first: Answer, second: Answer | None, level: str, says: str) -> None:
+def test_pages(first: Response, second: Response | None, level: str, says: str) -> None:
     found = found_by(pages.pages, evidence(first, whole=first, second_page=second))
     assert (found.level, says in found.text) == (level, True)
 
@@ -327,14 +327,14 @@ def test_pages(first: Answer, second: Answer | None, level: str, says: str) -> N
 @pytest.mark.parametrize(
     ("day", "level", "says"),
     [
-        pytest.param(answer(row()), OK, "as requested", id="as-asked"),
-        pytest.param(answer(row(), size=1000), OK, "1000 rows a page", id="more-than-asked"),
-        pytest.param(answer(row(), size=50), NOTE, "returns 50", id="less-than-asked"),
-        pytest.param(answer(row(), size=None), NOTE, "no PageSize", id="not-said"),
-        pytest.param(answer(row(), total=250, pages=3), NOTE, "takes 3 calls", id="many-pages"),
+        pytest.param(response(row()), OK, "as requested", id="as-requested"),
+        pytest.param(response(row(), size=1000), OK, "1000 rows a page", id="more-than-requested"),
+        pytest.param(response(row(), size=50), NOTE, "returns 50", id="less-than-requested"),
+        pytest.param(response(row(), size=None), NOTE, "no PageSize", id="absent"),
+        pytest.param(response(row(), total=250, pages=3), NOTE, "takes 3 calls", id="many-pages"),
     ],
 )
-def test_the_page_size(day: Answer, level: str, says: str) -> None:
+def test_the_page_size(day: Response, level: str, says: str) -> None:
     found = found_by(pages.page_size, evidence(day))
     assert (found.level, says in found.text) == (level, True)
 
@@ -353,6 +353,6 @@ def test_the_page_size(day: Answer, level: str, says: str) -> None:
 )
 def test_an_empty_breakdown(filters: Filters, emails: int, level: str) -> None:
     whole = week(row(counts=(emails, 0, 0, 0, 0)))
-    found = breakdowns.compared(answer(filters=filters), whole)
+    found = breakdowns.compared(response(filters=filters), whole)
     assert found.level == level
     assert found.fix

@@ -34,7 +34,7 @@ def test_the_documentations_example_of_a_domain_is_china_time_with_a_z() -> None
         pytest.param([{"CreateTime": None, "UtcCreateTime": SECONDS}], set(), id="null"),
     ],
 )
-def test_what_a_list_of_domains_says_of_the_clock(domains: list[dict[str, object]], found: set[float]) -> None:
+def test_what_a_list_of_domains_shows_of_the_clock(domains: list[dict[str, object]], found: set[float]) -> None:
     assert clocks(domains) == found
 
 

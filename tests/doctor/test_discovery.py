@@ -17,17 +17,17 @@ ORDER = ("account_name", "domain", "config_set_id", "dedicated_ip", "dedicated_i
 """In which the config above comes to need them."""
 
 
-async def test_each_operation_is_asked_once_and_all_is_well() -> None:
+async def test_each_operation_is_requested_once_without_problems() -> None:
     seen = await visit(simulator(), queries=LISTED)
-    asked = Counter(each.action for each in seen.api.requests)
-    assert {asked[action] for action in DISCOVERY.values()} == {1}
-    assert asked["GetTrackList"] >= 3
+    requested = Counter(each.action for each in seen.api.requests)
+    assert {requested[action] for action in DISCOVERY.values()} == {1}
+    assert requested["GetTrackList"] >= 3
     assert {each.level for each in seen.of("discovery")} == {OK}
     assert "QueryTagByParam works: 6 values for tag_name." in [each.text for each in seen.of("discovery")]
     assert seen.is_well
 
 
-async def test_a_config_without_discovery_lists_only_what_the_account_is_known_by() -> None:
+async def test_a_config_without_discovery_lists_only_senders_and_domains() -> None:
     seen = await visit(simulator())
     lists = {each.action for each in seen.api.requests} & set(DISCOVERY.values())
     assert lists == {"QueryMailAddressByParam", "QueryDomainByParam"}
@@ -44,7 +44,7 @@ async def test_a_permission_that_is_missing_for_one_list_is_found_and_its_policy
     assert_readable(seen.report)
 
 
-async def test_a_list_that_makes_no_sense_is_told_and_the_rest_is_asked() -> None:
+async def test_a_list_that_makes_no_sense_is_reported_and_the_rest_is_requested() -> None:
     seen = await visit(simulator(Fault("no_data", action="QueryTagByParam")), queries=LISTED)
     (problem,) = [each for each in seen.of("discovery") if each.level == PROBLEM]
     assert problem.text.startswith("QueryTagByParam returns no list: the response has no data.tag")
@@ -52,7 +52,7 @@ async def test_a_list_that_makes_no_sense_is_told_and_the_rest_is_asked() -> Non
     assert_readable(seen.report)
 
 
-async def test_a_shape_that_discovery_brings_is_asked_with_a_value_that_is_listed() -> None:
+async def test_a_shape_that_discovery_brings_is_requested_with_a_value_that_is_listed() -> None:
     """Else nobody would hear that esp returns nothing without dedicated IPs."""
     queries = "\n      - {name: esps, account_name: {discover: true, include: [news.*]}, esp: [gmail.com, yahoo.com]}\n"
     queries += "      - {name: account}\n"

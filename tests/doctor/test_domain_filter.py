@@ -7,12 +7,12 @@ import pytest
 
 from exporter.directmail.listing import Item, Page
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor.checks.domain_filter import compared
 from exporter.doctor.evidence import Account, Evidence
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Response
 from exporter.doctor.steps.domain_filter import MOST_SENDERS
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from tests.doctor.test_checks import NOW, evidence, row, week
@@ -31,11 +31,11 @@ def queries(statistics: str = "engagement", domains: str = f"{MAIL}, {NOTICES}")
 def known_of(sums: dict[str, int], of_all: int | None, senders: Page | None, **page: int) -> Evidence:
     """Return what is known of a domain's mail (""), its senders' and the account's."""
 
-    def answered(mails: int) -> Answer:
+    def response(mails: int) -> Response:
         return week(row(counts=(mails, 0, 0, 0, 0)), **page)
 
-    parts = {Filters(account_name=name) if name else Filters(domain=MAIL): answered(sums[name]) for name in sums}
-    whole = None if of_all is None else answered(of_all)
+    parts = {Filters(account_name=name) if name else Filters(domain=MAIL): response(sums[name]) for name in sums}
+    whole = None if of_all is None else response(of_all)
     return evidence(account=Account(NOW, senders=senders), parts=parts, whole=whole)
 
 
@@ -44,14 +44,14 @@ def listed(*names: str, total: int | None = None) -> Page:
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-async def test_a_filter_that_works_is_said_to_work_for_each_statistic(statistic: str) -> None:
+async def test_a_filter_that_works_is_reported_for_each_statistic(statistic: str) -> None:
     seen = await visit(simulator(), queries=queries(statistic))
     assert seen.one("domain_filter").level == OK
     assert seen.one("domain_filter").text.startswith("The filter works. notify.example.com has ")
     assert seen.is_well
 
 
-async def test_a_filter_of_two_statistics_is_looked_at_in_both() -> None:
+async def test_a_filter_of_two_statistics_is_checked_in_both() -> None:
     seen = await visit(simulator(), queries=queries(", ".join(STATISTICS)))
     assert [each.level for each in seen.of("domain_filter")] == [OK, OK]
 
@@ -65,7 +65,7 @@ async def test_a_filter_that_is_ignored_is_a_problem(statistic: str) -> None:
     assert_readable(seen.report)
 
 
-async def test_a_filter_that_takes_subdomains_too_is_a_note() -> None:
+async def test_a_filter_that_includes_subdomains_is_a_note() -> None:
     seen = await visit(simulator(domain_filter="subdomains"), queries=queries(domains="example.com"))
     assert seen.one("domain_filter").level == NOTE
     assert "most likely its subdomains" in seen.one("domain_filter").text
@@ -78,12 +78,12 @@ async def test_a_filter_that_brings_nothing_is_a_problem() -> None:
     assert seen.one("domain_filter").text.startswith("The filter returns too little. ")
 
 
-async def test_a_filter_that_the_api_rejects_is_told_once() -> None:
+async def test_a_filter_that_the_api_rejects_is_reported_once() -> None:
     class Rejecting(Simulator):
-        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+        def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
             if "Domain" in parameters:
-                raise Refusal(400, "InvalidParameter", "The parameter Domain is not supported.")
-            return super()._answer(action, parameters, fault)
+                raise ApiError(400, "InvalidParameter", "The parameter Domain is not supported.")
+            return super()._response(action, parameters, fault)
 
     clock = ScriptedClock(DAYTIME, skip_sleeps=True)
     seen = await visit(Rejecting(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock), queries=queries())
@@ -116,7 +116,7 @@ async def test_senders_that_are_not_listed_are_those_of_the_config() -> None:
         pytest.param({"": 900, NEWS: 500}, 900, listed(NEWS, total=200), NOTE, "not all senders", id="many-senders"),
     ],
 )
-def test_what_the_sums_say(
+def test_findings_from_the_sums(
     sums: dict[str, int], of_all: int | None, senders: Page | None, level: str, says: str
 ) -> None:
     found = compared(known_of(sums, of_all, senders), MAIL, [name for name in sums if name])
@@ -150,21 +150,21 @@ def test_a_domain_with_more_senders_than_calls_is_not_compared() -> None:
     assert found.level == NOTE
 
 
-async def test_a_config_without_the_filter_takes_no_call_for_it() -> None:
+async def test_a_config_without_the_filter_makes_no_call_for_it() -> None:
     seen = await visit(simulator())
     assert not any("Domain" in each.parameters for each in seen.api.requests)
     assert seen.of("domain_filter") == []
 
 
-async def test_nothing_is_asked_twice_for_it() -> None:
+async def test_nothing_is_requested_twice_for_it() -> None:
     text = f"\n      - {{name: senders, account_name: [{', '.join(SENDERS)}]}}" + queries()
     seen = await visit(simulator(), queries=text)
-    asked = Counter((each.action, tuple(each.parameters.items())) for each in seen.api.requests)
-    assert set(asked.values()) == {1}
+    requested = Counter((each.action, tuple(each.parameters.items())) for each in seen.api.requests)
+    assert set(requested.values()) == {1}
     assert seen.one("domain_filter").level == OK
 
 
-async def test_discovered_domains_are_looked_at_too() -> None:
+async def test_discovered_domains_are_checked_too() -> None:
     """For every statistic, with one list."""
     query = f"{{name: by_domain, domain: {{discover: true}}, statistics: [{', '.join(STATISTICS)}]}}"
     seen = await visit(simulator(), queries=f"\n      - {query}\n")

@@ -63,7 +63,7 @@ from tests.support.doctor import (
 from tests.support.issuers import Issuer, issued, serving
 
 
-async def test_a_healthy_account_is_well_and_all_that_can_be_known_is_told() -> None:
+async def test_a_healthy_account_has_no_problem_and_a_complete_report() -> None:
     found = await visit(simulator())
     assert found.is_well
     assert {each.check for each in found.report.findings if each.level == OK} == {
@@ -75,11 +75,11 @@ async def test_a_healthy_account_is_well_and_all_that_can_be_known_is_told() -> 
     assert_readable(found.report)
 
 
-async def test_no_question_is_asked_twice_and_every_shape_once() -> None:
+async def test_no_request_is_made_twice_and_every_shape_once() -> None:
     api = simulator()
     await visit(api)
-    asked = [(seen.action, tuple(sorted(seen.parameters.items()))) for seen in api.requests]
-    assert len(set(asked)) == len(asked)
+    requested = [(seen.action, tuple(sorted(seen.parameters.items()))) for seen in api.requests]
+    assert len(set(requested)) == len(requested)
     shapes = Counter(
         tuple(name for name in ("AccountName", "TagName", "Esp") if name in seen.parameters) for seen in api.requests
     )
@@ -87,7 +87,7 @@ async def test_no_question_is_asked_twice_and_every_shape_once() -> None:
     assert {seen.parameters.get("AccountName") for seen in api.requests} == {None, NEWS, NOTIFY}
 
 
-async def test_so_many_calls_are_the_most_and_what_is_left_out_is_told() -> None:
+async def test_the_calls_are_limited_and_what_is_left_out_is_reported() -> None:
     many = f"""
       - name: by_sender
         account_name: [{", ".join(f"s{number}@example.com" for number in range(20))}]
@@ -201,7 +201,7 @@ async def test_odd_numbers_are_no_problem_of_the_account(name: str) -> None:
     assert (await visit(simulator(traffic=Traffic(incidents=[planned])))).is_well
 
 
-async def test_throttled_half_way_it_tells_what_it_knows_and_that_the_rest_was_not_tried() -> None:
+async def test_throttled_half_way_it_reports_what_it_has_and_that_the_rest_was_not_tried() -> None:
     found = await visit(simulator(Fault("throttle_retry_after", after=3)))
     assert found.report.requests == 4
     assert found.one("throttling").level == PROBLEM
@@ -229,7 +229,7 @@ async def test_the_policy_that_is_missing_is_printed_ready_to_attach() -> None:
         pytest.param(20, OK, "agrees", id="near-enough"),
     ],
 )
-async def test_a_clock_that_is_off_is_told_by_how_much(ahead: float, level: str, says: str) -> None:
+async def test_a_clock_that_is_off_is_reported_by_how_much(ahead: float, level: str, says: str) -> None:
     found = await visit(simulator(), ahead=ahead)
     clock = found.one("clock")
     assert (clock.level, says in clock.text) == (level, True)
@@ -239,7 +239,7 @@ async def test_a_clock_that_is_off_is_told_by_how_much(ahead: float, level: str,
         assert found.is_well
 
 
-async def test_a_date_that_is_refused_although_the_clock_is_right_points_to_what_stands_between() -> None:
+async def test_a_date_rejected_although_the_clock_is_right_points_to_a_proxy() -> None:
     access = (await visit(simulator(Fault("expired")))).one("access")
     assert access.fix == "This machine's clock agrees with the API's: look for a proxy that holds requests back."
 
@@ -247,7 +247,7 @@ async def test_a_date_that_is_refused_although_the_clock_is_right_points_to_what
 @pytest.mark.parametrize(
     ("name", "fix"), [("error", "report the RequestId"), ("html_500", "lacks the API's RequestId")]
 )
-async def test_an_answer_that_fails_is_for_support_or_for_who_stands_between(name: str, fix: str) -> None:
+async def test_a_failing_response_is_for_support_or_the_proxys_owner(name: str, fix: str) -> None:
     first, _ = (await visit(simulator(Fault(name)))).of("api")
     assert "the request was for 2026-04-22, the whole account" in first.text
     assert fix in first.fix
@@ -260,7 +260,7 @@ async def test_a_note_for_support_shows_its_request_id() -> None:
     assert f"RequestId {odd.request_id}" in report.as_text([found.report])
 
 
-async def test_temporary_credentials_are_told_with_their_end() -> None:
+async def test_temporary_credentials_are_reported_with_their_end() -> None:
     api, clock = simulator(), ScriptedClock(NOW, skip_sleeps=True)
     async with api.listen() as url, serving(Issuer()) as issuer:
         key = issued(1)
@@ -272,7 +272,7 @@ async def test_temporary_credentials_are_told_with_their_end() -> None:
     assert not any(secret in report.as_text([found]) + report.as_json([found]) for secret in key.secrets())
 
 
-async def test_slow_answers_are_told_before_they_are_timeouts() -> None:
+async def test_slow_answers_are_reported_before_they_are_timeouts() -> None:
     """A clock a hundred times as fast: 0.1 s are 10 s."""
     start = datetime.fromisoformat(NOW).timestamp()
     found = await visit(simulator(Fault("slow", seconds=0.1, times=1), clock=VirtualClock(100, start)))
@@ -280,7 +280,7 @@ async def test_slow_answers_are_told_before_they_are_timeouts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("habits", "check", "says"),
+    ("behaviour", "check", "says"),
     [
         pytest.param({"rows": "day"}, "page_size", "takes 1 call", id="a-row-a-day"),
         pytest.param({"rows": "hour"}, "timezone", "begins at UTC+08:00", id="a-row-an-hour"),
@@ -296,16 +296,16 @@ async def test_slow_answers_are_told_before_they_are_timeouts() -> None:
         pytest.param({"retry_after": True}, "access", "accepted", id="nothing-special"),
     ],
 )
-async def test_what_the_documentation_leaves_open_is_told_and_no_problem(
-    habits: dict[str, object], check: str, says: str
+async def test_what_the_documentation_leaves_open_is_reported_and_no_problem(
+    behaviour: dict[str, object], check: str, says: str
 ) -> None:
-    found = await visit(simulator(**habits))
+    found = await visit(simulator(**behaviour))
     assert says in " ".join(each.text for each in found.of(check))
     assert found.is_well
     assert_readable(found.report)
 
 
-async def test_a_row_an_hour_tells_how_fresh_the_newest_is() -> None:
+async def test_a_row_an_hour_shows_how_fresh_the_newest_is() -> None:
     found = await visit(simulator(rows="hour"))
     assert found.one("freshness").text == "The newest record is of 2026-04-22 10:00 UTC, 16m ago."
 
@@ -322,7 +322,7 @@ async def test_a_row_an_hour_tells_how_fresh_the_newest_is() -> None:
         ),
     ],
 )
-async def test_the_zone_is_told_as_far_as_it_can_be_known(
+async def test_the_zone_is_reported_as_far_as_it_can_be_known(
     zone: str, now: str, rows: str, level: str, says: str
 ) -> None:
     found = await visit(simulator(clock=ScriptedClock(now, skip_sleeps=True), rows=rows), zone=zone)
@@ -331,7 +331,7 @@ async def test_the_zone_is_told_as_far_as_it_can_be_known(
     assert says in finding.text
 
 
-async def test_an_api_that_refuses_today_points_to_the_timezone() -> None:
+async def test_an_api_that_rejects_today_points_to_the_timezone() -> None:
     """Its calendar is two days behind, its clock for signatures is right."""
     api, clock = simulator(), ScriptedClock("2026-04-24T10:15:30+00:00", skip_sleeps=True)
     api.signing_time = clock.time
@@ -347,7 +347,7 @@ async def test_midnight_on_the_way_leaves_the_zone_open() -> None:
     assert found.of("timezone") == []
 
 
-async def test_a_sender_of_another_region_is_named_and_the_others_are_looked_at() -> None:
+async def test_a_sender_of_another_region_is_named_and_the_others_are_checked() -> None:
     api = simulator()
     api.senders = [NOTIFY, PRODUCT]
     found = await visit(api)
@@ -402,12 +402,12 @@ async def test_an_esp_that_changes_nothing_may_be_ignored() -> None:
     assert "ignores the filter" in same.text
 
 
-async def test_an_api_that_takes_no_week_is_asked_by_the_day() -> None:
+async def test_an_api_that_rejects_a_week_is_requested_by_the_day() -> None:
     class NoWeeks(Simulator):
-        def _answer(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
+        def _response(self, action: str, parameters: Mapping[str, str], fault: Fault | None) -> dict[str, object]:
             if parameters.get("StartTime") != parameters.get("EndTime"):
                 parameters = {**parameters, "StartTime": "2026-01-01"}
-            return super()._answer(action, parameters, fault)
+            return super()._response(action, parameters, fault)
 
     clock = ScriptedClock(NOW, skip_sleeps=True)
     api = NoWeeks(key_id=ID, secret=SECRET, security_token=TOKEN, clock=clock)
@@ -417,7 +417,7 @@ async def test_an_api_that_takes_no_week_is_asked_by_the_day() -> None:
     assert any(NEWS in each.text for each in found.of("sender"))
 
 
-async def test_no_credentials_take_no_call() -> None:
+async def test_without_credentials_no_call_is_made() -> None:
     api = simulator()
     async with api.listen() as url:
         found = await examined(config_text(url), api.clock, {})
@@ -442,7 +442,7 @@ async def test_an_endpoint_without_tls_is_explained() -> None:
     assert "TLS failed: " in next(each.text for each in found.findings if each.check == "connection")
 
 
-async def test_a_certificate_that_nobody_trusts_is_explained(tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_explained(tmp_path: Path) -> None:
     runner = web.AppRunner(web.Application())
     await runner.setup()
     try:
@@ -456,7 +456,7 @@ async def test_a_certificate_that_nobody_trusts_is_explained(tmp_path: Path) -> 
     assert "SSL_CERT_FILE" in connection.fix
 
 
-async def test_a_page_of_somebody_between_is_not_taken_for_the_api() -> None:
+async def test_a_proxys_page_is_not_mistaken_for_the_api() -> None:
     async def page(request: web.Request) -> web.Response:
         return web.Response(status=403, text="<html>blocked</html>", content_type="text/html")
 
@@ -474,7 +474,7 @@ async def test_a_page_of_somebody_between_is_not_taken_for_the_api() -> None:
     assert "responded instead of the API (HTTP 403)" in connection.text
 
 
-async def test_without_a_date_in_the_answers_the_clock_stays_open() -> None:
+async def test_without_a_date_header_the_clock_is_not_judged() -> None:
     body = b'{"Code": "Forbidden.RAM", "RequestId": "ID-1"}'
 
     async def dateless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -551,7 +551,7 @@ def target(**options: str) -> Target:
         ),
     ],
 )
-def test_a_failure_has_plain_words_and_a_mend(error: DirectMailError, check: str, says: str, fix: str) -> None:
+def test_a_failure_has_plain_words_and_a_fix(error: DirectMailError, check: str, says: str, fix: str) -> None:
     today = datetime.fromisoformat(NOW).date()
     found = explain(error, target(), StatisticRequest(ENGAGEMENT, today, today, Filters(tag_name="weekly")))
     assert (found.check, found.level) == (check, PROBLEM)
@@ -635,7 +635,7 @@ async def test_every_target_has_its_own_calls(tmp_path: Path) -> None:
     ("level", "verdict"),
     [(OK, "No problems found."), (NOTE, "No problems found: 1 note."), (PROBLEM, "Problems found: 1 problem.")],
 )
-def test_the_last_line_says_whether_something_has_to_be_done(level: str, verdict: str) -> None:
+def test_the_last_line_shows_whether_there_are_problems(level: str, verdict: str) -> None:
     found = Report("shop", "https://dm.example.com", 1, (Finding("clock", level, "It ticks."),))
     assert report.as_text([found]).splitlines()[-1] == verdict
 
@@ -679,9 +679,9 @@ async def test_the_command_prints_what_its_stream_can_carry(
             env={**os.environ, **KEYS, "PYTHONIOENCODING": encoding},
             stdout=asyncio.subprocess.PIPE,
         )
-        said = (await doctor.communicate())[0].decode(encoding)
+        output = (await doctor.communicate())[0].decode(encoding)
     assert doctor.returncode == 0
-    assert shown in said
+    assert shown in output
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail import account
-from exporter.directmail.answers import page
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.rates import fitting
+from exporter.directmail.responses import page
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor.sanitizing import FACTORS, WEEKS, Sanitizer
-from exporter.simulator import error_answers
+from exporter.simulator import error_responses
 
 WEEKS_BACK = 100
 DOCUMENTED_CODES = (
@@ -99,7 +99,7 @@ class TestNothingRealRemains:
 
     @given(st.text(alphabet=st.characters(exclude_categories=("M", "Z")), min_size=3))
     def test_of_any_name_that_has_letters(self, text: str) -> None:
-        """A stand-in is another text of the same length, whatever the name."""
+        """A replacement is another text of the same length, whatever the name."""
         made = sanitizer().name(text)
         assert len(made) >= len(text)
         for word in re.findall(r"[^\W_]{8,}", text):
@@ -111,19 +111,19 @@ class TestNothingRealRemains:
 
 
 class TestShapes:
-    def test_the_same_value_is_always_the_same_stand_in_and_two_values_are_two(self) -> None:
+    def test_equal_values_have_equal_replacements_and_different_ones_different(self) -> None:
         one = sanitizer()
         names = [f"tag-{number}" for number in range(200)]
         made = [one.name(name) for name in names]
         assert made == [one.name(name) for name in names]
         assert len(set(made)) == len(names)
 
-    def test_one_letter_has_only_so_many_stand_ins_so_some_are_longer(self) -> None:
+    def test_one_letter_has_few_replacements_so_some_are_longer(self) -> None:
         one = sanitizer()
         made = [one.name(chr(ord("a") + number)) for number in range(26)]
         assert len(set(made)) == 26
 
-    def test_another_secret_gives_other_stand_ins(self) -> None:
+    def test_another_secret_gives_other_replacements(self) -> None:
         assert sanitizer(secret=b"a").name("weekly") != sanitizer(secret=b"b").name("weekly")
 
     @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ class TestShapes:
             pytest.param("10A1AD70-E48E", r"\d\d[A-Z]\d[A-Z]{2}\d\d-[A-Z]\d\d[A-Z]", id="request-id"),
         ],
     )
-    def test_length_case_and_signs_stay(self, real: str, shape: str) -> None:
+    def test_length_case_and_punctuation_are_kept(self, real: str, shape: str) -> None:
         assert re.fullmatch(shape, sanitizer().name(real))
 
     def test_a_domain_is_the_same_in_a_sender_and_by_itself(self) -> None:
@@ -160,17 +160,17 @@ class TestWhatIsKept:
         assert sanitizer().document({"Code": code}) == {"Code": code}
 
     @pytest.mark.parametrize("code", [403, "403", "OK"])
-    def test_a_code_that_says_how_it_went(self, code: Any) -> None:
+    def test_a_code_of_the_outcome(self, code: Any) -> None:
         assert sanitizer().document({"Code": code}) == {"Code": code}
 
     def test_messages_of_the_api_but_for_what_they_repeat(self) -> None:
         text = "The specified parameter PageSize is not valid."
         assert sanitizer().words(text) == text
-        refusal = error_answers.Refusal(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
-        assert sanitizer().document({"Message": refusal.message}) == {"Message": refusal.message}
+        error = error_responses.ApiError(404, "InvalidMailAddress.NotFound", "The specified mail address is not found.")
+        assert sanitizer().document({"Message": error.message}) == {"Message": error.message}
 
     def test_every_field_of_the_official_sdks_models(self) -> None:
-        """So that an answer keeps the names of its fields, also of those that the exporter does not read."""
+        """So that a response keeps the names of its fields, also of those that the exporter does not read."""
         actions = {each.action for each in (*STATISTICS.values(), *OPERATIONS.values())}
         actions |= {account.SUMMARY, account.DOMAIN}
         models = Path(sdk.__file__).parent.glob("*response_body.py")
@@ -184,7 +184,7 @@ class TestWhatIsKept:
         kept = {"Success": False, "HasMore": True, "data": None, "TagName": "", "DailyQuota": -1, "Id": "-1"}
         assert sanitizer().document(kept) == kept
 
-    def test_the_mailbox_providers_that_the_api_knows(self) -> None:
+    def test_the_mailbox_providers_of_the_api(self) -> None:
         assert sanitizer().parameters({"Esp": "gmail.com", "PageSize": "100"}) == {
             "Esp": "gmail.com",
             "PageSize": "100",
@@ -205,7 +205,7 @@ class TestTimes:
         moved = date.fromisoformat(text[:10]) - date.fromisoformat(made[:10])
         assert moved.days == 7 * WEEKS_BACK
 
-    def test_a_moment_in_text_and_in_seconds_stays_as_far_apart(self) -> None:
+    def test_moments_in_text_and_in_seconds_keep_their_distance(self) -> None:
         made = sanitizer().document({"CreateTime": "2019-09-29T13:28Z", "UtcCreateTime": 1569734892})
         assert made["UtcCreateTime"] == 1569734892 - WEEKS_BACK * 7 * 86_400
         assert made["CreateTime"] == "2017-10-29T13:28Z"

@@ -8,7 +8,7 @@ from exporter.directmail.model import Filters
 from exporter.doctor.checks.settings import lines
 from exporter.doctor.findings import NOTE, OK
 from exporter.simulator.faults import Fault
-from tests.doctor.test_checks import NOW, account, answer, evidence, row, week
+from tests.doctor.test_checks import NOW, account, evidence, response, row, week
 from tests.support.clock import ScriptedClock
 from tests.support.doctor import Visit, assert_readable, config_text, simulator, visit
 
@@ -25,7 +25,7 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "habits", "line"),
+    ("zone", "behaviour", "line"),
     [
         pytest.param("Asia/Shanghai", {}, "timezone: Asia/Shanghai  # fits; so do others", id="fits-as-others-do"),
         pytest.param("Asia/Tokyo", {"rows": "hour"}, "timezone: Asia/Shanghai  # Asia/Tokyo does not fit", id="zone"),
@@ -53,8 +53,8 @@ async def test_a_config_that_fits_is_printed_as_it_is() -> None:
         ),
     ],
 )
-async def test_what_does_not_fit_is_printed_as_it_should_be(zone: str, habits: dict[str, object], line: str) -> None:
-    seen = await visit(simulator(**habits), zone=zone)
+async def test_what_does_not_fit_is_printed_as_it_should_be(zone: str, behaviour: dict[str, object], line: str) -> None:
+    seen = await visit(simulator(**behaviour), zone=zone)
     assert line in printed(seen)
     assert seen.one("settings").level == (OK if "fits" in line else NOTE)
     assert_readable(seen.report)
@@ -76,7 +76,7 @@ async def test_tomorrows_mail_means_a_zone_further_east() -> None:
     assert printed(seen)[0].startswith("timezone: Asia/Shanghai  # the API's days start earlier than in UTC")
 
 
-async def test_without_the_clock_of_the_texts_the_zone_cannot_be_told() -> None:
+async def test_without_the_zone_of_create_time_the_timezone_is_unknown() -> None:
     seen = await visit(simulator(Fault("forbidden", action="QueryDomainByParam")))
     assert printed(seen)[0] == "timezone: Asia/Shanghai  # unknown; compare a day with the console"
 
@@ -85,18 +85,18 @@ async def test_a_visit_that_ended_early_prints_no_lines() -> None:
     assert (await visit(simulator(Fault("forbidden")))).of("settings") == []
 
 
-def test_what_cannot_be_told_is_printed_as_it_is_set_and_says_so() -> None:
-    found = lines([evidence(answer(row(), size=None), account=account())])
+def test_an_unknown_setting_is_printed_as_configured_with_a_note() -> None:
+    found = lines([evidence(response(row(), size=None), account=account())])
     assert found.level == OK
     assert "page_size: 100  # unknown" in found.fix
 
 
 def test_a_filter_beside_too_little_mail_is_left_out() -> None:
     parts = {Filters(): week(row(counts=(99, 0, 0, 0, 0))), Filters(dedicated_ip="192.0.2.1"): week()}
-    assert "dedicated_ip" not in lines([evidence(answer(row()), parts=parts)]).fix
+    assert "dedicated_ip" not in lines([evidence(response(row()), parts=parts)]).fix
 
 
 def test_a_zone_that_fits_nothing_known_is_left_as_it_is() -> None:
     hours = [row("2026-04-21T12:00Z"), row("2026-04-22T11:00Z")]
-    known = evidence(answer(*hours), zone="UTC", account=account(0), began_at=NOW + 86_400)
+    known = evidence(response(*hours), zone="UTC", account=account(0), began_at=NOW + 86_400)
     assert "timezone: UTC  # does not fit; compare a day with the console" in lines([known]).fix

@@ -14,9 +14,9 @@ import pytest_asyncio
 from exporter.clock import SystemClock
 from exporter.commands.demo import morning_zone
 from exporter.commands.history_export import Backfill
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Traffic
-from tests.support.asking import answer, chosen, numbers
+from tests.support.board_queries import chosen, numbers, result
 from tests.support.boards import FILES, Json, load, queries
 from tests.support.observatory import settings
 from tests.support.programs import KEYS
@@ -86,7 +86,7 @@ async def month(
         tool(program)
     folder, now = tmp_path_factory.mktemp("month"), time.time()
     traffic = Traffic(choices=Choices(morning_zone(now)))
-    async with Simulator(traffic, habits=Habits(calls_per_minute=1_000_000)).listen() as url:
+    async with Simulator(traffic, behaviour=Behaviour(calls_per_minute=1_000_000)).listen() as url:
         made = settings(url, traffic.choices.zone)
         made = replace(made, targets=tuple(replace(each, rate_limit_per_minute=500_000) for each in made.targets))
         labels = {"job": "directmail", "instance": "127.0.0.1:10058"}
@@ -99,13 +99,13 @@ async def month(
 
 
 @BOARDS
-async def test_every_panel_shows_the_month_but_those_of_what_nobody_can_know_afterwards(
+async def test_every_panel_shows_the_month_except_those_of_what_a_backfill_cannot_have(
     month: Month, board: Json
 ) -> None:
     for at in (month.end, month.end - 10 * DAY):
         for query in queries(board):
             title = query.panel["title"]
-            found = await answer(month.server, board, query, chosen(board), at)
+            found = await result(month.server, board, query, chosen(board), at)
             unknown = UNKNOWN.get(title) or UNKNOWN.get(f"{title} {query.ref}") or UNKNOWN.get(board["title"])
             assert bool(found) is (unknown is None or title == "Firing alerts"), (title, query.ref, unknown)
 
@@ -123,7 +123,7 @@ async def test_the_numbers_are_the_mail_of_the_closed_days(month: Month) -> None
     for ago in (0, 10):
         at = month.end - ago * DAY
         today = month.traffic.today(at)
-        (shown,) = await answer(month.server, board, delivered, chosen(board), at)
+        (shown,) = await result(month.server, board, delivered, chosen(board), at)
         week = [today - timedelta(days=age) for age in range(1, 8)]
         assert next(numbers(shown)) == sum(month.traffic.counts(day, month.end).emails for day in week)
 

@@ -18,11 +18,11 @@ from tests.support.boards import (
     FILES,
     FOLDER,
     Json,
-    asked_values,
     load,
     matchers,
     panels,
     queries,
+    query_values,
     selectors,
     variables,
 )
@@ -51,7 +51,6 @@ NOT_IN_THE_SCHEMA = {
     "textFormat": "of the data source's annotations",
     "titleFormat": "of the data source's annotations",
     "useValueForTime": "of the data source's annotations",
-    "show": "of heat maps before Grafana 10.3",
 }
 
 
@@ -143,13 +142,13 @@ def test_each_rule_finds_its_mistake(rule: str, mistake: Callable[[Json], None])
 
 
 @BOARDS
-def test_grafanas_schema_knows_every_key(board: Json) -> None:
+def test_grafanas_schema_has_every_key(board: Json) -> None:
     register_default_plugins()
     again = json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder))
     assert {place for place in lost(board, again) if place.rpartition(".")[2] not in NOT_IN_THE_SCHEMA} == set()
 
 
-def test_the_schema_finds_a_key_that_grafana_does_not_know() -> None:
+def test_the_schema_rejects_a_key_that_grafana_does_not_have() -> None:
     board = load(ENGAGEMENT)
     next(panel for panel in panels(board) if panel["type"] == "timeseries")["options"]["legend"]["placment"] = "right"
     again = json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder))
@@ -162,11 +161,11 @@ def test_every_metric_exists(board: Json) -> None:
     known = all_metrics() | histograms | recorded()
     expressions = [
         *(query.expr for query in queries(board)),
-        *(asked_values(each)[0] for each in variables(board).values() if each["type"] == "query"),
+        *(query_values(each)[0] for each in variables(board).values() if each["type"] == "query"),
         *(each["expr"] for each in board["annotations"]["list"] if "expr" in each),
     ]
-    asked = {selector.name for expr in expressions for selector, _ in selectors(expr)}
-    assert asked - known - OF_PROMETHEUS - OF_THE_PROCESS == set()
+    requested = {selector.name for expr in expressions for selector, _ in selectors(expr)}
+    assert requested - known - OF_PROMETHEUS - OF_THE_PROCESS == set()
 
 
 @BOARDS
@@ -188,7 +187,7 @@ def test_ids_and_references_are_used_once_and_no_panel_covers_another(board: Jso
         assert {x for x, _ in taken} == set(range(24))
 
 
-def test_a_selector_of_data_says_what_each_filter_is_and_the_query() -> None:
+def test_a_selector_of_data_sets_every_filter_and_the_query() -> None:
     """Otherwise totals and their parts would be added up."""
     board = load(ENGAGEMENT)
     for query in queries(board):
@@ -235,8 +234,8 @@ def test_the_boards_link_to_each_other_with_variables_and_time(board: Json) -> N
 @BOARDS
 def test_an_import_by_hand_sets_the_data_source_and_provisioning_needs_none(board: Json) -> None:
     """Only the first choice of the variable names the input, and Grafana corrects a choice that does not exist."""
-    (asked,) = board["__inputs"]
-    assert (asked["name"], asked["pluginId"]) == (INPUT, "prometheus")
+    (requested,) = board["__inputs"]
+    assert (requested["name"], requested["pluginId"]) == (INPUT, "prometheus")
     choice = variables(board)["datasource"]["current"]
     assert choice["value"] == f"${{{INPUT}}}"
     choice.update(text="", value="")
@@ -244,7 +243,7 @@ def test_an_import_by_hand_sets_the_data_source_and_provisioning_needs_none(boar
 
 
 @BOARDS
-def test_an_import_is_told_of_every_kind_of_panel(board: Json) -> None:
+def test_an_import_lists_every_kind_of_panel(board: Json) -> None:
     reported = {each["id"] for each in board["__requires"] if each["type"] == "panel"}
     assert reported == {panel["type"] for panel in panels(board)} - {"row"}
 

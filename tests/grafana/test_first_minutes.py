@@ -13,11 +13,11 @@ import promql_parser
 import pytest
 import pytest_asyncio
 
-from exporter.commands.demo_past import moments, replay
+from exporter.commands.demo_history import moments, replay
 from exporter.config.model import Refresh
-from exporter.directmail.statistics.known import DEFAULT
+from exporter.directmail.statistics.registry import DEFAULT
 from exporter.simulator.traffic import Traffic
-from tests.support.asking import answer, chosen, numbers
+from tests.support.board_queries import chosen, numbers, result
 from tests.support.boards import FILES, Json, Query, expanded, load, nodes, queries
 from tests.support.observatory import TARGET, settings, wanted
 from tools.stack import programs, rules
@@ -104,8 +104,8 @@ async def test_a_panel_shows_what_it_will_always_show_or_nothing(begun: Begun, b
         title = f"{query.panel['title']} {query.ref}"
         for after in MOMENTS:
             at = BEGIN + after
-            new = await answer(begun.server, board, query, {**chosen(board), "job": "new"}, at)
-            old = await answer(begun.server, board, query, {**chosen(board), "job": "old"}, at)
+            new = await result(begun.server, board, query, {**chosen(board), "job": "new"}, at)
+            old = await result(begun.server, board, query, {**chosen(board), "job": "old"}, at)
             shown, right = (dict(map(_shown, each)) for each in (new, old))
             if new:
                 silent.discard(query.panel["title"])
@@ -124,7 +124,7 @@ async def test_an_account_with_senders_alone_sees_every_open_row_filled_and_the_
 ) -> None:
     board = load(FILES[0])
     values, at = {**chosen(board), "job": "plain"}, BEGIN + MOMENTS[-1]
-    answered = {query.panel["id"] for query in queries(board) if await answer(begun.server, board, query, values, at)}
+    answered = {query.panel["id"] for query in queries(board) if await result(begun.server, board, query, values, at)}
     row = ""
     for each in board["panels"]:
         row = each["title"] if each["type"] == "row" else row

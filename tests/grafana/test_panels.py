@@ -66,7 +66,7 @@ def _annotation(**values: Any) -> Mistake:
     return lambda board: board["annotations"]["list"][1].update(values)
 
 
-def _forgotten(link: list[Json]) -> list[Json]:
+def _lost_sender(link: list[Json]) -> list[Json]:
     return [{**link[0], "url": link[0]["url"].replace("${account_name:queryparam}&", "")}]
 
 
@@ -131,7 +131,7 @@ MISTAKES = [
         id="every-alert's-mark",
     ),
     pytest.param(
-        "links-keep-what-is-chosen", _property("Providers ($window)", "esp", "links", _forgotten), id="lost-sender"
+        "links-keep-what-is-chosen", _property("Providers ($window)", "esp", "links", _lost_sender), id="lost-sender"
     ),
     pytest.param(
         "colours-differ",
@@ -206,7 +206,7 @@ def test_the_engagement_board_begins_with_what_moves_in_an_incident() -> None:
     ]
 
 
-def test_a_row_that_needs_more_than_queries_by_sender_is_collapsed_and_says_what() -> None:
+def test_a_row_that_needs_more_than_queries_by_sender_is_collapsed_and_names_it() -> None:
     """So no row is empty for an account without tags, providers, IPs, delivery or the reading of the account."""
     for row in (each for each in load(ENGAGEMENT)["panels"] if each["type"] == "row"):
         assert row["collapsed"] is (", needs " in row["title"]), row["title"]

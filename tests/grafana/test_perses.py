@@ -49,13 +49,13 @@ def test_a_mistake_is_found(mistake: Callable[[Json], object]) -> None:
 
 
 @NAMES
-def test_every_query_is_asked_at_its_moment_and_with_its_step(name: str) -> None:
-    asked = {(each["query"], each["instant"], each.get("minStep")) for each in queries(written(name))}
+def test_every_query_has_its_time_and_step(name: str) -> None:
+    requested = {(each["query"], each["instant"], each.get("minStep")) for each in queries(written(name))}
     for panel in panels(load(build.CLASSIC / name)):
         for target in panel.get("targets", ()):
             is_trend = panel["type"] == "table" and not target["instant"]
             if panel["type"] not in NOT_THERE and not is_trend:
-                assert (target["expr"], target["instant"], target.get("interval", panel.get("interval"))) in asked
+                assert (target["expr"], target["instant"], target.get("interval", panel.get("interval"))) in requested
 
 
 @NAMES

@@ -14,8 +14,8 @@ import pytest_asyncio
 
 from exporter.simulator.account import STREAMS
 from exporter.simulator.traffic import Traffic
-from tests.support.asking import SPANS, answer, chosen, numbers
-from tests.support.boards import FILES, asked_values, expanded, load, panels, queries
+from tests.support.board_queries import SPANS, chosen, numbers, result
+from tests.support.boards import FILES, expanded, load, panels, queries, query_values
 from tests.support.observatory import BACKFILLED, EVERY_MINUTE, Observer, observatory
 from tools.stack.prometheus import Prometheus
 
@@ -47,20 +47,20 @@ async def watched(
 
 
 @BOARDS
-async def test_every_panel_shows_something_or_says_why_not_and_every_legend_has_its_label(
+async def test_every_panel_shows_something_or_why_not_and_every_legend_has_its_label(
     watched: Watched, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = load(path)
     values, empty, unlabelled, reported = chosen(board), [], [], [f"\n\n{board['title']}: series of each query"]
     for query in queries(board):
-        found = await answer(watched.server, board, query, values)
+        found = await result(watched.server, board, query, values)
         reported.append(f"{len(found):4}  {query.panel['title']} {query.ref}: {query.expr}")
         if not found and (query.panel["title"], query.ref) != INSTEAD:
             empty.append(reported[-1])
         unlabelled += [
             (reported[-1], label) for label in query.legend_labels if any(label not in each["metric"] for each in found)
         ]
-    tell(capsys, reported)
+    report(capsys, reported)
     assert (empty, unlabelled) == ([], [])
 
 
@@ -72,13 +72,13 @@ async def test_every_variable_has_values_and_offers_its_first_choice(
     values, reported = chosen(board), [f"\n\n{board['title']}: values of each variable"]
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            series, label = asked_values(variable)
-            answers = await watched.server.query(expanded(series, values))
-            found = {each["metric"].get(label, "") for each in answers} - {""}
+            series, label = query_values(variable)
+            results = await watched.server.query(expanded(series, values))
+            found = {each["metric"].get(label, "") for each in results} - {""}
             reported.append(f"{len(found):4}  ${variable['name']}: {', '.join(sorted(found))}")
             assert found, variable["name"]
             assert variable["multi"] or variable["current"]["value"] in found
-    tell(capsys, reported)
+    report(capsys, reported)
 
 
 @BOARDS
@@ -104,26 +104,26 @@ async def test_a_share_is_one_and_every_comparison_is_there(watched: Watched) ->
     for query in queries(board):
         unit = query.panel["fieldConfig"]["defaults"].get("unit")
         if unit == "percentunit" and "vs" not in f"{query.panel['title']}{query.legend}":
-            found = await answer(watched.server, board, query, chosen(board))
+            found = await result(watched.server, board, query, chosen(board))
             beyond = [value for series in found for value in numbers(series) if not 0 <= value <= 1]
             assert beyond == [], query.panel["title"]
     compared = [query for query in queries(board) if query.legend == "vs last week"]
     assert len(compared) == 5
     for query in compared:
-        assert await answer(watched.server, board, query, chosen(board)), query.panel["title"]
+        assert await result(watched.server, board, query, chosen(board)), query.panel["title"]
 
 
 async def test_a_sender_that_is_not_polled_by_provider_is_compared_with_last_week(watched: Watched) -> None:
     board = load(FILES[0])
     (instead,) = [query for query in queries(board) if (query.panel["title"], query.ref) == INSTEAD]
-    assert await answer(watched.server, board, instead, {**chosen(board), "esp": "none"})
+    assert await result(watched.server, board, instead, {**chosen(board), "esp": "none"})
 
 
 async def test_the_funnel_narrows(watched: Watched) -> None:
     board = load(FILES[0])
     (funnel,) = [each for each in panels(board) if each["type"] == "bargauge"]
-    asked = [query for query in queries(board) if query.panel is funnel]
-    found = [next(numbers(*await answer(watched.server, board, query, chosen(board)))) for query in asked]
+    requested = [query for query in queries(board) if query.panel is funnel]
+    found = [next(numbers(*await result(watched.server, board, query, chosen(board)))) for query in requested]
     assert found == sorted(found, reverse=True)
     assert found[-1] > 0
 
@@ -131,8 +131,8 @@ async def test_the_funnel_narrows(watched: Watched) -> None:
 async def test_a_bar_of_mails_per_day_is_that_days_mail_in_the_account(watched: Watched) -> None:
     """Wherever the browser is: its midnights are up to half a day off the account's."""
     board = load(FILES[0])
-    asked = next(query for query in queries(board) if query.panel["title"] == "Mails per day")
-    expr = expanded(asked.expr, chosen(board))
+    requested = next(query for query in queries(board) if query.panel["title"] == "Mails per day")
+    expr = expanded(requested.expr, chosen(board))
     now = time.time()
     senders = {stream.sender for stream in STREAMS}
     found = 0
@@ -150,7 +150,7 @@ async def test_a_bar_of_mails_per_day_is_that_days_mail_in_the_account(watched: 
     assert found >= (12 if watched.observer is BACKFILLED else 0)
 
 
-def tell(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:
+def report(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:
     """Print, whether pytest shows the output of tests that pass or not."""
     with capsys.disabled():
         print("\n".join(lines))

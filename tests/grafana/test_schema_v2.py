@@ -1,15 +1,11 @@
-"""The dashboards as resources of Grafana's newer form: the same panels at the same places, known to its schema."""
+"""The dashboards as resources of Grafana's newer form: the same panels at the same places."""
 
 import json
-from importlib import import_module
-from typing import Any
 
 import pytest
 
-from tests.grafana.test_boards import lost
 from tests.support.boards import FILES, Json, load, panels
 from tools.boards import build
-from tools.boards.schema_v2 import resource
 
 NAMES = pytest.mark.parametrize("name", [path.name for path in FILES])
 
@@ -38,21 +34,21 @@ def test_a_resource_has_the_name_by_which_the_other_board_links_to_it(name: str)
 
 
 @NAMES
-def test_every_panel_asks_the_same_as_in_the_classic_form(name: str) -> None:
+def test_every_panel_has_the_same_queries_as_in_the_classic_form(name: str) -> None:
     classic = {panel["id"]: panel for panel in panels(load(build.CLASSIC / name)) if panel["type"] != "row"}
     elements = {each["spec"]["id"]: each["spec"] for each in spec(name)["elements"].values()}
     assert elements.keys() == classic.keys()
     for number, panel in classic.items():
-        asked = elements[number]["data"]["spec"]
+        requested = elements[number]["data"]["spec"]
         assert (elements[number]["title"], elements[number]["vizConfig"]["group"]) == (panel["title"], panel["type"])
-        assert [(each["spec"]["refId"], each["spec"]["query"]["spec"]) for each in asked["queries"]] == [
+        assert [(each["spec"]["refId"], each["spec"]["query"]["spec"]) for each in requested["queries"]] == [
             (target["refId"], {key: value for key, value in target.items() if key not in ("refId", "datasource")})
             for target in panel.get("targets", ())
         ]
-        assert [(each["group"], each["spec"]["options"]) for each in asked["transformations"]] == [
+        assert [(each["group"], each["spec"]["options"]) for each in requested["transformations"]] == [
             (each["id"], each["options"]) for each in panel.get("transformations", ())
         ]
-        assert asked["queryOptions"].get("interval") == panel.get("interval")
+        assert requested["queryOptions"].get("interval") == panel.get("interval")
 
 
 @NAMES
@@ -92,7 +88,7 @@ def test_what_is_repeated_and_what_is_marked_is_so_here_too(name: str) -> None:
 
 
 @NAMES
-def test_variables_ask_the_same_and_the_data_source_is_grafanas_default(name: str) -> None:
+def test_variables_have_the_same_queries_and_the_data_source_is_grafanas_default(name: str) -> None:
     classic = {each["name"]: each for each in load(build.CLASSIC / name)["templating"]["list"]}
     for each in (variable["spec"] for variable in spec(name)["variables"]):
         if each["name"] == "datasource":
@@ -101,45 +97,3 @@ def test_variables_ask_the_same_and_the_data_source_is_grafanas_default(name: st
             assert each["query"]["spec"] == classic[each["name"]]["query"]
             assert (each["refresh"], each["multi"]) == ("onTimeRangeChanged", classic[each["name"]]["multi"])
     assert "DS_PROMETHEUS" not in json.dumps(spec(name))
-
-
-def beta(board: Json) -> Json:
-    """Return a board as v2beta1 has it, which the package knows: there a transformation's kind is its id."""
-    older: Json = json.loads(json.dumps(board))
-    for element in older["elements"].values():
-        for each in element["spec"]["data"]["spec"]["transformations"]:
-            each["kind"] = each["spec"]["id"] = each.pop("group")
-    return older
-
-
-def known(board: Json) -> set[str]:
-    """Return the places of a board that the schema does not know, the last two keys of each."""
-    import_module("grafana_foundation_sdk.cog.plugins").register_default_plugins()
-    model = import_module("grafana_foundation_sdk.models.dashboardv2beta1").Dashboard
-    again = json.loads(json.dumps(model.from_json(beta(board)), default=_unpacked))
-    return {".".join(place.split(".")[-2:]) for place in lost(beta(board), again)}
-
-
-def _unpacked(value: Any) -> Any:
-    """Return what JSON is made of; the package wraps group and version of a VizConfig in a set by mistake."""
-    if isinstance(value, set):
-        return next(iter(value))
-    return import_module("grafana_foundation_sdk.cog.encoder").JSONEncoder().default(value)
-
-
-OF_VARIABLES = {"spec.query"}
-"""`label_values(...)` is a variable's own; the package has the data source's queries only."""
-
-
-@pytest.mark.schema
-@NAMES
-def test_grafanas_schema_knows_every_key(name: str) -> None:
-    assert known(spec(name)) == OF_VARIABLES
-
-
-@pytest.mark.schema
-def test_the_schema_finds_a_key_that_grafana_does_not_know() -> None:
-    board = resource(load(FILES[0]))["spec"]
-    board["elements"]["panel-1"]["spec"]["vizConfig"]["spec"]["fieldConfig"]["defaults"]["noValues"] = "nothing"
-    board["timeSettings"]["refresh"] = "5m"
-    assert known(board) == {*OF_VARIABLES, "defaults.noValues", "timeSettings.refresh"}

@@ -21,14 +21,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from exporter.metrics.crc32 import combine, shift
-from exporter.metrics.exposition import (
-    GROUP,
-    Block,
-    Exposition,
-    Family,
-    label_text,
-    sample,
-)
+from exporter.metrics.exposition import GROUP, Block, Exposition
+from exporter.metrics.text_format import Family, label_text, sample
 from tests.support.processes import PATIENCE
 
 FAMILIES = (
@@ -110,8 +104,8 @@ async def test_other_peoples_gunzip_reads_it_too() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
-        assert await answer.read() == text
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as response:
+        assert await response.read() == text
     await runner.cleanup()
 
 
@@ -130,8 +124,8 @@ class TestWork:
         assert list(first.parts)[1] is list(again.parts)[1]
 
     @pytest.mark.parametrize("packed", [False, True])
-    async def test_answers_before_and_after_a_change_share_what_did_not_change(self, *, packed: bool) -> None:
-        """Slow clients may read many answers at a time, each of another moment."""
+    async def test_responses_before_and_after_a_change_share_what_did_not_change(self, *, packed: bool) -> None:
+        """Slow clients may read many responses at a time, each of another moment."""
         lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(40 * GROUP)]  # 5 MB, packed half of that
         exposition = Exposition(FAMILIES, CollectorRegistry())
         exposition.swap("shop", FAMILIES, {number: (line, b"") for number, line in enumerate(lines)})
@@ -146,18 +140,18 @@ class TestWork:
         assert sum(page.length for page in pages) > 5 * held
 
     @pytest.mark.parametrize("packed", [False, True])
-    async def test_slow_lookups_of_names_do_not_hold_it_up(self, *, packed: bool) -> None:
+    async def test_slow_dns_does_not_delay_it(self, *, packed: bool) -> None:
         """Lookups use the threads of asyncio's default pool, all of them while a name server does not answer."""
-        answered = threading.Event()
+        looked_up = threading.Event()
         with ThreadPoolExecutor(1) as pool:
             asyncio.get_running_loop().set_default_executor(pool)
-            lookup = asyncio.create_task(asyncio.to_thread(answered.wait))
+            lookup = asyncio.create_task(asyncio.to_thread(looked_up.wait))
             await asyncio.sleep(0)
             try:
                 async with asyncio.timeout(PATIENCE):
                     assert await body(filled([({"a": "1"}, 1)]), packed=packed)
             finally:
-                answered.set()
+                looked_up.set()
             await lookup
 
     async def test_scrapes_at_the_same_time_share_one_rendering(self) -> None:

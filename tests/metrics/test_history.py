@@ -12,10 +12,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.commands import demo
-from exporter.commands.demo_past import moments, replay
+from exporter.commands.demo_history import moments, replay
 from exporter.config.model import Refresh
-from exporter.metrics.exposition import Family
 from exporter.metrics.history import History, whole_file
+from exporter.metrics.text_format import Family
 from exporter.plan.combinations import Combination
 from exporter.simulator.incidents import Incident
 from exporter.simulator.traffic import Traffic
@@ -105,7 +105,7 @@ def test_yesterday_changes_at_midnight_and_grows_with_late_opens(two_days: tuple
     assert second[0] > 1.5 * found["directmail_track_unique_opens", "by_sender", "today"][START + 12 * HOUR]
 
 
-def test_the_counters_count_what_grew_since_the_first_look(two_days: tuple[Traffic, Samples]) -> None:
+def test_the_counters_count_growth_since_the_first_poll(two_days: tuple[Traffic, Samples]) -> None:
     traffic, found = two_days
     counted = found["directmail_track_observed_emails_total", "by_sender", ""]
     assert counted[START] == 0
@@ -114,7 +114,7 @@ def test_the_counters_count_what_grew_since_the_first_look(two_days: tuple[Traff
     assert counted[last] == both_days
 
 
-def test_what_the_rules_ask_of_the_exporter_itself_is_there(two_days: tuple[Traffic, Samples]) -> None:
+def test_the_exporters_own_metrics_that_the_rules_need_are_there(two_days: tuple[Traffic, Samples]) -> None:
     _, found = two_days
     own = {name: list(values.values())[-1] for (name, *_), values in found.items()}
     assert own["up"] == own["directmail_up"] == own["directmail_query_success"] == 1

@@ -29,10 +29,10 @@ OPENMETRICS_100 = "application/openmetrics-text; version=1.0.0; charset=utf-8"
         pytest.param('x/y;a="1,text/plain;q=1",application/openmetrics-text', OPENMETRICS, id="comma-in-quotes"),
         pytest.param("Application/OpenMetrics-Text; Version=1.0.0", OPENMETRICS, id="capital-letters"),
         pytest.param("application/openmetrics-text;q=often,text/plain;q=0.1", TEXT, id="a-weight-that-is-none"),
-        pytest.param("application/openmetrics-text;q=0", TEXT, id="not-taken"),
-        pytest.param("text/plain;q=0,*/*", OPENMETRICS, id="not-taken-though-a-star-stands-beside"),
-        pytest.param("*/*,text/*;q=0.000", OPENMETRICS, id="not-taken-after-a-star"),
-        pytest.param("text/plain;q=0,application/openmetrics-text;q=0", TEXT, id="nothing-is-taken"),
+        pytest.param("application/openmetrics-text;q=0", TEXT, id="not-accepted"),
+        pytest.param("text/plain;q=0,*/*", OPENMETRICS, id="not-accepted-in-spite-of-a-star"),
+        pytest.param("*/*,text/*;q=0.000", OPENMETRICS, id="not-accepted-after-a-star"),
+        pytest.param("text/plain;q=0,application/openmetrics-text;q=0", TEXT, id="nothing-is-accepted"),
         pytest.param("application/json", TEXT, id="nothing-that-is-offered"),
         pytest.param("application/openmetrics-text;q=nan, text/plain;q=0.1", TEXT, id="no-number"),
         pytest.param("application/openmetrics-text;q=7, text/plain;q=1", OPENMETRICS, id="above-one-is-one"),
@@ -47,7 +47,7 @@ def test_the_format_is_the_one_that_weighs_most(accept: str, style: str) -> None
     ("accept", "content_type"),
     [
         pytest.param("", TEXT_004, id="nothing"),
-        pytest.param(PROMETHEUS_2, OPENMETRICS_100, id="prometheus-2-asks-for-none"),
+        pytest.param(PROMETHEUS_2, OPENMETRICS_100, id="prometheus-2-requests-none"),
         pytest.param(PROMETHEUS_3, f"{OPENMETRICS_100}; escaping=allow-utf-8", id="prometheus-3"),
         pytest.param(
             PROMETHEUS_3.replace("openmetrics-text", "other"),
@@ -56,15 +56,15 @@ def test_the_format_is_the_one_that_weighs_most(accept: str, style: str) -> None
         ),
         pytest.param("text/plain;version=0.0.4;escaping=values", f"{TEXT_004}; escaping=values", id="text"),
         pytest.param("text/plain;escaping=mangled", TEXT_004, id="unknown-scheme"),
-        pytest.param("text/plain;q=0;escaping=dots", TEXT_004, id="asked-of-what-is-not-taken"),
+        pytest.param("text/plain;q=0;escaping=dots", TEXT_004, id="escaping-of-what-is-not-accepted"),
         pytest.param(
             "application/openmetrics-text;version=1.0.0,text/plain;q=0.1;escaping=dots",
             OPENMETRICS_100,
-            id="asked-of-another-format",
+            id="escaping-of-another-format",
         ),
     ],
 )
-def test_escaping_is_answered_where_it_was_asked_for(accept: str, content_type: str) -> None:
+def test_escaping_is_answered_where_it_was_requested(accept: str, content_type: str) -> None:
     assert choose_format(accept).content_type == content_type
 
 
@@ -90,11 +90,11 @@ def test_escaping_is_answered_where_it_was_asked_for(accept: str, content_type: 
         ("gzip;q=0.5, identity", False),
     ],
 )
-def test_gzip_is_for_those_who_take_it(accepts: str, *, packed: bool) -> None:
+def test_gzip_is_used_when_accepted(accepts: str, *, packed: bool) -> None:
     assert accepts_gzip(accepts) == packed
 
 
 @given(st.text('abz*/,;=\\"q01. \t\x00é'))
-def test_whatever_a_header_says_there_is_an_answer(header: str) -> None:
+def test_every_header_has_a_result(header: str) -> None:
     assert choose_format(header).style in (TEXT, OPENMETRICS)
     accepts_gzip(header)

@@ -10,11 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config import loader
 from exporter.directmail.statistics.engagement import Engagement
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.metrics import publisher
-from exporter.metrics.exposition import Exposition, number
+from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import HEALTH, families
+from exporter.metrics.text_format import number
 from exporter.plan import target_plan
 from exporter.plan.calendar import day_end, day_start
 from exporter.plan.target_plan import TargetPlan
@@ -39,7 +40,7 @@ def known(world: World, *ages: int) -> None:
         world.store.succeeded(combination.key, world.clock.time())
 
 
-async def test_what_the_store_knows_at_the_start_is_shown_before_any_call() -> None:
+async def test_stored_data_is_shown_at_the_start_before_any_call() -> None:
     world = World(make_config(senders=2, head="windows: [today, yesterday]"), ScriptedClock())
     known(world, 0, 1)
     await world.publisher.show([world.collector.plan])
@@ -97,7 +98,7 @@ class Night:
         """Show what there is at a time of the night."""
         seconds = datetime.fromisoformat(f"{time}+00:00").timestamp() - self.clock.time()
         await self.clock.advance(seconds)
-        await self.world.publisher.look()
+        await self.world.publisher.update()
 
     def close(self, number: int) -> None:
         """Read the day that ended of a combination."""
@@ -225,7 +226,7 @@ class TestCountersThatWaitForTheDisk:
             world.store.put(combination.key, TODAY, cell, day_start=0.0)
             world.store.succeeded(combination.key, world.clock.time())
             world.publisher.refresh(combination)
-        await world.publisher.look()
+        await world.publisher.update()
 
     async def test_before_the_first_write_there_are_gauges_only(self, world: World) -> None:
         shown = await world.shown()
@@ -256,7 +257,7 @@ class TestCountersThatWaitForTheDisk:
         for count in (11, 12, 13):
             await self.poll(world, count)
         await world.clock.advance(301)
-        await world.publisher.look()
+        await world.publisher.update()
         shown = await world.shown()
         assert self.OBSERVED not in shown
         assert shown[EMAILS, "s0@example.com", "", "today"] == 13
@@ -402,7 +403,7 @@ async def test_no_scrape_sees_half_a_midnight() -> None:
     shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), two_targets(f"{WINDOWS}\nstale_after: 1d")[:1])
     await shop.publisher.show(shop.plans)
     shop.clock.jump(wall=2)
-    rolling = asyncio.ensure_future(shop.publisher.look())
+    rolling = asyncio.ensure_future(shop.publisher.update())
     seen = []
     while not rolling.done():
         await asyncio.sleep(0)  # an unchanged scrape does not give the loop back
@@ -420,7 +421,7 @@ async def test_all_statistics_of_a_target_slide_over_midnight_in_one_step() -> N
     shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), plans)
     await shop.publisher.show(shop.plans)
     shop.clock.jump(wall=2)
-    rolling = asyncio.ensure_future(shop.publisher.look())
+    rolling = asyncio.ensure_future(shop.publisher.update())
     seen = []
     while not rolling.done():
         await asyncio.sleep(0)
@@ -447,7 +448,7 @@ async def test_a_target_hidden_while_another_slides_over_midnight_stays_hidden()
     shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), two_targets(f"{WINDOWS}\nstale_after: 1d"))
     await shop.publisher.show(shop.plans)
     shop.clock.jump(wall=2)
-    rolling = asyncio.ensure_future(shop.publisher.look())
+    rolling = asyncio.ensure_future(shop.publisher.update())
     await asyncio.sleep(0)
     await shop.publisher.show([], gone=[("second", "engagement")])
     await rolling
@@ -460,7 +461,7 @@ async def test_a_target_hidden_while_its_data_goes_stale_stays_hidden() -> None:
     shop = Shop(ScriptedClock(), two_targets(f"{WINDOWS}\nstale_after: 1h\npoll_interval: 30m")[:1])
     await shop.publisher.show(shop.plans)
     shop.clock.jump(wall=3700)
-    looking = asyncio.ensure_future(shop.publisher.look())
+    looking = asyncio.ensure_future(shop.publisher.update())
     await asyncio.sleep(0)
     await shop.publisher.show([], gone=[("first", "engagement")])
     await looking
@@ -473,7 +474,7 @@ async def test_a_reload_during_midnight_is_not_undone_by_it() -> None:
     shop = Shop(ScriptedClock("2026-04-22T23:59:59+00:00"), two_targets(f"{WINDOWS}\nstale_after: 1d"))
     await shop.publisher.show(shop.plans)
     shop.clock.jump(wall=2)
-    rolling = asyncio.ensure_future(shop.publisher.look())
+    rolling = asyncio.ensure_future(shop.publisher.update())
     await asyncio.sleep(0)
     await shop.publisher.show(two_targets("windows: [today]"))
     await rolling
@@ -496,7 +497,7 @@ async def test_all_targets_of_a_reload_change_in_one_step() -> None:
 
 
 @pytest.mark.usefixtures("breathless")
-async def test_what_a_reload_takes_out_goes_in_the_step_in_which_the_rest_changes() -> None:
+async def test_what_a_reload_removes_disappears_together_with_the_other_changes() -> None:
     shop = Shop(ScriptedClock(), two_targets())
     await shop.publisher.show(shop.plans)
     left = two_targets("windows: [today]")[:1]
@@ -516,7 +517,7 @@ async def test_a_sweep_touches_only_what_went_stale() -> None:
     shop.store.succeeded(lasting.key, shop.clock.time())
     shop.publisher.refresh(lasting)
     shop.clock.jump(wall=1801)
-    await shop.publisher.look()
+    await shop.publisher.update()
     text = await shop.text()
     shown = [line for line in text.splitlines() if line.startswith(f"{EMAILS}{{")]
     assert len(shown) == 2
@@ -572,7 +573,7 @@ class TestTwoStatistics:
         for combination in delivery.combinations:
             shop.store.succeeded(combination.key, shop.clock.time())
             shop.publisher.refresh(combination)
-        await shop.publisher.look()
+        await shop.publisher.update()
         text = await shop.text()
         assert f"{EMAILS}{{" not in text
         assert text.count(f"{REQUESTED}{{") == 2
@@ -587,7 +588,7 @@ class TestTwoStatistics:
             shop.store.put(combination.key, TODAY, replace(cell, read_at=shop.clock.time()), day_start=0.0)
         await shop.publisher.show(shop.plans)
         await shop.clock.advance(120)
-        await shop.publisher.look()
+        await shop.publisher.update()
         ended, moved = (day_end(TODAY - timedelta(days=age), ZoneInfo("UTC")) for age in (1, 0))
         for each, end in ((None, ended), (shop.plans[1], ended), (shop.plans[0], moved)):
             if each is not None:

@@ -12,7 +12,7 @@ from exporter.directmail.errors import ServerError
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Totals
 from exporter.metrics import tables
 from exporter.plan.combinations import Combination
@@ -84,7 +84,7 @@ def test_counters_end_in_total_and_nothing_else_does() -> None:
     assert all((family.type == "counter") == family.name.endswith("_total") for family in tables.families())
 
 
-def test_every_data_metric_says_in_four_words_at_most_that_it_is_polled() -> None:
+def test_every_data_metric_mentions_in_four_words_at_most_that_it_is_polled() -> None:
     rows = [row for each in tables.TABLES.values() for row in (*each.rows, *each.counters)]
     assert all("Polled from the API." in row.help or "from polled counts;" in row.help for row in rows)
 
@@ -164,7 +164,7 @@ def test_what_was_never_read_has_no_data_even_if_older_days_are_known() -> None:
     }
 
 
-def test_before_the_first_attempt_there_is_nothing_to_say_of_success() -> None:
+def test_before_the_first_attempt_success_is_absent() -> None:
     assert lines(Record()) == {("directmail_query_stale", ""): 0, ("directmail_query_supported", ""): 1}
 
 
@@ -181,7 +181,7 @@ def test_filters_that_the_account_cannot_use_have_a_state_of_their_own_and_no_da
             assert shown["directmail_query_stale", ""] == 0, "it is no failure"
 
 
-def test_while_it_is_not_known_whose_numbers_they_are_none_is_shown() -> None:
+def test_while_the_scope_of_the_numbers_is_unknown_none_is_shown() -> None:
     known = record((TWO, Engagement(50, 5, 2, 1, 1)))
     known.is_withheld = True
     shown = lines(known)
@@ -199,7 +199,7 @@ class TestReportedRates:
         known = record((ONE, Engagement(100, 1, 1, 1, 1)), (TWO, Engagement(100, 1, 1, 1, 1)), rates=sums)
         assert lines(known, reported_rates=True)["directmail_track_reported_open_rate", "2d"] == 50
 
-    def test_they_are_there_only_when_asked_for(self) -> None:
+    def test_they_are_there_only_when_enabled(self) -> None:
         known = record((TWO, Engagement(100, 1, 1, 1, 1)), rates=(1.0, 1.0, 1.0, 1.0))
         assert not any("reported" in name for name, _ in lines(known))
 

@@ -20,7 +20,7 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.directmail.statistics.known import DEFAULT
+from exporter.directmail.statistics.registry import DEFAULT
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.target_metrics import BUCKETS, FAMILIES
 from exporter.metrics.telemetry import STEP, Telemetry
@@ -203,7 +203,7 @@ def test_each_operation_has_its_own_state_and_the_target_is_up_with_any() -> Non
     assert 'directmail_up{target="shop"} 1.0' in shown, "delivery is read"
 
 
-def test_credentials_show_their_end_where_it_is_known_and_nothing_elsewhere() -> None:
+def test_credentials_show_their_expiry_where_it_is_known() -> None:
     registry = CollectorRegistry()
     its = state()
     Telemetry(registry, Counter()).add("shop", its)
@@ -237,7 +237,7 @@ def test_a_target_that_left_leaves_nothing() -> None:
     assert 'target="other"' in text(registry)
 
 
-def test_a_refused_config_keeps_the_time_of_the_last_good_one() -> None:
+def test_a_rejected_config_keeps_the_time_of_the_last_good_one() -> None:
     registry = CollectorRegistry()
     telemetry = Telemetry(registry, Counter())
     telemetry.loaded(1000.0)
@@ -287,7 +287,7 @@ class TestDiscovery:
         assert 'errors_total{action="QueryTagByParam",reason="permission",target="shop"} 0.0' in page()
         assert "QueryMailAddressByParam" not in page()
 
-    def test_counters_go_on_when_a_reload_adds_operations(self, shown: Any) -> None:
+    def test_counters_continue_when_a_reload_adds_operations(self, shown: Any) -> None:
         page, _, telemetry, its = shown
         telemetry.add("shop", state())
         telemetry.observer("shop")("GetTrackList", 0.2, None)
@@ -295,20 +295,20 @@ class TestDiscovery:
         assert 'api_requests_total{action="GetTrackList",target="shop"} 1.0' in page()
         assert 'api_requests_total{action="QueryTagByParam",target="shop"} 0.0' in page()
 
-    def test_nothing_is_said_before_the_first_try(self, shown: Any) -> None:
+    def test_before_the_first_try_there_is_no_sample(self, shown: Any) -> None:
         page, _, telemetry, its = shown
         telemetry.add("shop", its)
         assert "discovery_success{" not in page()
         assert "discovered_values{" not in page()
 
-    def test_a_first_failure_is_told_and_no_number_is(self, shown: Any) -> None:
+    def test_a_first_failure_is_shown_without_a_number(self, shown: Any) -> None:
         page, catalogue, telemetry, its = shown
         telemetry.add("shop", its)
         catalogue.failed("shop", "tag_name", ServerError("the API failed"), 1.0)
         assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
         assert "discovered_values{" not in page()
 
-    def test_a_list_tells_its_values_and_a_later_failure_keeps_them(self, shown: Any) -> None:
+    def test_a_list_shows_its_values_and_a_later_failure_keeps_them(self, shown: Any) -> None:
         page, catalogue, telemetry, its = shown
         telemetry.add("shop", its)
         catalogue.succeeded("shop", "tag_name", Listed(("a", "b"), 0, 1, ""), 1.0)
@@ -325,7 +325,7 @@ class TestDiscovery:
         assert 'discovered_values{action="QueryTagByParam",target="shop"} 0.0' in page()
 
 
-def test_a_second_set_on_one_registry_is_refused() -> None:
+def test_a_second_set_on_one_registry_is_rejected() -> None:
     registry = CollectorRegistry()
     Telemetry(registry, Counter())
     with pytest.raises(ValueError, match="Duplicated"):
@@ -333,13 +333,13 @@ def test_a_second_set_on_one_registry_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("writable", "shown"), [(True, "1.0"), (False, "0.0")])
-def test_a_state_file_tells_whether_it_can_be_written(writable: bool, shown: str) -> None:
+def test_a_state_file_shows_whether_it_can_be_written(writable: bool, shown: str) -> None:
     registry = CollectorRegistry()
     Telemetry(registry, Counter(), Kept(writable))
     assert f"directmail_exporter_state_writable {shown}\n" in text(registry)
 
 
-def test_without_a_state_file_nothing_is_said_of_it() -> None:
+def test_without_a_state_file_it_has_no_metric() -> None:
     registry = CollectorRegistry()
     Telemetry(registry, Counter())
     assert "\ndirectmail_exporter_state_writable " not in text(registry)
@@ -456,33 +456,33 @@ class TestHeldReady:
             "directmail_exporter_api_request_duration_seconds",
         }
 
-    async def test_a_scrape_asks_no_target(self) -> None:
-        its = Asked()
+    async def test_a_scrape_calls_no_target(self) -> None:
+        its = CountingTarget()
         self.telemetry.add("shop", its)
-        asked = its.asked
+        requested = its.requested
         for accept in ("", OPENMETRICS):
             assert 'directmail_up{target="shop"} 1.0' in await self.body(accept)
-        assert its.asked == asked
+        assert its.requested == requested
 
-    async def test_many_targets_are_looked_at_a_few_in_a_turn(self) -> None:
-        its = Asked()
+    async def test_many_targets_are_updated_a_few_at_a_time(self) -> None:
+        its = CountingTarget()
         for number in range(300):
             self.telemetry.add(f"shop-{number}", its)
-        its.asked = 0
-        assert await most_in_a_turn(self.telemetry.refresh(), lambda: its.asked) == STEP
-        assert its.asked == 300
+        its.requested = 0
+        assert await most_in_a_turn(self.telemetry.refresh(), lambda: its.requested) == STEP
+        assert its.requested == 300
 
 
-class Asked(State):
-    """A target's state that counts how often it was looked at."""
+class CountingTarget(State):
+    """A target's state that counts how often it was checked."""
 
     def __init__(self) -> None:
         its = state()
         super().__init__(its.clock, its.plan, its.limiter)
-        self.asked = 0
+        self.requested = 0
 
     def is_up(self) -> bool:
-        self.asked += 1
+        self.requested += 1
         return True
 
 

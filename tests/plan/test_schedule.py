@@ -60,11 +60,11 @@ def test_a_cell_that_was_read_is_not_due_before_its_time() -> None:
     assert [slot.day for slot in drain(each, NOON + HOUR)] == [TODAY, TODAY - timedelta(days=1)]
 
 
-def test_a_settled_day_is_not_asked_again_before_twelve_hours() -> None:
+def test_a_settled_day_is_not_requested_again_before_twelve_hours() -> None:
     each = schedule(senders=1, head="windows: [7d]\npoll_interval: 1h")
     drain(each, NOON)
-    asked = [slot.day for hour in range(1, 12) for slot in drain(each, NOON + hour * HOUR)]
-    assert min(asked) == TODAY - timedelta(days=3)
+    requested = [slot.day for hour in range(1, 12) for slot in drain(each, NOON + hour * HOUR)]
+    assert min(requested) == TODAY - timedelta(days=3)
 
 
 MIDNIGHT, TOMORROW = NOON + 12 * HOUR, TODAY + timedelta(days=1)
@@ -131,7 +131,7 @@ class TestMidnight:
         assert days == [TODAY] * 3
 
 
-def test_the_edge_is_asked_on_a_cold_start_and_never_again() -> None:
+def test_the_edge_is_requested_on_a_cold_start_and_never_again() -> None:
     each = schedule(senders=1, head="windows: [30d]\npoll_interval: 1h")
     assert TODAY - timedelta(days=30) in [slot.day for slot in drain(each, NOON)]
     for day in range(1, 4):
@@ -141,7 +141,7 @@ def test_the_edge_is_asked_on_a_cold_start_and_never_again() -> None:
         assert oldest >= TODAY + timedelta(days=day) - timedelta(days=29)
 
 
-def test_nothing_older_than_thirty_days_is_ever_asked() -> None:
+def test_nothing_older_than_thirty_days_is_ever_requested() -> None:
     each = schedule(senders=1, head="windows: [30d]")
     assert len(drain(each, NOON)) == 31
 
@@ -193,18 +193,18 @@ def test_queries_take_turns() -> None:
     assert [combination.query for combination in order] == ["senders", "small", "senders", "senders"]
 
 
-def test_older_days_are_read_in_the_end_though_today_takes_every_call() -> None:
+def test_older_days_are_read_eventually_though_today_could_use_every_call() -> None:
     """With one call for each poll of today there would be none left, were it strictly newest first."""
     each = schedule(senders=1, head="windows: [today, 7d]\npoll_interval: 5m")
-    asked = set()
+    requested = set()
     for call in range(3000):
         now = NOON + call * 300
         roll(each, now)
         slot = each.take(now)
         assert slot is not None
-        asked.add((each.today - slot.day).days)
+        requested.add((each.today - slot.day).days)
         each.done(slot, now)
-    assert asked == set(range(8))
+    assert requested == set(range(8))
 
 
 def test_a_clock_set_back_does_not_stop_the_polling() -> None:
@@ -265,13 +265,13 @@ def test_the_days_of_a_failing_combination_count_as_backlog_while_they_wait_for_
     assert each.backlog(NOON) == 8
 
 
-def test_a_cell_being_asked_still_counts_as_backlog() -> None:
+def test_a_cell_in_flight_still_counts_as_backlog() -> None:
     each = schedule(senders=1, head="windows: [today]")
     each.take(NOON)
     assert each.backlog(NOON) == 1
 
 
-def test_the_preview_tells_what_is_due_and_else_what_comes_next() -> None:
+def test_the_preview_shows_what_is_due_or_what_comes_next() -> None:
     each = schedule(senders=2, head="windows: [today]")
     assert [slot.day for slot in each.preview(NOON)] == [TODAY, TODAY]
     drain(each, NOON)

@@ -50,7 +50,7 @@ def shown(each: TargetPlan) -> list[str]:
 
 
 class TestWhatAQueryComesTo:
-    def test_every_value_that_is_known_is_polled(self) -> None:
+    def test_every_discovered_value_is_polled(self) -> None:
         each = plan_of(made(f"tag_name: {DISCOVER}, account_name: x"), found(tag_name=ages("ab")))
         assert [item.filters for item in each.combinations] == [Filters("x", "a"), Filters("x", "b")]
 
@@ -59,7 +59,7 @@ class TestWhatAQueryComesTo:
         each = plan_of(config, found(account_name=ages("xy"), tag_name=ages("ab")))
         assert len(each.combinations) == len(set(each.combinations)) == 8
 
-    def test_nothing_is_known_before_the_first_list(self) -> None:
+    def test_there_are_no_values_before_the_first_list(self) -> None:
         each = plan_of(made("esp: others", f"tag_name: {DISCOVER}, account_name: x"), Found())
         assert shown(each) == ["q0:others"]
         assert each.left_out == 0
@@ -79,12 +79,12 @@ class TestWhatAQueryComesTo:
             pytest.param("exclude: [news], limit: 2", "newsletter oldnews", id="the-limit-counts-what-matches"),
         ],
     )
-    def test_expressions_are_held_against_the_whole_value(self, wish: str, values: str) -> None:
+    def test_expressions_are_matched_against_the_whole_value(self, wish: str, values: str) -> None:
         names = {"news": 1.0, "newsletter": 2.0, "oldnews": 3.0, "NEWS": 4.0}
         each = plan_of(made(f"config_set_id: {{discover: true, {wish}}}"), found(config_set_id=names))
         assert [item.filters.config_set_id for item in each.combinations] == values.split()
 
-    def test_a_querys_exclude_takes_discovered_values_too(self) -> None:
+    def test_the_exclude_of_a_query_applies_to_discovered_values_too(self) -> None:
         config = made(
             f"account_name: [x, y], tag_name: {DISCOVER}, "
             "exclude: [{tag_name: a}, {account_name: y, tag_name: b}, {tag_name: unheard-of}]"
@@ -139,7 +139,7 @@ class TestWhatFits:
         bounds = cardinality.SERIES_PER_TARGET_WINDOW
         assert bounds + 5 * each_has <= 97 < bounds + 6 * each_has
 
-    def test_values_that_come_later_take_no_place(self) -> None:
+    def test_newer_values_displace_none(self) -> None:
         config = made(
             f"config_set_id: {DISCOVER}", f"dedicated_ip: {DISCOVER}", head="windows: [today]\nmax_series: 60"
         )

@@ -59,7 +59,7 @@ async def test_a_stop_while_modules_are_imported_is_a_quiet_end(number: signal.S
     assert await run(interrupted(number, module), "--config.file=config.example.yaml") == (0, "")
 
 
-async def test_a_stop_is_heard_by_the_first_process_of_a_container(tool: Callable[[str], Path]) -> None:
+async def test_a_stop_signal_reaches_the_first_process_of_a_container(tool: Callable[[str], Path]) -> None:
     """The kernel keeps from process 1 what it has no handler for."""
     before = (str(tool("unshare")), "--map-root-user", "--pid", "--fork", "--kill-child")
     code = interrupted(signal.SIGTERM, "click")
@@ -67,7 +67,7 @@ async def test_a_stop_is_heard_by_the_first_process_of_a_container(tool: Callabl
 
 
 @pytest.mark.parametrize("arguments", [["--config.check"], ["doctor"]])
-async def test_a_command_that_is_stopped_does_not_look_as_if_it_had_worked(arguments: list[str]) -> None:
+async def test_a_stopped_command_does_not_exit_with_success(arguments: list[str]) -> None:
     code = interrupted(signal.SIGTERM, "exporter.commands.check", "exporter.commands.doctor")
     status, _ = await run(code, *arguments, "--config.file=config.example.yaml")
     assert status == -signal.SIGTERM

@@ -19,7 +19,7 @@ def manager(address: str) -> socket.socket:
     return listening
 
 
-async def told(listening: socket.socket) -> str:
+async def notified(listening: socket.socket) -> str:
     async with asyncio.timeout(PATIENCE):
         return (await asyncio.get_running_loop().sock_recv(listening, 1000)).decode()
 
@@ -32,24 +32,24 @@ async def test_the_service_is_ready_when_signals_and_requests_are_answered(tmp_p
             flags = ("--config.file", str(config), "--web.listen-address", "127.0.0.1:0")
             environment = {**KEYS, "NOTIFY_SOCKET": str(tmp_path / "notify")}
             async with program(*flags, environment=environment) as exporter:
-                assert await told(listening) == "READY=1"
+                assert await notified(listening) == "READY=1"
                 exporter.process.send_signal(signal.SIGHUP)
-                first, second = (await told(listening)).split("\n")
+                first, second = (await notified(listening)).split("\n")
                 assert first == "RELOADING=1"
                 assert second.removeprefix("MONOTONIC_USEC=").isdigit()
-                assert await told(listening) == "READY=1"
+                assert await notified(listening) == "READY=1"
                 assert await exporter.end() == 0
-                assert await told(listening) == "STOPPING=1"
+                assert await notified(listening) == "STOPPING=1"
 
 
-async def test_an_abstract_socket_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_abstract_socket_is_notified_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with manager(f"\0{tmp_path}") as listening:
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{tmp_path}")
         systemd.notify(systemd.READY)
-        assert await told(listening) == "READY=1"
+        assert await notified(listening) == "READY=1"
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/nobody/listens/here", "@nobody"])
-def test_nobody_who_listens_is_no_failure(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_listener_is_no_failure(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     systemd.notify(systemd.READY)

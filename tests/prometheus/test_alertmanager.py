@@ -16,7 +16,7 @@ from tools.stack.verdicts import Firing, notified
 INHIBITIONS = load(RULES / "alertmanager.yml")["inhibit_rules"]
 
 
-def test_alertmanager_takes_the_config(tool: Callable[[str], Path]) -> None:
+def test_alertmanager_accepts_the_config(tool: Callable[[str], Path]) -> None:
     run(tool("amtool"), "check-config", RULES / "alertmanager.yml")
 
 
@@ -29,7 +29,7 @@ def test_alertmanager_takes_the_config(tool: Callable[[str], Path]) -> None:
         pytest.param(["alertname=NodeDown", "severity=critical"], "other-alerts", id="somebody else's"),
     ],
 )
-def test_an_alert_goes_where_its_severity_says(labels: list[str], receiver: str, tool: Callable[[str], Path]) -> None:
+def test_an_alert_is_routed_by_its_severity(labels: list[str], receiver: str, tool: Callable[[str], Path]) -> None:
     found = run(tool("amtool"), "config", "routes", "test", f"--config.file={RULES / 'alertmanager.yml'}", *labels)
     assert found.split() == [receiver]
 
@@ -42,7 +42,7 @@ def matchers(rule: dict[str, Any], side: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_every_word_of_an_inhibition_speaks_of_an_alert(side: str) -> None:
+def test_every_name_in_an_inhibition_is_an_alert(side: str) -> None:
     for rule in INHIBITIONS:
         (pattern,) = matchers(rule, side)
         prefix, words, suffix = re.fullmatch(r"(\w+?)(?:\((.+)\))?(\.\+)?", pattern).groups()  # type: ignore[union-attr]
@@ -120,14 +120,12 @@ def firing(alert: Named, target: str) -> Firing:
     return Firing(f"DirectMail{title}", severity, {"job": "directmail", "target": target, **alert[1]}, 0, 60)
 
 
-async def test_a_cause_speaks_for_its_consequence_and_for_nothing_else(
-    tool: Callable[[str], Path], tmp_path: Path
-) -> None:
+async def test_a_cause_inhibits_its_consequence_and_nothing_else(tool: Callable[[str], Path], tmp_path: Path) -> None:
     """Each pair of alerts is shown to an Alertmanager as a target of its own."""
     tool("prometheus-alertmanager")
     pairs = {name_of(pair): pair for pair in (*SPOKEN_FOR, *NOT_SPOKEN_FOR)}
     shown = {name: [firing(alert, name) for alert in pair] for name, pair in pairs.items()}
     async with alertmanager(tmp_path, rules.routes("127.0.0.1:9")) as url:
-        heard = await notified(url, list(chain.from_iterable(shown.values())))
-    assert {name for name, (cause, _) in shown.items() if cause in heard} == set(pairs)
-    assert {name for name, (_, effect) in shown.items() if effect not in heard} == set(map(name_of, SPOKEN_FOR))
+        notified_at = await notified(url, list(chain.from_iterable(shown.values())))
+    assert {name for name, (cause, _) in shown.items() if cause in notified_at} == set(pairs)
+    assert {name for name, (_, effect) in shown.items() if effect not in notified_at} == set(map(name_of, SPOKEN_FOR))

@@ -15,7 +15,7 @@ from exporter.simulator import incidents
 from exporter.simulator.incidents import NOTIFY, PRODUCT
 from exporter.simulator.server import url_of
 from exporter.simulator.traffic import Choices, Traffic
-from tests.support.asking import answer, chosen, numbers
+from tests.support.board_queries import chosen, numbers, result
 from tests.support.boards import FILES, Json, load, queries
 from tools.stack import demo, programs, prometheus, rules
 from tools.stack.prometheus import Prometheus
@@ -23,7 +23,7 @@ from tools.stack.receiver import receiver
 
 NOW = 1_777_000_500.0
 HOUR, DAYS, DAY = 3600.0, 18, 86_400.0
-TOLD = {("EspOpenRateDrop", NOTIFY), ("TrackingBroken", PRODUCT)}
+STORY_ALERTS = {("EspOpenRateDrop", NOTIFY), ("TrackingBroken", PRODUCT)}
 """The story's alerts as the boards list them."""
 OPENS = "$account_name: opens vs usual"
 PREPARED = 300.0
@@ -100,15 +100,15 @@ async def test_an_incident_is_on_both_boards_within_five_minutes(tmp_path: Path)
         asyncio.timeout(PATIENCE),
     ):
         for board in (engagement, exporter):
-            assert await firing(server, board) >= TOLD, "from the first moment on"
+            assert await firing(server, board) >= STORY_ALERTS, "from the first moment on"
         started = time.time()
-        said = f'count(timestamp(ALERTS{{alertstate="firing"}}) > {started}) >= {len(TOLD)}'
+        said = f'count(timestamp(ALERTS{{alertstate="firing"}}) > {started}) >= {len(STORY_ALERTS)}'
         while not await server.query(said):
             await asyncio.sleep(0.5)
         for board in (engagement, exporter):
-            assert await firing(server, board) >= TOLD, "by the rules"
+            assert await firing(server, board) >= STORY_ALERTS, "by the rules"
             (number,) = await shown(server, board, "Firing alerts")
-            assert last(number) >= len(TOLD)
+            assert last(number) >= len(STORY_ALERTS)
         usual = {
             each["metric"]["esp"]: last(each) for each in await shown(server, engagement, OPENS, account_name=NOTIFY)
         }
@@ -125,7 +125,7 @@ async def test_an_incident_is_on_both_boards_within_five_minutes(tmp_path: Path)
 async def shown(server: Prometheus, board: Json, title: str, ref: str = "A", **values: str) -> list[Json]:
     """Return what a query of a panel answers."""
     (query,) = (each for each in queries(board) if (each.panel["title"], each.ref) == (title, ref))
-    return await answer(server, board, query, {**chosen(board), **values})
+    return await result(server, board, query, {**chosen(board), **values})
 
 
 def last(series: Json) -> float:

@@ -89,7 +89,7 @@ async def test_an_incident_fires_its_alert_at_the_webhook_and_resolves_when_it_e
         assert stack.notified.of("DirectMailDataStale", "firing") == []
 
 
-async def test_every_incident_fires_its_alerts_and_no_others_and_quiet_weeks_page_nobody(
+async def test_every_incident_fires_its_alerts_and_no_others_and_quiet_weeks_fire_no_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     findings = await incidents.measure(tmp_path)

@@ -101,16 +101,16 @@ def test_what_is_aggregated_names_what_it_keeps() -> None:
     assert {of for _, of in left_out} == {"stream_esp"}
 
 
-def test_who_asks_for_a_provider_or_for_all_leaves_out_the_queries_by_domain() -> None:
+def test_rules_by_provider_or_of_all_mail_leave_out_queries_by_domain() -> None:
     """In the rules and in the runbooks."""
-    asked = [
+    requested = [
         (name, selector)
         for text in (*(rule["expr"] for rule in EVERY_RULE), RUNBOOKS)
         for name, selector in re.findall(r"\b(directmail_\w+)\{([^}]*)\}", text)
         if re.search(r"\besp!?=", selector)
     ]
-    assert len(asked) > 50
-    assert [each for each in asked if 'domain=""' not in each[1]] == []
+    assert len(requested) > 50
+    assert [each for each in requested if 'domain=""' not in each[1]] == []
 
 
 def test_the_line_that_is_documented_keeps_a_constant_label(tool: Callable[[str], Path], tmp_path: Path) -> None:

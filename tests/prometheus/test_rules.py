@@ -37,7 +37,7 @@ THRESHOLDS = {rule["labels"]["threshold"]: rule["expr"] for rule in GROUPS["dire
 
 
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
-def test_rules_do_what_their_unit_tests_say(path: Path, tool: Callable[[str], Path], tmp_path: Path) -> None:
+def test_rules_pass_their_unit_tests(path: Path, tool: Callable[[str], Path], tmp_path: Path) -> None:
     """`promtool test rules prometheus/tests/*.yml` runs them with every rule."""
     case = tmp_path / path.name
     case.write_text(yaml.safe_dump(with_less(path, tmp_path), sort_keys=False, width=10_000_000))
@@ -79,7 +79,7 @@ def cases() -> Iterator[Case]:
 
 
 @pytest.mark.parametrize("alert", sorted(ALERT_NAMES))
-def test_each_alert_is_seen_to_fire_and_twice_to_be_silent(alert: str) -> None:
+def test_each_alert_has_a_test_that_fires_and_two_that_do_not(alert: str) -> None:
     seen: defaultdict[bool, set[str]] = defaultdict(set)
     for case in cases():
         if case.alert == alert:
@@ -113,7 +113,7 @@ def test_each_threshold_is_used_and_each_that_is_used_exists() -> None:
     assert used == set(THRESHOLDS)
 
 
-def test_the_alert_on_missing_thresholds_knows_how_many_there_are() -> None:
+def test_the_alert_on_missing_thresholds_counts_all_of_them() -> None:
     (alert,) = (rule for rule in ALERTS if rule["alert"] == "DirectMailThresholdsMissing")
     assert alert["expr"].endswith(f"< {len(THRESHOLDS)}")
 
@@ -132,7 +132,7 @@ def test_each_alert_is_documented_with_the_thresholds_it_uses() -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
-def test_an_alert_says_what_happened_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_an_alert_has_summary_severity_and_runbook(rule: dict[str, Any]) -> None:
     notes = rule["annotations"]
     assert rule["labels"].keys() == {"severity"}
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
@@ -162,11 +162,11 @@ def test_each_alert_has_its_runbook_and_no_other_has() -> None:
     assert set(re.findall(r"^## (DirectMail\w+)$", RUNBOOKS, re.MULTILINE)) == ALERT_NAMES
 
 
-def test_runbooks_ask_only_for_metrics_that_exist() -> None:
+def test_runbooks_use_only_metrics_that_exist() -> None:
     assert {name.removesuffix("_bucket") for name in mentioned(RUNBOOKS)} - EXIST == set()
 
 
-def test_alerts_that_must_be_acted_on_now_are_the_few_that_the_documentation_says() -> None:
+def test_critical_alerts_are_the_few_that_the_documentation_lists() -> None:
     critical = {rule["alert"] for rule in ALERTS if rule["labels"]["severity"] == "critical"}
     rows = re.findall(r"^\| \[(DirectMail\w+)\]\(\S+\) \| ([\w, ]+) \|", ALERTING, re.MULTILINE)
     assert {name for name, _ in rows} == ALERT_NAMES

@@ -16,7 +16,7 @@ from exporter.app import App, Options
 from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.plan.validation import load
 from exporter.simulator.account import PROVIDERS
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.processes import PATIENCE, get, started
 from tests.support.scrapers import PROMETHEUS_2, PROMETHEUS_3, Prometheus, prometheus
 
@@ -73,7 +73,7 @@ targets:
 async def stack(tool: Callable[[str], Path], tmp_path: Path) -> AsyncIterator[tuple[Prometheus, Simulator, str]]:
     """Simulator, exporter and Prometheus at one moment that does not pass."""
     clock = FrozenTime()
-    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    api = Simulator(clock=clock, behaviour=Behaviour(calls_per_minute=100_000))
     async with (
         exporter(tmp_path, api, clock) as base,
         prometheus(tool, tmp_path, base.removeprefix("http://")) as server,
@@ -114,7 +114,7 @@ FORMATS = {"text": "text/plain", "prometheus-2": PROMETHEUS_2, "prometheus-3": P
 async def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What one exporter answers to each of FORMATS."""
     clock = FrozenTime()
-    api = Simulator(clock=clock, habits=Habits(calls_per_minute=100_000))
+    api = Simulator(clock=clock, behaviour=Behaviour(calls_per_minute=100_000))
     async with exporter(tmp_path_factory.mktemp("exposed"), api, clock) as base:
         return {name: (await get(f"{base}/metrics", Accept=accept))[1] for name, accept in FORMATS.items()}
 
@@ -127,7 +127,7 @@ def test_promtool_finds_nothing_to_complain_of(tool: Callable[[str], Path], expo
 
 
 @pytest.mark.parametrize("version", ["prometheus-2", "prometheus-3"])
-def test_what_prometheus_asks_for_gets_openmetrics(version: str, exposed: dict[str, str]) -> None:
+def test_prometheus_gets_openmetrics(version: str, exposed: dict[str, str]) -> None:
     assert exposed[version].endswith("# EOF\n")
 
 
@@ -137,7 +137,7 @@ async def test_the_increase_of_an_observed_counter_is_the_growth_that_the_api_ha
     """The mail's clock runs fast, so that seconds bring hundreds of opens. It is late morning where they are read."""
     speed = 600
     watch, mail = VirtualClock(start=MORNING), VirtualClock(speed, MORNING)
-    api = Simulator(clock=mail, signing_time=watch.time, habits=Habits(calls_per_minute=1_000_000))
+    api = Simulator(clock=mail, signing_time=watch.time, behaviour=Behaviour(calls_per_minute=1_000_000))
     poll = 1.0
     async with api.listen() as url:
         path = tmp_path / "config.yaml"

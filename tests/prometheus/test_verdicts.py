@@ -26,7 +26,7 @@ from tools.stack.worlds import World
         pytest.param([], 0, 0, [], id="never"),
     ],
 )
-def test_an_alert_fires_as_prometheus_says(
+def test_an_alert_fires_as_in_prometheus(
     moments: list[float], waits: float, keeps: float, found: list[tuple[float, float]]
 ) -> None:
     assert episodes(moments, 60, waits, keeps) == found
@@ -75,7 +75,7 @@ def test_every_incident_of_the_simulator_has_its_world_and_alerts_that_exist() -
     assert {title for world in worlds for title in world.must | world.may} <= known
 
 
-def test_the_table_tells_what_fired_and_what_was_spoken_for() -> None:
+def test_the_table_shows_what_fired_and_what_was_inhibited() -> None:
     """An alert that has one severity is shown without it."""
     world = World("w", "esp_spam", must=frozenset({"EspOpenRateDrop critical"}))
     delays = {"EspOpenRateDrop critical": 7200.0, "ClickRateDrop info": 9000.0}
@@ -102,14 +102,14 @@ def test_a_missing_program_is_named_with_the_line_that_brings_it(
         programs.find()
 
 
-async def test_a_program_that_fails_is_told_with_what_it_said() -> None:
+async def test_a_program_that_fails_is_reported_with_its_output() -> None:
     with pytest.raises(programs.Broken, match="python3 ended with 3: alas"):
         await programs.run("python3", "-c", "import sys; sys.exit(print('alas', file=sys.stderr) or 3)")
 
 
-def test_a_wished_address_that_is_taken_is_not_given() -> None:
-    taken = programs.free_address()
-    host, _, port = taken.partition(":")
+def test_a_requested_address_that_is_in_use_is_not_used() -> None:
+    in_use = programs.free_address()
+    host, _, port = in_use.partition(":")
     with socket.create_server((host, int(port))):
-        assert programs.free_address(taken) != taken
-    assert programs.free_address(taken) == taken
+        assert programs.free_address(in_use) != in_use
+    assert programs.free_address(in_use) == in_use

@@ -19,9 +19,9 @@ import yaml
 from aiohttp import web
 
 from exporter.commands import demo
-from exporter.commands.demo_past import moments, replay
+from exporter.commands.demo_history import moments, replay
 from exporter.config.model import Config, Refresh
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.simulator import incidents
 from exporter.simulator.traffic import Traffic
 from tests.support import boards
@@ -46,7 +46,7 @@ LOOKBACK = "61m"
 """A little longer than the longest step between two samples."""
 INTERVALS = {"__rate_interval": "1h"}
 ENOUGH = 60
-"""Questions that have an answer at a moment, of panels and of rules."""
+"""Questions that have a response at a moment, of panels and of rules."""
 
 
 class Both(NamedTuple):
@@ -73,7 +73,7 @@ def settings() -> Config:
     )
 
 
-def write_past(file: Path) -> None:
+def write_history(file: Path) -> None:
     """Write what a Prometheus would have got of the demo in nine days, its account included."""
     traffic = {demo.TARGET: Traffic(incidents=[incidents.parse(text, MOMENT) for text in STORY])}
     times = (*moments(START, TURN, COARSE), *moments(TURN, END, FINE))
@@ -88,7 +88,7 @@ async def both(
     """The exporter's metrics get into VictoriaMetrics by the line of the page."""
     program, folder = tool("victoria-metrics"), tmp_path_factory.mktemp("databases")
     past = folder / "backfill.om"
-    write_past(past)
+    write_history(past)
     await prometheus.load(folder, past)
     stretches = [Stretch(START, TURN, COARSE), Stretch(TURN, END, FINE)]
     lookback = f"--query.lookback-delta={LOOKBACK}"
@@ -140,7 +140,7 @@ def by_labels(found: Series) -> dict[tuple[tuple[str, str], ...], float]:
 
 
 def difference(ours: Mapping[object, float], theirs: Mapping[object, float]) -> str:
-    """Return in what two answers differ, "" where they do not."""
+    """Return in what two responses differ, "" where they do not."""
     if missing := ours.keys() - theirs.keys():
         return f"{len(missing)} of {len(ours)} series are missing: {next(iter(missing))}"
     if added := theirs.keys() - ours.keys():
@@ -151,38 +151,40 @@ def difference(ours: Mapping[object, float], theirs: Mapping[object, float]) -> 
 
 
 async def compare(both: Both, questions: Iterator[StatisticRequest], at: float) -> dict[StatisticRequest, str]:
-    """Return the questions that are answered differently at a moment, and how. Enough of them must have an answer."""
-    differing, answered = {}, 0
+    """Return the questions that are answered differently at a moment, and how. Enough of them must have a response."""
+    differing, compared = {}, 0
     for request in questions:
         ours, theirs = [by_labels(await each.query(request.expression, at)) for each in both]
-        answered += bool(ours)
+        compared += bool(ours)
         if found := difference(ours, theirs):
             differing[request] = found
-    assert answered > ENOUGH
+    assert compared > ENOUGH
     return differing
 
 
-ASKED = pytest.mark.parametrize("asked", [pytest.param(of_boards, id="panels"), pytest.param(of_rules, id="rules")])
+QUERIED = pytest.mark.parametrize(
+    "requested", [pytest.param(of_boards, id="panels"), pytest.param(of_rules, id="rules")]
+)
 
 
-@ASKED
+@QUERIED
 @pytest.mark.parametrize("at", ON_SAMPLES)
-async def test_it_answers_as_prometheus_does(
-    both: Both, asked: Callable[[], Iterator[StatisticRequest]], at: float
+async def test_its_results_are_those_of_prometheus(
+    both: Both, requested: Callable[[], Iterator[StatisticRequest]], at: float
 ) -> None:
-    differing = await compare(both, asked(), at)
+    differing = await compare(both, requested(), at)
     (seen,) = await both.prometheus.query(f"count_over_time(up[{FINE:.0f}s])", at)
     if seen["value"][1] == "1":  # Prometheus 3, without the sample on the left edge, extrapolates here, too
         differing = {each: found for each, found in differing.items() if not EXTRAPOLATED.search(each.expression)}
     assert differing == {}
 
 
-@ASKED
+@QUERIED
 async def test_between_two_samples_only_increases_differ_and_those_by_whole_mails(
-    both: Both, asked: Callable[[], Iterator[StatisticRequest]]
+    both: Both, requested: Callable[[], Iterator[StatisticRequest]]
 ) -> None:
     """Prometheus extrapolates to the edges of a range, VictoriaMetrics does not."""
-    differing = await compare(both, asked(), BETWEEN_SAMPLES)
+    differing = await compare(both, requested(), BETWEEN_SAMPLES)
     assert differing
     assert {request: found for request, found in differing.items() if "values differ" not in found} == {}
     assert [request for request in differing if not EXTRAPOLATED.search(request.expression)] == []
@@ -190,7 +192,7 @@ async def test_between_two_samples_only_increases_differ_and_those_by_whole_mail
         'sum(increase(directmail_track_observed_emails_total{query="account"}[6h]))', BETWEEN_SAMPLES
     )
     assert float(mails["value"][1]).is_integer()
-    assert "does not extrapolate: whole numbers where Prometheus shows fractions" in PAGE
+    assert "does not extrapolate, and shows whole numbers where Prometheus shows fractions" in PAGE
 
 
 WRITERS = ("Mimir", "Grafana Cloud", "Alibaba Cloud Managed Service for Prometheus")
@@ -202,13 +204,17 @@ async def test_what_a_prometheus_writes_to_a_remote_address_arrives_by_its_name(
     tool: Callable[[str], Path], tmp_path: Path, system: str
 ) -> None:
     """The page's config, but for addresses and the password's file: VictoriaMetrics stands for the service."""
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.partition(f"\n## {system}\n")[2].partition("\n## ")[0], re.DOTALL)
+    shared, section = (part.partition("\n## ")[0] for part in (PAGE, PAGE.partition(f"\n## {system}\n")[2]))
+    (block,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    (scrape,) = re.findall(r"```yaml\n(.*?)```", shared, re.DOTALL)
     password = tmp_path / "password"
     password.write_text("secret")
     async with victoria_metrics(tool("victoria-metrics"), tmp_path) as remote, one_metric() as scraped:
-        config = yaml.safe_load(block)
+        config = yaml.safe_load(scrape + block)
         config["global"] = {"scrape_interval": "1s"}
-        config["scrape_configs"][0]["static_configs"][0]["targets"] = [scraped]
+        (job,) = config["scrape_configs"]
+        del job["scrape_interval"]
+        job["static_configs"] = [{"targets": [scraped]}]
         (written,) = config["remote_write"]
         written["url"] = f"{remote.url}/api/v1/write"
         if "basic_auth" in written:

@@ -1,4 +1,4 @@
-"""Made-up weeks have what the rules read, and an account whose incident shows in what it says of itself."""
+"""Simulated weeks have what the rules read, and an account whose incident shows in what it says of itself."""
 
 from collections.abc import Iterable
 
@@ -62,7 +62,7 @@ def test_a_world_has_every_metric_that_an_alert_on_its_incident_may_read() -> No
         pytest.param("quota_used", ("directmail_account_daily_quota_emails",), id="quota"),
     ],
 )
-def test_an_incident_of_the_account_changes_what_it_says_of_that_and_of_no_other_state_or_domain(
+def test_an_incident_of_the_account_changes_only_its_own_state_or_domain(
     incident: str, series: tuple[str, ...]
 ) -> None:
     times = (MOMENT - HOUR, MOMENT + HOUR)

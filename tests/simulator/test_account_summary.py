@@ -12,10 +12,10 @@ from exporter.simulator import account, account_summary, incidents
 from exporter.simulator.account import STREAMS
 from exporter.simulator.call import Call, Inventory
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
 from tests.support.clock import ScriptedClock
-from tests.support.signed import ask
+from tests.support.signed import send
 
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
 HOUR, DAY = 3600, 86_400
@@ -24,19 +24,19 @@ NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", 
 QUIET = Traffic()
 
 
-def call(now: float = NOW, *texts: str, **habits: Any) -> Call:
+def call(now: float = NOW, *texts: str, **behaviour: Any) -> Call:
     """Return a request to the account; the incidents' starts are counted from NOW."""
     planned = [incidents.parse(text, NOW) for text in texts]
     traffic = Traffic(incidents=planned) if planned else QUIET
-    return Call({}, now, traffic, SENDERS, Inventory(), Habits(**habits))
+    return Call({}, now, traffic, SENDERS, Inventory(), Behaviour(**behaviour))
 
 
-def summary(now: float = NOW, *texts: str, **habits: Any) -> dict[str, Any]:
-    return account_summary.summary(call(now, *texts, **habits))
+def summary(now: float = NOW, *texts: str, **behaviour: Any) -> dict[str, Any]:
+    return account_summary.summary(call(now, *texts, **behaviour))
 
 
-def senders(now: float = NOW, *texts: str, **habits: Any) -> dict[str, dict[str, str]]:
-    found = account_summary.senders(call(now, *texts, **habits))["data"]["mailAddress"]
+def senders(now: float = NOW, *texts: str, **behaviour: Any) -> dict[str, dict[str, str]]:
+    found = account_summary.senders(call(now, *texts, **behaviour))["data"]["mailAddress"]
     return {item["AccountName"]: item for item in found}
 
 
@@ -62,7 +62,7 @@ def test_a_senders_day_begins_at_midnight_in_the_accounts_zone_and_its_month_on_
     assert (int(before["DailyCount"]) > 8000, int(after["DailyCount"]) < 100) == (True, True)
     assert (int(before["MonthCount"]) > 200_000, int(after["MonthCount"]) < 100) == (True, True)
     far = Traffic(choices=Choices(ZoneInfo("America/New_York")))
-    item = account_summary.senders(Call({"KeyWord": NOTIFY}, end, far, SENDERS, Inventory(), Habits()))
+    item = account_summary.senders(Call({"KeyWord": NOTIFY}, end, far, SENDERS, Inventory(), Behaviour()))
     (other,) = item["data"]["mailAddress"]
     assert int(other["DailyCount"]) == far.delivery(date(2026, 4, 30), end, sender=NOTIFY).requested > 1000
 
@@ -77,7 +77,7 @@ def test_where_the_count_is_the_limit_the_requests_are_still_there() -> None:
 
 def test_the_kind_of_mail_is_a_filter() -> None:
     kinds = {
-        kind: account_summary.senders(Call({"Sendtype": kind}, NOW, QUIET, SENDERS, Inventory(), Habits()))
+        kind: account_summary.senders(Call({"Sendtype": kind}, NOW, QUIET, SENDERS, Inventory(), Behaviour()))
         for kind in ("batch", "trigger")
     }
     found = {kind: [item["AccountName"] for item in each["data"]["mailAddress"]] for kind, each in kinds.items()}
@@ -132,14 +132,14 @@ def test_several_states_are_the_largest_code_or_all_bits(states: list[int], code
     assert summary(NOW, *texts, user_status="bits")["UserStatus"] == bits
 
 
-async def test_a_frozen_account_says_so_sends_nothing_more_and_still_answers() -> None:
+async def test_a_frozen_account_reports_it_sends_nothing_more_and_still_responds() -> None:
     planned = incidents.parse("account_frozen", NOW)
     simulator = Simulator(Traffic(incidents=[planned]), clock=ScriptedClock(NOW + HOUR))
     today = {"StartTime": "2026-04-24", "EndTime": "2026-04-24"}
     async with simulator.listen():
-        assert (await ask(simulator, action="DescAccountSummary")).document["UserStatus"] == 1
-        (row,) = (await ask(simulator, today, action="SenderStatisticsByTagNameAndBatchID")).document["data"]["stat"]
-        (sender,) = (await ask(simulator, {"KeyWord": NEWS}, action="QueryMailAddressByParam")).document["data"][
+        assert (await send(simulator, action="DescAccountSummary")).document["UserStatus"] == 1
+        (row,) = (await send(simulator, today, action="SenderStatisticsByTagNameAndBatchID")).document["data"]["stat"]
+        (sender,) = (await send(simulator, {"KeyWord": NEWS}, action="QueryMailAddressByParam")).document["data"][
             "mailAddress"
         ]
     before = QUIET.delivery(date(2026, 4, 24), NOW)
@@ -149,21 +149,21 @@ async def test_a_frozen_account_says_so_sends_nothing_more_and_still_answers() -
 
 @pytest.mark.parametrize("fault", ["no_data", "empty"])
 async def test_faults_leave_nothing_of_the_summary(fault: str) -> None:
-    assert (await spoilt(fault, "DescAccountSummary")).keys() == {"RequestId"}
+    assert (await corrupted(fault, "DescAccountSummary")).keys() == {"RequestId"}
 
 
 async def test_faults_spoil_what_is_counted() -> None:
-    nulls = await spoilt("stat_null", "DescAccountSummary")
+    nulls = await corrupted("stat_null", "DescAccountSummary")
     assert {value for name, value in nulls.items() if name != "RequestId"} == {None}
-    assert (await spoilt("negative", "DescAccountSummary"))["DailyQuota"] == "-5"
-    assert (await spoilt("non_numeric", "DescAccountSummary"))["QuotaLevel"] == "many"
-    assert float((await spoilt("exponents", "DescAccountSummary"))["DailyQuota"]) == account.DAILY_QUOTA
-    first, second, _ = (await spoilt("negative", "QueryMailAddressByParam"))["data"]["mailAddress"]
+    assert (await corrupted("negative", "DescAccountSummary"))["DailyQuota"] == "-5"
+    assert (await corrupted("non_numeric", "DescAccountSummary"))["QuotaLevel"] == "many"
+    assert float((await corrupted("exponents", "DescAccountSummary"))["DailyQuota"]) == account.DAILY_QUOTA
+    first, second, _ = (await corrupted("negative", "QueryMailAddressByParam"))["data"]["mailAddress"]
     assert (first["DailyCount"], first["MonthReqCount"]) == ("-5", "-5")
     assert int(second["DailyCount"]) > 0
 
 
-async def spoilt(fault: str, action: str) -> dict[str, Any]:
+async def corrupted(fault: str, action: str) -> dict[str, Any]:
     simulator = Simulator(clock=ScriptedClock(NOW), faults=[Fault(fault)])
     async with simulator.listen():
-        return (await ask(simulator, action=action)).document
+        return (await send(simulator, action=action)).document

@@ -78,7 +78,7 @@ def test_in_the_end_every_mail_is_delivered_failed_or_invalid(
 
 @MANY
 @given(world=st.sampled_from(WORLDS[:3]), day=days, seen=st.lists(moments, min_size=2, max_size=6), place=places)
-def test_the_counts_of_a_day_only_grow_in_whatever_order_they_are_asked_for(
+def test_the_counts_of_a_day_only_grow_in_whatever_order_they_are_requested(
     world: tuple[str, ...], day: date, seen: list[float], place: dict[str, str]
 ) -> None:
     known = {now: traffic(*world).delivery(day, now, **place) for now in seen}
@@ -106,10 +106,10 @@ def test_the_sums_of_a_breakdown_are_the_whole(
 
 
 def test_two_accounts_with_one_seed_agree_and_another_seed_is_another_account() -> None:
-    asked = [(TUESDAY - timedelta(days=age), SENT + hours * HOUR) for age in range(2) for hours in (9, 1, 30)]
-    backwards = {each: Traffic().delivery(*each) for each in reversed(asked)}
-    assert {each: traffic().delivery(*each) for each in asked} == backwards
-    assert Traffic(seed=8).delivery(*asked[0]) != backwards[asked[0]]
+    requested = [(TUESDAY - timedelta(days=age), SENT + hours * HOUR) for age in range(2) for hours in (9, 1, 30)]
+    backwards = {each: Traffic().delivery(*each) for each in reversed(requested)}
+    assert {each: traffic().delivery(*each) for each in requested} == backwards
+    assert Traffic(seed=8).delivery(*requested[0]) != backwards[requested[0]]
 
 
 @pytest.mark.parametrize("esp", PROVIDERS)
@@ -237,14 +237,14 @@ def test_an_incident_of_the_api_changes_no_mail(name: str) -> None:
     assert effect(f"{name}:start=-1d", MIDNIGHT + 2.5 * DAY) == {}
 
 
-def test_a_provider_that_rejects_takes_almost_nothing_and_is_asked_as_ever() -> None:
+def test_a_provider_that_rejects_accepts_almost_nothing_of_the_usual_mail() -> None:
     place = {"sender": NOTIFY, "esp": "gmail.com"}
     quiet, hit = (each.delivery(TUESDAY, SETTLED, **place) for each in (traffic(), traffic("esp_reject:start=-1d")))
     assert hit.requested == quiet.requested
     assert hit.delivered < 0.06 * quiet.delivered
 
 
-def test_a_spike_of_bounces_takes_its_part_from_every_provider() -> None:
+def test_a_spike_of_bounces_affects_every_provider() -> None:
     for esp in PROVIDERS:
         quiet, hit = (
             each.delivery(TUESDAY, SETTLED, sender=NOTIFY, esp=esp)

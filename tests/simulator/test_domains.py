@@ -8,10 +8,10 @@ import pytest
 
 from exporter.simulator import incidents
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
-from tests.support.signed import ask
+from tests.support.signed import send
 
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
 NEWS, NOTIFY, PRODUCT = "news@mail.example.com", "no-reply@notify.example.com", "product@mail.example.com"
@@ -24,22 +24,22 @@ def made(*texts: str, **options: Any) -> Simulator:
     return Simulator(Traffic(incidents=planned), clock=ScriptedClock(NOW), **options)
 
 
-async def asked(simulator: Simulator, action: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+async def requested(simulator: Simulator, action: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
     async with simulator.listen():
-        return (await ask(simulator, parameters, action=action)).document
+        return (await send(simulator, parameters, action=action)).document
 
 
 async def domains(simulator: Simulator, **parameters: str) -> dict[str, dict[str, Any]]:
-    document = await asked(simulator, "QueryDomainByParam", parameters)
+    document = await requested(simulator, "QueryDomainByParam", parameters)
     return {item["DomainName"]: item for item in document["data"]["domain"]}
 
 
 async def described(simulator: Simulator, domain: str) -> dict[str, Any]:
-    return await asked(simulator, "DescDomain", {"DomainId": (await domains(simulator))[domain]["DomainId"]})
+    return await requested(simulator, "DescDomain", {"DomainId": (await domains(simulator))[domain]["DomainId"]})
 
 
 async def test_every_domain_of_a_healthy_account_is_verified() -> None:
-    document = await asked(made(), "QueryDomainByParam")
+    document = await requested(made(), "QueryDomainByParam")
     found = document["data"]["domain"]
     assert [item["DomainName"] for item in found] == [MAIL, NOTICES]
     assert (document["PageNumber"], document["PageSize"], document["TotalCount"]) == (1, 10, 2)
@@ -66,8 +66,8 @@ async def test_the_list_has_filters_and_pages(parameters: dict[str, str], found:
 @pytest.mark.parametrize(
     ("clock_text", "ahead"), [pytest.param("utc", 0, id="utc"), pytest.param("china", 8, id="china-with-a-z")]
 )
-async def test_a_creation_time_is_told_as_text_and_as_seconds(clock_text: str, ahead: int) -> None:
-    for item in (await domains(made(habits=Habits(clock_text=clock_text)))).values():
+async def test_a_creation_time_is_given_as_text_and_as_seconds(clock_text: str, ahead: int) -> None:
+    for item in (await domains(made(behaviour=Behaviour(clock_text=clock_text)))).values():
         text = datetime.strptime(item["CreateTime"], "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
         true = datetime.fromtimestamp(item["UtcCreateTime"], UTC)
         assert timedelta() <= true + timedelta(hours=ahead) - text < timedelta(minutes=1)
@@ -80,7 +80,7 @@ async def test_a_creation_time_is_told_as_text_and_as_seconds(clock_text: str, a
 )
 async def test_rows_of_opens_write_their_time_with_the_same_clock(clock_text: str, created: str) -> None:
     days = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
-    document = await asked(made(habits=Habits(clock_text=clock_text)), "GetTrackList", days)
+    document = await requested(made(behaviour=Behaviour(clock_text=clock_text)), "GetTrackList", days)
     assert [row["CreateTime"] for row in document["data"]["stat"]] == [created]
 
 
@@ -126,7 +126,7 @@ async def test_a_check_that_fails_is_a_one_in_its_field_and_in_no_other(check: s
 async def test_a_wrong_id_is_rejected(parameters: dict[str, str], status: int, code: str) -> None:
     simulator = made()
     async with simulator.listen():
-        reply = await ask(simulator, parameters, action="DescDomain")
+        reply = await send(simulator, parameters, action="DescDomain")
     assert (reply.status, reply.document["Code"]) == (status, code)
 
 
@@ -140,7 +140,7 @@ async def test_a_wrong_id_is_rejected(parameters: dict[str, str], status: int, c
         pytest.param("cname_lost:start=+1m", set(), id="not-yet"),
     ],
 )
-async def test_a_lost_cname_is_seen_at_its_domain(text: str, lost: set[str]) -> None:
+async def test_a_lost_cname_shows_at_its_domain(text: str, lost: set[str]) -> None:
     found = await domains(made(text))
     assert {name for name, item in found.items() if item["CnameAuthStatus"] == "1"} == lost
     assert {item["DomainStatus"] for item in found.values()} == {"0"}
@@ -155,10 +155,10 @@ def test_a_lost_cname_kills_the_links_of_every_sender_of_its_domain() -> None:
 
 
 async def test_faults_spoil_lists_and_descriptions() -> None:
-    assert "data" not in await asked(made(faults=[Fault("no_data")]), "QueryDomainByParam")
-    assert (await asked(made(faults=[Fault("stat_null")]), "QueryDomainByParam"))["data"] == {"domain": None}
-    spoilt = made(faults=[Fault("non_numeric")])
-    assert {item["CnameAuthStatus"] for item in (await domains(spoilt)).values()} == {"many", "0"}
-    assert (await described(spoilt, MAIL))["DkimAuthStatus"] == "many"
+    assert "data" not in await requested(made(faults=[Fault("no_data")]), "QueryDomainByParam")
+    assert (await requested(made(faults=[Fault("stat_null")]), "QueryDomainByParam"))["data"] == {"domain": None}
+    corrupted = made(faults=[Fault("non_numeric")])
+    assert {item["CnameAuthStatus"] for item in (await domains(corrupted)).values()} == {"many", "0"}
+    assert (await described(corrupted, MAIL))["DkimAuthStatus"] == "many"
     emptied = made(faults=[Fault("no_data", action="DescDomain")])
     assert (await described(emptied, MAIL)).keys() == {"RequestId"}

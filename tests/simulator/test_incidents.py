@@ -9,10 +9,10 @@ import pytest
 from exporter.simulator import faults, incidents
 from exporter.simulator.faults import Fault
 from exporter.simulator.incidents import Incident
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
-from tests.support.signed import ask
+from tests.support.signed import send
 
 NOW = 1_777_000_000.0
 HOUR, DAY = 3600, 86_400
@@ -34,7 +34,7 @@ def test_every_incident_begins_now_with_sensible_defaults(name: str) -> None:
         pytest.param(
             "esp_spam:sender=news@mail.example.com,esp=Yahoo.com,start=+2h,for=12h,factor=0.2",
             Incident("esp_spam", NOW + 2 * HOUR, NOW + 14 * HOUR, NEWS, "", "yahoo.com", 0.2),
-            id="everything-said",
+            id="every-key",
         ),
         pytest.param(
             "runaway:sender=product@mail.example.com",
@@ -66,7 +66,7 @@ def test_every_incident_begins_now_with_sensible_defaults(name: str) -> None:
         pytest.param("api_slow:factor=30", Incident("api_slow", NOW, NOW + DAY, factor=30.0), id="seconds-of-delay"),
     ],
 )
-def test_what_is_said_counts(text: str, incident: Incident) -> None:
+def test_the_given_options_are_used(text: str, incident: Incident) -> None:
     assert incidents.parse(text, NOW) == incident
 
 
@@ -164,7 +164,7 @@ def test_a_mistake_in_a_fault_names_the_choices(text: str, reported: str) -> Non
 )
 def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], reported: str) -> None:
     with pytest.raises(ValueError, match=reported):
-        Habits(**options)
+        Behaviour(**options)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_mistake_in_a_switch_names_the_choices(options: dict[str, Any], report
         pytest.param("ram_denied", 403, "Forbidden.RAM", id="ram-denied"),
     ],
 )
-async def test_an_incident_of_the_api_lasts_as_long_as_it_says(text: str, status: int, code: str) -> None:
+async def test_an_incident_of_the_api_lasts_as_long_as_configured(text: str, status: int, code: str) -> None:
     clock = ScriptedClock(NOW)
     separator = "," if ":" in text else ":"
     planned = incidents.parse(f"{text}{separator}start=+1h,for=1h", NOW)
@@ -184,7 +184,7 @@ async def test_an_incident_of_the_api_lasts_as_long_as_it_says(text: str, status
     async with simulator.listen():
         seen = []
         for _ in range(3):
-            reply = await ask(simulator, DAYS)
+            reply = await send(simulator, DAYS)
             seen.append((reply.status, reply.document.get("Code")))
             clock.jump(wall=HOUR)
     assert seen == [(200, None), (status, code), (200, None)]
@@ -194,24 +194,24 @@ async def test_an_incident_of_the_api_can_be_one_senders_alone() -> None:
     planned = incidents.parse(f"api_5xx:factor=1,sender={NEWS}", NOW)
     simulator = Simulator(Traffic(incidents=[planned]), clock=ScriptedClock(NOW))
     async with simulator.listen():
-        assert (await ask(simulator, {**DAYS, "AccountName": NEWS})).status == 500
-        assert (await ask(simulator, {**DAYS, "AccountName": NOTIFY})).status == 200
+        assert (await send(simulator, {**DAYS, "AccountName": NEWS})).status == 500
+        assert (await send(simulator, {**DAYS, "AccountName": NOTIFY})).status == 200
 
 
 async def test_an_incident_of_the_api_can_be_one_domains_alone() -> None:
     planned = incidents.parse("api_5xx:factor=1,domain=mail.example.com", NOW)
     simulator = Simulator(Traffic(incidents=[planned]), clock=ScriptedClock(NOW))
     async with simulator.listen():
-        assert (await ask(simulator, {**DAYS, "Domain": "mail.example.com"})).status == 500
-        assert (await ask(simulator, {**DAYS, "Domain": "notify.example.com"})).status == 200
+        assert (await send(simulator, {**DAYS, "Domain": "mail.example.com"})).status == 500
+        assert (await send(simulator, {**DAYS, "Domain": "notify.example.com"})).status == 200
 
 
 async def test_two_faults_by_chance_both_strike() -> None:
     chances = [Fault("throttle", 0.3), Fault("http_503", 0.3)]
-    simulator = Simulator(clock=ScriptedClock(NOW), faults=chances, habits=Habits(calls_per_minute=1000))
+    simulator = Simulator(clock=ScriptedClock(NOW), faults=chances, behaviour=Behaviour(calls_per_minute=1000))
     async with simulator.listen():
         for _ in range(100):
-            await ask(simulator, action="QueryTagByParam")
+            await send(simulator, action="QueryTagByParam")
     outcomes = Counter(seen.outcome for seen in simulator.requests)
     assert 15 < outcomes["throttle"] < 45
     assert 8 < outcomes["http_503"] < 35
@@ -221,5 +221,5 @@ async def test_two_faults_by_chance_both_strike() -> None:
 async def test_a_fault_of_one_operation_spares_the_others() -> None:
     simulator = Simulator(clock=ScriptedClock(NOW), faults=[Fault("error", action="QueryTagByParam")])
     async with simulator.listen():
-        assert (await ask(simulator, DAYS)).status == 200
-        assert (await ask(simulator, action="QueryTagByParam")).status == 500
+        assert (await send(simulator, DAYS)).status == 200
+        assert (await send(simulator, action="QueryTagByParam")).status == 500

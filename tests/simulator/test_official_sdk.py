@@ -26,12 +26,12 @@ from alibabacloud_tea_util.models import RuntimeOptions
 from suite_clock import machine_time
 
 from exporter.directmail.listing import OPERATIONS, Listing, page
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.simulator.domains import id_of
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.clock import ScriptedClock
-from tests.support.signed import ask
+from tests.support.signed import send
 
 SENDER = "no-reply@notify.example.com"
 NOW = datetime(2026, 4, 22, 4, tzinfo=UTC).timestamp()
@@ -67,7 +67,7 @@ def made(**options: Any) -> Simulator:
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with serving(made(habits=Habits(rows="hour"))) as served:
+    with serving(made(behaviour=Behaviour(rows="hour"))) as served:
         yield served
 
 
@@ -90,20 +90,20 @@ def is_true(simulator: Simulator, body: Any, **filters: str) -> bool:
     return emails == truth.emails > 0 and opens == truth.opens > 0
 
 
-def test_the_sync_client_gets_the_truth(simulator: Simulator) -> None:
-    answer = client(simulator).get_track_list_with_options(
+def test_the_sync_client_gets_the_right_counts(simulator: Simulator) -> None:
+    response = client(simulator).get_track_list_with_options(
         question(tag_name="receipt"), RuntimeOptions(autoretry=False)
     )
-    assert answer.status_code == 200
-    assert answer.body.total_pages == 1
-    assert is_true(simulator, answer.body, tag="receipt")
+    assert response.status_code == 200
+    assert response.body.total_pages == 1
+    assert is_true(simulator, response.body, tag="receipt")
 
 
-async def test_the_async_client_gets_the_truth(simulator: Simulator) -> None:
-    answer = await client(simulator).get_track_list_with_options_async(
+async def test_the_async_client_gets_the_right_counts(simulator: Simulator) -> None:
+    response = await client(simulator).get_track_list_with_options_async(
         question(esp="gmail.com"), RuntimeOptions(autoretry=False)
     )
-    assert is_true(simulator, answer.body, esp="gmail.com")
+    assert is_true(simulator, response.body, esp="gmail.com")
 
 
 def test_the_sync_client_gets_the_right_error_for_a_wrong_secret(simulator: Simulator) -> None:
@@ -122,9 +122,9 @@ ONCE = RuntimeOptions(autoretry=False)
 def test_the_sdk_reads_page_after_page(simulator: Simulator) -> None:
     pages = []
     for number in ("1", "2", "3"):
-        asked = question()
-        asked.page_number, asked.page_size = number, "10"
-        pages.append(client(simulator).get_track_list_with_options(asked, ONCE).body)
+        requested = question()
+        requested.page_number, requested.page_size = number, "10"
+        pages.append(client(simulator).get_track_list_with_options(requested, ONCE).body)
     assert [len(page.data.stat) for page in pages] == [10, 10, 4]
     assert {(page.page_size, page.total, page.total_pages) for page in pages} == {(10, 24, 3)}
 
@@ -140,8 +140,8 @@ def test_the_sdk_lists_what_the_account_has(simulator: Simulator) -> None:
     assert (len(sets.config_sets), sets.has_more) == (2, False)
     ips = requesting.dedicated_ip_list_with_options(DedicatedIpListRequest(page_index=1, page_size=1), ONCE).body
     assert (len(ips.ips), ips.has_more, ips.total_counts) == (1, True, 2)
-    asked = DedicatedIpPoolListRequest(pool_id="pool-system")
-    (pool,) = requesting.dedicated_ip_pool_list_with_options(asked, ONCE).body.ip_pools
+    requested = DedicatedIpPoolListRequest(pool_id="pool-system")
+    (pool,) = requesting.dedicated_ip_pool_list_with_options(requested, ONCE).body.ip_pools
     assert (pool.ip_count, pool.ips[0].ip) == (1, "192.0.2.10")
 
 
@@ -158,9 +158,9 @@ NAMES_OF_FILTERS = {"account_name": "sender", "tag_name": "tag"}
 
 
 @pytest.mark.parametrize("filters", DELIVERY_FILTERS.values(), ids=DELIVERY_FILTERS)
-def test_the_sdk_gets_the_truth_about_delivery(simulator: Simulator, filters: dict[str, str]) -> None:
-    asked = SenderStatisticsByTagNameAndBatchIDRequest(start_time=YESTERDAY, end_time=YESTERDAY, **filters)
-    body = client(simulator).sender_statistics_by_tag_name_and_batch_idwith_options(asked, ONCE).body
+def test_the_sdk_gets_the_right_counts_of_delivery(simulator: Simulator, filters: dict[str, str]) -> None:
+    requested = SenderStatisticsByTagNameAndBatchIDRequest(start_time=YESTERDAY, end_time=YESTERDAY, **filters)
+    body = client(simulator).sender_statistics_by_tag_name_and_batch_idwith_options(requested, ONCE).body
     assert (body.total_count, len(body.data.stat)) == (1, 1)
     row = body.data.stat[0]
     ours = {NAMES_OF_FILTERS.get(name, name): value for name, value in filters.items()}
@@ -172,9 +172,9 @@ def test_the_sdk_gets_the_truth_about_delivery(simulator: Simulator, filters: di
 
 
 def test_the_sdk_may_filter_opens_by_domain(simulator: Simulator) -> None:
-    asked = GetTrackListRequest(start_time=YESTERDAY, end_time=YESTERDAY, domain="notify.example.com")
-    asked.page_size = "100"
-    assert is_true(simulator, client(simulator).get_track_list_with_options(asked, ONCE).body)
+    requested = GetTrackListRequest(start_time=YESTERDAY, end_time=YESTERDAY, domain="notify.example.com")
+    requested.page_size = "100"
+    assert is_true(simulator, client(simulator).get_track_list_with_options(requested, ONCE).body)
 
 
 def test_the_sdk_reads_the_account(simulator: Simulator) -> None:
@@ -190,8 +190,8 @@ def test_the_sdk_reads_the_account(simulator: Simulator) -> None:
 
 
 def test_the_sdk_reads_what_senders_have_requested(simulator: Simulator) -> None:
-    asked = QueryMailAddressByParamRequest(key_word=SENDER)
-    (found,) = client(simulator).query_mail_address_by_param_with_options(asked, ONCE).body.data.mail_address
+    requested = QueryMailAddressByParamRequest(key_word=SENDER)
+    (found,) = client(simulator).query_mail_address_by_param_with_options(requested, ONCE).body.data.mail_address
     assert int(found.month_count) >= int(found.daily_count) >= 0
     assert (found.account_status, found.domain_status, found.sendtype) == ("0", "0", "trigger")
 
@@ -201,8 +201,8 @@ def test_the_sdk_reads_domains_and_describes_each(simulator: Simulator) -> None:
     body = requesting.query_domain_by_param_with_options(QueryDomainByParamRequest(page_no=1, page_size=10), ONCE).body
     assert body.total_count == 2
     for listed in body.data.domain:
-        asked = DescDomainRequest(domain_id=int(listed.domain_id))
-        found = requesting.desc_domain_with_options(asked, ONCE).body
+        requested = DescDomainRequest(domain_id=int(listed.domain_id))
+        found = requesting.desc_domain_with_options(requested, ONCE).body
         assert (found.domain_name, found.create_time) == (listed.domain_name, listed.create_time)
         assert (found.dkim_auth_status, found.dmarc_auth_status) == ("0", 0)
         assert type(listed.utc_create_time) is int
@@ -218,15 +218,13 @@ def test_the_sdk_reads_domains_and_describes_each(simulator: Simulator) -> None:
         pytest.param("DescAccountSummary", {}, id="account"),
     ],
 )
-async def test_an_answer_has_no_field_that_the_sdks_model_does_not_know(
-    action: str, parameters: dict[str, str]
-) -> None:
+async def test_a_response_has_only_fields_of_the_sdks_model(action: str, parameters: dict[str, str]) -> None:
     """What the model does not know it drops."""
     days = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
     simulator = Simulator(clock=ScriptedClock())
     parameters = {name: id_of("mail.example.com") for name in parameters}
     async with simulator.listen():
-        document = (await ask(simulator, {**days, **parameters}, action=action)).document
+        document = (await send(simulator, {**days, **parameters}, action=action)).document
     assert getattr(models, f"{action}ResponseBody")().from_map(document).to_map() == document
 
 
@@ -247,7 +245,7 @@ def test_the_sdk_may_come_with_a_token() -> None:
         pytest.param("unknown_sender", "InvalidMailAddress.NotFound", id="unknown-sender"),
     ],
 )
-def test_the_sdk_understands_what_is_refused(fault: str, code: str) -> None:
+def test_the_sdk_reads_an_error(fault: str, code: str) -> None:
     with serving(made(faults=[Fault(fault)])) as simulator, pytest.raises(Exception, match=code) as caught:
         client(simulator).get_track_list_with_options(question(), ONCE)
     assert caught.value.code == code  # type: ignore[attr-defined]
@@ -257,9 +255,9 @@ def test_the_sdk_understands_what_is_refused(fault: str, code: str) -> None:
 def test_our_table_of_lists_has_the_names_of_the_sdks_models(key: str) -> None:
     """What the SDK's models do not know they drop."""
     operation = OPERATIONS[key]
-    asked = Listing(operation, 50).parameters
-    request = getattr(models, f"{operation.action}Request")().from_map(asked)
-    assert {name: str(value) for name, value in request.to_map().items()} == asked
+    requested = Listing(operation, 50).parameters
+    request = getattr(models, f"{operation.action}Request")().from_map(requested)
+    assert {name: str(value) for name, value in request.to_map().items()} == requested
     document: dict[str, object] = {operation.number: 1, operation.total: 1, "RequestId": "R"}
     if operation.has_more:
         document[operation.has_more] = True
@@ -278,16 +276,16 @@ FILTER_PARAMETERS = {each for statistic in STATISTICS.values() for each in stati
 def test_our_rows_of_statistics_have_the_names_of_the_sdks_models(name: str) -> None:
     """Misspelt ones included: what the SDK's models do not know they drop."""
     statistic = STATISTICS[name]
-    asked = dict.fromkeys(("StartTime", "EndTime", *statistic.parameters.values()), "x")
-    asked |= dict.fromkeys(("PageNumber", "PageSize"), "1") if statistic.is_paged else {}
-    assert getattr(models, f"{statistic.action}Request")().from_map(asked).to_map() == asked
+    requested = dict.fromkeys(("StartTime", "EndTime", *statistic.parameters.values()), "x")
+    requested |= dict.fromkeys(("PageNumber", "PageSize"), "1") if statistic.is_paged else {}
+    assert getattr(models, f"{statistic.action}Request")().from_map(requested).to_map() == requested
     row = dict.fromkeys(("CreateTime", *statistic.fields, *(rate.field for rate in statistic.rates.values())), "1")
     document = {"RequestId": "R", statistic.total: 1, "data": {"stat": [row]}}
     assert getattr(models, f"{statistic.action}ResponseBody")().from_map(document).to_map() == document
 
 
 @pytest.mark.parametrize("name", STATISTICS)
-def test_a_row_of_statistics_leaves_out_no_filter_that_the_sdk_knows(name: str) -> None:
+def test_a_row_of_statistics_has_every_filter_of_the_sdk(name: str) -> None:
     statistic = STATISTICS[name]
     model = getattr(models, f"{statistic.action}Request")()
     known = set(model.from_map(dict.fromkeys(FILTER_PARAMETERS, "x")).to_map())

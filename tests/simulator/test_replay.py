@@ -1,4 +1,4 @@
-"""Answers from a recording: what was requested then is answered as it was then, and nothing is made up."""
+"""Responses from a recording: what was requested then is answered as it was then, and nothing is made up."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.directmail.errors import DirectMailError, InvalidRequest, NetworkError, Throttled
-from exporter.simulator.error_answers import Refusal
+from exporter.simulator.error_responses import ApiError
 from exporter.simulator.replay import MANIFEST, Recording, RecordingError
 from exporter.simulator.server import Simulator
 from tests.support.clock import ScriptedClock
@@ -41,7 +41,7 @@ class TestDays:
     def test_the_day_on_which_it_began_is_today_in_its_zone(self, tmp_path: Path) -> None:
         row = {"CreateTime": "2024-05-22T16:00Z", "UtcCreateTime": 1716393600}
         recording = Recording(write(tmp_path, {"parameters": day("2024-05-23"), "body": {"data": {"stat": [row]}}}))
-        call = recording.answer("GetTrackList", day("2026-04-22"), at("2026-04-22T10:00:00+08:00"))
+        call = recording.respond("GetTrackList", day("2026-04-22"), at("2026-04-22T10:00:00+08:00"))
         assert call.body is not None
         (moved,) = call.body["data"]["stat"]
         assert moved["CreateTime"] == "2026-04-21T16:00Z"
@@ -49,26 +49,26 @@ class TestDays:
 
     def test_at_midnight_in_its_zone_the_days_move_on(self, tmp_path: Path) -> None:
         recording = Recording(write(tmp_path, {"parameters": day("2024-05-23")}))
-        recording.answer("GetTrackList", day("2026-04-22"), at("2026-04-22T23:59:59+08:00"))
-        recording.answer("GetTrackList", day("2026-04-23"), at("2026-04-23T00:00:00+08:00"))
-        with pytest.raises(Refusal):
-            recording.answer("GetTrackList", day("2026-04-22"), at("2026-04-23T00:00:00+08:00"))
+        recording.respond("GetTrackList", day("2026-04-22"), at("2026-04-22T23:59:59+08:00"))
+        recording.respond("GetTrackList", day("2026-04-23"), at("2026-04-23T00:00:00+08:00"))
+        with pytest.raises(ApiError):
+            recording.respond("GetTrackList", day("2026-04-22"), at("2026-04-23T00:00:00+08:00"))
 
-    def test_what_is_no_day_stays(self, tmp_path: Path) -> None:
+    def test_what_is_not_a_day_is_unchanged(self, tmp_path: Path) -> None:
         body = {"CreateTime": "soon", "TagName": "2024-05-22", "Total": 1716393600, "items": [["CreateTime"]]}
         recording = Recording(write(tmp_path, {"parameters": {}, "body": body}))
-        assert recording.answer("GetTrackList", {}, at("2026-04-22T10:00:00+08:00")).body == body
+        assert recording.respond("GetTrackList", {}, at("2026-04-22T10:00:00+08:00")).body == body
 
 
 class TestWhatWasRecorded:
     def test_several_answers_to_one_request_come_in_order_and_the_last_again(self, tmp_path: Path) -> None:
         bodies: list[dict[str, Any]] = [{"Total": number} for number in (1, 2)]
         recording = Recording(write(tmp_path, *({"parameters": {}, "body": body} for body in bodies)))
-        given = [recording.answer("GetTrackList", {}, 0.0).body for _ in range(3)]
+        given = [recording.respond("GetTrackList", {}, 0.0).body for _ in range(3)]
         assert given == [bodies[0], bodies[1], bodies[1]]
 
     @pytest.mark.parametrize(
-        ("body", "asked", "is_found"),
+        ("body", "requested", "is_found"),
         [
             pytest.param({"TotalPages": 1}, {"PageSize": "50", "PageNumber": "1"}, True, id="one-page-holds-all"),
             pytest.param({"TotalPages": 2}, {"PageSize": "50", "PageNumber": "1"}, False, id="one-of-two-pages"),
@@ -77,16 +77,16 @@ class TestWhatWasRecorded:
             pytest.param({"TotalPages": 1}, {"PageNumber": "1", "AccountName": "x"}, False, id="another-filter"),
         ],
     )
-    def test_a_first_page_that_holds_all_answers_whatever_page_size_is_requested(
-        self, body: dict[str, Any], asked: dict[str, str], is_found: bool, tmp_path: Path
+    def test_a_complete_first_page_is_returned_for_every_page_size(
+        self, body: dict[str, Any], requested: dict[str, str], is_found: bool, tmp_path: Path
     ) -> None:
         recorded = {"PageSize": "100", "PageNumber": "1"}
         recording = Recording(write(tmp_path, {"parameters": recorded, "body": body}))
         if is_found:
-            assert recording.answer("GetTrackList", asked, 0.0).status == 200
+            assert recording.respond("GetTrackList", requested, 0.0).status == 200
         else:
-            with pytest.raises(Refusal, match="NotRecorded"):
-                recording.answer("GetTrackList", asked, 0.0)
+            with pytest.raises(ApiError, match="NotRecorded"):
+                recording.respond("GetTrackList", requested, 0.0)
 
     async def test_the_server_gives_status_headers_and_body_as_recorded(self, tmp_path: Path) -> None:
         throttled = {"Code": "Throttling.User", "Message": "slower", "RequestId": "R-1"}
@@ -116,7 +116,7 @@ class TestWhatWasRecorded:
 
 class TestABrokenFolder:
     @pytest.mark.parametrize(
-        ("broken", "said"),
+        ("broken", "expected"),
         [
             pytest.param({"manifest": {}}, "recording.json: began or timezone is missing or wrong", id="empty"),
             pytest.param({"manifest": []}, "recording.json: not a JSON object", id="no-object"),
@@ -127,10 +127,10 @@ class TestABrokenFolder:
         ],
     )
     def test_the_file_and_what_is_wrong_with_it_are_named(
-        self, broken: dict[str, Any], said: str, tmp_path: Path
+        self, broken: dict[str, Any], expected: str, tmp_path: Path
     ) -> None:
         manifest = broken.pop("manifest", MANIFEST_TEXT)
-        with pytest.raises(RecordingError, match=said):
+        with pytest.raises(RecordingError, match=expected):
             Recording(write(tmp_path, broken, manifest=manifest))
 
     def test_the_command_ends_with_a_line_and_status_1(self, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.directmail.client import Answer, Client, open_session
+from exporter.directmail.client import Client, Result, open_session
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import DirectMailError, ParseError
 from exporter.directmail.limiter import Limiters
@@ -17,10 +17,10 @@ from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.simulator.account import PROVIDERS
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
-from tests.support.signed import Reply, ask
+from tests.support.signed import Reply, send
 
 DELIVERY, TRACK = "SenderStatisticsByTagNameAndBatchID", "GetTrackList"
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
@@ -42,19 +42,21 @@ async def api() -> AsyncIterator[Simulator]:
 
 
 async def rows(simulator: Simulator, action: str = DELIVERY, **parameters: str) -> list[dict[str, str]]:
-    """Return the rows of the answer about Tuesday."""
-    found: list[dict[str, str]] = (await ask(simulator, {**DAYS, **parameters}, action=action)).document["data"]["stat"]
+    """Return the rows of the response about Tuesday."""
+    found: list[dict[str, str]] = (await send(simulator, {**DAYS, **parameters}, action=action)).document["data"][
+        "stat"
+    ]
     return found
 
 
 async def mails(simulator: Simulator, action: str, **parameters: str) -> int:
-    """Return the mails that an answer counts."""
+    """Return the mails that a response counts."""
     name = "requestCount" if action == DELIVERY else "TotalNumber"
     return sum(int(row[name]) for row in await rows(simulator, action, **parameters))
 
 
 async def test_an_answer_has_the_form_of_the_official_sdk(api: Simulator) -> None:
-    document = (await ask(api, {**DAYS, "AccountName": NEWS}, action=DELIVERY)).document
+    document = (await send(api, {**DAYS, "AccountName": NEWS}, action=DELIVERY)).document
     (row,) = document["data"]["stat"]
     assert document.keys() == {"RequestId", "TotalCount", "data"}
     assert document["TotalCount"] == 1
@@ -75,10 +77,10 @@ async def test_an_answer_has_the_form_of_the_official_sdk(api: Simulator) -> Non
     ],
 )
 async def test_a_span_is_a_row_a_day_or_one_sum_and_never_a_page(kind: str, created: list[str]) -> None:
-    simulator = made(habits=Habits(rows=kind, largest_page=2))
-    asked = {"StartTime": "2026-04-15", "EndTime": "2026-04-21", "PageSize": "1", "PageNumber": "2"}
+    simulator = made(behaviour=Behaviour(rows=kind, largest_page=2))
+    requested = {"StartTime": "2026-04-15", "EndTime": "2026-04-21", "PageSize": "1", "PageNumber": "2"}
     async with simulator.listen():
-        document = (await ask(simulator, asked, action=DELIVERY)).document
+        document = (await send(simulator, requested, action=DELIVERY)).document
     found = document["data"]["stat"]
     assert [row["CreateTime"] for row in found] == created
     assert document["TotalCount"] == len(created)
@@ -88,10 +90,10 @@ async def test_a_span_is_a_row_a_day_or_one_sum_and_never_a_page(kind: str, crea
 
 @pytest.mark.parametrize("kind", ["day", "sum"])
 async def test_without_mail_there_is_no_row(kind: str) -> None:
-    simulator = made(habits=Habits(rows=kind))
+    simulator = made(behaviour=Behaviour(rows=kind))
     wednesday = {"StartTime": "2026-04-22", "EndTime": "2026-04-22", "AccountName": NEWS}
     async with simulator.listen():
-        document = (await ask(simulator, wednesday, action=DELIVERY)).document
+        document = (await send(simulator, wednesday, action=DELIVERY)).document
     assert (document["TotalCount"], document["data"]) == (0, {"stat": []})
 
 
@@ -118,7 +120,7 @@ async def test_without_mail_there_is_no_row(kind: str) -> None:
 async def test_a_wrong_request_has_the_code_of_the_other_statistic(
     api: Simulator, parameters: dict[str, str], status: int, code: str | None
 ) -> None:
-    reply = await ask(api, parameters, action=DELIVERY)
+    reply = await send(api, parameters, action=DELIVERY)
     assert (reply.status, reply.document.get("Code")) == (status, code)
 
 
@@ -131,13 +133,13 @@ async def test_a_wrong_request_has_the_code_of_the_other_statistic(
     ],
 )
 async def test_strict_dates_are_those_of_the_operations_page(start: str, end: str, code: str | None) -> None:
-    simulator = made(habits=Habits(strict_span=True))
+    simulator = made(behaviour=Behaviour(strict_span=True))
     async with simulator.listen():
-        reply = await ask(simulator, {"StartTime": start, "EndTime": end}, action=DELIVERY)
+        reply = await send(simulator, {"StartTime": start, "EndTime": end}, action=DELIVERY)
     assert reply.document.get("Code") == code
 
 
-async def test_a_parameter_that_the_operation_does_not_know_is_ignored(api: Simulator) -> None:
+async def test_an_unknown_parameter_is_ignored(api: Simulator) -> None:
     assert await rows(api, ConfigSetId="set-system") == await rows(api)
     assert await rows(api, TRACK, ConfigSetId="set-system") != await rows(api, TRACK)
 
@@ -162,7 +164,7 @@ async def test_a_domain_is_the_sum_of_its_senders_and_matches_exactly(api: Simul
 @pytest.mark.parametrize("action", [DELIVERY, TRACK])
 @pytest.mark.parametrize("mode", ["ignored", "subdomains"])
 async def test_the_doubts_about_the_domain_filter_are_a_switch(mode: str, action: str) -> None:
-    simulator = made(habits=Habits(domain_filter=mode))
+    simulator = made(behaviour=Behaviour(domain_filter=mode))
     async with simulator.listen():
         whole = await mails(simulator, action)
         assert await mails(simulator, action, Domain="example.com") == whole
@@ -179,9 +181,9 @@ FILTERS = {"Esp": "gmail.com", "DedicatedIp": "192.0.2.10", "DedicatedIpPoolId":
 async def test_an_account_without_dedicated_ips_cannot_use_their_filters(name: str, action: str) -> None:
     found: dict[str, Any] = {}
     for mode in ("error", "empty", "whole"):
-        simulator = made(habits=Habits(no_dedicated_ips=mode))
+        simulator = made(behaviour=Behaviour(no_dedicated_ips=mode))
         async with simulator.listen():
-            reply = await ask(simulator, {**DAYS, name: FILTERS[name]}, action=action)
+            reply = await send(simulator, {**DAYS, name: FILTERS[name]}, action=action)
             found[mode] = reply.document.get("Code") or reply.document["data"]["stat"]
             whole = await rows(simulator, action)
             assert await mails(simulator, action, AccountName=NOTIFY, TagName="receipt") > 0
@@ -191,18 +193,18 @@ async def test_an_account_without_dedicated_ips_cannot_use_their_filters(name: s
 
 
 async def test_an_account_without_dedicated_ips_lists_none() -> None:
-    simulator = made(habits=Habits(no_dedicated_ips="empty"))
+    simulator = made(behaviour=Behaviour(no_dedicated_ips="empty"))
     async with simulator.listen():
-        assert (await ask(simulator, action="DedicatedIpList")).document["Ips"] == []
-        assert (await ask(simulator, action="DedicatedIpPoolList")).document["IpPools"] == []
-        assert len((await ask(simulator, action="ConfigSetList")).document["ConfigSets"]) == 2
+        assert (await send(simulator, action="DedicatedIpList")).document["Ips"] == []
+        assert (await send(simulator, action="DedicatedIpPoolList")).document["IpPools"] == []
+        assert len((await send(simulator, action="ConfigSetList")).document["ConfigSets"]) == 2
 
 
 async def test_each_operation_has_a_quota_of_its_own() -> None:
-    simulator = made(habits=Habits(calls_per_minute=2))
+    simulator = made(behaviour=Behaviour(calls_per_minute=2))
     async with simulator.listen():
         codes = [
-            (await ask(simulator, DAYS, action=action)).document.get("Code")
+            (await send(simulator, DAYS, action=action)).document.get("Code")
             for action in (TRACK, TRACK, TRACK, DELIVERY, DELIVERY, DELIVERY, "QueryTagByParam", "Mystery", "Enigma")
         ]
     throttled = "Throttling.User"
@@ -210,38 +212,38 @@ async def test_each_operation_has_a_quota_of_its_own() -> None:
 
 
 async def test_the_account_summary_has_ten_calls_a_minute_however_many_the_others_have() -> None:
-    simulator = made(habits=Habits(calls_per_minute=1000, retry_after=True))
+    simulator = made(behaviour=Behaviour(calls_per_minute=1000, retry_after=True))
     async with simulator.listen():
-        replies = [await ask(simulator, action="DescAccountSummary") for _ in range(11)]
+        replies = [await send(simulator, action="DescAccountSummary") for _ in range(11)]
         assert [reply.status for reply in replies] == [200] * 10 + [400]
         assert replies[-1].headers["x-acs-retry-after"] == "60000"
         simulator.clock.jump(monotonic=61)  # type: ignore[attr-defined]
-        assert (await ask(simulator, action="DescAccountSummary")).status == 200
+        assert (await send(simulator, action="DescAccountSummary")).status == 200
 
 
-async def spoilt(fault: str, action: str = DELIVERY, **parameters: str) -> Reply:
+async def corrupted(fault: str, action: str = DELIVERY, **parameters: str) -> Reply:
     simulator = made(faults=[Fault(fault, times=1, action=action)])
     async with simulator.listen():
-        reply = await ask(simulator, {**DAYS, **parameters}, action=action)
-        assert (await ask(simulator, {**DAYS, **parameters}, action=action)).status == 200
+        reply = await send(simulator, {**DAYS, **parameters}, action=action)
+        assert (await send(simulator, {**DAYS, **parameters}, action=action)).status == 200
     assert [seen.outcome for seen in simulator.requests] == [fault, "OK"]
     return reply
 
 
-async def test_faults_spoil_good_answers_each_in_its_way() -> None:
-    assert "data" not in (await spoilt("no_data")).document
-    assert (await spoilt("stat_null")).document["data"] == {"stat": None}
-    assert (await spoilt("empty")).document["data"] == {"stat": []}
-    assert (await spoilt("negative")).document["data"]["stat"][0]["faildCount"] == "-5"
-    assert (await spoilt("non_numeric")).document["data"]["stat"][0]["faildCount"] == "many"
-    exponents = (await spoilt("exponents")).document["data"]["stat"][0]
+async def test_each_fault_corrupts_good_responses_in_its_way() -> None:
+    assert "data" not in (await corrupted("no_data")).document
+    assert (await corrupted("stat_null")).document["data"] == {"stat": None}
+    assert (await corrupted("empty")).document["data"] == {"stat": []}
+    assert (await corrupted("negative")).document["data"]["stat"][0]["faildCount"] == "-5"
+    assert (await corrupted("non_numeric")).document["data"]["stat"][0]["faildCount"] == "many"
+    exponents = (await corrupted("exponents")).document["data"]["stat"][0]
     truth = Traffic().delivery(TUESDAY, NOW)
     assert all("E+" in exponents[name] for name in COUNTS)
     assert tuple(int(float(exponents[name])) for name in COUNTS) == truth
-    assert (await spoilt("echo")).document["data"]["stat"][0]["faildCount"] == KEY_ID
-    many = (await spoilt("many_rows")).document["data"]["stat"]
+    assert (await corrupted("echo")).document["data"]["stat"][0]["faildCount"] == KEY_ID
+    many = (await corrupted("many_rows")).document["data"]["stat"]
     assert (len(many), many[0]["requestCount"]) == (15_000, str(truth.requested))
-    wrong = (await spoilt("wrong_rates")).document["data"]["stat"][0]
+    wrong = (await corrupted("wrong_rates")).document["data"]["stat"][0]
     assert (wrong["succeededPercent"], wrong["unavailablePercent"]) == ("271.83%", "314.16%")
 
 
@@ -254,19 +256,19 @@ async def test_faults_spoil_good_answers_each_in_its_way() -> None:
     ],
 )
 async def test_a_fault_that_rejects_has_its_code(fault: str, status: int, code: str) -> None:
-    reply = await spoilt(fault)
+    reply = await corrupted(fault)
     assert (reply.status, reply.document["Code"]) == (status, code)
 
 
 async def test_a_missing_permission_names_the_operation_that_was_called() -> None:
-    assert (await spoilt("forbidden")).document["AccessDeniedDetail"]["AuthAction"] == f"dm:{DELIVERY}"
+    assert (await corrupted("forbidden")).document["AccessDeniedDetail"]["AuthAction"] == f"dm:{DELIVERY}"
 
 
 async def test_a_fault_can_be_one_domains_alone() -> None:
     simulator = made(faults=[Fault("error", where={"Domain": "mail.example.com"})])
     async with simulator.listen():
         statuses = [
-            (await ask(simulator, {**DAYS, "Domain": domain}, action=DELIVERY)).status
+            (await send(simulator, {**DAYS, "Domain": domain}, action=DELIVERY)).status
             for domain in ("mail.example.com", "notify.example.com")
         ]
     assert statuses == [500, 200]
@@ -282,8 +284,8 @@ class Keys:
         raise AssertionError
 
 
-async def read(simulator: Simulator, statistic: Statistic, **filters: str) -> Answer:
-    """Return what our own client makes of the answer about Tuesday."""
+async def read(simulator: Simulator, statistic: Statistic, **filters: str) -> Result:
+    """Return what our own client makes of the response about Tuesday."""
     clock = ScriptedClock(NOW, skip_sleeps=True)
     async with simulator.listen() as url, open_session() as session:
         client = Client(
@@ -303,13 +305,15 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize("habits", [Habits(), Habits(rows="sum", largest_page=1)], ids=["row-a-day", "sum"])
+@pytest.mark.parametrize("behaviour", [Behaviour(), Behaviour(rows="sum", largest_page=1)], ids=["row-a-day", "sum"])
 @pytest.mark.parametrize(("filters", "ours"), OURS.values(), ids=OURS)
-async def test_our_own_client_gets_the_truth(habits: Habits, filters: dict[str, str], ours: dict[str, str]) -> None:
-    answer = await read(made(habits=habits), DELIVERY_ROW, **filters)
-    assert answer.totals == tuple(Traffic().delivery(TUESDAY, NOW, **ours))
-    assert (answer.rates, answer.pages) == ((), 1)
-    assert answer.totals[0] > 0
+async def test_our_own_client_gets_the_right_counts(
+    behaviour: Behaviour, filters: dict[str, str], ours: dict[str, str]
+) -> None:
+    response = await read(made(behaviour=behaviour), DELIVERY_ROW, **filters)
+    assert response.totals == tuple(Traffic().delivery(TUESDAY, NOW, **ours))
+    assert (response.rates, response.pages) == ((), 1)
+    assert response.totals[0] > 0
 
 
 async def test_our_own_client_reads_both_statistics_of_the_same_mail() -> None:
@@ -327,7 +331,7 @@ async def test_our_own_client_reads_both_statistics_of_the_same_mail() -> None:
         pytest.param("non_numeric", "faildCount is not a count: 'many'", id="not-a-number"),
         pytest.param("no_data", "no data.stat", id="no-data"),
         pytest.param("stat_null", "no data.stat", id="no-rows"),
-        pytest.param("empty", "has 0 of 1 rows", id="fewer-rows-than-it-says"),
+        pytest.param("empty", "has 0 of 1 rows", id="fewer-rows-than-announced"),
     ],
 )
 async def test_what_our_own_client_rejects_names_what_and_the_request(fault: str, text: str) -> None:
@@ -360,4 +364,4 @@ async def test_odd_percents_and_odd_numbers_change_nothing_for_our_own_client(fa
     ],
 )
 async def test_no_operation_shows_recipients_or_costs_money(api: Simulator, action: str) -> None:
-    assert (await ask(api, DAYS, action=action)).document["Code"] == "InvalidAction.NotFound"
+    assert (await send(api, DAYS, action=action)).document["Code"] == "InvalidAction.NotFound"

@@ -1,4 +1,4 @@
-"""The simulator on the wire: who is let in, what is rejected, what is paged, what is spoilt."""
+"""The simulator on the wire: who is let in, what is rejected, what is paged, what is corrupted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 
 from exporter.simulator.faults import NAMES, Fault
-from exporter.simulator.server import KEY_ID, Habits, Simulator, url_of
+from exporter.simulator.server import KEY_ID, Behaviour, Simulator, url_of
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
-from tests.support.signed import Reply, ask, headers_for
+from tests.support.signed import Reply, headers_for, send
 
 NOW = datetime(2026, 4, 24, 4, tzinfo=UTC).timestamp()
 DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
@@ -35,10 +35,10 @@ async def api() -> AsyncIterator[Simulator]:
 
 
 def unsigned(name: str) -> Callable[[dict[str, str]], None]:
-    def spoil(headers: dict[str, str]) -> None:
+    def corrupt(headers: dict[str, str]) -> None:
         headers["Authorization"] = headers["Authorization"].replace(f"{name};", "").replace(f";{name},", ",")
 
-    return spoil
+    return corrupt
 
 
 def without_authorization(headers: dict[str, str]) -> None:
@@ -56,7 +56,7 @@ def with_one_more(headers: dict[str, str]) -> None:
 async def test_answers_carry_the_date_of_the_clock_that_requests_are_checked_against() -> None:
     simulator = made(signing_time=lambda: NOW + 60, faults=[Fault("forbidden", after=1)])
     async with simulator.listen():
-        replies = [await ask(simulator, DAYS), await ask(simulator, DAYS)]
+        replies = [await send(simulator, DAYS), await send(simulator, DAYS)]
     assert [reply.status for reply in replies] == [200, 403]
     assert {reply.headers["Date"] for reply in replies} == {"Fri, 24 Apr 2026 04:01:00 GMT"}
 
@@ -64,11 +64,11 @@ async def test_answers_carry_the_date_of_the_clock_that_requests_are_checked_aga
 @pytest.mark.parametrize(
     ("options", "status", "code"),
     [
-        pytest.param({"spoil": without_authorization}, 400, "IncompleteSignature", id="not-signed"),
-        pytest.param({"spoil": of_another_kind}, 400, "IncompleteSignature", id="another-scheme"),
-        pytest.param({"spoil": unsigned("host")}, 400, "IncompleteSignature", id="host-not-signed"),
-        pytest.param({"spoil": unsigned("x-acs-date")}, 400, "IncompleteSignature", id="date-not-signed"),
-        pytest.param({"spoil": with_one_more}, 400, "IncompleteSignature", id="further-header-not-signed"),
+        pytest.param({"corrupt": without_authorization}, 400, "IncompleteSignature", id="not-signed"),
+        pytest.param({"corrupt": of_another_kind}, 400, "IncompleteSignature", id="another-scheme"),
+        pytest.param({"corrupt": unsigned("host")}, 400, "IncompleteSignature", id="host-not-signed"),
+        pytest.param({"corrupt": unsigned("x-acs-date")}, 400, "IncompleteSignature", id="date-not-signed"),
+        pytest.param({"corrupt": with_one_more}, 400, "IncompleteSignature", id="further-header-not-signed"),
         pytest.param({"change": {"x-acs-content-sha256": None}}, 400, "IncompleteSignature", id="no-hash"),
         pytest.param({"secret": "wrong"}, 400, "SignatureDoesNotMatch", id="wrong-secret"),
         pytest.param({"data": b"smuggled"}, 400, "SignatureDoesNotMatch", id="another-body-than-hashed"),
@@ -82,10 +82,10 @@ async def test_answers_carry_the_date_of_the_clock_that_requests_are_checked_aga
         pytest.param({"action": "SendMail"}, 404, "InvalidAction.NotFound", id="action"),
     ],
 )
-async def test_who_does_not_sign_as_documented_is_refused(
+async def test_a_request_not_signed_as_documented_is_rejected(
     api: Simulator, options: dict[str, Any], status: int, code: str
 ) -> None:
-    reply = await ask(api, DAYS, **options)
+    reply = await send(api, DAYS, **options)
     assert reply.status == status
     assert reply.document["Code"].startswith(code)
     assert {"Code", "Message", "RequestId", "HostId", "Recommend"} <= reply.document.keys()
@@ -94,17 +94,17 @@ async def test_who_does_not_sign_as_documented_is_refused(
 @pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize("when", ["2026-04-24T03:45:00Z", "2026-04-24T04:15:00Z"])
 async def test_fifteen_minutes_off_are_still_fine(api: Simulator, method: str, when: str) -> None:
-    assert (await ask(api, DAYS, method=method, change={"x-acs-date": when})).status == 200
+    assert (await send(api, DAYS, method=method, change={"x-acs-date": when})).status == 200
 
 
-async def test_a_nonce_is_good_once_and_again_when_it_is_long_forgotten(api: Simulator) -> None:
+async def test_a_nonce_is_valid_once_and_again_after_it_has_expired(api: Simulator) -> None:
     nonce = {"x-acs-signature-nonce": "the same"}
     codes = []
     for seconds in (0, 1790, 30):
         api.clock.jump(wall=seconds)  # type: ignore[attr-defined]
-        reply = await ask(api, DAYS, change=nonce)
+        reply = await send(api, DAYS, change=nonce)
         codes.append(reply.document.get("Code"))
-        await ask(api, DAYS)
+        await send(api, DAYS)
     assert codes == [None, "SignatureNonceUsed", None]
 
 
@@ -115,7 +115,7 @@ async def test_a_nonce_is_good_once_and_again_when_it_is_long_forgotten(api: Sim
 async def test_whatever_a_filter_holds_the_signature_is_understood(sender: str) -> None:
     simulator = made(senders=[sender])
     async with simulator.listen():
-        assert (await ask(simulator, {**DAYS, "AccountName": sender})).status == 200
+        assert (await send(simulator, {**DAYS, "AccountName": sender})).status == 200
     (seen,) = simulator.requests
     assert seen.parameters["AccountName"] == sender
 
@@ -128,17 +128,17 @@ async def test_escapes_that_a_library_rewrites_on_the_way_do_not_matter(api: Sim
     lines = [f"{name}: {value}" for name, value in headers.items()]
     path = "/?StartTime=2026-04-21&AccountName=a+b@c&EndTime=2026-04-21"
     writer.write("\r\n".join([f"POST {path} HTTP/1.1", *lines, "Connection: close", "", ""]).encode())
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
     await writer.wait_closed()
-    assert b"InvalidMailAddress.NotFound" in answer
+    assert b"InvalidMailAddress.NotFound" in response
 
 
-async def test_with_a_token_only_its_bearer_is_let_in() -> None:
+async def test_with_a_token_only_requests_that_carry_it_are_accepted() -> None:
     simulator = made(security_token="CAIS+T/==")
     async with simulator.listen():
-        right = await ask(simulator, DAYS, change={"x-acs-security-token": "CAIS+T/=="})
-        missing = await ask(simulator, DAYS)
+        right = await send(simulator, DAYS, change={"x-acs-security-token": "CAIS+T/=="})
+        missing = await send(simulator, DAYS)
     assert (right.status, missing.document["Code"]) == (200, "InvalidSecurityToken.MismatchWithAccessKey")
 
 
@@ -161,25 +161,25 @@ async def test_with_a_token_only_its_bearer_is_let_in() -> None:
     ],
 )
 async def test_dates_have_bounds(api: Simulator, start: str, end: str, code: str | None) -> None:
-    reply = await ask(api, {"StartTime": start, "EndTime": end})
+    reply = await send(api, {"StartTime": start, "EndTime": end})
     assert reply.document.get("Code") == code
 
 
 async def test_where_the_days_count_to_the_second_the_thirtieth_is_too_old() -> None:
-    simulator = made(habits=Habits(strict_span=True))
+    simulator = made(behaviour=Behaviour(strict_span=True))
     async with simulator.listen():
         codes = [
-            (await ask(simulator, {"StartTime": day, "EndTime": day})).document.get("Code")
+            (await send(simulator, {"StartTime": day, "EndTime": day})).document.get("Code")
             for day in ("2026-03-25", "2026-03-26")
         ]
     assert codes == ["InvalidStartTime.Malformed", None]
 
 
 async def test_pages_are_as_long_as_allowed_and_together_they_are_the_day() -> None:
-    simulator = made(habits=Habits(rows="hour", largest_page=7))
+    simulator = made(behaviour=Behaviour(rows="hour", largest_page=7))
     async with simulator.listen():
         documents = [
-            (await ask(simulator, {**DAYS, "PageSize": "100", "PageNumber": str(number)})).document
+            (await send(simulator, {**DAYS, "PageSize": "100", "PageNumber": str(number)})).document
             for number in range(1, 6)
         ]
     assert [len(each["data"]["stat"]) for each in documents] == [7, 7, 7, 3, 0]
@@ -194,16 +194,16 @@ async def test_pages_are_as_long_as_allowed_and_together_they_are_the_day() -> N
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "many", "²", "9" * 5000])
 async def test_a_page_size_that_is_none_is_ten(size: str) -> None:
-    simulator = made(habits=Habits(rows="hour"))
+    simulator = made(behaviour=Behaviour(rows="hour"))
     async with simulator.listen():
-        assert (await ask(simulator, {**DAYS, "PageSize": size})).document["PageSize"] == 10
+        assert (await send(simulator, {**DAYS, "PageSize": size})).document["PageSize"] == 10
 
 
 @pytest.mark.parametrize(("rows", "count"), [("day", 7), ("sum", 1)])
 async def test_a_week_is_a_row_a_day_or_one_sum(rows: str, count: int) -> None:
-    simulator = made(habits=Habits(rows=rows))
+    simulator = made(behaviour=Behaviour(rows=rows))
     async with simulator.listen():
-        reply = await ask(simulator, {"StartTime": "2026-04-15", "EndTime": "2026-04-21"})
+        reply = await send(simulator, {"StartTime": "2026-04-15", "EndTime": "2026-04-21"})
     found = reply.document["data"]["stat"]
     assert len(found) == count
     days = [date(2026, 4, day) for day in range(15, 22)]
@@ -213,10 +213,10 @@ async def test_a_week_is_a_row_a_day_or_one_sum(rows: str, count: int) -> None:
 
 @pytest.mark.parametrize("rows", ["day", "hour", "sum"])
 async def test_without_mail_there_is_no_row(rows: str) -> None:
-    simulator = made(habits=Habits(rows=rows))
+    simulator = made(behaviour=Behaviour(rows=rows))
     wednesday = {"StartTime": "2026-04-22", "EndTime": "2026-04-22"}
     async with simulator.listen():
-        document = (await ask(simulator, {**wednesday, "AccountName": NEWS})).document
+        document = (await send(simulator, {**wednesday, "AccountName": NEWS})).document
     assert document["data"] == {"stat": []}
     assert (document["Total"], document["TotalPages"]) == (0, 0)
 
@@ -229,26 +229,26 @@ async def test_infrastructure_is_a_filter_too(api: Simulator) -> None:
         ("ConfigSetId", "set-system"),
         ("AccountName", "no-reply@notify.example.com"),
     ):
-        (row,) = (await ask(api, {**DAYS, name: value})).document["data"]["stat"]
+        (row,) = (await send(api, {**DAYS, name: value})).document["data"]["stat"]
         emails[name] = row["TotalNumber"]
     assert len(set(emails.values())) == 1
 
 
-async def test_the_limit_slides_and_tells_how_long_to_wait() -> None:
-    simulator = made(habits=Habits(calls_per_minute=2, retry_after=True))
+async def test_the_limit_slides_and_the_error_has_the_wait() -> None:
+    simulator = made(behaviour=Behaviour(calls_per_minute=2, retry_after=True))
     clock = simulator.clock
     async with simulator.listen():
         replies = []
         for seconds in (0, 40, 10, 11):
             clock.jump(monotonic=seconds)  # type: ignore[attr-defined]
-            replies.append(await ask(simulator, DAYS))
+            replies.append(await send(simulator, DAYS))
     assert [reply.document.get("Code") for reply in replies] == [None, None, "Throttling.User", None]
     assert replies[2].headers["x-acs-retry-after"] == "10000"
     assert [seen.outcome for seen in simulator.requests] == ["OK", "OK", "Throttling.User", "OK"]
 
 
 async def test_requests_at_the_same_time_have_ids_of_their_own(api: Simulator) -> None:
-    replies = await asyncio.gather(*(ask(api, DAYS) for _ in range(8)))
+    replies = await asyncio.gather(*(send(api, DAYS) for _ in range(8)))
     assert len({reply.document["RequestId"] for reply in replies}) == 8
 
 
@@ -257,8 +257,8 @@ async def test_the_server_answers_while_it_draws() -> None:
     simulator = made(traffic=Traffic(seed=123))
     async with simulator.listen():
         week = {"StartTime": "2026-04-15", "EndTime": "2026-04-21"}
-        slow = asyncio.create_task(ask(simulator, week))
-        quick = await ask(simulator, action="QueryTagByParam")
+        slow = asyncio.create_task(send(simulator, week))
+        quick = await send(simulator, action="QueryTagByParam")
         assert quick.status == 200
         assert not slow.done()
         assert (await slow).status == 200
@@ -281,7 +281,7 @@ async def test_the_server_answers_while_it_draws() -> None:
         pytest.param("unknown_sender", 404, "InvalidMailAddress.NotFound", id="unknown-sender"),
     ],
 )
-async def test_a_fault_that_refuses_has_its_code(fault: str, status: int, code: str) -> None:
+async def test_a_fault_that_rejects_has_its_code(fault: str, status: int, code: str) -> None:
     reply = await _once(fault)
     assert (reply.status, reply.document["Code"]) == (status, code)
     assert ("x-acs-retry-after" in reply.headers) == (fault == "throttle_retry_after")
@@ -293,20 +293,20 @@ async def test_a_fault_that_refuses_has_its_code(fault: str, status: int, code: 
 async def _once(fault: str, parameters: dict[str, str] = DAYS, **options: Any) -> Reply:
     simulator = made(faults=[Fault(fault, times=1, **options)])
     async with simulator.listen():
-        reply = await ask(simulator, parameters)
-        assert (await ask(simulator, DAYS)).document["data"]["stat"], "once was told"
+        reply = await send(simulator, parameters)
+        assert (await send(simulator, DAYS)).document["data"]["stat"], "once was told"
     assert [seen.outcome for seen in simulator.requests] == [fault, "OK"]
     return reply
 
 
 async def test_exponents_leave_alone_what_is_no_plain_number() -> None:
-    simulator = made(faults=[Fault("exponents")], habits=Habits(rate_format="31.42%"))
+    simulator = made(faults=[Fault("exponents")], behaviour=Behaviour(rate_format="31.42%"))
     async with simulator.listen():
-        (row,) = (await ask(simulator, DAYS)).document["data"]["stat"]
+        (row,) = (await send(simulator, DAYS)).document["data"]["stat"]
     assert ("E+" in row["RcptClickCount"], row["RcptClickRate"][-1]) == (True, "%")
 
 
-async def test_faults_spoil_good_answers_each_in_its_way() -> None:
+async def test_each_fault_corrupts_good_responses_in_its_way() -> None:
     empty, html = await _once("http_429"), await _once("html_500")
     assert (empty.status, empty.body) == (429, b"")
     assert (html.status, html.headers["Content-Type"].split(";")[0]) == (500, "text/html")
@@ -334,7 +334,7 @@ async def test_faults_say_that_they_failed_in_other_forms() -> None:
     assert "请求被流控" in gbk.body.decode("gbk")
 
 
-async def test_faults_answer_more_than_was_asked_for_or_something_else() -> None:
+async def test_faults_return_more_than_was_requested_or_something_else() -> None:
     many, echo = (await _once("many_rows")).document, await _once("echo")
     assert len(many["data"]["stat"]) == 15_000
     assert (echo.document["RequestId"], echo.headers["x-acs-request-id"]) == (KEY_ID, KEY_ID)
@@ -347,7 +347,7 @@ async def test_faults_answer_more_than_was_asked_for_or_something_else() -> None
         simulator = made(faults=[Fault(fault, times=1)])
         async with simulator.listen():
             with pytest.raises(aiohttp.ClientError):
-                await ask(simulator, DAYS)
+                await send(simulator, DAYS)
 
 
 async def test_a_second_answer_comes_behind_the_first() -> None:
@@ -369,20 +369,20 @@ async def test_faults_of_the_line_leave_the_server_alive(fault: str) -> None:
     async with simulator.listen():
         if fault == "reset":
             with pytest.raises(aiohttp.ClientConnectionError):
-                await ask(simulator, DAYS)
+                await send(simulator, DAYS)
         else:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
-                    await ask(simulator, DAYS)
-        assert (await ask(simulator, DAYS)).status == 200
+                    await send(simulator, DAYS)
+        assert (await send(simulator, DAYS)).status == 200
 
 
 async def test_faults_of_paging_lie_about_the_pages() -> None:
     reported = {}
     for fault in ("pages_up", "pages_down", "page_cap", "rows_added", "page_fails"):
-        simulator = made(faults=[Fault(fault)], habits=Habits(rows="hour"))
+        simulator = made(faults=[Fault(fault)], behaviour=Behaviour(rows="hour"))
         async with simulator.listen():
-            first, second = [(await ask(simulator, {**DAYS, "PageNumber": n})).document for n in ("1", "2")]
+            first, second = [(await send(simulator, {**DAYS, "PageNumber": n})).document for n in ("1", "2")]
         reported[fault] = (first["PageSize"], first["Total"], first["TotalPages"], second.get("Total"))
     assert reported == {
         "pages_up": (10, 24, 6, 24),
@@ -393,11 +393,11 @@ async def test_faults_of_paging_lie_about_the_pages() -> None:
     }
 
 
-async def test_a_fault_strikes_only_where_it_was_told_to() -> None:
+async def test_a_fault_strikes_only_where_it_is_set() -> None:
     simulator = made(faults=[Fault("error", after=1, where={"AccountName": NEWS, "StartTime": "2026-04-21"})])
     async with simulator.listen():
         statuses = [
-            (await ask(simulator, parameters)).status
+            (await send(simulator, parameters)).status
             for parameters in (
                 {**DAYS, "AccountName": NEWS},
                 DAYS,
@@ -459,7 +459,7 @@ def test_every_fault_is_explained() -> None:
 async def test_lists_page_each_in_their_own_style(
     api: Simulator, action: str, parameters: dict[str, str], names: list[str], rest: dict[str, object]
 ) -> None:
-    document = (await ask(api, parameters, action=action)).document
+    document = (await send(api, parameters, action=action)).document
     lists = {"ConfigSets": "Id", "Ips": "Ip", "IpPools": "Id", "mailAddress": "AccountName", "tag": "TagName"}
     holder = document.get("data", document)
     (found,) = [[item[lists[name]] for item in items] for name, items in holder.items() if name in lists]
@@ -469,10 +469,10 @@ async def test_lists_page_each_in_their_own_style(
 
 async def test_every_request_is_noted_with_its_outcome(api: Simulator) -> None:
     api.clock.jump(monotonic=5)  # type: ignore[attr-defined]
-    await ask(api, DAYS)
-    await ask(api, {"EndTime": "2026-04-21"})
-    await ask(api, action="QueryTagByParam")
-    await ask(api, DAYS, secret="wrong")
+    await send(api, DAYS)
+    await send(api, {"EndTime": "2026-04-21"})
+    await send(api, action="QueryTagByParam")
+    await send(api, DAYS, secret="wrong")
     assert [(seen.action, seen.outcome) for seen in api.requests] == [
         ("GetTrackList", "OK"),
         ("GetTrackList", "MissingParameter"),
@@ -486,7 +486,7 @@ async def test_every_request_is_noted_with_its_outcome(api: Simulator) -> None:
 async def test_dates_may_be_checked_against_another_clock_than_the_mails() -> None:
     simulator = made(signing_time=lambda: NOW + 90 * 86_400)
     async with simulator.listen():
-        assert (await ask(simulator, DAYS)).status == 200
+        assert (await send(simulator, DAYS)).status == 200
 
 
 @pytest.mark.parametrize(

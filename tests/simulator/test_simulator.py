@@ -18,7 +18,7 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.simulator import faults, incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Counts, Traffic
 from tests.support.clock import ScriptedClock
 
@@ -84,7 +84,7 @@ class TestTraffic:
         assert 0.4 < receipts.unique_opens / receipts.emails < 0.75
         assert 1.2 < news.opens / news.unique_opens < 1.8
 
-    def test_a_day_goes_on_growing_after_its_end(self) -> None:
+    def test_a_day_keeps_growing_after_its_end(self) -> None:
         """Between the end of a campaign's day and a day later: 8 to 20 percent more opens."""
         traffic = Traffic()
         end = traffic.day_start(TUESDAY + timedelta(days=1))
@@ -134,7 +134,7 @@ class TestIncidents:
         quiet, hit = self.both("esp_partial", sender=NOTIFY, esp="gmail.com")
         assert 0.4 * ratio(quiet) < ratio(hit) < 0.7 * ratio(quiet)
 
-    def test_a_provider_that_rejects_takes_almost_nothing(self) -> None:
+    def test_a_provider_that_rejects_accepts_almost_nothing(self) -> None:
         quiet, hit = self.both("esp_reject", sender=NOTIFY, esp="gmail.com")
         assert hit.emails < 0.06 * quiet.emails
 
@@ -186,23 +186,23 @@ class TestIncidents:
         assert late.counts(late.today(NOW), NOW + 20 * 60) == Traffic().counts(late.today(NOW), NOW)
 
     @pytest.mark.parametrize("text", ["alien", "esp_spam:colour=red", "esp_spam:start=soon", "esp_spam:factor=x"])
-    def test_what_is_not_known_is_told(self, text: str) -> None:
+    def test_unknown_incidents_are_rejected(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"write one of|use sender|write one such as|write a number"):
             incidents.parse(text, NOW)
 
     @pytest.mark.parametrize("text", ["gremlins", "throttle:often", "hang:1,times=x"])
-    def test_faults_that_are_not_known_are_told(self, text: str) -> None:
+    def test_unknown_faults_are_rejected(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"write one "):
             faults.parse(text)
 
-    def test_a_fault_strikes_as_often_as_it_was_told(self) -> None:
+    def test_a_fault_strikes_as_often_as_it_is_set(self) -> None:
         fault = faults.parse("throttle:1,times=2,after=1,AccountName=a@x.com")
         hits = [fault.strikes("GetTrackList", {"AccountName": "a@x.com"}, NOW, 0.5) for _ in range(5)]
         assert hits == [False, True, True, False, False]
         assert not fault.strikes("GetTrackList", {}, NOW, 0.5)
 
 
-async def ask(simulator: Simulator, action: str = "GetTrackList", **parameters: str) -> tuple[int, dict[str, Any]]:
+async def send(simulator: Simulator, action: str = "GetTrackList", **parameters: str) -> tuple[int, dict[str, Any]]:
     """Ask as a client does that signs well; names beginning with an underscore change how."""
     changes = {name: parameters.pop(name) for name in list(parameters) if name.startswith("_")}
     at = datetime.fromtimestamp(simulator.clock.time() + float(changes.get("_late", "0")), UTC)
@@ -218,11 +218,11 @@ async def ask(simulator: Simulator, action: str = "GetTrackList", **parameters: 
         }
         key, secret = changes.get("_key", KEY_ID), changes.get("_secret", SECRET)
         headers["Authorization"] = signing.authorization(key, secret, "POST", query, headers)
-        answers = []
+        responses = []
         for _ in range(int(changes.get("_times", "1"))):
-            async with session.post(f"{url}/?{query}", headers=headers) as answer:
-                answers.append((answer.status, await answer.json()))
-        return answers[-1]
+            async with session.post(f"{url}/?{query}", headers=headers) as response:
+                responses.append((response.status, await response.json()))
+        return responses[-1]
 
 
 def made(**options: Any) -> Simulator:
@@ -252,34 +252,34 @@ DAYS = {"StartTime": "2026-04-21", "EndTime": "2026-04-21"}
         pytest.param({**DAYS, "Esp": "aol.com"}, 400, "InvalidEsp.Malformed", id="unknown-provider"),
     ],
 )
-async def test_a_wrong_question_has_its_documented_code(parameters: dict[str, str], status: int, code: str) -> None:
-    assert_status, answer = await ask(made(), **parameters)
-    assert (assert_status, answer["Code"]) == (status, code)
-    assert answer["RequestId"]
+async def test_a_wrong_request_has_its_documented_code(parameters: dict[str, str], status: int, code: str) -> None:
+    assert_status, response = await send(made(), **parameters)
+    assert (assert_status, response["Code"]) == (status, code)
+    assert response["RequestId"]
 
 
 async def test_an_answer_has_the_documented_form() -> None:
-    status, answer = await ask(made(), **DAYS, AccountName=NEWS)
-    (row,) = answer["data"]["stat"]
+    status, response = await send(made(), **DAYS, AccountName=NEWS)
+    (row,) = response["data"]["stat"]
     assert status == 200
-    assert (answer["PageNo"], answer["PageSize"], answer["Total"], answer["TotalPages"]) == (1, 10, 1, 1)
+    assert (response["PageNo"], response["PageSize"], response["Total"], response["TotalPages"]) == (1, 10, 1, 1)
     assert all(isinstance(value, str) for value in row.values())
     assert int(row["TotalNumber"]) == Traffic().counts(TUESDAY, NOW, sender=NEWS).emails
 
 
 async def test_calls_beyond_the_limit_are_throttled() -> None:
-    simulator = made(habits=Habits(calls_per_minute=1))
-    assert (await ask(simulator, **DAYS))[0] == 200
-    status, answer = await ask(simulator, **DAYS)
-    assert (status, answer["Code"]) == (400, "Throttling.User")
+    simulator = made(behaviour=Behaviour(calls_per_minute=1))
+    assert (await send(simulator, **DAYS))[0] == 200
+    status, response = await send(simulator, **DAYS)
+    assert (status, response["Code"]) == (400, "Throttling.User")
 
 
 @pytest.mark.parametrize(
     ("rate_format", "like"), [("31.42", r"^\d+\.\d\d$"), ("31.42%", r"^\d+\.\d\d%$"), ("0.3142", r"^[01]\.\d{4}$")]
 )
 async def test_rates_come_in_the_unit_that_was_chosen(rate_format: str, like: str) -> None:
-    _, answer = await ask(made(habits=Habits(rate_format=rate_format)), **DAYS)
-    assert re.match(like, answer["data"]["stat"][0]["RcptOpenRate"])
+    _, response = await send(made(behaviour=Behaviour(rate_format=rate_format)), **DAYS)
+    assert re.match(like, response["data"]["stat"][0]["RcptOpenRate"])
 
 
 @pytest.mark.parametrize(
@@ -293,8 +293,8 @@ async def test_rates_come_in_the_unit_that_was_chosen(rate_format: str, like: st
     ],
 )
 async def test_sibling_operations_list_what_the_account_has(action: str, path: tuple[str, ...], count: int) -> None:
-    _, answer = await ask(made(), action)
-    found: Any = answer
+    _, response = await send(made(), action)
+    found: Any = response
     for step in path:
         found = found[step]
     assert len(found) == count
@@ -309,13 +309,13 @@ async def test_our_own_client_reads_all_pages_of_hourly_rows() -> None:
             raise AssertionError
 
     clock = ScriptedClock(NOW, skip_sleeps=True)
-    simulator = Simulator(clock=clock, habits=Habits(rows="hour", largest_page=5))
+    simulator = Simulator(clock=clock, behaviour=Behaviour(rows="hour", largest_page=5))
     async with simulator.listen() as url, open_session() as session:
         client = Client(
             session, url, Keys(), Limiters(60, clock), clock, timeout=5, page_size=100, observe=lambda *seen: None
         )
-        answer = await client.read(ENGAGEMENT, Filters(account_name=NOTIFY), TUESDAY)
+        response = await client.read(ENGAGEMENT, Filters(account_name=NOTIFY), TUESDAY)
         with pytest.raises(DirectMailError, match=r"InvalidMailAddress\.NotFound"):
             await client.read(ENGAGEMENT, Filters(account_name="nobody@example.com"), TUESDAY)
-    assert answer.pages == 5
-    assert answer.totals == Traffic().counts(TUESDAY, NOW, sender=NOTIFY)
+    assert response.pages == 5
+    assert response.totals == Traffic().counts(TUESDAY, NOW, sender=NOTIFY)

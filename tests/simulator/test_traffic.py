@@ -208,12 +208,12 @@ def test_a_restated_day_falls_in_its_hours_too() -> None:
     assert after.emails == pytest.approx(before.emails / 2, rel=0.01)
 
 
-def test_switches_with_unknown_values_are_told() -> None:
+def test_switches_with_unknown_values_are_rejected() -> None:
     with pytest.raises(ValueError, match="write one of send, event"):
         Choices(attribution="sent")
 
 
-def test_answers_stand_still_within_a_tick_and_move_on_after_it(traffic: Traffic) -> None:
+def test_responses_are_constant_within_a_tick_and_change_after_it(traffic: Traffic) -> None:
     now = datetime(2026, 4, 21, 3, tzinfo=UTC).timestamp()
     seen = [traffic.counts(TUESDAY, now + seconds) for seconds in (0, 9.9, 10, 60)]
     assert seen[0] == seen[1]

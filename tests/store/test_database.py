@@ -86,7 +86,7 @@ def test_two_cannot_have_one_file(tmp_path: Path) -> None:
     Database(path).close()
 
 
-def test_a_disk_that_takes_nothing_is_no_damage(tmp_path: Path) -> None:
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
     path = written(tmp_path / "state.db")
     for database in (Database(path, read_only), Database(path, read_only=True)):
         assert database.load().decreases == {"shop": 3}

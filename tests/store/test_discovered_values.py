@@ -37,14 +37,14 @@ def after(*lists: str) -> Catalogue:
         pytest.param(["ab", "b", "b", "ab"], {"b": 1, "a": 4}, id="back-after-it-was-dropped-is-young"),
     ],
 )
-def test_a_value_is_known_at_once_and_dropped_when_a_second_list_confirms_it(
+def test_a_value_is_added_at_once_and_dropped_when_a_second_list_confirms_it(
     lists: list[str], values: dict[str, float]
 ) -> None:
     found = known(after(*lists))
     assert list(found.items()) == list(values.items())
 
 
-def test_a_list_tells_how_many_came_and_went() -> None:
+def test_a_list_reports_how_many_appeared_and_vanished() -> None:
     catalogue = after("abc", "cd")
     assert catalogue.succeeded("shop", "tag_name", listed("cdef"), 3.0) == Change(2, 2)
     assert catalogue.succeeded("shop", "tag_name", listed("cdef"), 4.0) == Change(0, 0)
@@ -70,10 +70,10 @@ def test_a_clock_that_is_set_back_makes_nothing_older_than_what_was_known_before
 
 def test_only_entries_whose_values_changed_are_to_be_written() -> None:
     catalogue = after("ab")
-    assert catalogue.take_changes() == {("shop", "tag_name"): {"a": 1.0, "b": 1.0}}
+    assert catalogue.pop_changes() == {("shop", "tag_name"): {"a": 1.0, "b": 1.0}}
     catalogue.succeeded("shop", "tag_name", listed("ba"), 2.0)
     catalogue.failed("shop", "tag_name", ServerError("the API failed"), 3.0)
-    assert catalogue.take_changes() == {}
+    assert catalogue.pop_changes() == {}
 
 
 def test_what_was_known_before_a_restart_is_confirmed_gone_like_any_other() -> None:

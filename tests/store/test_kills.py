@@ -21,7 +21,7 @@ from exporter.clock import SystemClock, VirtualClock
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.plan.validation import load
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from tests.support.processes import PATIENCE
 from tests.support.programs import SENDERS
 
@@ -116,8 +116,8 @@ class Reader:
             while True:
                 if self.url is not None:
                     try:
-                        async with session.get(self.url) as answer:
-                            self._take_in(await answer.text())
+                        async with session.get(self.url) as response:
+                            self._take_in(await response.text())
                     except (aiohttp.ClientError, OSError):
                         pass  # killed meanwhile
                 await asyncio.sleep(0.005)
@@ -141,11 +141,11 @@ class Reader:
 def mail() -> Iterator[tuple[Simulator, Mail, VirtualClock]]:
     """Yield the API, the mail's clock, and the clock of the exporters."""
     watch, clock = VirtualClock(SPEED, MORNING), Mail()
-    yield Simulator(clock=clock, signing_time=watch.time, habits=Habits(calls_per_minute=1_000_000)), clock, watch
+    yield Simulator(clock=clock, signing_time=watch.time, behaviour=Behaviour(calls_per_minute=1_000_000)), clock, watch
 
 
 @pytest.mark.parametrize("kills", [12, pytest.param(60, marks=pytest.mark.stack)])
-async def test_no_counter_comes_back_lower_and_the_increase_is_the_truth(kills: int, tmp_path: Path) -> None:
+async def test_no_counter_restarts_lower_and_the_increase_is_right(kills: int, tmp_path: Path) -> None:
     """The first life is long enough for a first number, the last one for a disk that frees while it runs."""
     chance, reader = random.Random(3), Reader()
     with mail() as (api, clock, watch):

@@ -69,7 +69,7 @@ def test_a_count_that_goes_down_adds_nothing_and_is_counted() -> None:
 
 
 def test_growth_is_what_a_count_is_above_the_highest_it_has_been() -> None:
-    """Two replicas of the API that lag behind each other answer in turn."""
+    """Two replicas of the API that lag behind each other result in turn."""
     store = Store()
     for count in (40, 30, 40, 30, 41, 30, 41):
         store.put(KEY, DAY, cell(count, START), day_start=START)
@@ -154,7 +154,7 @@ def test_health_follows_the_last_attempt() -> None:
     assert (store.get(KEY).last_attempt_ok, store.get(KEY).failure) == (True, None)
 
 
-def test_days_that_nothing_reaches_are_forgotten_and_counters_stay() -> None:
+def test_days_outside_every_window_are_discarded_and_counters_kept() -> None:
     store = Store()
     store.put(KEY, DAY, cell(50, START), day_start=START)
     store.put(KEY, DAY, cell(57, START), day_start=START)
@@ -170,7 +170,7 @@ def test_days_that_nothing_reaches_are_forgotten_and_counters_stay() -> None:
     assert list(store.keys()) == [KEY]
     store.prune("shop", "engagement", after, set())
     assert list(store.keys()) == []
-    assert store.forgotten == {KEY}
+    assert store.discarded == {KEY}
 
 
 def test_many_records_are_pruned_in_slices() -> None:
@@ -183,18 +183,18 @@ def test_many_records_are_pruned_in_slices() -> None:
     left = []
     for _ in store.pruning("shop", "engagement", later, ()):
         left.append(len(list(store.keys())))
-        store.claim("shop", f"account-{len(left)}")  # the second one makes all be forgotten
+        store.claim("shop", f"account-{len(left)}")  # the second one makes all be discarded
     assert left == [2 * PRUNED, PRUNED, 0]
     assert list(store.keys()) == []
 
 
-def test_asking_for_what_is_not_known_keeps_nothing() -> None:
+def test_looking_up_an_unknown_key_stores_nothing() -> None:
     store = Store()
     assert store.get(KEY).cells == {}
     assert list(store.keys()) == []
 
 
-def test_what_is_known_of_another_account_is_forgotten() -> None:
+def test_data_of_another_account_is_discarded() -> None:
     store = Store()
     assert not store.claim("shop", "ap-southeast-1 Asia/Shanghai")
     store.put(KEY, DAY, cell(50, START), day_start=START)

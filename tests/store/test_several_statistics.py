@@ -18,7 +18,7 @@ def grow(store: Store) -> None:
         store.put(MAILS, DAY, Cell(Delivery(100, delivered, failed, 1), None, 1000.0), day_start=0.0)
 
 
-async def test_the_counters_of_both_are_written_shown_and_known_again(tmp_path: Path) -> None:
+async def test_the_counters_of_both_are_written_shown_and_restored(tmp_path: Path) -> None:
     store, reported = Store(), []
     file = await opened(tmp_path / "state.db", store, written=reported.append)
     grow(store)
@@ -34,7 +34,7 @@ async def test_the_counters_of_both_are_written_shown_and_known_again(tmp_path: 
     await file.close()
 
 
-async def test_what_one_forgets_the_other_keeps(tmp_path: Path) -> None:
+async def test_discarding_from_one_keeps_the_other(tmp_path: Path) -> None:
     store = Store()
     file = await opened(tmp_path / "state.db", store)
     grow(store)

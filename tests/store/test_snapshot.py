@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ async def test_what_was_saved_is_read(tmp_path: Path) -> None:
     assert same(copy, store)
 
 
-async def test_where_there_is_no_file_nothing_is_known_and_none_is_made(tmp_path: Path) -> None:
+async def test_without_a_file_nothing_is_read_and_none_is_made(tmp_path: Path) -> None:
     assert not (await snapshot.read(tmp_path / "state.db")).records
     assert not list(tmp_path.iterdir())
 
@@ -83,11 +84,11 @@ async def test_a_write_that_never_ended_is_left_to_the_exporter(
     assert journal.read_bytes() == b"half"
 
 
-async def test_what_is_damaged_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_damaged_file_is_left_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "PAUSE", 0.0)
     path = tmp_path / "state.db"
     await saved(path, known())
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DELETE FROM entry WHERE rowid = 1")
     before = path.read_bytes()
     with pytest.raises(snapshot.Unreadable, match="the seal is"):
@@ -96,8 +97,8 @@ async def test_what_is_damaged_stays_as_it_is(tmp_path: Path, monkeypatch: pytes
     assert path.read_bytes() == before
 
 
-async def test_what_is_no_state_file_is_said(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "other.db") as connection:
+async def test_what_is_not_a_state_file_is_reported(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE users (name TEXT)")
     with pytest.raises(snapshot.Unreadable, match="is a database of another program"):
         await snapshot.read(tmp_path / "other.db")

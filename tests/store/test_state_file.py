@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -23,11 +24,11 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.validation import load
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.store.database import SCHEMA, StateError
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Key, Store
-from exporter.store.state_file import LOOK_EVERY, RESTORED, StateFile
+from exporter.store.state_file import CHECK_EVERY, RESTORED, StateFile
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE, copy, get, program, started, until
 from tests.support.programs import KEYS, SENDERS, write_config
@@ -71,7 +72,7 @@ def shown(store: Store) -> int | None:
     return None if observed is None else Engagement._make(observed).opens
 
 
-async def test_what_was_written_is_known_again(tmp_path: Path) -> None:
+async def test_what_was_written_is_restored(tmp_path: Path) -> None:
     before = known()
     await saved(tmp_path / "state.db", before)
     after = await reread(tmp_path / "state.db")
@@ -103,7 +104,7 @@ async def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
 
 
 async def test_a_save_ends_however_much_changes_meanwhile(tmp_path: Path) -> None:
-    """What changes while it is written is for the next time, or nothing else would ever be looked at."""
+    """What changes while it is written is for the next time, or nothing else would ever be checked."""
     store = known()
 
     def changes(key: Key) -> None:
@@ -117,7 +118,7 @@ async def test_a_save_ends_however_much_changes_meanwhile(tmp_path: Path) -> Non
     await file.close()
 
 
-async def test_what_a_file_knows_is_taken_in_a_few_at_a_time(tmp_path: Path) -> None:
+async def test_a_file_is_restored_a_few_records_at_a_time(tmp_path: Path) -> None:
     store = Store()
     for number in range(3 * RESTORED):
         key = ("shop", "engagement", Filters(tag_name=str(number)))
@@ -130,7 +131,7 @@ async def test_what_a_file_knows_is_taken_in_a_few_at_a_time(tmp_path: Path) -> 
     assert same(store, after)
 
 
-async def test_forgotten_days_leave_the_file_and_counters_stay(tmp_path: Path) -> None:
+async def test_discarded_days_leave_the_file_and_counters_are_kept(tmp_path: Path) -> None:
     store = known()
     store.succeeded(KEY, NOW)
     file = await opened(tmp_path / "state.db", store)
@@ -183,7 +184,7 @@ async def test_the_numbers_of_a_new_account_replace_those_of_the_old_one_in_one_
     assert list(after.get(KEY).cells) == [NEXT]
 
 
-async def test_a_file_that_names_no_account_yet_is_taken_as_it_is(tmp_path: Path) -> None:
+async def test_a_file_that_names_no_account_yet_is_used_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     await saved(path, known())
     again = await reread(path)
@@ -268,15 +269,14 @@ async def test_a_start_logs_how_much_the_file_knew(tmp_path: Path) -> None:
 async def test_a_newer_schema_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     await saved(path, known())
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("INSERT INTO migration VALUES (?, 0)", (SCHEMA + 1,))
-    database.close()
     with pytest.raises(StateError, match="written by a newer version"):
         await opened(path)
 
 
 class TestDiscoveredValues:
-    async def test_they_are_known_again_in_their_order(self, tmp_path: Path) -> None:
+    async def test_they_are_restored_in_their_order(self, tmp_path: Path) -> None:
         path, before, after = tmp_path / "state.db", listed("zma"), Catalogue()
         file = await opened(path, catalogue=before)
         before.succeeded("shop", "tag_name", Listed(("b", "m"), 0, 1, ""), 2000.0)
@@ -285,7 +285,7 @@ class TestDiscoveredValues:
         await reread(path, after)
         values = after.values("shop", ["tag_name"])["tag_name"]
         assert list(values.items()) == [("m", 1000.0), ("b", 2000.0)]
-        assert after.take_changes() == {}
+        assert after.pop_changes() == {}
 
     async def test_what_cannot_be_written_is_written_later(self, tmp_path: Path) -> None:
         path, after = tmp_path / "later" / "state.db", Catalogue()
@@ -299,7 +299,7 @@ class TestDiscoveredValues:
     async def test_those_of_another_account_leave_the_file(self, tmp_path: Path) -> None:
         path, catalogue, after = tmp_path / "state.db", listed("ab"), Catalogue()
         file = await opened(path, catalogue=catalogue)
-        catalogue.forget("shop")
+        catalogue.discard("shop")
         await file.close()
         await reread(path, after)
         assert after.all_values() == {}
@@ -312,7 +312,7 @@ async def test_a_combination_that_was_never_read_leaves_a_whole_file(tmp_path: P
     file = await opened(path, store, clock=clock)
     store.failed(never, ServerError("the API failed"), 1.0)
     path.unlink()
-    clock.jump(wall=LOOK_EVERY, monotonic=LOOK_EVERY)
+    clock.jump(wall=CHECK_EVERY, monotonic=CHECK_EVERY)
     with capture_logs():
         await file.save()
     assert store.get(never).observed is None
@@ -355,7 +355,7 @@ class TestCounters:
         assert shown(again) == 5
         await file.close()
 
-    async def test_while_the_disk_is_full_they_stand_still_and_nothing_is_lost(self, tmp_path: Path) -> None:
+    async def test_while_the_disk_is_full_they_do_not_grow_and_nothing_is_lost(self, tmp_path: Path) -> None:
         path, store, clock = tmp_path / "state.db", Store(), ScriptedClock()
         file = await opened(path, store, clock=clock)
         grow(store, 0)
@@ -443,17 +443,17 @@ async def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert same(await reread(path), known())
 
 
-class TestAFileThatIsTakenAway:
+class TestARemovedFile:
     """It is noticed within a minute, and written anew."""
 
     @pytest.fixture
     async def running(self, tmp_path: Path) -> Any:
-        assert LOOK_EVERY < 60
+        assert CHECK_EVERY < 60
         clock, store = ScriptedClock(), known()
         file = await opened(tmp_path / "state.db", store, clock=clock)
 
         async def later() -> list[str]:
-            clock.jump(wall=LOOK_EVERY, monotonic=LOOK_EVERY)
+            clock.jump(wall=CHECK_EVERY, monotonic=CHECK_EVERY)
             with capture_logs() as lines:
                 await file.save()
             return [line["event"] for line in lines]
@@ -582,7 +582,7 @@ def _of_another_program(path: Path) -> None:
 
 class TestTheWholeProgram:
     async def test_after_a_restart_everything_is_shown_before_the_first_call(self, tmp_path: Path) -> None:
-        api = Simulator(habits=Habits(calls_per_minute=100_000))
+        api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))
         async with api.listen() as url:
             head = f"state_file: {tmp_path / 'state.db'}"
             settings = load(write_config(tmp_path / "config.yaml", url, head=head))
@@ -595,7 +595,7 @@ class TestTheWholeProgram:
             before = _data((await get(f"{base}/metrics"))[1])
             first.stop()
             await task
-            asked = len(api.requests)
+            requested = len(api.requests)
             second = App(settings, options, environment=KEYS)
             task, base = await started(second)
             after = _data((await get(f"{base}/metrics"))[1])
@@ -604,14 +604,14 @@ class TestTheWholeProgram:
             second.stop()
             await task
         assert before == after
-        assert len(api.requests) == asked, "what is fresh is not requested again"
+        assert len(api.requests) == requested, "what is fresh is not requested again"
 
-    async def test_a_kill_at_any_moment_leaves_the_truth(self, tmp_path: Path) -> None:
+    async def test_a_kill_at_any_moment_leaves_right_counts(self, tmp_path: Path) -> None:
         """Killed while polling, over and over: what is shown after each start is what the API said."""
         chance = random.Random(5)
         moment = SystemClock().time()
         mail = ScriptedClock(moment)  # it stands still, so that there is one truth
-        api = Simulator(clock=mail, signing_time=SystemClock().time, habits=Habits(calls_per_minute=1_000_000))
+        api = Simulator(clock=mail, signing_time=SystemClock().time, behaviour=Behaviour(calls_per_minute=1_000_000))
         async with api.listen() as url:
             head = f"state_file: {tmp_path / 'state.db'}"
             path = write_config(tmp_path / "config.yaml", url, head=head)
@@ -627,7 +627,7 @@ class TestTheWholeProgram:
         assert "track_emails" in text, "something was kept"
 
     async def test_two_processes_on_one_file_are_one_too_many(self, tmp_path: Path) -> None:
-        async with Simulator(habits=Habits(calls_per_minute=100_000)).listen() as url:
+        async with Simulator(behaviour=Behaviour(calls_per_minute=100_000)).listen() as url:
             path = write_config(tmp_path / "config.yaml", url, head=f"state_file: {tmp_path / 'state.db'}")
             flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
             async with program(*flags, environment=KEYS) as first:
@@ -658,11 +658,13 @@ class TestTheWholeProgram:
         assert exporter.lines == [f"state_file: {state} {says}"]
 
     @pytest.mark.parametrize("pause", [0.0, 0.15, 0.3])
-    async def test_an_end_on_a_slow_disk_leaves_every_answer_in_the_file(self, pause: float, tmp_path: Path) -> None:
+    async def test_a_shutdown_on_a_slow_disk_leaves_every_result_in_the_file(
+        self, pause: float, tmp_path: Path
+    ) -> None:
         """Told to end while it writes: it waits for that, and writes the rest."""
         slow_program = tmp_path / "slow_disk_exporter.py"
         slow_program.write_text(SLOW_PROGRAM)
-        api = Simulator(habits=Habits(calls_per_minute=100_000))
+        api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))
         async with api.listen() as url:
             path = write_config(tmp_path / "config.yaml", url, *SENDERS, head=f"state_file: {tmp_path / 'state.db'}")
             text = path.read_text().replace("[today, yesterday]", "[today, 30d]")

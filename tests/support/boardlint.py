@@ -13,12 +13,12 @@ from tests.support.boards import (
     FOLDER,
     RATE_INTERVAL,
     Json,
-    asked_values,
     matchers,
     nodes,
     panels,
     parse,
     queries,
+    query_values,
     selectors,
     variables,
 )
@@ -77,7 +77,7 @@ def _template(name: str) -> Rule:
 def _label_promql(board: Json) -> Iterator[str]:
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            series, _ = asked_values(variable)
+            series, _ = query_values(variable)
             if (problem := _syntax(series)) is not None:
                 yield f"{variable['name']}: {problem}"
 

@@ -55,7 +55,7 @@ def variables(board: Json) -> dict[str, Json]:
     return {variable["name"]: variable for variable in board["templating"]["list"]}
 
 
-def asked_values(variable: Json) -> tuple[str, str]:
+def query_values(variable: Json) -> tuple[str, str]:
     """Return series and label of a variable's `label_values(series, label)`."""
     match = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
     assert match is not None, variable["query"]

@@ -1,11 +1,11 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that a test moves."""
 
 import asyncio
 import heapq
 from datetime import datetime
 from itertools import count
 
-RESTLESS = 100_000
+MAX_STEPS = 100_000
 """Rounds of the event loop after which a test that never comes to rest is given up."""
 
 
@@ -78,7 +78,7 @@ async def settle() -> None:
     wrong.
     """
     ready = vars(asyncio.get_running_loop())["_ready"]
-    for _ in range(RESTLESS):
+    for _ in range(MAX_STEPS):
         await asyncio.sleep(0)
         if not ready:
             return

@@ -36,7 +36,7 @@ class Engine:
     environment: dict[str, str]
 
     def run(self, name: str, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a tool and return what came of it; with `check` it must end well."""
+        """Run a tool and return its result; with `check` it must succeed."""
         command = [self.tool(name), *arguments]
         ended = subprocess.run(
             command,

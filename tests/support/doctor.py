@@ -10,7 +10,7 @@ from exporter.doctor.examination import examine, most_calls
 from exporter.doctor.findings import PROBLEM, Finding
 from exporter.doctor.report import Report
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 
@@ -53,7 +53,7 @@ targets:
 
 
 def simulator(
-    *struck: Fault, clock: Clock | None = None, traffic: Traffic | None = None, **habits: object
+    *struck: Fault, clock: Clock | None = None, traffic: Traffic | None = None, **behaviour: object
 ) -> Simulator:
     return Simulator(
         traffic or TRAFFIC,
@@ -62,13 +62,13 @@ def simulator(
         security_token=TOKEN,
         clock=clock or ScriptedClock(NOW, skip_sleeps=True),
         faults=list(struck),
-        habits=Habits(**habits),  # type: ignore[arg-type]
+        behaviour=Behaviour(**behaviour),  # type: ignore[arg-type]
     )
 
 
 @dataclass
 class Visit:
-    """What came of a doctor's visit to one target."""
+    """The result of a doctor's visit to one target."""
 
     report: Report
     api: Simulator
@@ -103,7 +103,7 @@ async def visit(
     top: str = "",
     ahead: float = 0.0,
 ) -> Visit:
-    """Let the doctor look at a simulator; its own clock may be ahead of the API's by some seconds."""
+    """Run the doctor on a simulator; its own clock may be ahead of the API's by some seconds."""
     clock = api.clock if not ahead else ScriptedClock(api.clock.time() + ahead, skip_sleeps=True)
     async with api.listen() as url:
         found = await examined(config_text(url, zone=zone, queries=queries, settings=settings, top=top), clock)

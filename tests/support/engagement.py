@@ -1,4 +1,4 @@
-"""Where an answer of GetTrackList has what it says."""
+"""The fields of a response of GetTrackList."""
 
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 

@@ -31,14 +31,14 @@ def render(
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for path, text in files.items():
         if path.endswith((".yaml", ".yml")):
-            for each in filter(None, yaml.safe_load_all(text)):
+            for each in filter(None, yaml.load_all(text, Loader=yaml.CSafeLoader)):
                 key = (each["kind"], each["metadata"]["name"])
                 assert key not in found, f"{key} is there twice"
                 found[key] = each
     return found
 
 
-def refusal(values: dict[str, Any], chart: Path = CHART) -> str:
+def rejection(values: dict[str, Any], chart: Path = CHART) -> str:
     """Return why the chart rejects the values, or "" where it accepts them."""
     try:
         render(values, chart=chart)

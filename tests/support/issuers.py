@@ -1,4 +1,4 @@
-"""Where keys come from in tests: mounted files that are swapped, and servers that issue temporary credentials."""
+"""Sources of keys for tests: mounted files that are swapped, and servers that issue temporary credentials."""
 
 import asyncio
 import ssl
@@ -15,10 +15,10 @@ from aiohttp import web
 from exporter.directmail.credentials import Credentials, FromFiles
 
 
-class Answers(Protocol):
+class Responder(Protocol):
     """A server in one method."""
 
-    async def answer(self, request: web.Request) -> web.StreamResponse: ...
+    async def respond(self, request: web.Request) -> web.StreamResponse: ...
 
 
 @dataclass
@@ -46,18 +46,18 @@ class Mounted:
 
 @dataclass
 class Issuer:
-    """A credentials server and an STS in one: every answer has the next number in it."""
+    """A credentials server and an STS in one: every response has the next number in it."""
 
     lifetime: float = 3600.0
     seen: list[web.Request] = field(default_factory=list)
-    refuses: bool = False
+    rejects: bool = False
     delay: float = 0.0
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         self.seen.append(request)
         number = len(self.seen)
         await asyncio.sleep(self.delay)
-        if self.refuses:
+        if self.rejects:
             reported = {"Code": "NoPermission", "Message": "with a SECRET in it", "RequestId": "STS-1"}
             return web.json_response(reported, status=403)
         until = datetime.fromtimestamp(time.time() + self.lifetime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -75,27 +75,27 @@ class Issuer:
 class Metadata(Issuer):
     """The metadata service of an instance with a role, as a proxy sees the questions to it."""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         if request.path.endswith("/api/token"):
             return web.Response(text="metadata-token")
         if request.path.endswith("/security-credentials/"):
             self.seen.append(request)
             return web.Response(text="instance-role")
-        return await super().answer(request)
+        return await super().respond(request)
 
 
 @asynccontextmanager
-async def serving(server: Answers, certificate: tuple[Path, Path] | None = None) -> AsyncIterator[str]:
+async def serving(server: Responder, certificate: tuple[Path, Path] | None = None) -> AsyncIterator[str]:
     """Serve on a port of the system's choice and give the URL; with the files of a certificate and its key over TLS."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = await server.answer(request)
+    async def respond(request: web.Request) -> web.StreamResponse:
+        response = await server.respond(request)
         if request.secure:  # a connection that the library keeps would outlive the server
             response.force_close()
         return response
 
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.router.add_route("*", "/{path:.*}", respond)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     context = None

@@ -20,14 +20,14 @@ import aiohttp
 
 from exporter.app import App, Options
 from exporter.commands.demo import morning_zone
-from exporter.commands.demo_past import moments, replay
+from exporter.commands.demo_history import moments, replay
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.plan import validation
 from exporter.simulator import incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.delivery import Delivery
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Counts, Traffic
 from tests.support.processes import PATIENCE, started
 from tools.stack import rules
@@ -151,7 +151,7 @@ def wanted(metric: str, labels: Mapping[str, str]) -> bool:
     return not metric.endswith("_ratio") and not metric.startswith("directmail_track_window")
 
 
-def write_past(path: Path, traffic: Traffic, times: Iterable[float], instance: str) -> None:
+def write_history(path: Path, traffic: Traffic, times: Iterable[float], instance: str) -> None:
     """Write what a Prometheus would have got at these times."""
     polled = replace(settings("http://127.0.0.1:1", traffic.choices.zone), refresh=Refresh(recent=3 * 3600, older=DAY))
     replay(polled, {TARGET: traffic}, times, labels={"job": JOB, "instance": instance}, wanted=wanted).write(path)
@@ -163,7 +163,7 @@ async def observatory(folder: Path, observer: Observer) -> AsyncIterator[tuple[P
     now = time.time()
     traffic = Midweek(now)
     address, past = free_address(), folder / "past.om"
-    write_past(past, traffic, tuple(observer.samples(now)), address)
+    write_history(past, traffic, tuple(observer.samples(now)), address)
     await load(folder, past)
     await record(folder, rules.passes(folder), observer.evaluations(now), *observer.flags)
     scrapes = (
@@ -172,7 +172,7 @@ async def observatory(folder: Path, observer: Observer) -> AsyncIterator[tuple[P
         f"scrape_configs: [{{job_name: {JOB}, static_configs: [{{targets: ['{address}']}}]}}]\n"
     )
     async with (
-        Simulator(traffic, habits=Habits(calls_per_minute=100_000)).listen() as url,
+        Simulator(traffic, behaviour=Behaviour(calls_per_minute=100_000)).listen() as url,
         exporter(settings(url, traffic.choices.zone), address) as shown,
     ):
         past.write_text("".join(_just_before(shown, address)))

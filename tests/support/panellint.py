@@ -1,4 +1,4 @@
-"""The faults that boards had in Grafana's own front-end and that no schema sees, as rules."""
+"""Rules for mistakes that appeared in Grafana's front-end and that no schema detects."""
 
 import json
 import math
@@ -188,10 +188,10 @@ def _follows(board: Json) -> Iterator[str]:
 
 
 def _alerts_follow(board: Json) -> Iterator[str]:
-    asked = [(query.panel["title"], query.expr) for query in queries(board)]
-    asked += [(each["name"], each["expr"]) for each in board["annotations"]["list"] if "expr" in each]
+    requested = [(query.panel["title"], query.expr) for query in queries(board)]
+    requested += [(each["name"], each["expr"]) for each in board["annotations"]["list"] if "expr" in each]
     labels = set(variables(board)) - OF_NO_ALERT
-    for title, expr in asked:
+    for title, expr in requested:
         for selector, _ in selectors(expr):
             if selector.name in ("ALERTS", "ALERTS_FOR_STATE"):
                 found = matchers(selector)

@@ -1,6 +1,7 @@
 """What Perses accepts of a dashboard, in our own words: JSON Schemas of the kinds of panels and queries that we use.
 
-Perses describes its plugins in CUE, for which there is no checker in Python. Sources: github.com/perses/plugins,
+Perses describes its plugins in CUE, for which there is no checker in Python, and of which only the types are published
+in packages (test_published_types.py). Patterns and limits are here. Sources: github.com/perses/plugins,
 */schemas/*.cue; github.com/perses/shared, cue/common; github.com/perses/perses, pkg/model/api/v1/dashboard.
 """
 
@@ -91,7 +92,6 @@ PLUGINS = {
     ),
     "Table": only(
         density=one_of("compact", "standard", "comfortable"),
-        enableSorting=FLAG,
         columnSettings=listed(COLUMN),
         transforms=listed(kind("MergeSeries", only(disabled=FLAG))),
     ),

@@ -1,4 +1,4 @@
-"""The program as a process: started, watched, asked, ended by its pid."""
+"""Runs the program as a process: start, log lines, requests, end by its pid."""
 
 import asyncio
 import os
@@ -79,7 +79,7 @@ async def program(
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return an unused port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
@@ -93,21 +93,21 @@ async def copy(source: Path, target: Path) -> None:
 
 async def get(url: str, **headers: str) -> tuple[int, str]:
     """Return status and text of a GET."""
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
-        return answer.status, await answer.text()
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        return response.status, await response.text()
 
 
 async def until(url: str, text: str) -> str:
     """Return what a URL answers as soon as the text is in it."""
-    answer = ""
+    response = ""
     try:
         async with asyncio.timeout(PATIENCE):
-            while text not in answer:
+            while text not in response:
                 await asyncio.sleep(0.05)
-                _, answer = await get(url)
+                _, response = await get(url)
     except TimeoutError:
-        raise AssertionError(f"no {text!r} in\n{answer}") from None
-    return answer
+        raise AssertionError(f"no {text!r} in\n{response}") from None
+    return response
 
 
 async def started(app: App) -> tuple[asyncio.Task[None], str]:

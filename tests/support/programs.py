@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from exporter.simulator.server import KEY_ID, SECRET, Habits, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
 SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com")
 
 
 def simulator(**options: object) -> Simulator:
-    return Simulator(habits=Habits(calls_per_minute=100_000), **options)  # type: ignore[arg-type]
+    return Simulator(behaviour=Behaviour(calls_per_minute=100_000), **options)  # type: ignore[arg-type]
 
 
 def write_config(path: Path, endpoint: str, *senders: str, head: str = "") -> Path:

@@ -13,15 +13,15 @@ from exporter.config import loader
 from exporter.config.model import Config
 from exporter.directmail.client import Client, open_session
 from exporter.directmail.model import Filters
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor import recording
 from exporter.doctor.examination import examine
 from exporter.doctor.recording import Calls, Origin
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.plan.pacing import OLDEST_AGE
-from exporter.simulator.habits import CHOICES
+from exporter.simulator.behaviour import CHOICES
 from exporter.simulator.replay import Recording
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tools import account, verified
@@ -34,26 +34,26 @@ QUERIES = [
     {"name": "by_tag", "account_name": NOTIFY, "tag_name": "receipt"},
     {"name": "by_domain", "domain": "notify.example.com"},
 ]
-MADE: Mapping[str, tuple[Habits, int, bool]] = {
-    "simulator-days-percent-utc": (Habits(clock_text="utc"), 100, True),
+MADE: Mapping[str, tuple[Behaviour, int, bool]] = {
+    "simulator-days-percent-utc": (Behaviour(clock_text="utc"), 100, True),
     "simulator-hours-fraction": (
-        Habits(rows="hour", rate_format="0.3142", domain_filter="subdomains"),
+        Behaviour(rows="hour", rate_format="0.3142", domain_filter="subdomains"),
         20,
         False,
     ),
     "simulator-sum-sign": (
-        Habits(rows="sum", rate_format="31.42%", no_dedicated_ips="error", domain_filter="ignored"),
+        Behaviour(rows="sum", rate_format="31.42%", no_dedicated_ips="error", domain_filter="ignored"),
         100,
         False,
     ),
 }
-"""The simulator's recordings: its habits, the page size, and whether everything of `make test-account` is requested."""
+"""The simulator's recordings: its behaviour, the page size, and whether to request all of `make test-account`."""
 
 
 def config(
     url: str, queries: object, *, page_size: int = 100, zone: str = "Asia/Shanghai", oldest: bool = True
 ) -> Config:
-    """Return a config with one target that asks a lot a minute."""
+    """Return a config with one target with a high rate limit."""
     target = {
         "name": "shop",
         "endpoint": url,
@@ -91,9 +91,9 @@ def queries_of(found: Recording) -> list[dict[str, object]]:
 
 async def made(name: str) -> dict[str, str]:
     """Return the files of one of the simulator's recordings."""
-    habits, page_size, everything = MADE[name]
+    behaviour, page_size, everything = MADE[name]
     clock = ScriptedClock("2026-04-22T10:15:30+00:00", skip_sleeps=True)
-    api = Simulator(Traffic(), clock=clock, habits=habits)
+    api = Simulator(Traffic(), clock=clock, behaviour=behaviour)
     keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": api.key_id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": api.secret}
     calls = Calls(clock)
     async with AsyncExitStack() as stack:
@@ -102,7 +102,7 @@ async def made(name: str) -> dict[str, str]:
             found = await account.request(settings, clock, keys, calls)
         else:
             (found,) = await examine(settings, clock, keys, {"shop": calls})
-    reported = ", ".join(f"{name} {getattr(habits, name) or '-'}" for name in CHOICES)
+    reported = ", ".join(f"{name} {getattr(behaviour, name) or '-'}" for name in CHOICES)
     about = f"The simulator: {reported}; page_size {page_size}."
     sanitizer = Sanitizer(name.encode(), weeks=100)
     return recording.files(settings.targets[0], calls.kept, found.findings, sanitizer, Origin("simulator", about))

@@ -51,10 +51,10 @@ def regarded(case: dict[str, Any]) -> set[str]:
     if any("ALERTS" in text and not re.search(r'alertname="', text) for text in written):
         return {name_of(rule) for rule in EVERY_RULE}
     found: set[str] = set()
-    asked = {name for text in written for name in NAME.findall(text)}
-    while asked - found:
-        found |= asked
-        asked = {name for rule in EVERY_RULE if name_of(rule) in found for name in NAME.findall(rule["expr"])}
+    mentioned = {name for text in written for name in NAME.findall(text)}
+    while mentioned - found:
+        found |= mentioned
+        mentioned = {name for rule in EVERY_RULE if name_of(rule) in found for name in NAME.findall(rule["expr"])}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Requests to a simulator, signed well unless a test says otherwise."""
+"""Signed requests to a simulator; a test may corrupt them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ _numbers = count()
 
 
 class Reply(NamedTuple):
-    """An answer as it came."""
+    """A response as it came."""
 
     status: int
     headers: Mapping[str, str]
@@ -55,23 +55,23 @@ def headers_for(
     return kept
 
 
-async def ask(
+async def send(
     simulator: Simulator,
     parameters: Mapping[str, str] | None = None,
     *,
     action: str = "GetTrackList",
     method: str = "POST",
     change: Mapping[str, str | None] | None = None,
-    spoil: Callable[[dict[str, str]], None] = lambda headers: None,
+    corrupt: Callable[[dict[str, str]], None] = lambda headers: None,
     data: bytes = b"",
     secret: str = SECRET,
 ) -> Reply:
-    """Return the answer of a simulator that listens; `spoil` changes the headers after they were signed."""
+    """Return the response of a simulator that listens; `corrupt` changes the headers after they were signed."""
     query = signing.canonical_query(parameters or {})
     headers = headers_for(simulator, query, action=action, method=method, change=change, secret=secret)
-    spoil(headers)
+    corrupt(headers)
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
-        session.request(method, f"{simulator.url}/?{query}", headers=headers, data=data or None) as answer,
+        session.request(method, f"{simulator.url}/?{query}", headers=headers, data=data or None) as response,
     ):
-        return Reply(answer.status, answer.headers, await answer.read())
+        return Reply(response.status, response.headers, await response.read())

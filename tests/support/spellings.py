@@ -1,4 +1,4 @@
-"""How a credential may be written in an answer that repeats it."""
+"""Encodings of a credential in a response that repeats it."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""State files: what is in them, written, read again, opened by a connection of one's own."""
+"""Helpers for state files: fill, write and read them."""
 
 import resource
 import sqlite3

@@ -1,4 +1,4 @@
-"""Status pages with made-up targets, served as the exporter serves them."""
+"""Status pages with simulated targets, served as the exporter serves them."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -50,7 +50,7 @@ class Polled:
 
 @asynccontextmanager
 async def serve_page(page: StatusPage) -> AsyncIterator[str]:
-    routes = Routes(Metrics(), lambda: "", page.answer, None)
+    routes = Routes(Metrics(), lambda: "", page.render, None)
     app = make_app(routes, Security(WebConfig(), SystemClock()))
     async with serve(app, bind(["127.0.0.1:0"])) as listening:
         yield f"http://{listening.addresses[0]}/"

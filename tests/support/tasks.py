@@ -1,4 +1,4 @@
-"""Tasks that run as long as a block, and are looked after."""
+"""Tasks that run as long as a block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 
 @asynccontextmanager
 async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run the coroutines beside the block and cancel them at its end; what they raise ends the block."""
+    """Run the coroutines beside the block and cancel them at its end; their exceptions end the block."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in work]
         yield

@@ -11,7 +11,7 @@ from tools.stack import programs
 from tools.stack.prometheus import Prometheus, Series
 
 FLAGS = ("-retentionPeriod=100y", "-search.disableCache", "-search.latencyOffset=0s", "-loggerLevel=WARN")
-"""It keeps the history however old it is, and answers from what it holds now."""
+"""It keeps history of any age, and answers queries from it."""
 
 
 @asynccontextmanager

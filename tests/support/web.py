@@ -1,4 +1,4 @@
-"""The web server with made-up metrics, and raw requests to it."""
+"""The web server with simulated metrics, and raw requests to it."""
 
 import asyncio
 import base64
@@ -52,17 +52,17 @@ async def served(routes: Routes, *addresses: str, **options: Any) -> AsyncIterat
         yield listening.addresses
 
 
-async def said(address: str, request: bytes, *, ends: bool = True) -> bytes:
-    """Return everything that is answered to these bytes until the server hangs up."""
+async def raw(address: str, request: bytes, *, ends: bool = True) -> bytes:
+    """Return the whole response to these bytes, until the server closes the connection."""
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
     if ends:
         writer.write_eof()
     async with asyncio.timeout(PATIENCE):
-        answer = await reader.read()
+        response = await reader.read()
     writer.close()
-    return answer
+    return response
 
 
 def text_of(html: str) -> str:

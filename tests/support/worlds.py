@@ -1,4 +1,4 @@
-"""A made-up world for the scheduler and the collector: configs in a line, an API in memory, time by script."""
+"""A test environment for the scheduler and the collector: short configs, an API in memory, a scripted clock."""
 
 import random
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from exporter.collector.loop import Collector
 from exporter.collector.outages import Outages
 from exporter.config import loader
 from exporter.config.model import Config
-from exporter.directmail.client import Answer
+from exporter.directmail.client import Result
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
@@ -62,12 +62,12 @@ def make_outages(clock: Clock, subjects: Callable[[], int]) -> Outages:
 
 
 SHARES = (4, 2, 1, 0.5, 0.25)
-"""What a statistic's counts are in terms of the Api's one."""
+"""A statistic's counts as shares of the Api's count."""
 
 
 @dataclass
 class Api:
-    """Stands where the client stands: counts that grow with time, and failures on demand."""
+    """Replaces the client: counts that grow with time, and failures on demand."""
 
     clock: Clock
     limiters: Limiters
@@ -75,26 +75,26 @@ class Api:
     counts: Callable[[Filters, date, float], int] | None = None
     pages: int = 1
     latency: float = 0.05
-    asked: list[tuple[float, Filters, date]] = field(default_factory=list)
+    requested: list[tuple[float, Filters, date]] = field(default_factory=list)
     """Monotonic time of every request."""
-    answered: dict[tuple[Filters, date], Totals] = field(default_factory=dict)
+    results: dict[tuple[Filters, date], Totals] = field(default_factory=dict)
 
-    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Result:
         limiter = self.limiters.of(statistic.action)
         for _ in range(self.pages):
             await limiter.acquire()
-            self.asked.append((self.clock.monotonic(), filters, day))
+            self.requested.append((self.clock.monotonic(), filters, day))
             await self.clock.sleep(self.latency)
         failure = self.fails(filters, day)
         if failure is not None:
             raise failure
         limiter.succeeded()
-        count = self.counts(filters, day, self.clock.time()) if self.counts else len(self.asked)
+        count = self.counts(filters, day, self.clock.time()) if self.counts else len(self.requested)
         totals = statistic.counts(
             *(int(count * share) for _, share in zip(statistic.counts._fields, SHARES, strict=False))
         )
-        self.answered[filters, day] = totals
-        return Answer(totals, NO_RATES, self.pages, "REQUEST")
+        self.results[filters, day] = totals
+        return Result(totals, NO_RATES, self.pages, "REQUEST")
 
 
 class World:

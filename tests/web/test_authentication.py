@@ -22,7 +22,7 @@ from tests.support.certificates import Authority
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE
 from tests.support.tasks import running
-from tests.support.web import Metrics, login, said, served, status
+from tests.support.web import Metrics, login, raw, served, status
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 SLOW_HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(12)).decode()
@@ -38,9 +38,9 @@ async def front(file: Path, text: str, clock: Clock | None = None) -> AsyncItera
         yield address
 
 
-async def ask(url: str, headers: dict[str, str] | None = None, tls: ssl.SSLContext | bool = True) -> int:
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=tls) as answer:
-        return answer.status
+async def fetch(url: str, headers: dict[str, str] | None = None, tls: ssl.SSLContext | bool = True) -> int:
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=tls) as response:
+        return response.status
 
 
 class TestPasswords:
@@ -61,30 +61,30 @@ class TestPasswords:
     async def test_only_the_right_one_opens(self, headers: dict[str, str], expected: int, tmp_path: Path) -> None:
         async with front(tmp_path / "web.yml", USERS) as address:
             for path in ("/", "/metrics", "/nowhere", "/-/reload"):
-                status = await ask(f"http://{address}{path}", headers)
+                status = await fetch(f"http://{address}{path}", headers)
                 assert status == expected or (expected == 200 and path in ("/nowhere", "/-/reload") and status > 401)
 
     async def test_health_and_readiness_need_none(self, tmp_path: Path) -> None:
         async with front(tmp_path / "web.yml", USERS) as address:
-            assert await ask(f"http://{address}/-/healthy") == 200
-            assert await ask(f"http://{address}/-/ready") == 200
+            assert await fetch(f"http://{address}/-/healthy") == 200
+            assert await fetch(f"http://{address}/-/ready") == 200
 
-    async def test_a_browser_is_told_to_ask_for_one(self, tmp_path: Path) -> None:
+    async def test_a_browser_prompts_for_one(self, tmp_path: Path) -> None:
         async with (
             front(tmp_path / "web.yml", USERS) as address,
             aiohttp.ClientSession() as session,
-            session.get(f"http://{address}/") as answer,
+            session.get(f"http://{address}/") as response,
         ):
-            assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["WWW-Authenticate"].startswith("Basic realm=")
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
 
-    async def test_health_is_answered_while_a_password_is_checked(self, tmp_path: Path) -> None:
+    async def test_health_is_served_while_a_password_is_checked(self, tmp_path: Path) -> None:
         """The health that was requested after the password is answered before it."""
         order = []
         async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {SLOW_HASH}}}") as address:
 
             async def reported(name: str, path: str, headers: dict[str, str]) -> None:
-                await ask(f"http://{address}{path}", headers)
+                await fetch(f"http://{address}{path}", headers)
                 order.append(name)
 
             checking = asyncio.create_task(reported("password", "/metrics", login("alice", "secret")))
@@ -98,7 +98,7 @@ class TestPasswords:
         given = bcrypt.hashpw(b"secret", bcrypt.gensalt(8)).decode()
         async with front(tmp_path / "web.yml", f"basic_auth_users: {{alice: {given}}}") as address:
             words = [f"guess {number}" if number % 2 else "secret" for number in range(60)]
-            seen = await asyncio.gather(*(ask(f"http://{address}/metrics", login("alice", word)) for word in words))
+            seen = await asyncio.gather(*(fetch(f"http://{address}/metrics", login("alice", word)) for word in words))
         assert seen == [200, 401] * 30
 
 
@@ -119,25 +119,25 @@ class TestTls:
 
     async def test_https_is_served_and_http_is_not(self, authority: Authority) -> None:
         async with front(authority.folder / "web.yml", self.PAIR) as address:
-            assert await ask(f"https://{address}/metrics", tls=self.client(authority)) == 200
-            assert await ask(f"http://{address}/metrics") == 400
+            assert await fetch(f"https://{address}/metrics", tls=self.client(authority)) == 200
+            assert await fetch(f"http://{address}/metrics") == 400
 
     async def test_a_client_that_does_not_shake_hands_is_hung_up_on(self, authority: Authority) -> None:
         (authority.folder / "web.yml").write_text(self.PAIR)
         tls = webconfig.read(authority.folder / "web.yml").tls
         routes = Routes(Metrics(), lambda: "", status, None)
         async with served(routes, "127.0.0.1:0", tls=tls, patience=Patience(first_request=0.05)) as (address,):
-            assert await said(address, b"", ends=False) == b""
+            assert await raw(address, b"", ends=False) == b""
 
-    async def test_a_client_below_the_lowest_version_is_refused(self, authority: Authority) -> None:
+    async def test_a_client_below_the_lowest_version_is_rejected(self, authority: Authority) -> None:
         old = self.client(authority)
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         async with front(authority.folder / "web.yml", f"{self.PAIR}  min_version: TLS13\n") as address:
             with pytest.raises(aiohttp.ClientError):
-                await ask(f"https://{address}/metrics", tls=old)
-            assert await ask(f"https://{address}/metrics", tls=self.client(authority)) == 200
+                await fetch(f"https://{address}/metrics", tls=old)
+            assert await fetch(f"https://{address}/metrics", tls=self.client(authority)) == 200
 
-    async def test_a_client_without_a_good_certificate_is_refused(self, authority: Authority, tmp_path: Path) -> None:
+    async def test_a_client_without_a_good_certificate_is_rejected(self, authority: Authority, tmp_path: Path) -> None:
         text = f"{self.PAIR}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: authority.pem\n"
         (tmp_path / "stranger").mkdir()
         stranger = Authority(tmp_path / "stranger", "stranger")
@@ -146,8 +146,8 @@ class TestTls:
         async with front(authority.folder / "web.yml", text) as address:
             for rejected in (self.client(authority), wrong):
                 with pytest.raises((aiohttp.ClientError, OSError)):
-                    await ask(f"https://{address}/-/healthy", tls=rejected)
-            assert await ask(f"https://{address}/metrics", tls=self.client(authority, "prometheus")) == 200
+                    await fetch(f"https://{address}/-/healthy", tls=rejected)
+            assert await fetch(f"https://{address}/metrics", tls=self.client(authority, "prometheus")) == 200
 
     async def test_a_client_needs_a_name_that_is_allowed(self, authority: Authority) -> None:
         text = f"{self.PAIR}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: authority.pem\n"
@@ -155,8 +155,8 @@ class TestTls:
         good = self.client(authority, "good", "prometheus.example.com")
         other = self.client(authority, "other", "grafana.example.com")
         async with front(authority.folder / "web.yml", text) as address:
-            assert await ask(f"https://{address}/metrics", tls=good) == 200
-            assert await ask(f"https://{address}/metrics", tls=other) == 403
+            assert await fetch(f"https://{address}/metrics", tls=good) == 200
+            assert await fetch(f"https://{address}/metrics", tls=other) == 403
 
     def test_names_are_compared_as_go_writes_them(self) -> None:
         names = (
@@ -192,15 +192,15 @@ async def _serial(address: str, tls: ssl.SSLContext) -> object:
 
 
 class TestTheFileChanges:
-    async def test_a_user_who_is_taken_out_is_locked_out(self, tmp_path: Path) -> None:
+    async def test_a_removed_user_is_locked_out(self, tmp_path: Path) -> None:
         file = tmp_path / "web.yml"
         async with front(file, USERS, ScriptedClock(skip_sleeps=True)) as address:
-            assert await ask(f"http://{address}/metrics", login("alice", "secret")) == 200
+            assert await fetch(f"http://{address}/metrics", login("alice", "secret")) == 200
             file.write_text(USERS.replace("alice", "bob"))
             async with asyncio.timeout(PATIENCE):
-                while await ask(f"http://{address}/metrics", login("alice", "secret")) != 401:
+                while await fetch(f"http://{address}/metrics", login("alice", "secret")) != 401:
                     await asyncio.sleep(0.02)
-            assert await ask(f"http://{address}/metrics", login("bob", "secret")) == 200
+            assert await fetch(f"http://{address}/metrics", login("bob", "secret")) == 200
 
     async def test_a_bad_file_leaves_what_is_in_force(self, tmp_path: Path) -> None:
         file = tmp_path / "web.yml"
@@ -210,8 +210,8 @@ class TestTheFileChanges:
                 async with asyncio.timeout(PATIENCE):
                     while not any("failed" in line["event"] for line in lines):
                         await asyncio.sleep(0.02)
-                assert await ask(f"http://{address}/metrics") == 401
-                assert await ask(f"http://{address}/metrics", login("alice", "secret")) == 200
+                assert await fetch(f"http://{address}/metrics") == 401
+                assert await fetch(f"http://{address}/metrics", login("alice", "secret")) == 200
         assert [line["place"] for line in lines if line["log_level"] == "error"][-1] == "basic_auth_users.alice"
 
     async def test_a_bad_file_at_the_start_is_an_error(self, tmp_path: Path) -> None:
@@ -225,16 +225,16 @@ class TestHeadersAndRate:
         text = "http_server_config: {headers: {X-Frame-Options: sameorigin, Content-Security-Policy: ''}}"
         async with front(tmp_path / "web.yml", text) as address, aiohttp.ClientSession() as session:
             for path in ("/", "/metrics", "/-/healthy", "/nowhere"):
-                async with session.get(f"http://{address}{path}") as answer:
-                    assert answer.headers["X-Frame-Options"] == "sameorigin"
-                    assert "Content-Security-Policy" not in answer.headers
-                    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                async with session.get(f"http://{address}{path}") as response:
+                    assert response.headers["X-Frame-Options"] == "sameorigin"
+                    assert "Content-Security-Policy" not in response.headers
+                    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
     async def test_beyond_the_rate_limit_is_429_but_for_health(self, tmp_path: Path) -> None:
         clock = ScriptedClock()
         async with front(tmp_path / "web.yml", "rate_limit: {interval: 10s, burst: 2}", clock) as address:
-            seen = [await ask(f"http://{address}/metrics") for _ in range(3)]
-            health = await ask(f"http://{address}/-/healthy")
+            seen = [await fetch(f"http://{address}/metrics") for _ in range(3)]
+            health = await fetch(f"http://{address}/-/healthy")
             clock.jump(monotonic=10)
-            seen += [await ask(f"http://{address}/metrics") for _ in range(2)]
+            seen += [await fetch(f"http://{address}/metrics") for _ in range(2)]
         assert (seen, health) == ([200, 200, 429, 200, 429], 200)

@@ -39,7 +39,7 @@ def test_of_several_addresses_the_one_with_the_most_makes_room(limit: Connection
 
 def test_one_that_is_answered_is_not_closed_and_waits_anew_afterwards(limit: ConnectionLimit) -> None:
     first, second, third = (Client(limit, "192.0.2.1") for _ in range(3))
-    limit.answers(first)
+    limit.answering(first)
     Client(limit, "192.0.2.1")
     assert (first.is_open, second.is_open, third.is_open) == (True, False, True)
     limit.waits(first)
@@ -50,7 +50,7 @@ def test_one_that_is_answered_is_not_closed_and_waits_anew_afterwards(limit: Con
 async def test_while_all_are_answered_the_next_one_has_to_wait(limit: ConnectionLimit) -> None:
     clients = [Client(limit, "192.0.2.1") for _ in range(3)]
     for each in clients:
-        limit.answers(each)
+        limit.answering(each)
     room = asyncio.create_task(limit.room())
     await asyncio.sleep(0)
     assert not room.done()
@@ -59,9 +59,9 @@ async def test_while_all_are_answered_the_next_one_has_to_wait(limit: Connection
     assert all(each.is_open for each in clients)
 
 
-def test_one_that_is_closed_is_not_heard_of_again(limit: ConnectionLimit) -> None:
+def test_a_closed_one_is_no_longer_counted(limit: ConnectionLimit) -> None:
     clients = [Client(limit, "192.0.2.1") for _ in range(4)]
-    limit.answers(clients[0])
+    limit.answering(clients[0])
     limit.waits(clients[0])
     limit.leave(clients[0])
     assert set(limit.clients()) == set(clients[1:])

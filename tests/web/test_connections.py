@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from exporter.clock import SystemClock
-from exporter.metrics.exposition import Exposition, Family
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.text_format import Family
 from exporter.web.authentication import Security
 from exporter.web.connections import Patience
 from exporter.web.listener import Listener, serve
@@ -23,7 +24,7 @@ from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.webconfig import WebConfig
 from tests.support.processes import PATIENCE, get
-from tests.support.web import Metrics, said, served, status
+from tests.support.web import Metrics, raw, served, status
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\nAccept-Encoding: %s\r\n\r\n"
 LARGE = 50_000_000
@@ -40,7 +41,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def connected(address: str, request: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect and send a request; of the answer no more is read than has to be."""
+    """Connect and send a request; of the response no more is read than has to be."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
     writer.write(request)
@@ -55,7 +56,7 @@ def listening(routes: Routes, **options: Any) -> AbstractAsyncContextManager[Lis
 async def test_a_client_that_does_not_come_to_the_point_is_closed(begun: bytes) -> None:
     routes = Routes(Metrics(), lambda: "", status, None)
     async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.05)) as (address,):
-        assert await said(address, begun, ends=False) == b""
+        assert await raw(address, begun, ends=False) == b""
 
 
 async def test_a_scrape_may_take_longer_than_a_request() -> None:
@@ -64,7 +65,7 @@ async def test_a_scrape_may_take_longer_than_a_request() -> None:
     routes = Routes(metrics, lambda: "", status, None)
     async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.3)) as (address,):
         scrape = asyncio.create_task(get(f"http://{address}/metrics"))
-        assert await said(address, b"", ends=False) == b""  # who came later is closed by now
+        assert await raw(address, b"", ends=False) == b""  # who came later is closed by now
         metrics.free.set()
         assert await scrape == (200, "x")
 
@@ -73,7 +74,7 @@ async def test_a_scrape_may_take_longer_than_a_request() -> None:
 async def test_a_client_that_does_not_read_is_closed(path: bytes) -> None:
     routes = Routes(Metrics(LARGE), lambda: "", large_page, None)
     with capture_logs() as lines:
-        async with listening(routes, patience=Patience(answer=0.1)) as server:
+        async with listening(routes, patience=Patience(response=0.1)) as server:
             reader, writer = await connected(server.addresses[0], GET % (path, b"identity"))
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
             await until(lambda: len(server._limit) == 0)
@@ -83,12 +84,12 @@ async def test_a_client_that_does_not_read_is_closed(path: bytes) -> None:
 
 async def test_a_client_that_has_read_its_answer_may_come_again() -> None:
     routes = Routes(Metrics(), lambda: "", status, None)
-    async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.4, answer=0.2)) as (address,):
+    async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.4, response=0.2)) as (address,):
         reader, writer = await connected(address)
         for _ in range(2):
             writer.write(GET % (b"/-/healthy", b"identity"))
             assert (await reader.readuntil(b"OK\n")).startswith(b"HTTP/1.1 200")
-            assert await said(address, b"", ends=False) == b""  # both deadlines are over now
+            assert await raw(address, b"", ends=False) == b""  # both deadlines are over now
         writer.close()
 
 
@@ -109,7 +110,7 @@ async def test_a_client_that_leaves_before_its_answer_is_complete_is_no_error(pa
 
 @pytest.mark.parametrize("coding", [b"identity", b"gzip"])
 async def test_slow_clients_share_one_body(coding: bytes) -> None:
-    """Each of them reads the answer of another moment, for something changes before each scrape."""
+    """Each of them reads the response of another moment, for something changes before each scrape."""
     lines = [os.urandom(1000).hex().encode() + b"\n" for _ in range(4000)]  # 8 MB, packed half of that
     families = (Family("emails", "Mails.", "gauge"),)
     exposition = Exposition(families, CollectorRegistry())

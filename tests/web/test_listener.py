@@ -67,16 +67,16 @@ def resident(running: Program) -> float:
 async def healthy(address: str, context: ssl.SSLContext) -> bool:
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"https://{address}/-/healthy", ssl=context) as answer,
+        session.get(f"https://{address}/-/healthy", ssl=context) as response,
     ):
-        return answer.status == 200
+        return response.status == 200
 
 
 class TestHandshakesThatNeverEnd:
     COUNT = 600
     """More would be more than a test process may open everywhere."""
 
-    async def test_they_cost_little_and_keep_nobody_out(self, tmp_path: Path) -> None:
+    async def test_they_cost_little_and_block_no_other_client(self, tmp_path: Path) -> None:
         """With a buffer of 256 KiB for each this would be 250 MiB and more."""
         authority = Authority(tmp_path)
         authority.issue("server")
@@ -155,7 +155,7 @@ async def test_while_every_connection_is_answered_the_next_one_waits_for_its_tur
         assert await third == (200, "OK\n")
 
 
-async def test_one_that_waits_for_its_turn_does_not_hold_the_end() -> None:
+async def test_one_that_waits_for_its_turn_does_not_delay_shutdown() -> None:
     metrics = Metrics()
     metrics.free.clear()
     app = make_app(Routes(metrics, lambda: "", status, None), Security(WebConfig(), SystemClock()))

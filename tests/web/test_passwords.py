@@ -10,7 +10,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from exporter.web.passwords import EVEN_COST, KEPT_VERDICTS, LONGEST_QUEUE, Busy, Passwords
+from exporter.web.passwords import CACHED_RESULTS, EVEN_COST, LONGEST_QUEUE, Busy, Passwords
 from exporter.web.webconfig import BCRYPT
 from tests.support.processes import PATIENCE, program
 from tests.support.web import login
@@ -46,8 +46,8 @@ def slow() -> Iterator[Slow]:
     check.go_on()
 
 
-class TestVerdicts:
-    async def test_one_is_kept(self) -> None:
+class TestCachedResults:
+    async def test_a_result_is_cached(self) -> None:
         passwords = Passwords({"alice": HASH})
         assert await passwords.right("alice", "secret")
         assert not await passwords.right("alice", "wrong")
@@ -57,14 +57,14 @@ class TestVerdicts:
         with pytest.raises(Busy):
             await passwords.right("alice", "another")
 
-    async def test_guesses_do_not_drive_out_who_knows(self) -> None:
+    async def test_guesses_do_not_evict_right_passwords(self) -> None:
         passwords = Passwords({"alice": HASH})
         assert await passwords.right("alice", "secret")
-        for number in range(KEPT_VERDICTS + 5):
+        for number in range(CACHED_RESULTS + 5):
             assert not await passwords.right("alice", f"guess {number}")
         passwords.close()
         assert await passwords.right("alice", "secret")
-        assert len(passwords._verdicts) == KEPT_VERDICTS
+        assert len(passwords._results) == CACHED_RESULTS
 
     async def test_a_hash_made_by_htpasswd_is_accepted(self) -> None:
         """htpasswd writes $2y$, Python's bcrypt $2b$."""
@@ -92,7 +92,7 @@ class TestRounds:
             pytest.param("nobody", "secret", id="unknown-user"),
         ],
     )
-    async def test_they_are_the_same_for_whoever_is_named(self, user: str, password: str) -> None:
+    async def test_they_are_the_same_for_every_user_name(self, user: str, password: str) -> None:
         rounds = []
 
         def check(secret: bytes, hashed: bytes) -> bool:
@@ -115,8 +115,8 @@ class TestRounds:
         await Passwords({"cheap": of_cost(10), "dear": of_cost(15)}, check).right(user, "secret")
         assert sum(rounds) == 2**cost
 
-    def test_nobody_has_the_made_up_hash(self) -> None:
-        made_up = Passwords({"alice": of_cost(11)})._nobody
+    def test_no_password_matches_the_dummy_hash(self) -> None:
+        made_up = Passwords({"alice": of_cost(11)})._dummy
         assert re.fullmatch(BCRYPT, made_up.decode())
         assert made_up[4:6] == b"11"
 
@@ -169,7 +169,7 @@ class TestManyAtOnce:
         slow.go_on()
         assert all([await each for each in logins])
 
-    async def test_one_who_gives_up_does_not_take_the_verdict_from_others(self, slow: Slow) -> None:
+    async def test_one_client_that_disconnects_does_not_cancel_the_check_for_others(self, slow: Slow) -> None:
         passwords = Passwords({"alice": HASH}, slow)
         logins = [asyncio.create_task(passwords.right("alice", "secret")) for _ in range(2)]
         await asyncio.sleep(0)

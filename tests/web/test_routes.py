@@ -12,9 +12,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from exporter.metrics.exposition import Exposition, Family
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.text_format import Family
 from exporter.web.routes import Routes
-from tests.support.web import Metrics, said, served, status
+from tests.support.web import Metrics, raw, served, status
 
 FAMILIES = (Family("emails", "Mails.", "gauge"),)
 
@@ -53,47 +54,47 @@ async def server(**options: Any) -> AsyncIterator[tuple[str, aiohttp.ClientSessi
     ],
 )
 async def test_every_path_has_its_status(method: str, path: str, status: int) -> None:
-    async with server() as (base, session), session.request(method, base + path) as answer:
-        text = await answer.text()
-        assert answer.status == status
-        assert "aiohttp" not in text + str(answer.headers)
+    async with server() as (base, session), session.request(method, base + path) as response:
+        text = await response.text()
+        assert response.status == status
+        assert "aiohttp" not in text + str(response.headers)
         assert (method == "HEAD") == (text == "")
         if status == 405:
-            assert answer.headers["Allow"]
+            assert response.headers["Allow"]
 
 
 async def test_every_answer_has_security_headers_and_no_version() -> None:
     async with server() as (base, session):
         for path in ("/", "/metrics", "/-/healthy", "/nowhere"):
-            async with session.get(base + path) as answer:
-                assert answer.headers["Server"] == "directmail-exporter"
-                assert answer.headers["X-Content-Type-Options"] == "nosniff"
-                assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            async with session.get(base + path) as response:
+                assert response.headers["Server"] == "directmail-exporter"
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert "default-src 'none'" in response.headers["Content-Security-Policy"]
 
 
 async def test_browsers_get_an_icon_and_may_keep_it() -> None:
-    async with server() as (base, session), session.get(f"{base}/favicon.ico") as answer:
-        body = await answer.read()
-    assert (answer.status, answer.content_type) == (200, "image/x-icon")
-    assert answer.headers["Cache-Control"] == "max-age=86400"
+    async with server() as (base, session), session.get(f"{base}/favicon.ico") as response:
+        body = await response.read()
+    assert (response.status, response.content_type) == (200, "image/x-icon")
+    assert response.headers["Cache-Control"] == "max-age=86400"
     assert body.startswith(b"\x00\x00\x01\x00")
     assert len(body) < 300
 
 
-async def test_readiness_tells_what_it_waits_for() -> None:
+async def test_readiness_shows_what_it_waits_for() -> None:
     text = "shop: 3 combinations not tried yet"
-    async with server(unready=lambda: text) as (base, session), session.get(f"{base}/-/ready") as answer:
-        assert (answer.status, await answer.text()) == (503, f"{text}\n")
+    async with server(unready=lambda: text) as (base, session), session.get(f"{base}/-/ready") as response:
+        assert (response.status, await response.text()) == (503, f"{text}\n")
 
 
 @pytest.mark.parametrize(("wrong", "status"), [("", 200), ("windows: '9x' is not a window", 500)])
-async def test_a_reload_answers_with_what_is_wrong(wrong: str, status: int) -> None:
+async def test_a_failed_reload_returns_the_reason(wrong: str, status: int) -> None:
     async def reload() -> str:
         return wrong
 
-    async with server(reload=reload) as (base, session), session.post(f"{base}/-/reload") as answer:
-        assert answer.status == status
-        assert wrong in await answer.text()
+    async with server(reload=reload) as (base, session), session.post(f"{base}/-/reload") as response:
+        assert response.status == status
+        assert wrong in await response.text()
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,8 @@ async def test_a_reload_is_not_for_pages_of_other_sites(headers: dict[str, str],
 
     async with server(reload=reload) as (base, session):
         sent = {name: value.format(base=base) for name, value in headers.items()}
-        async with session.post(f"{base}/-/reload", headers=sent) as answer:
-            assert answer.status == status
+        async with session.post(f"{base}/-/reload", headers=sent) as response:
+            assert response.status == status
     assert len(loads) == (status == 200)
 
 
@@ -138,17 +139,17 @@ async def test_a_reload_is_not_for_pages_of_other_sites(headers: dict[str, str],
         pytest.param(["*", "gzip;q=0"], False, id="two-lines-of-which-one-forbids-it"),
     ],
 )
-async def test_gzip_is_sent_to_those_who_take_it(accepts: list[str], *, packed: bool) -> None:
+async def test_gzip_is_sent_when_accepted(accepts: list[str], *, packed: bool) -> None:
     exposition = Exposition(FAMILIES, CollectorRegistry())
     exposition.swap("shop", FAMILIES, {0: (b"emails 1.0\n",)})
     async with (
         server(exposition=exposition) as (base, _),
         aiohttp.ClientSession(auto_decompress=False) as plain,
-        plain.get(f"{base}/metrics", headers=[("Accept-Encoding", line) for line in accepts]) as answer,
+        plain.get(f"{base}/metrics", headers=[("Accept-Encoding", line) for line in accepts]) as response,
     ):
-        body = await answer.read()
-        assert (answer.headers.get("Content-Encoding") == "gzip") == packed
-        assert int(answer.headers["Content-Length"]) == len(body)
+        body = await response.read()
+        assert (response.headers.get("Content-Encoding") == "gzip") == packed
+        assert int(response.headers["Content-Length"]) == len(body)
     assert b"emails 1.0" in (gzip.decompress(body) if packed else body)
 
 
@@ -157,9 +158,9 @@ async def test_several_lines_of_accept_are_one() -> None:
     lines = [("Accept", "text/plain;q=0.5"), ("Accept", 'application/openmetrics-text;version="1.0.0"')]
     async with (
         server(exposition=exposition) as (base, session),
-        session.get(f"{base}/metrics", headers=lines) as answer,
+        session.get(f"{base}/metrics", headers=lines) as response,
     ):
-        assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert response.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 async def test_scrapes_beyond_the_limit_are_sent_away_and_health_is_not() -> None:
@@ -169,15 +170,15 @@ async def test_scrapes_beyond_the_limit_are_sent_away_and_health_is_not() -> Non
         slow = [asyncio.create_task(session.get(f"{base}/metrics")) for _ in range(2)]
         while metrics.waiting < 2:
             await asyncio.sleep(0)
-        async with session.get(f"{base}/metrics") as answer:
-            assert answer.status == 503
-            assert answer.headers["Retry-After"]
-        async with session.get(f"{base}/-/healthy") as answer:
-            assert answer.status == 200
+        async with session.get(f"{base}/metrics") as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+        async with session.get(f"{base}/-/healthy") as response:
+            assert response.status == 200
         metrics.free.set()
         assert [(await task).status for task in slow] == [200, 200]
-        async with session.get(f"{base}/metrics") as answer:
-            assert answer.status == 200
+        async with session.get(f"{base}/metrics") as response:
+            assert response.status == 200
 
 
 async def test_a_limit_of_0_is_no_limit() -> None:
@@ -200,8 +201,8 @@ async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered()
     async with server(exposition=exposition) as (base, session):
 
         async def reported(name: str, path: str) -> None:
-            async with session.get(base + path, headers={"Accept-Encoding": "gzip"}) as answer:
-                await answer.read()
+            async with session.get(base + path, headers={"Accept-Encoding": "gzip"}) as response:
+                await response.read()
             order.append(name)
 
         scrape = asyncio.create_task(reported("scrape", "/metrics"))
@@ -226,26 +227,26 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize(("request_", "status"), NONSENSE)
-async def test_nonsense_is_refused_without_a_word_of_it_and_without_a_banner(request_: bytes, status: int) -> None:
+async def test_nonsense_is_rejected_without_a_word_of_it_and_without_a_banner(request_: bytes, status: int) -> None:
     with capture_logs() as lines:
         async with server() as (base, _):
-            answer = await said(base, request_, ends=False)
-    head, _, body = answer.partition(b"\r\n\r\n")
+            response = await raw(base, request_, ends=False)
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.split()[1] == b"%d" % status
     assert b"\r\nServer: directmail-exporter\r\n" in head + b"\r\n"
     assert b"nosniff" in head
     assert body.startswith(b"%d " % status)
     for word in ("aiohttp", "Python", "Canary"):
-        assert word not in answer.decode() + str(lines)
+        assert word not in response.decode() + str(lines)
 
 
-async def test_a_page_with_a_bug_is_500_and_told_in_the_log_alone() -> None:
+async def test_a_page_with_a_bug_is_500_and_only_the_log_has_the_reason() -> None:
     async def broken(request: web.Request) -> web.Response:
         raise ZeroDivisionError("Canary")
 
     with capture_logs() as lines:
-        async with server(status=broken) as (base, session), session.get(base) as answer:
-            assert (answer.status, await answer.text()) == (500, "500 Internal Server Error\n")
-            assert answer.headers["Server"] == "directmail-exporter"
-            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        async with server(status=broken) as (base, session), session.get(base) as response:
+            assert (response.status, await response.text()) == (500, "500 Internal Server Error\n")
+            assert response.headers["Server"] == "directmail-exporter"
+            assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert [(line["event"], line["log_level"]) for line in lines] == [("page failed; please report this", "error")]

@@ -47,7 +47,7 @@ def test_addresses_are_read_as_prometheus_programs_read_them(address: str, expec
         pytest.param("http://localhost:80", "http://localhost:80:", id="url"),
     ],
 )
-def test_what_is_no_address_is_one_line_that_says_what_to_write(address: str, shown_as: str) -> None:
+def test_an_invalid_address_is_one_line_with_an_example(address: str, shown_as: str) -> None:
     with pytest.raises(BindError) as caught:
         bind(["127.0.0.1:0", address])
     assert str(caught.value) == f"cannot listen on {shown_as} write host:port, [v6 address]:port or :port"
@@ -88,8 +88,8 @@ async def test_several_addresses_are_listened_on_ipv6_too() -> None:
     async with served(routes, "127.0.0.1:0", "[::1]:0") as addresses, aiohttp.ClientSession() as session:
         assert len(addresses) == 2
         for address in addresses:
-            async with session.get(f"http://{address}/-/healthy") as answer:
-                assert answer.status == 200
+            async with session.get(f"http://{address}/-/healthy") as response:
+                assert response.status == 200
 
 
 @pytest.mark.parametrize("address", [":0", "[::]:0"])
@@ -118,10 +118,10 @@ class TestANameOfSeveralAddresses:
         with pytest.raises(BindError, match="cannot listen on localhost:0: cannot assign requested address"):
             bind(["localhost:0"], self.resolve("2001:db8::1", "192.0.2.1"))
 
-    def test_one_whose_port_is_taken_is_an_error(self) -> None:
+    def test_a_port_in_use_is_an_error(self) -> None:
         """Whoever connects to the name would reach one program or the other."""
-        with socket.create_server(("127.0.0.2", 0)) as taken:
-            port = taken.getsockname()[1]
+        with socket.create_server(("127.0.0.2", 0)) as in_use:
+            port = in_use.getsockname()[1]
             with pytest.raises(BindError, match=f"cannot listen on localhost:{port}: address already in use"):
                 bind([f"localhost:{port}"], self.resolve("127.0.0.1", "127.0.0.2"))
 
@@ -183,7 +183,7 @@ def test_what_is_passed_and_is_no_listening_socket_is_one_line(passed: str, tmp_
     )
 
 
-def test_a_socket_that_is_passed_is_taken() -> None:
+def test_a_passed_socket_is_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         code = (
             f"import os; os.dup2({listening.fileno()}, 3)\nfrom exporter.web.sockets import from_systemd, shown\n"

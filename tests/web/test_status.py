@@ -20,7 +20,7 @@ from exporter.collector.loop import Collector
 from exporter.config import loader
 from exporter.config.model import Config
 from exporter.directmail.account import Summary
-from exporter.directmail.client import Answer
+from exporter.directmail.client import Result
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
@@ -66,9 +66,9 @@ def targets_of(world: World, *others: Collector) -> Mapping[str, TargetState]:
 class DeliveryApi(Api):
     """Answers whatever is requested with the same delivery."""
 
-    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Answer:
-        answer = await super().read(statistic, filters, day)
-        return answer._replace(totals=Delivery(1500, 1490, 7, 3))
+    async def read(self, statistic: Statistic, filters: Filters, day: date) -> Result:
+        response = await super().read(statistic, filters, day)
+        return response._replace(totals=Delivery(1500, 1490, 7, 3))
 
 
 def delivery_of(world: World) -> Collector:
@@ -101,7 +101,7 @@ async def polled(world: World, seconds: float, *others: Collector) -> None:
         await world.clock.advance(seconds)
 
 
-def refusing(*senders: str) -> Callable[[Filters, date], DirectMailError | None]:
+def rejecting(*senders: str) -> Callable[[Filters, date], DirectMailError | None]:
     error = InvalidRequest("no such sender", code="Invalid.Sender", request_id="R-17", advice="Check the sender.")
     return lambda filters, day: error if filters.account_name in senders else None
 
@@ -134,8 +134,8 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-class TestWhatItSays:
-    async def test_target_config_and_budget_are_told(self) -> None:
+class TestTexts:
+    async def test_target_config_and_budget_are_shown(self) -> None:
         world = World(make_config(rate=60), ScriptedClock())
         await polled(world, 30)
         async with page_of(world) as url:
@@ -155,8 +155,8 @@ class TestWhatItSays:
         ):
             assert part in text
 
-    async def test_a_failure_is_told_with_request_id_and_advice(self) -> None:
-        world = World(make_config(rate=60), ScriptedClock(), fails=refusing("s1@example.com"))
+    async def test_a_failure_is_shown_with_request_id_and_advice(self) -> None:
+        world = World(make_config(rate=60), ScriptedClock(), fails=rejecting("s1@example.com"))
         await polled(world, 30)
         async with page_of(world) as url:
             text = text_of((await get(url))[1])
@@ -175,7 +175,7 @@ class TestWhatItSays:
         assert "Opens and clicks of 30 days, at most 2 062 a day" in text_of(html.replace("aria-label=", ">"))
         assert html.count('<polyline class="first"') == html.count('<polyline class="second"') == 2
 
-    async def test_a_refused_config_is_told(self) -> None:
+    async def test_a_rejected_config_is_shown(self) -> None:
         world = World(make_config(), ScriptedClock())
         about = About("1.2.3", "config.yaml", "abc123", 0.0, ("targets: is missing",))
         async with page_of(world, about=about) as url:
@@ -194,7 +194,7 @@ class TestWhatItSays:
         world = World(
             make_config(rate=600),
             ScriptedClock(),
-            fails=lambda filters, day: refusing(*failing)(filters, day),  # noqa: PLW0108  failing grows
+            fails=lambda filters, day: rejecting(*failing)(filters, day),  # noqa: PLW0108  failing grows
         )
         await polled(world, 60)
         failing.append("s0@example.com")
@@ -206,7 +206,7 @@ class TestWhatItSays:
 
     async def test_a_clock_set_back_makes_no_combination_fresh(self) -> None:
         clock, failing = ScriptedClock(), list[str]()
-        world = World(make_config(rate=600), clock, fails=lambda filters, day: refusing(*failing)(filters, day))  # noqa: PLW0108  failing grows
+        world = World(make_config(rate=600), clock, fails=lambda filters, day: rejecting(*failing)(filters, day))  # noqa: PLW0108  failing grows
         await world.publisher.show([world.collector.plan])
         await polled(world, 60)
         failing.append("s0@example.com")
@@ -221,11 +221,11 @@ class TestFilters:
     """What is shown of filters that the account may not be able to use."""
 
     async def test_those_that_it_cannot_use_are_a_state_of_their_own(self) -> None:
-        said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-17", advice="")
+        error = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-17", advice="")
         world = World(
             config_of(f"  - name: sender\n{SENDER}", f"  - name: providers\n{SENDER}\n    esp: [gmail.com, others]"),
             ScriptedClock(),
-            fails=lambda filters, day: said if filters.esp else None,
+            fails=lambda filters, day: error if filters.esp else None,
         )
         await polled(world, 60)
         async with page_of(world) as url:
@@ -291,7 +291,7 @@ class TestTwoStatistics:
             "  - name: senders\n    account_name: s1@example.com",
             f"  - name: both\n{SENDER}\n    statistics: [engagement, delivery]",
         )
-        world = World(config, ScriptedClock(), counts=five, fails=refusing("s1@example.com"))
+        world = World(config, ScriptedClock(), counts=five, fails=rejecting("s1@example.com"))
         delivery = delivery_of(world)
         await polled(world, 30, delivery)
         async with page_of(world, delivery) as url:
@@ -388,7 +388,7 @@ class TestManyCombinations:
 
 
 class CountingStore(Store):
-    """Counts the records that are looked at."""
+    """Counts the records that are checked."""
 
     looked = 0
 
@@ -399,8 +399,8 @@ class CountingStore(Store):
 
 async def visit(fleet: Fleet, address: str = "/") -> str:
     """Return the page of a fleet."""
-    answer = await fleet.page.answer(make_mocked_request("GET", address))
-    return str(answer.text)
+    response = await fleet.page.render(make_mocked_request("GET", address))
+    return str(response.text)
 
 
 def cards(html: str) -> list[str]:
@@ -452,7 +452,7 @@ class TestManyTargets:
         assert '<span aria-current="page">4</span>' in html
 
     @pytest.mark.parametrize(
-        ("asked", "targets", "found"),
+        ("requested", "targets", "found"),
         [
             pytest.param("TEAM-01", [f"team-01{number}" for number in range(10)], 40, id="several-targets"),
             pytest.param("s3@team-007", ["team-007"], 1, id="one-combination"),
@@ -461,8 +461,10 @@ class TestManyTargets:
             pytest.param("%3Cb%3E", [], 0, id="markup"),
         ],
     )
-    async def test_a_search_finds_targets_and_combinations(self, asked: str, targets: list[str], found: int) -> None:
-        html = await visit(Fleet(30, 4), f"/?q={asked}")
+    async def test_a_search_finds_targets_and_combinations(
+        self, requested: str, targets: list[str], found: int
+    ) -> None:
+        html = await visit(Fleet(30, 4), f"/?q={requested}")
         assert cards(html) == targets
         assert f"{found} found" in text_of(html)
         assert ("No target matches." in html) == (not targets)
@@ -485,7 +487,7 @@ class TestManyTargets:
             pytest.param("/?state=failing", 0, id="a-state-of-none"),
         ],
     )
-    async def test_a_visit_looks_at_what_it_shows(self, address: str, rows: int) -> None:
+    async def test_a_visit_reads_only_what_it_shows(self, address: str, rows: int) -> None:
         """Of 6,000 combinations each row once, and of each target the one that was read last."""
         store = CountingStore()
         fleet = Fleet(60, 100, store)
@@ -516,30 +518,30 @@ class TestManyTargets:
 
 
 class TestReloading:
-    async def test_the_browser_is_told_when(self) -> None:
+    async def test_the_browser_reloads_after_the_chosen_time(self) -> None:
         fleet = Fleet(1, 1)
-        answer = await fleet.page.answer(make_mocked_request("GET", "/?refresh=30"))
-        assert answer.headers["Refresh"] == "30"
-        assert "This page reloads itself every 30s." in text_of(str(answer.text))
-        assert '<a href="./?#targets">Stop reloading</a>' in str(answer.text)
-        assert '<input type="hidden" name="refresh" value="30">' in str(answer.text)
+        response = await fleet.page.render(make_mocked_request("GET", "/?refresh=30"))
+        assert response.headers["Refresh"] == "30"
+        assert "This page reloads itself every 30s." in text_of(str(response.text))
+        assert '<a href="./?#targets">Stop reloading</a>' in str(response.text)
+        assert '<input type="hidden" name="refresh" value="30">' in str(response.text)
 
-    @pytest.mark.parametrize("asked", ["1", "1e9", "soon", "%3Cb%3E"])
-    async def test_a_value_that_cannot_be_used_is_said_to_be_so(self, asked: str) -> None:
-        answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", f"/?refresh={asked}"))
-        text = text_of(str(answer.text))
-        assert "Refresh" not in answer.headers
-        assert f"refresh={unquote(asked)} is not valid, so the page does not reload itself:" in text
+    @pytest.mark.parametrize("requested", ["1", "1e9", "soon", "%3Cb%3E"])
+    async def test_an_unusable_value_is_reported(self, requested: str) -> None:
+        response = await Fleet(1, 1).page.render(make_mocked_request("GET", f"/?refresh={requested}"))
+        text = text_of(str(response.text))
+        assert "Refresh" not in response.headers
+        assert f"refresh={unquote(requested)} is not valid, so the page does not reload itself:" in text
         assert "write whole seconds from 5 to 3 600" in text
 
-    async def test_without_being_asked_it_stays(self) -> None:
-        answer = await Fleet(1, 1).page.answer(make_mocked_request("GET", "/"))
-        assert "Refresh" not in answer.headers
-        assert '<a href="./?refresh=30#targets">Reload every 30s</a>' in str(answer.text)
+    async def test_it_does_not_reload_by_default(self) -> None:
+        response = await Fleet(1, 1).page.render(make_mocked_request("GET", "/"))
+        assert "Refresh" not in response.headers
+        assert '<a href="./?refresh=30#targets">Reload every 30s</a>' in str(response.text)
 
 
 class TestAccount:
-    async def test_reads_of_account_and_domains_stand_beside_the_budget_of_their_operations(self) -> None:
+    async def test_reads_of_account_and_domains_are_listed_with_the_budget_of_their_operations(self) -> None:
         fleet, facts = Fleet(1, 1), AccountFacts()
         (target,) = fleet.targets.values()
         limiters = Limiters(10, fleet.clock)
@@ -557,7 +559,7 @@ class TestAccount:
         known = facts.of("team-000")
         known.summary.succeeded(Summary(10_000, None, None, None, None, frozenset()), fleet.clock.time(), fleet.clock)
         fleet.clock.jump(wall=90, monotonic=90)
-        text = text_of(str((await page.answer(make_mocked_request("GET", "/"))).text))
+        text = text_of(str((await page.render(make_mocked_request("GET", "/"))).text))
         for part in (
             "DescAccountSummary 0 0.25 10 10",
             "DescDomain 0 0.25 10 10",
@@ -579,11 +581,11 @@ class TestBehindAProxy:
 
             async def forward(request: web.Request) -> web.Response:
                 path = request.path_qs.removeprefix(self.PREFIX)
-                async with session.request(request.method, url.removesuffix("/") + path) as answer:
+                async with session.request(request.method, url.removesuffix("/") + path) as response:
                     return web.Response(
-                        status=answer.status,
-                        body=await answer.read(),
-                        content_type=answer.content_type,
+                        status=response.status,
+                        body=await response.read(),
+                        content_type=response.content_type,
                         charset="utf-8",
                     )
 
@@ -627,9 +629,9 @@ async def test_hostile_names_are_text() -> None:
     assert "right\\u202eto-left" in everything
 
 
-async def test_what_the_api_says_is_text_too() -> None:
-    said = InvalidRequest("<img src=x onerror=alert(1)>", code="<b>", request_id="\u202e'\"", advice="<i>")
-    world = World(make_config(rate=60), ScriptedClock(), fails=lambda filters, day: said)
+async def test_texts_of_the_api_are_escaped_too() -> None:
+    error = InvalidRequest("<img src=x onerror=alert(1)>", code="<b>", request_id="\u202e'\"", advice="<i>")
+    world = World(make_config(rate=60), ScriptedClock(), fails=lambda filters, day: error)
     await polled(world, 30)
     async with page_of(world) as url:
         html = (await get(url))[1]
@@ -637,10 +639,10 @@ async def test_what_the_api_says_is_text_too() -> None:
     assert "&lt;img src=x onerror=alert(1)&gt; (Code &lt;b&gt;), RequestId <code>\\u202e&#39;&#34;</code>" in html
 
 
-async def test_a_target_that_a_reload_takes_away_meanwhile_is_no_bug() -> None:
+async def test_a_target_that_a_reload_removes_meanwhile_is_no_bug() -> None:
     world = World(make_config(senders=2000, rate=100_000), ScriptedClock())
-    asked: list[Mapping[str, TargetState]] = [{}, targets_of(world)]
-    page = StatusPage(lambda: ABOUT, lambda: asked.pop() if asked else {}, world.store, world.clock, "/metrics")
+    requested: list[Mapping[str, TargetState]] = [{}, targets_of(world)]
+    page = StatusPage(lambda: ABOUT, lambda: requested.pop() if requested else {}, world.store, world.clock, "/metrics")
     async with serve_page(page) as url:
         status, html = await get(url)
     assert (status, "2 000 found" in text_of(html)) == (200, True)
@@ -655,7 +657,7 @@ async def test_a_target_that_a_reload_takes_away_meanwhile_is_no_bug() -> None:
         pytest.param([None], [], id="nothing"),
     ],
 )
-def test_a_line_breaks_where_a_day_is_not_known(values: list[int | None], expected: list[str]) -> None:
+def test_a_line_breaks_where_a_day_is_unknown(values: list[int | None], expected: list[str]) -> None:
     assert list(lines(values, max([0, *filter(None, values)]))) == expected
 
 
@@ -669,13 +671,13 @@ class TestInChromium:
 
     @asynccontextmanager
     async def visit(self, browser: Browser, *, width: int = 1280, scheme: str = "light") -> AsyncIterator[Page]:
-        said = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-18", advice="")
-        reject = refusing(*HOSTILE[:2])
+        error = InvalidRequest("no dedicated IP", code="InvalidParameter", request_id="R-18", advice="")
+        reject = rejecting(*HOSTILE[:2])
         world = World(
             hostile_config(),
             ScriptedClock(),
             counts=five,
-            fails=lambda filters, day: said if filters.esp else reject(filters, day),
+            fails=lambda filters, day: error if filters.esp else reject(filters, day),
         )
         delivery = delivery_of(world)
         await polled(world, 60, delivery)
@@ -740,13 +742,13 @@ class TestInChromium:
             assert await page.locator("h3").all_inner_texts() == ["team-099"]
             assert await page.locator(".wide tbody tr").count() == 1
 
-    async def test_nothing_is_missing_or_refused(self, browser: Browser) -> None:
+    async def test_nothing_is_missing_or_rejected(self, browser: Browser) -> None:
         """No 404 for the icon, and nothing that the Content-Security-Policy stops."""
         async with serve_page(Fleet(1, 1).page) as url:
             page = await browser.new_page()
-            said, answers = list[str](), list[tuple[str, int]]()
-            page.on("console", lambda message: said.append(message.text))
-            page.on("response", lambda answer: answers.append((answer.url, answer.status)))
+            error, responses = list[str](), list[tuple[str, int]]()
+            page.on("console", lambda message: error.append(message.text))
+            page.on("response", lambda response: responses.append((response.url, response.status)))
             await page.goto(url)
             icon = await page.evaluate("document.querySelector('link[rel=icon]').href")
             size = await page.evaluate(
@@ -756,8 +758,8 @@ class TestInChromium:
                 icon,
             )
         assert size == [32, 32]
-        assert said == []
-        assert {status for _, status in answers} == {200}
+        assert error == []
+        assert {status for _, status in responses} == {200}
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [360, 1280])

@@ -22,13 +22,13 @@ def test_what_is_not_read_at_all_is_not_mentioned() -> None:
     assert status_account.reads(Facts(), ("GetTrackList", "QueryDomainByParam"), ScriptedClock()) == []
 
 
-def test_before_the_first_answer_there_is_no_number() -> None:
+def test_before_the_first_response_there_is_no_number() -> None:
     account, domains = status_account.reads(Facts(), ACTIONS, ScriptedClock())
     assert account == {"name": "Account", "age": None, "failure": None, "texts": []}
     assert domains == {"name": "Domains", "age": None, "failure": None, "texts": []}
 
 
-def test_what_is_known_is_told_with_its_age() -> None:
+def test_values_are_shown_with_their_age() -> None:
     clock = ScriptedClock()
     facts = known(clock)
     clock.jump(wall=90, monotonic=90)
@@ -45,7 +45,7 @@ def test_what_is_known_is_told_with_its_age() -> None:
     assert domains["texts"] == [
         "9 listed",
         *(f"d{number}.example.com: spf not verified" for number in range(5)),
-        "2 more with open checks",
+        "2 more with failing checks",
     ]
 
 
@@ -56,7 +56,7 @@ def test_an_account_without_any_state_is_in_good_standing() -> None:
     assert account["texts"] == ["in good standing"]
 
 
-def test_a_failure_is_over_with_the_next_answer() -> None:
+def test_a_failure_ends_with_the_next_success() -> None:
     clock = ScriptedClock()
     facts = known(clock)
     facts.domains.failed(NetworkError("connection refused"))
@@ -64,7 +64,7 @@ def test_a_failure_is_over_with_the_next_answer() -> None:
     assert [each["failure"] for each in status_account.reads(facts, ACTIONS, clock)] == [None, None]
 
 
-def test_the_oldest_answer_about_domains_gives_the_age() -> None:
+def test_the_age_is_that_of_the_oldest_read_of_a_domain() -> None:
     clock = ScriptedClock()
     facts = known(clock)
     clock.jump(wall=50, monotonic=50)

@@ -11,7 +11,7 @@ def choice(query: str) -> Choice:
 
 
 @pytest.mark.parametrize(
-    ("asked", "refresh", "rejected"),
+    ("requested", "refresh", "rejected"),
     [
         pytest.param("", None, "", id="never"),
         pytest.param("30", 30, "", id="seconds"),
@@ -29,8 +29,8 @@ def choice(query: str) -> Choice:
         pytest.param("9" * 300, None, "9" * 200, id="more-than-is-repeated"),
     ],
 )
-def test_a_page_reloads_itself_within_bounds(asked: str, refresh: int | None, rejected: str) -> None:
-    its = choice(f"?refresh={asked}")
+def test_a_page_reloads_itself_within_bounds(requested: str, refresh: int | None, rejected: str) -> None:
+    its = choice(f"?refresh={requested}")
     assert (its.refresh, its.rejected_refresh) == (refresh, rejected)
 
 
@@ -46,7 +46,7 @@ def test_a_search_has_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "asked", "page", "rows", "numbers"),
+    ("found", "requested", "page", "rows", "numbers"),
     [
         pytest.param(0, 1, 1, (0, 0), [1], id="nothing"),
         pytest.param(50, 1, 1, (0, 50), [1], id="one-page"),
@@ -58,7 +58,7 @@ def test_a_search_has_an_end() -> None:
     ],
 )
 def test_pages_near_and_at_the_ends_have_links(
-    found: int, asked: int, page: int, rows: tuple[int, int], numbers: list[int | None]
+    found: int, requested: int, page: int, rows: tuple[int, int], numbers: list[int | None]
 ) -> None:
-    its = Pager("page", "combinations", found, 50, asked)
+    its = Pager("page", "combinations", found, 50, requested)
     assert (its.page, (its.begin, its.end), list(its.numbers)) == (page, rows, numbers)

@@ -45,7 +45,7 @@ def shares(
         pytest.param(None, 7, 0, ((None, 0.3), (None, 0.03)), id="today-not-read"),
         pytest.param((200, 90, 50, 9, 4), 6, 0, ((0.25, None), (0.02, None)), id="a-day-is-missing"),
         pytest.param((200, 90, 50, 9, 4), 7, 1, ((0.25, None), (0.02, None)), id="a-day-was-read-before-its-end"),
-        pytest.param((200, 90, 0, 9, 0), 7, 0, ((0.0, 0.3), (0.0, 0.03)), id="nobody-opened"),
+        pytest.param((200, 90, 0, 9, 0), 7, 0, ((0.0, 0.3), (0.0, 0.03)), id="no-opens"),
     ],
 )
 def test_opens_and_clicks_are_unique_ones_by_mails(

@@ -1,4 +1,4 @@
-"""TLS as clients see it: whole answers, alerts when a handshake fails, and a word to those who speak HTTP."""
+"""TLS as clients see it: whole responses, alerts when a handshake fails, and a word to those who speak HTTP."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from exporter.web import webconfig
 from exporter.web.routes import Routes
 from tests.support.certificates import Authority
 from tests.support.processes import PATIENCE
-from tests.support.web import Metrics, said, served, status
+from tests.support.web import Metrics, raw, served, status
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 SIZE = 3_000_000
@@ -45,7 +45,7 @@ def client(authority: Authority, version: ssl.TLSVersion | None = None) -> ssl.S
     return context
 
 
-async def answer(address: str, context: ssl.SSLContext, request: bytes = GET) -> bytes:
+async def response(address: str, context: ssl.SSLContext, request: bytes = GET) -> bytes:
     host, port = address.split(":")
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
@@ -58,13 +58,13 @@ async def answer(address: str, context: ssl.SSLContext, request: bytes = GET) ->
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_an_answer_arrives_whole(authority: Authority, version: ssl.TLSVersion) -> None:
     async with server(authority) as address:
-        head, _, body = (await answer(address, client(authority, version))).partition(b"\r\n\r\n")
+        head, _, body = (await response(address, client(authority, version))).partition(b"\r\n\r\n")
     assert b"200 OK" in head
     assert body == b"x" * SIZE
 
 
 async def test_a_client_may_read_slowly_and_send_its_request_byte_by_byte(authority: Authority) -> None:
-    """The answer is more than sockets hold, so the server has to wait for the client."""
+    """The response is more than sockets hold, so the server has to wait for the client."""
     async with server(authority, size=30_000_000) as address, asyncio.timeout(PATIENCE):
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port), ssl=client(authority), limit=1024)
@@ -103,12 +103,12 @@ async def test_what_is_not_encrypted_as_agreed_ends_the_connection_with_an_alert
     assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
-async def test_a_handshake_that_is_under_way_does_not_hold_the_end(authority: Authority) -> None:
+async def test_a_handshake_in_progress_does_not_delay_shutdown(authority: Authority) -> None:
     async with server(authority) as address:
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"\x16\x03\x01")
-        assert await answer(address, client(authority))  # the first one is accepted by now
+        assert await response(address, client(authority))  # the first one is accepted by now
     async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()
@@ -117,28 +117,28 @@ async def test_a_handshake_that_is_under_way_does_not_hold_the_end(authority: Au
 async def test_requests_follow_one_another_on_a_connection(authority: Authority) -> None:
     request = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
     async with server(authority) as address:
-        found = await answer(address, client(authority), 500 * request + GET)
+        found = await response(address, client(authority), 500 * request + GET)
     assert found.count(b"\r\n\r\nOK\n") == 500
     assert found.endswith(b"x" * SIZE)
 
 
 class TestAFailedHandshake:
-    async def test_of_an_old_client_tells_it_the_version(self, authority: Authority) -> None:
+    async def test_of_an_old_client_is_a_protocol_version_alert(self, authority: Authority) -> None:
         async with server(authority, "  min_version: TLS13\n") as address:
             with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
-                await answer(address, client(authority, ssl.TLSVersion.TLSv1_2))
+                await response(address, client(authority, ssl.TLSVersion.TLSv1_2))
 
-    async def test_of_one_without_a_common_cipher_tells_it_so(self, authority: Authority) -> None:
+    async def test_of_one_without_a_common_cipher_is_a_handshake_failure(self, authority: Authority) -> None:
         context = client(authority, ssl.TLSVersion.TLSv1_2)
         context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
         text = "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n"
         async with server(authority, text) as address:
             with pytest.raises(ssl.SSLError, match="ALERT_HANDSHAKE_FAILURE"):
-                await answer(address, context)
+                await response(address, context)
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     @pytest.mark.parametrize("certificate", ["none", "of a stranger"])
-    async def test_of_one_without_a_good_certificate_tells_it_so(
+    async def test_of_one_without_a_good_certificate_is_a_certificate_alert(
         self, authority: Authority, certificate: str, version: ssl.TLSVersion
     ) -> None:
         context = client(authority, version)
@@ -150,20 +150,20 @@ class TestAFailedHandshake:
             async with server(authority, text) as address:
                 expected = "UNKNOWN_CA" if certificate != "none" else "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE"
                 with pytest.raises(ssl.SSLError, match=f"ALERT_({expected})"):
-                    await answer(address, context)
+                    await response(address, context)
         assert [line for line in lines if line["log_level"] != "debug"] == []
 
     async def test_that_never_was_one_ends_without_a_traceback(self, authority: Authority) -> None:
         with capture_logs() as lines:
             async with server(authority) as address:
-                assert (await said(address, b"\x16\x03\x01" + b"nonsense" * 100, ends=False))[:1] in (b"\x15", b"")
+                assert (await raw(address, b"\x16\x03\x01" + b"nonsense" * 100, ends=False))[:1] in (b"\x15", b"")
         assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
-async def test_http_where_tls_is_spoken_is_answered_as_go_does(authority: Authority, method: str) -> None:
+async def test_http_on_a_tls_port_is_answered_as_go_does(authority: Authority, method: str) -> None:
     async with server(authority) as address:
-        found = await said(address, f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode(), ends=False)
+        found = await raw(address, f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode(), ends=False)
     assert found == b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 
 
@@ -174,11 +174,11 @@ async def test_a_client_that_breaks_off_leaves_no_line_and_no_connection(authori
             for sent in (b"", b"\x16\x03\x01\x02", GET[:3]):
                 with socket.create_connection((host, int(port))) as broken:
                     broken.send(sent)
-            assert b"200 OK" in await answer(address, client(authority))
+            assert b"200 OK" in await response(address, client(authority))
     assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
-async def test_what_a_page_asks_of_its_connection_is_there(authority: Authority) -> None:
+async def test_the_connection_has_what_a_request_reads_of_it(authority: Authority) -> None:
     seen = {}
 
     async def page(request: web.Request) -> web.Response:
@@ -193,7 +193,7 @@ async def test_what_a_page_asks_of_its_connection_is_there(authority: Authority)
     context.load_cert_chain(*authority.issue("prometheus", "prometheus.example.com"))
     tls = webconfig.read(file).tls
     async with served(Routes(Metrics(), lambda: "", page, None), "127.0.0.1:0", tls=tls) as (address,):
-        await answer(address, context, GET.replace(b"/metrics", b"/"))
+        await response(address, context, GET.replace(b"/metrics", b"/"))
     assert seen["scheme"] == "https"
     assert seen["sslcontext"] is tls
     assert ("DNS", "prometheus.example.com") in seen["peercert"]["subjectAltName"]

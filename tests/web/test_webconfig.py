@@ -62,7 +62,7 @@ def read(folder: Path, text: str) -> webconfig.WebConfig:
     return webconfig.read(folder / "web.yml")
 
 
-def test_a_file_for_the_go_toolkit_is_taken_as_it_is(folder: Path) -> None:
+def test_a_file_for_the_go_toolkit_is_accepted_unchanged(folder: Path) -> None:
     settings = read(folder, TOOLKIT)
     assert settings.tls is not None
     assert settings.tls.verify_mode == ssl.CERT_REQUIRED
@@ -138,7 +138,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("text", "holds"), KINDS)
-def test_all_that_the_toolkit_describes_is_taken(folder: Path, text: str, holds: Callable[[Any], bool]) -> None:
+def test_every_documented_key_of_the_toolkit_is_accepted(folder: Path, text: str, holds: Callable[[Any], bool]) -> None:
     assert holds(read(folder, text))
 
 
@@ -152,12 +152,12 @@ def test_all_that_the_toolkit_describes_is_taken(folder: Path, text: str, holds:
         pytest.param("rate_limit: {interval: 0}", id="no-rate-limit"),
     ],
 )
-def test_what_protects_nothing_is_taken_too(folder: Path, text: str) -> None:
+def test_a_file_that_protects_nothing_is_accepted_too(folder: Path, text: str) -> None:
     settings = read(folder, text)
     assert (settings.tls, dict(settings.users), settings.rate_limit) == (None, {}, None)
 
 
-def test_certificate_and_key_may_stand_in_the_file(folder: Path) -> None:
+def test_certificate_and_key_may_be_inline(folder: Path) -> None:
     inline = "".join(
         f"  {key}: |\n" + "".join(f"    {line}\n" for line in (folder / file).read_text().splitlines())
         for key, file in (("cert", "server.crt"), ("key", "server.key"))
@@ -288,13 +288,13 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
-def test_a_mistake_is_told_with_its_place_and_its_mend(folder: Path, text: str, message: str) -> None:
+def test_a_mistake_is_reported_with_its_place_and_its_fix(folder: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(folder, text)
     assert message in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="file: cannot be read: No such file or directory"):
         webconfig.read(tmp_path / "web.yml")
 

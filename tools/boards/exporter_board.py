@@ -1,6 +1,6 @@
 """Direct Mail / Exporter: what its owner asks. Are the numbers current, is the quota enough, are the keys valid?"""
 
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from tools.boards.alerts import firing, listed
 from tools.boards.frame import board, scope
 from tools.boards.panels import (

@@ -254,7 +254,7 @@ def heatmap(title: str, description: str, unit: str, query: Query) -> Json:
             "legend": {"show": True},
             "rowsFrame": {"layout": "auto"},
             "showValue": "never",
-            "tooltip": {"mode": "single", "show": True, "yHistogram": True},
+            "tooltip": {"mode": "single", "yHistogram": True},
             "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
         },
     )

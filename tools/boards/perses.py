@@ -242,7 +242,7 @@ def _table(panel: Json) -> tuple[str, Json]:
     columns[1:1] = [_column(name, special[name]["displayName"], {}, sorted_by) for name in labels]
     if "Value" in arranged["excludeByName"]:
         columns.append({"name": "value", "hide": True})
-    spec = {"density": "compact", "enableSorting": True, "columnSettings": columns}
+    spec = {"density": "compact", "columnSettings": columns}
     return "Table", {**spec, "transforms": [{"kind": "MergeSeries", "spec": {}}]}
 
 

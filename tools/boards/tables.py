@@ -97,7 +97,6 @@ def listing(
         },
         options={
             "cellHeight": "sm",
-            "footer": {"show": False},
             "showHeader": True,
             "sortBy": [{"displayName": by, "desc": descending}],
         },

@@ -22,8 +22,8 @@ import click
 import yaml
 
 from exporter.commands.demo import COARSE_STEP, DAYS, FINE, FINE_STEP, JOB, LOOKBACK, SHOWN, STEP, morning_zone
-from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
+from exporter.metrics.text_format import Family
 from exporter.simulator import incidents as known
 from tools.stack import programs, prometheus, rules
 from tools.stack.prometheus import Prometheus, Stretch
@@ -115,11 +115,11 @@ async def remember(folder: Path, until: float, days: float = DAYS) -> None:
     past = History(FAMILIES)
     start = until - days * 86_400 // STEP * STEP
     async with prometheus.prometheus(folder, "{}", LOOKBACK) as server, asyncio.TaskGroup() as group:
-        asked = [
+        results = [
             (alert, group.create_task(server.query_range(alert.expression, start, until, STEP)))
             for alert in rules.alerts()
         ]
-        for alert, answer in asked:
+        for alert, answer in results:
             for series in await answer:
                 labels = {**series["metric"], "__name__": "", "alertname": alert.name, "severity": alert.severity}
                 add(past, alert, labels, [float(at) for at, _ in series["values"]], until)
@@ -182,8 +182,8 @@ async def run(incidents: Sequence[str]) -> None:
 
 async def alerts_page(prometheus: str) -> str:
     """Return where a Prometheus shows alerts. Debian's is built without the newer pages."""
-    async with aiohttp.ClientSession() as session, session.get(f"{prometheus}/alerts") as answer:
-        return f"{prometheus}{'' if answer.ok else '/classic'}/alerts"
+    async with aiohttp.ClientSession() as session, session.get(f"{prometheus}/alerts") as response:
+        return f"{prometheus}{'' if response.ok else '/classic'}/alerts"
 
 
 async def _print_alerts(notified: Receiver) -> None:

@@ -64,7 +64,7 @@ MAIL = (
     _world("restated"),
     World("quiet"),
 )
-"""Incidents of the mail, and answers that stand still or change; the weeks of `quiet` tell what is not theirs."""
+"""Incidents of the mail, and responses that are constant or change; the weeks of `quiet` show the rest."""
 CAMPAIGNS = (_world("campaigns_stopped", "WeeklyVolumeDrop warning"),)
 API = (
     _world("api_throttle", "ApiThrottled warning", "PollOverrun warning"),
@@ -99,7 +99,7 @@ API_JUDGED = Stretch(MOMENT - HOUR * 3, API_SPAN.end, 5 * MINUTE)
 LONG_JUDGED = Stretch(QUIET_SPAN.start + 14 * DAY, QUIET_SPAN.end, 30 * MINUTE)
 CAMPAIGNS_JUDGED = Stretch(LONG_JUDGED.start, CAMPAIGNS_SPAN.end, LONG_JUDGED.step)
 LOOKBACK = {"recording": "--query.lookback-delta=61m", "judging": "--query.lookback-delta=31m"}
-"""A little longer than the longest step between two samples that are looked at."""
+"""A little longer than the longest step between two samples that are checked."""
 
 
 @dataclass(frozen=True)
@@ -253,15 +253,15 @@ async def _judged(server: Prometheus, routed: str, worlds: Sequence[World], judg
     # Where rules are evaluated rarely, every number is too old for the alerts on its age.
     alerts = (each for each in rules.alerts() if judged.step <= OFTEN or each.group in JUDGED_RARELY)
     found = [each for each in await _firings(server, alerts, judged) if each.world in names]
-    heard = await notified(routed, found)
+    notified_at = await notified(routed, found)
     usual = {_what(each) for each in found if each.world == "quiet"}
     verdicts = []
     for world in worlds:
         begin = world.planned.start if world.planned else MOMENT
         there = [each for each in found if each.world == world.name and each.until > begin and _what(each) not in usual]
         delays: dict[str, float] = {}
-        for each in sorted((each for each in there if each in heard), key=heard.__getitem__):
-            delays.setdefault(each.title, heard[each] - begin)
+        for each in sorted((each for each in there if each in notified_at), key=notified_at.__getitem__):
+            delays.setdefault(each.title, notified_at[each] - begin)
         verdicts.append(Verdict(world, delays, frozenset(each.title for each in there) - delays.keys()))
     return verdicts
 

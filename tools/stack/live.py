@@ -13,10 +13,10 @@ from exporter import logs
 from exporter.app import App, Options
 from exporter.clock import VirtualClock
 from exporter.commands import demo
-from exporter.directmail.statistics.known import DEFAULT
+from exporter.directmail.statistics.registry import DEFAULT
 from exporter.simulator import incidents
 from exporter.simulator.incidents import PRODUCT
-from exporter.simulator.server import Habits, Simulator
+from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Traffic
 from tools.stack.worlds import MOMENT
 
@@ -32,7 +32,7 @@ async def run(address: str, speed: float, written: list[str]) -> None:
     sys.stdout.write(f"clock={MOMENT - time.time() * speed:.6f}\n")
     sys.stdout.flush()
     planned = [incidents.parse(text, clock.time()) for text in written]
-    simulator = Simulator(Traffic(incidents=planned), clock=clock, habits=Habits(calls_per_minute=100_000))
+    simulator = Simulator(Traffic(incidents=planned), clock=clock, behaviour=Behaviour(calls_per_minute=100_000))
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": simulator.key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": simulator.secret,

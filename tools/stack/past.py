@@ -15,4 +15,4 @@ if __name__ == "__main__":
     file, state_file, until, days, zone, instance, *written = sys.argv[1:]
     now = float(until)
     traffic = Traffic(choices=Choices(ZoneInfo(zone)), incidents=[incidents.parse(text, now) for text in written])
-    demo.write_past(Path(file), Path(state_file), traffic, now, instance, float(days))
+    demo.write_history(Path(file), Path(state_file), traffic, now, instance, float(days))

@@ -42,7 +42,7 @@ def find() -> Mapping[str, Path]:
 
 
 def free_address(wished: str = "") -> str:
-    """Return an address on loopback that nobody listens on, the wished one (`host:port`) where it is free."""
+    """Return an unused address on loopback, the requested one (`host:port`) where it is free."""
     if wished:
         host, _, port = wished.partition(":")
         with suppress(OSError), socket.create_server((host, int(port))):
@@ -82,8 +82,8 @@ async def _until_ready(process: asyncio.subprocess.Process, log: Path, url: str)
         async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
             while process.returncode is None:
                 with suppress(aiohttp.ClientError, OSError):
-                    async with session.get(url) as answer:
-                        if answer.status == 200:
+                    async with session.get(url) as response:
+                        if response.status == 200:
                             return
                 await asyncio.sleep(0.05)
     raise Broken(f"{log.stem} is not ready at {url}:\n{_end_of(log)}")

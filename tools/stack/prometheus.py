@@ -48,9 +48,9 @@ class Prometheus:
     async def _request(self, kind: str, parameters: Mapping[str, str]) -> Series:
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self.url}/api/v1/{kind}", data=dict(parameters)) as answer,
+            session.post(f"{self.url}/api/v1/{kind}", data=dict(parameters)) as response,
         ):
-            document = json.loads(await answer.text())
+            document = json.loads(await response.text())
         if document["status"] != "success":
             raise Broken(f"{parameters['query']}: {document.get('error')}")
         result: Series = document["data"]["result"]

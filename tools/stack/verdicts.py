@@ -12,7 +12,7 @@ from tools.stack.prometheus import Prometheus
 from tools.stack.rules import Alert
 
 SETTLED = 0.5
-"""Seconds in which an Alertmanager takes in what it was sent."""
+"""Seconds in which an Alertmanager processes what it was sent."""
 BATCH = 500
 """Alerts in one request."""
 
@@ -43,8 +43,8 @@ async def firings(server: Prometheus, alerts: Iterable[Alert], start: float, end
             (alert, group.create_task(server.query_range(alert.expression, start, end, step))) for alert in alerts
         ]
     found = []
-    for alert, answer in requested:
-        for series in answer.result():
+    for alert, response in requested:
+        for series in response.result():
             labels = {name: value for name, value in series["metric"].items() if name != "__name__"}
             moments = [float(at) for at, _ in series["values"]]
             for since, until in episodes(moments, step, alert.waits, alert.keeps):
@@ -90,14 +90,14 @@ async def notified(alertmanager: str, found: Sequence[Firing]) -> dict[Firing, f
         for each in firing:
             shown = {**each.labels, "alertname": each.alert, "severity": each.severity, "target": scene}
             posted[frozenset((name, value) for name, value in shown.items() if value)] = (now, each)
-    heard: dict[Firing, float] = {}
+    notified_at: dict[Firing, float] = {}
     for document in await _shown(alertmanager, [dict(labels) for labels in posted]):
         labels = frozenset(document["labels"].items())
         if document["status"]["inhibitedBy"] or labels not in posted:
             continue
         now, each = posted[labels]
-        heard[each] = min(heard.get(each, now), now)
-    return heard
+        notified_at[each] = min(notified_at.get(each, now), now)
+    return notified_at
 
 
 async def _shown(alertmanager: str, alerts: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
@@ -107,9 +107,9 @@ async def _shown(alertmanager: str, alerts: Sequence[Mapping[str, str]]) -> list
     async with aiohttp.ClientSession() as session:
         for first in range(0, len(alerts), BATCH):
             batch = [{"labels": labels, "endsAt": ends} for labels in alerts[first : first + BATCH]]
-            async with session.post(url, json=batch) as answer:
-                answer.raise_for_status()
+            async with session.post(url, json=batch) as response:
+                response.raise_for_status()
         await asyncio.sleep(SETTLED)
-        async with session.get(url) as answer:
-            documents: list[dict[str, Any]] = await answer.json()
+        async with session.get(url) as response:
+            documents: list[dict[str, Any]] = await response.json()
     return documents

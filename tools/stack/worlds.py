@@ -1,13 +1,13 @@
-"""Weeks of made-up mail: worlds with one incident each and what must come of it, and worlds without one."""
+"""Weeks of simulated mail: worlds with one incident each and what must come of it, and worlds without one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from exporter.commands import demo
-from exporter.commands.demo_past import moments, replay
+from exporter.commands.demo_history import moments, replay
 from exporter.config.model import Config, Refresh
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.metrics import account
 from exporter.metrics.history import History
 from exporter.plan.combinations import Combination

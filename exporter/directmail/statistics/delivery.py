@@ -1,4 +1,4 @@
-"""SenderStatisticsByTagNameAndBatchID: what became of the requested mail.
+"""SenderStatisticsByTagNameAndBatchID: the outcome of the requested mail.
 
 Source: the operation's documentation and the official SDK's models (1.11.1). It has no pages and no ConfigSetId. Its
 percents are never used: ratios are computed from the counts.

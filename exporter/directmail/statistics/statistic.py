@@ -1,4 +1,4 @@
-"""What a statistic is: its operation, its filters, its counts, and where an answer has them."""
+"""Defines a statistic: its operation, its filters, its counts, and their fields in a response."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,27 +37,27 @@ class Statistic:
     name: str
     """The value of the config's `statistics` and of the label `statistic`."""
     action: str
-    """The operation that answers, as it is sent and as RAM policies name it."""
+    """The operation, as it is sent and as RAM policies name it."""
     parameters: Mapping[str, str]
-    """The filters that it knows, by the config's keys, and the request's parameters for them."""
+    """The filters that it supports, by the config's keys, and the request's parameters for them."""
     counts: Any
     """A NamedTuple of whole numbers. The first is the base: rates are weighed by it."""
     fields: tuple[str, ...]
     """Where a row of `data.stat` has the counts, in their order."""
     ratios: Mapping[str, Ratio]
     drawn: tuple[str, str]
-    """The two counts that stand for all of them where there is room for two."""
+    """The two counts to show where there is room for two."""
     shares: Mapping[str, str] = field(default_factory=dict)
-    """The ratios that stand for all of them where there is room for few, by what people call them."""
+    """The ratios to show where there is room for few, by their display name."""
     rates: Mapping[str, Rate] = field(default_factory=dict)
     at_most: tuple[Ratio, ...] = ()
-    """Counts that a whole answer never has more of than of another."""
+    """Counts that never exceed another one."""
     distinct: tuple[str, ...] = ()
     """Counts of different recipients: two combinations may have some in common, so these do not add up."""
     is_paged: bool = False
     """Whether it takes PageNumber and PageSize."""
     total: str = "TotalCount"
-    """Where an answer says how many rows there are in all."""
+    """The field with the total number of rows."""
     counts_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
     """Returns a row's counts as they were sent; raises KeyError for one that is not there."""
     rate_of: tuple[int, ...] = field(init=False, repr=False, compare=False)

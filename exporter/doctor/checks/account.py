@@ -11,7 +11,7 @@ from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 from exporter.plan.calendar import day_end, day_start
 
 USED_NOTE, USED_PROBLEM = 0.7, 0.95
-"""Shares of a quota that DirectMailQuotaNearlyUsed looks at, too."""
+"""Shares of a quota, the same as in DirectMailQuotaNearlyUsed."""
 LOW = 0.5
 """The share of the highest reputation level below which a level is worth a note."""
 _CHECKS = {
@@ -29,13 +29,13 @@ _LIGHT = ("mx", "dmarc")
 
 
 def _see(alert: str) -> str:
-    """Return where more is written of what an alert is about, too."""
+    """Return the link to an alert's runbook."""
     return f" More: {alert} in docs/runbooks.md."
 
 
-def state(known: Evidence) -> Finding | None:
+def state(evidence: Evidence) -> Finding | None:
     """Return whether the account is frozen, overdue, restricted or deleted."""
-    summary = known.account.summary
+    summary = evidence.account.summary
     if summary is None:
         return None
     if summary.states is None:
@@ -48,9 +48,9 @@ def state(known: Evidence) -> Finding | None:
     return Finding("account", PROBLEM, f"The account is {' and '.join(found)}: it may send no mail, or less.", fix)
 
 
-def reputation(known: Evidence) -> Finding | None:
+def reputation(evidence: Evidence) -> Finding | None:
     """Return the account's reputation level."""
-    summary = known.account.summary
+    summary = evidence.account.summary
     if summary is None or summary.reputation is None:
         return None
     level, highest = summary.reputation, summary.highest_reputation
@@ -62,9 +62,9 @@ def reputation(known: Evidence) -> Finding | None:
     return Finding("reputation", NOTE, text, fix)
 
 
-def quota(known: Evidence) -> Finding | None:
+def quota(evidence: Evidence) -> Finding | None:
     """Return how much of the daily and monthly quota is used, and whether it is nearly all."""
-    summary, senders = known.account.summary, known.account.senders
+    summary, senders = evidence.account.summary, evidence.account.senders
     if summary is None:
         return None
     limits = {"daily": summary.daily_quota, "monthly": summary.monthly_quota}
@@ -77,7 +77,7 @@ def quota(known: Evidence) -> Finding | None:
         if used is None:
             texts.append(f"The {name} quota is {limit} mails; the number used is unknown.")
             continue
-        share, pace = (used / limit if limit else 1.0), used / max(_elapsed(known, place), 0.01)
+        share, pace = (used / limit if limit else 1.0), used / max(_elapsed(evidence, place), 0.01)
         least = "" if is_whole else "at least "
         texts.append(f"{least}{share:.0%} of the {name} quota is used: {used} of {limit} mails.".capitalize())
         if share >= USED_PROBLEM:
@@ -90,19 +90,22 @@ def quota(known: Evidence) -> Finding | None:
     return Finding("quota", level, " ".join(texts), fix if level != OK else "")
 
 
-def domains(known: Evidence) -> Finding | None:
+def domains(evidence: Evidence) -> Finding | None:
     """Return which checks of the sender domains fail; a domain that no sender uses is only a note."""
-    listed = known.account.domains
+    listed = evidence.account.domains
     if listed is None:
         return None
     if not listed.items:
         return Finding(
             "domains", NOTE, "The account has no sender domain.", "Check the region: accounts are per region."
         )
-    used = known.account.domains_in_use
+    used = evidence.account.domains_in_use
     texts, failing, level = [], set[str](), OK
     for item in listed.items:
-        checks = {**account.verified(item.facts, account.LISTED_CHECKS), **known.account.described.get(item.name, {})}
+        checks = {
+            **account.verified(item.facts, account.LISTED_CHECKS),
+            **evidence.account.described.get(item.name, {}),
+        }
         lost = [name for name in _CHECKS if checks.get(name) is False]
         if not lost:
             continue
@@ -112,28 +115,28 @@ def domains(known: Evidence) -> Finding | None:
         is_heavy = is_used and not set(lost) <= set(_LIGHT)
         level = PROBLEM if is_heavy or level == PROBLEM else NOTE
     if not texts:
-        return Finding("domains", OK, f"{_named(listed)}: all checks pass{_not_described(known)}.")
+        return Finding("domains", OK, f"{_named(listed)}: all checks pass{_not_described(evidence)}.")
     fix = " ".join(advice for name, advice in _CHECKS.items() if name in failing)
-    text = f"{'. '.join(texts)}{_not_described(known)}."
+    text = f"{'. '.join(texts)}{_not_described(evidence)}."
     return Finding(
         "domains", level, text, f"{fix} The console shows the records.{_see('DirectMailDomainVerificationLost')}"
     )
 
 
-def unread(known: Evidence) -> Finding | None:
+def unread(evidence: Evidence) -> Finding | None:
     """Return what the key may not read of the account, where the config does not need it."""
-    denied = list(known.account.denied)
+    denied = list(evidence.account.denied)
     if not denied:
         return None
-    wanted = denied + [account.DOMAIN] * (account.DOMAIN not in denied and known.account.domains is None)
-    text = f"The key may not call {', '.join(denied)}. Not checked: {', '.join(_unknown(known))}."
+    wanted = denied + [account.DOMAIN] * (account.DOMAIN not in denied and evidence.account.domains is None)
+    text = f"The key may not call {', '.join(denied)}. Not checked: {', '.join(_unknown(evidence))}."
     fix = f"Nothing to do if that is intended; otherwise allow this too (docs/ram-policy.md):\n{allowing(wanted)}"
     return Finding("account", NOTE, text, fix)
 
 
-def _unknown(known: Evidence) -> Iterator[str]:
+def _unknown(evidence: Evidence) -> Iterator[str]:
     """Yield what is not known of the account."""
-    seen = known.account
+    seen = evidence.account
     if seen.summary is None:
         yield "quota, reputation, state"
     if seen.senders is None:
@@ -149,16 +152,16 @@ def _used(senders: Page | None, place: int) -> tuple[int | None, bool]:
     if senders is None:
         return None, False
     counts = [account.usage(item.facts)[place] for item in senders.items]
-    known = [count for count in counts if count is not None]
-    is_whole = len(known) == len(counts) and senders.total in (None, len(counts))
-    return (sum(known) if known or not counts else None), is_whole
+    evidence = [count for count in counts if count is not None]
+    is_whole = len(evidence) == len(counts) and senders.total in (None, len(counts))
+    return (sum(evidence) if evidence or not counts else None), is_whole
 
 
-def _elapsed(known: Evidence, place: int) -> float:
+def _elapsed(evidence: Evidence, place: int) -> float:
     """Return the part of the day (0) or of the month (1) that is over, in the target's zone."""
-    zone, now = known.target.timezone, known.account.requested_at or known.began_at
-    first = known.today if place == 0 else known.today.replace(day=1)
-    last = known.today if place == 0 else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    zone, now = evidence.target.timezone, evidence.account.requested_at or evidence.began_at
+    first = evidence.today if place == 0 else evidence.today.replace(day=1)
+    last = evidence.today if place == 0 else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     begin, end = day_start(first, zone), day_end(last, zone)
     return (min(max(now, begin), end) - begin) / (end - begin)
 
@@ -168,8 +171,8 @@ def _named(listed: Page) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _not_described(known: Evidence) -> str:
-    """Return for how many domains DKIM and DMARC were not looked at, in words; "" for none."""
-    listed = known.account.domains.names if known.account.domains else []
-    left = [name for name in listed if name not in known.account.described]
+def _not_described(evidence: Evidence) -> str:
+    """Return for how many domains DKIM and DMARC were not read, in words; "" for none."""
+    listed = evidence.account.domains.names if evidence.account.domains else []
+    left = [name for name in listed if name not in evidence.account.described]
     return f"; DKIM and DMARC of {len(left)} not checked" if left else ""

@@ -1,16 +1,16 @@
-"""The check of a filter: an answer beside one with fewer filters."""
+"""Checks a filter: compares a response with one with fewer filters."""
 
 from exporter.doctor.failures import of_dedicated_ips
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response
 from exporter.doctor.wording import mails
 from exporter.plan.combinations import describe
 
 ENOUGH_MAIL = 100
-"""Mails of which some must pass a filter that works."""
+"""With this many mails, a filter that works must match some."""
 
 
-def compared(part: Answer, whole: Answer | None) -> Finding:
-    """Return what the answer to a filtered request says beside one with fewer filters, None for none."""
+def compared(part: Response, whole: Response | None) -> Finding:
+    """Return the finding on a filtered response compared with one with fewer filters, None for none."""
     filters = part.request.filters
     name = describe(filters)
     alone = filters.account_name and not any(filters[1:])

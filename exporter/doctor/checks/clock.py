@@ -1,4 +1,4 @@
-"""Checks of clocks: this machine's, the one that the API writes its texts in, and how long answers take."""
+"""Checks of clocks: this machine's, the one that the API writes its texts in, and how long responses take."""
 
 from exporter.directmail.listing import OPERATIONS
 from exporter.doctor.evidence import Evidence
@@ -9,9 +9,9 @@ CLOCK_NOTE, CLOCK_PROBLEM = 60.0, 900.0
 """Seconds. The API rejects requests that are more than 15 minutes off."""
 
 
-def clock(known: Evidence) -> Finding:
+def clock(evidence: Evidence) -> Finding:
     """Return whether this machine's clock agrees with the API's."""
-    ahead = known.ahead
+    ahead = evidence.ahead
     if ahead is None:
         return Finding("clock", NOTE, "Unknown: the responses have no Date.")
     off = 0.0 if ahead[0] <= 0 <= ahead[1] else min(ahead, key=abs)
@@ -22,10 +22,10 @@ def clock(known: Evidence) -> Finding:
     return Finding("clock", PROBLEM if abs(off) > CLOCK_PROBLEM else NOTE, text, fix)
 
 
-def clock_text(known: Evidence) -> Finding | None:
+def clock_text(evidence: Evidence) -> Finding | None:
     """Return what clock the texts of CreateTime show, by the domains' CreateTime beside their UtcCreateTime."""
-    listed, clocks = known.account.domains, sorted(known.account.clocks)
-    if known.account.requested_at is None:
+    listed, clocks = evidence.account.domains, sorted(evidence.account.clocks)
+    if evidence.account.requested_at is None:
         return None
     if listed is None:
         text = "The time zone of CreateTime is unknown: the domains, which have it in Unix seconds too,  "
@@ -44,9 +44,9 @@ def clock_text(known: Evidence) -> Finding | None:
     return Finding("clock_text", OK, text)
 
 
-def speed(known: Evidence) -> Finding:
+def speed(evidence: Evidence) -> Finding:
     """Return whether answers come well within the timeout."""
-    slowest, timeout = known.slowest, known.target.timeout
+    slowest, timeout = evidence.slowest, evidence.target.timeout
     if slowest <= timeout / 2:
         return Finding("speed", OK, f"The slowest response started after {slowest:.1f} s.")
     text = f"The slowest response started after {slowest:.1f} s; the target's timeout is {timeout:g} s."

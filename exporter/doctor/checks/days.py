@@ -4,20 +4,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from exporter.directmail.answers import Row, printable
+from exporter.directmail.responses import Row, printable
 from exporter.doctor.checks.clock import CLOCK_NOTE
 from exporter.doctor.created import day_of, moment
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response
 from exporter.doctor.wording import mails, offset, span, utc, zone_offset
 
 _WESTMOST, _EASTMOST = -12.0, 14.25
 """Hours from UTC between which the zones are, the last exclusive."""
 
 
-def one_day(known: Evidence) -> Finding | None:
+def one_day(evidence: Evidence) -> Finding | None:
     """Return whether a request about one day (StartTime = EndTime) answers, beside one about the week."""
-    whole, days, zone, ahead = known.whole, known.days, known.target.timezone, known.account.clock_ahead
+    whole, days, zone, ahead = evidence.whole, evidence.days, evidence.target.timezone, evidence.account.clock_ahead
     if whole is None or not days:
         return None
     seen = [each for each in days if each.has_mail]
@@ -38,12 +38,12 @@ def one_day(known: Evidence) -> Finding | None:
     return Finding("one_day", PROBLEM, f"{text}, some of it of {missed[0]}.", fix, days[-1].request_id)
 
 
-def freshness(known: Evidence) -> Finding:
-    """Return how old the newest record with mail is, as far as its CreateTime tells."""
-    answers, now, ahead = known.answers, known.ended_at, known.account.clock_ahead
-    if known.whole is not None and not known.has_mail:
-        return _no_mail(known.whole)
-    rows = [row for each in answers for row in each.page.rows if any(row.counts)]
+def freshness(evidence: Evidence) -> Finding:
+    """Return how old the newest record with mail is, as far as its CreateTime shows."""
+    responses, now, ahead = evidence.responses, evidence.ended_at, evidence.account.clock_ahead
+    if evidence.whole is not None and not evidence.has_mail:
+        return _no_mail(evidence.whole)
+    rows = [row for each in responses for row in each.page.rows if any(row.counts)]
     times = [at for row in rows if (at := moment(row.created, ahead)) is not None]
     if not times:
         return _no_moment(rows)
@@ -53,7 +53,7 @@ def freshness(known: Evidence) -> Finding:
         text += "the records use another time zone than the list of domains."
         return Finding("freshness", NOTE, text, "Nothing to do: the exporter does not use CreateTime.")
     text = f"The newest record is of {utc(newest)}, {span(now - newest)} ago."
-    if any(len(rows) == 1 and moment(rows[0].created, ahead) == newest for rows in _rows_of_days(answers)):
+    if any(len(rows) == 1 and moment(rows[0].created, ahead) == newest for rows in _rows_of_days(responses)):
         text += " It is the only record of its day, so its CreateTime may be the start of the day."
     if now - newest < 2 * 86_400:
         return Finding("freshness", OK, text)
@@ -62,11 +62,11 @@ def freshness(known: Evidence) -> Finding:
     )
 
 
-def timezone(known: Evidence) -> Finding | None:
-    """Return what is known of where the API's days begin."""
-    zone, now, days, tomorrow = known.target.timezone, known.began_at, known.days, known.tomorrow
-    if datetime.fromtimestamp(known.ended_at, zone).date() != known.today:
-        return None  # past midnight tomorrow has mail by right
+def timezone(evidence: Evidence) -> Finding | None:
+    """Return the finding on where the API's days begin."""
+    zone, now, days, tomorrow = evidence.target.timezone, evidence.began_at, evidence.days, evidence.tomorrow
+    if datetime.fromtimestamp(evidence.ended_at, zone).date() != evidence.today:
+        return None  # after midnight the next day may have mail
     ours = zone_offset(zone, now)
     if tomorrow is not None and tomorrow.has_mail:
         local = datetime.fromtimestamp(now, zone)
@@ -77,7 +77,7 @@ def timezone(known: Evidence) -> Finding | None:
         fix = f"Set timezone to one that is {offset(least)} or further east"
         fix += "; try Asia/Shanghai first." if least <= 8 else "."
         return Finding("timezone", PROBLEM, text, fix, tomorrow.request_id)
-    seen = offsets(known)
+    seen = offsets(evidence)
     if seen is None:
         text = f"The end of the API's day is unknown; no response contradicts {zone}."
         return Finding("timezone", NOTE, text, "Compare a day's numbers with the Direct Mail console.")
@@ -94,8 +94,8 @@ def timezone(known: Evidence) -> Finding | None:
     return Finding("timezone", NOTE, text, fix, days[-1].request_id)
 
 
-def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float | None) -> date:
-    """Return the last day before today that has mail by its CreateTime; yesterday where nothing tells.
+def newest_closed_day(whole: Response, today: date, zone: ZoneInfo, ahead: float | None) -> date:
+    """Return the last day before today that has mail by its CreateTime; yesterday where that is unknown.
 
     `ahead` is how many seconds the texts are ahead of UTC, None where that is not known.
     """
@@ -104,23 +104,23 @@ def newest_closed_day(whole: Answer, today: date, zone: ZoneInfo, ahead: float |
     return max(closed) if len(days) > 1 and closed else today - timedelta(days=1)
 
 
-def offsets(known: Evidence) -> tuple[float, float] | None:
+def offsets(evidence: Evidence) -> tuple[float, float] | None:
     """Return the hours from UTC, the last exclusive, at which every record is of the day that was requested.
 
-    None where no record tells, or where they contradict each other.
+    None where no record shows it, or where they contradict each other.
     """
     least, most, seen = _WESTMOST, _EASTMOST, False
-    for each in known.days:
+    for each in evidence.days:
         begin = datetime.combine(each.request.start, datetime.min.time(), UTC).timestamp()
-        times = [moment(row.created, known.account.clock_ahead) for row in each.page.rows if any(row.counts)]
+        times = [moment(row.created, evidence.account.clock_ahead) for row in each.page.rows if any(row.counts)]
         for at in times:
-            if at is None or at > known.began_at + CLOCK_NOTE:
+            if at is None or at > evidence.began_at + CLOCK_NOTE:
                 return None  # its clock is not known, or another one than was measured
             least, most, seen = max(least, (begin - at) / 3600), min(most, (begin + 86_400 - at) / 3600), True
     return (least, most) if seen and least < most else None
 
 
-def _no_mail(whole: Answer) -> Finding:
+def _no_mail(whole: Response) -> Finding:
     """Return what an account without any mail may mean."""
     start, end = whole.request.start, whole.request.end
     fix = "Check the region (accounts are per region), and that the mail is sent with tracking on (ClickTrace 1)."
@@ -136,9 +136,9 @@ def _no_moment(rows: Sequence[Row]) -> Finding:
     return Finding("freshness", NOTE, text, "See clock_text.")
 
 
-def _rows_of_days(answers: Iterable[Answer]) -> Iterator[list[Row]]:
+def _rows_of_days(responses: Iterable[Response]) -> Iterator[list[Row]]:
     """Yield the rows of each request about one day."""
-    for each in answers:
+    for each in responses:
         if each.request.start == each.request.end:
             yield each.page.rows
 

@@ -6,35 +6,35 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.doctor.checks.breakdowns import ENOUGH_MAIL
 from exporter.doctor.evidence import Account, Evidence, domain_of
-from exporter.doctor.findings import NOTE, OK, PROBLEM, Answer, Finding
+from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response
 from exporter.doctor.wording import mails
 
 GROWTH = 0.02
 """How much two sums may differ that are read one after the other, while mail is sent."""
 
 
-def compared(known: Evidence, domain: str, senders: Sequence[str], again: Answer | None = None) -> Finding | None:
+def compared(evidence: Evidence, domain: str, senders: Sequence[str], again: Response | None = None) -> Finding | None:
     """Return whether a domain's mail is that of its senders, None where the API rejected the filter, which is reported.
 
     `again` is the domain's mail as it was read after that of its senders.
     """
     filters = Filters(domain=domain)
-    if filters in known.rejected:
+    if filters in evidence.rejected:
         return None
-    part, whole = known.parts.get(filters), known.whole
-    found = [known.parts.get(Filters(account_name=sender)) for sender in senders]
-    answered = [each for each in found if each is not None]
-    if part is None or len(answered) < len(found) or not _is_whole([part, *answered, *([whole] if whole else [])]):
+    part, whole = evidence.parts.get(filters), evidence.whole
+    found = [evidence.parts.get(Filters(account_name=sender)) for sender in senders]
+    shares = [each for each in found if each is not None]
+    if part is None or len(shares) < len(found) or not _is_whole([part, *shares, *([whole] if whole else [])]):
         text = f"Unknown whether the filter works: not all of {domain} and its senders could be read."
         return Finding("domain_filter", NOTE, text, "Run the doctor again; compare with the console.")
-    of_senders, of_all = sum(each.emails for each in answered), whole.emails if whole else None
+    of_senders, of_all = sum(each.emails for each in shares), whole.emails if whole else None
     is_between = again is not None and part.emails <= of_senders <= again.emails
     agree = is_between or _near(part.emails, of_senders)
-    return _verdict(domain, part, of_senders, of_all, known.account, agree=agree)
+    return _verdict(domain, part, of_senders, of_all, evidence.account, agree=agree)
 
 
 def _verdict(
-    domain: str, part: Answer, of_senders: int, of_all: int | None, account: Account, *, agree: bool
+    domain: str, part: Response, of_senders: int, of_all: int | None, account: Account, *, agree: bool
 ) -> Finding:
     sums = f"{domain} has {mails(part.emails)}, its senders have {of_senders}"
     sums += "." if of_all is None else f", the account has {of_all}."
@@ -74,6 +74,6 @@ def _near(one: int, other: int) -> bool:
     return abs(one - other) <= GROWTH * max(one, other)
 
 
-def _is_whole(answers: Iterable[Answer]) -> bool:
-    """Return whether each answer is all on its first page."""
-    return all(each.page.total in (None, len(each.page.rows)) for each in answers)
+def _is_whole(responses: Iterable[Response]) -> bool:
+    """Return whether each response is all on its first page."""
+    return all(each.page.total in (None, len(each.page.rows)) for each in responses)

@@ -2,16 +2,16 @@
 
 from exporter.directmail.rates import FRACTION, PERCENT, UNITS, fitting, implausible, unit_of
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.findings import NOTE, OK, Answer, Finding
+from exporter.doctor.findings import NOTE, OK, Finding, Response
 
 
-def rates(known: Evidence) -> Finding | None:
+def rates(evidence: Evidence) -> Finding | None:
     """Return the unit of the API's own rates: percent or fraction of TotalNumber."""
-    statistic = known.statistic
-    if not statistic.rates or (known.whole is not None and not known.has_mail):
+    statistic = evidence.statistic
+    if not statistic.rates or (evidence.whole is not None and not evidence.has_mail):
         return None
-    votes, odd = dict.fromkeys(UNITS, 0), dict[str, Answer]()
-    for each in known.answers:
+    votes, odd = dict.fromkeys(UNITS, 0), dict[str, Response]()
+    for each in evidence.responses:
         for row in each.page.rows:
             for place, rate in enumerate(statistic.rates.values()):
                 units = fitting(statistic, row, place)
@@ -33,10 +33,10 @@ def rates(known: Evidence) -> Finding | None:
     return Finding("rates", OK, f"The API's own rates are {meaning}.")
 
 
-def counts(known: Evidence) -> Finding | None:
+def counts(evidence: Evidence) -> Finding | None:
     """Return where there is more of a count than of the one that it is a part of, None for nowhere."""
-    statistic = known.statistic
-    for each in known.answers:
+    statistic = evidence.statistic
+    for each in evidence.responses:
         for row in each.page.rows:
             for pair in implausible(statistic, row.counts):
                 part, whole = (row.counts[statistic.names.index(name)] for name in pair)

@@ -1,17 +1,17 @@
 """Checks of pages: how large they are, and whether they fit together."""
 
-from exporter.directmail.answers import Page
+from exporter.directmail.responses import Page
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 
 _REPORT = "Numbers of more than one page cannot be read: please report this, with the RequestId to Alibaba Cloud too."
 
 
-def page_size(known: Evidence) -> Finding | None:
+def page_size(evidence: Evidence) -> Finding | None:
     """Return whether the server gives pages as large as those requested, and how many a day takes."""
-    if not known.days or not known.statistic.is_paged:
+    if not evidence.days or not evidence.statistic.is_paged:
         return None
-    day, requested = known.days[-1], known.target.page_size
+    day, requested = evidence.days[-1], evidence.target.page_size
     page = day.page
     given = page.size
     calls = _expected_pages(page) or page.pages or 1
@@ -29,17 +29,17 @@ def page_size(known: Evidence) -> Finding | None:
     return Finding("page_size", OK, f"The API returns {given} rows a page, as requested; {takes}.")
 
 
-def pages(known: Evidence) -> Finding | None:
+def pages(evidence: Evidence) -> Finding | None:
     """Return whether pages fit together: their numbers, and the week's second page with its first."""
-    first, second = known.whole, known.second_page
-    if first is None or not known.statistic.is_paged:
+    first, second = evidence.whole, evidence.second_page
+    if first is None or not evidence.statistic.is_paged:
         return None
-    for each in (*known.answers, *((second,) if second else ())):
+    for each in (*evidence.responses, *((second,) if second else ())):
         page = each.page
         expected = _expected_pages(page)
         if expected is not None and page.pages is not None and max(page.pages, 1) != expected:
             text = f"{page.total} rows at {page.size} a page are {expected} pages, but the response says {page.pages}."
-            fix = "Nothing to do: the exporter reads on until both are satisfied or a page is empty."
+            fix = "Nothing to do: the exporter keeps reading until both agree or a page is empty."
             return Finding("pages", NOTE, text, fix, each.request_id)
     if second is None:
         return Finding("pages", OK, "The numbers of rows and pages agree; there was no second page to check.")

@@ -1,4 +1,4 @@
-"""The config lines that fit what was seen: time zone, page size, and filters that the account can use or not."""
+"""Suggests config lines: time zone, page size, and filters that the account can use or not."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ _DOUBTFUL = ("esp", "dedicated_ip", "dedicated_ip_pool_id")
 
 
 def lines(found: Sequence[Evidence]) -> Finding:
-    """Return the lines of the target that fit what its statistics answered, each with why where it is not as set."""
+    """Return the target's config lines that fit the responses, each with a reason where it differs from the config."""
     first, target = found[0], found[0].target
     zone, why_zone = _zone(first)
     size, why_size = _page_size(first)
@@ -35,15 +35,15 @@ def lines(found: Sequence[Evidence]) -> Finding:
 WORKS = "works"
 
 
-def _zone(known: Evidence) -> tuple[str, str]:
+def _zone(evidence: Evidence) -> tuple[str, str]:
     """Return the time zone that fits, and a comment."""
-    zone, seen = known.target.timezone, offsets(known)
-    if known.tomorrow is not None and known.tomorrow.has_mail:
+    zone, seen = evidence.target.timezone, offsets(evidence)
+    if evidence.tomorrow is not None and evidence.tomorrow.has_mail:
         return CHINA, f"  # the API's days start earlier than in {zone.key}; compare with the console"
     if seen is None:
         return zone.key, "  # unknown; compare a day with the console"
     least, most = seen
-    ours, china = zone_offset(zone, known.began_at), 8.0
+    ours, china = zone_offset(zone, evidence.began_at), 8.0
     if least <= ours < most:
         return zone.key, "" if most - least <= 1 else "  # fits; so do others"
     if least <= china < most:
@@ -51,31 +51,33 @@ def _zone(known: Evidence) -> tuple[str, str]:
     return zone.key, "  # does not fit; compare a day with the console"
 
 
-def _page_size(known: Evidence) -> tuple[int, str]:
+def _page_size(evidence: Evidence) -> tuple[int, str]:
     """Return the page size that fits, and a comment."""
-    requested = known.target.page_size
-    given = known.days[-1].page.size if known.days and known.statistic.is_paged else None
+    requested = evidence.target.page_size
+    given = evidence.days[-1].page.size if evidence.days and evidence.statistic.is_paged else None
     if given is not None and 0 < given < requested:
         return given, f"  # the maximum of the API, which ignores {requested}"
     return requested, "" if given is not None else "  # unknown"
 
 
 def _filters(found: Sequence[Evidence]) -> Iterator[tuple[str, str, str]]:
-    """Yield each doubtful filter that was requested, the queries that have it, and a verdict."""
+    """Yield each unreliable filter that was requested, the queries that have it, and a verdict."""
     for key in _DOUBTFUL:
-        verdicts = [verdict for known in found for filters in known.parts if (verdict := _verdict(known, filters, key))]
+        verdicts = [
+            verdict for evidence in found for filters in evidence.parts if (verdict := _verdict(evidence, filters, key))
+        ]
         if verdicts:
-            combinations = [each for known in found for each in known.plan.combinations]
+            combinations = [each for evidence in found for each in evidence.plan.combinations]
             queries = dict.fromkeys(each.query for each in combinations if getattr(each.filters, key))
             yield key, ", ".join(queries), WORKS if WORKS in verdicts else verdicts[0]
 
 
-def _verdict(known: Evidence, filters: Filters, key: str) -> str:
-    """Return what an answer says about a filter of its request, "" for nothing."""
+def _verdict(evidence: Evidence, filters: Filters, key: str) -> str:
+    """Return what a response says about a filter of its request, "" for nothing."""
     if not getattr(filters, key):
         return ""
-    part, rest = known.parts[filters], known.parts.get(filters._replace(**{key: ""}))
-    if filters in known.rejected:
+    part, rest = evidence.parts[filters], evidence.parts.get(filters._replace(**{key: ""}))
+    if filters in evidence.rejected:
         return "rejected"
     if part is None or rest is None or rest.emails < ENOUGH_MAIL:
         return ""

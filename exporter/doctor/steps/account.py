@@ -5,31 +5,31 @@ from exporter.doctor.calls import Calls
 from exporter.doctor.evidence import Evidence
 
 MOST_DESCRIBED = 3
-"""Domains whose DKIM and DMARC are looked at: each takes a call."""
+"""Domains whose DKIM and DMARC are checked: each takes a call."""
 MOST_CALLS = 3 + MOST_DESCRIBED
 """Requests of all steps here."""
 
 
-async def domains(calls: Calls, known: Evidence) -> None:
-    """List the sender domains, which also tell what clock the texts of CreateTime show."""
-    known.account.requested_at = known.began_at
-    known.account.domains = await calls.values_of("domain")
+async def domains(calls: Calls, evidence: Evidence) -> None:
+    """List the sender domains, which also show the time zone of CreateTime."""
+    evidence.account.requested_at = evidence.began_at
+    evidence.account.domains = await calls.values_of("domain")
 
 
-async def summary(calls: Calls, known: Evidence) -> None:
+async def summary(calls: Calls, evidence: Evidence) -> None:
     """Request quota, reputation and state."""
-    known.account.summary = await calls.read(account.SUMMARY, {}, account.summary)
+    evidence.account.summary = await calls.read(account.SUMMARY, {}, account.summary)
 
 
-async def senders(calls: Calls, known: Evidence) -> None:
+async def senders(calls: Calls, evidence: Evidence) -> None:
     """List the senders, with the mails requested of each."""
-    known.account.senders = await calls.values_of("account_name")
+    evidence.account.senders = await calls.values_of("account_name")
 
 
-async def descriptions(calls: Calls, known: Evidence) -> None:
+async def descriptions(calls: Calls, evidence: Evidence) -> None:
     """Request what the list of domains lacks: DKIM and DMARC, of domains with senders first."""
-    listed = known.account.domains.items if known.account.domains else []
-    sending = known.account.domains_in_use
+    listed = evidence.account.domains.items if evidence.account.domains else []
+    sending = evidence.account.domains_in_use
     by_use = sorted(listed, key=lambda item: sending is not None and item.name not in sending)
     for item in by_use[:MOST_DESCRIBED]:
         number = item.facts.get(account.DOMAIN_ID)
@@ -41,4 +41,4 @@ async def descriptions(calls: Calls, known: Evidence) -> None:
             lambda document: account.verified(document, account.DESCRIBED_CHECKS),
         )
         if checks is not None:
-            known.account.described[item.name] = checks
+            evidence.account.described[item.name] = checks

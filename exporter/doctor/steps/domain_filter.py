@@ -22,27 +22,27 @@ def most_calls(target: Target) -> int:
     return 2 + MOST_SENDERS if is_used else 0
 
 
-async def compare(calls: Calls, known: Evidence) -> None:
+async def compare(calls: Calls, evidence: Evidence) -> None:
     """Request a domain of the config and its senders, and say whether their sums agree."""
-    domain, senders = _choose(known)
-    if not domain or any(filters.domain for filters in known.rejected):
+    domain, senders = _choose(evidence)
+    if not domain or any(filters.domain for filters in evidence.rejected):
         return
     wanted = [Filters(domain=domain), *(Filters(account_name=sender) for sender in senders)]
     for filters in wanted[: 1 + MOST_SENDERS]:
-        if filters not in known.parts and calls.left > 0:
-            await part_of(calls, known, filters)
-    found = compared(known, domain, senders)
+        if filters not in evidence.parts and calls.left > 0:
+            await part_of(calls, evidence, filters)
+    found = compared(evidence, domain, senders)
     if found is not None and found.level == PROBLEM and calls.left > 0:  # mail may have been sent meanwhile
-        again = await calls.request(StatisticRequest(known.statistic, *known.span, wanted[0]))
-        found = compared(known, domain, senders, again)
+        again = await calls.request(StatisticRequest(evidence.statistic, *evidence.span, wanted[0]))
+        found = compared(evidence, domain, senders, again)
     calls.findings += filter(None, [found])
 
 
-def _choose(known: Evidence) -> tuple[str, list[str]]:
+def _choose(evidence: Evidence) -> tuple[str, list[str]]:
     """Return the domain with the fewest senders, and those; "" where the config requests no domain."""
-    wanted = dict.fromkeys(each.filters.domain for each in known.plan.combinations if each.filters.domain)
-    listed = known.account.senders.names if known.account.senders else []
-    named = [each.filters.account_name for each in configured(known.target, known.statistic.name)]
+    wanted = dict.fromkeys(each.filters.domain for each in evidence.plan.combinations if each.filters.domain)
+    listed = evidence.account.senders.names if evidence.account.senders else []
+    named = [each.filters.account_name for each in configured(evidence.target, evidence.statistic.name)]
     senders = dict.fromkeys(filter(None, (*listed, *named)))
     by_domain = {domain: [each for each in senders if domain_of(each) == domain.lower()] for domain in wanted}
     choice = min(by_domain, key=lambda domain: len(by_domain[domain]) or MOST_SENDERS + 1, default="")

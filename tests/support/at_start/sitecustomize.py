@@ -1,4 +1,4 @@
-"""What Python runs first in programs that tests start, whose PYTHONPATH has this folder."""
+"""Python runs this first in programs that tests start, whose PYTHONPATH has this folder."""
 
 import suite_clock
 

@@ -1,4 +1,4 @@
-"""What an answer says: counts that are right, or a ParseError. Nothing else ever comes out."""
+"""Parses a response: counts that are right, or a ParseError."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +29,11 @@ class Row(NamedTuple):
     rates: tuple[float | None, ...]
     """In the statistic's order and the API's own unit; None where a rate cannot be read."""
     written: tuple[Any, ...] = ()
-    """The same as they were sent: their decimals tell how exact they are."""
+    """The rates as they were sent: their decimals show their precision."""
 
 
 class Page(NamedTuple):
-    """One page of a statistic; a number that the answer lacks is None."""
+    """One page of a statistic; missing numbers are None."""
 
     rows: list[Row]
     number: int | None
@@ -45,7 +45,7 @@ class Page(NamedTuple):
 def page(statistic: Statistic, document: Mapping[str, Any], request_id: str) -> Page:
     """Return the page of a statistic that a 200 holds.
 
-    Raise ParseError for a row that makes no sense, and where there is no `data.stat`: missing is never 0.
+    Raise ParseError for an invalid row, and where there is no `data.stat`: missing is never 0.
     """
     data = document.get("data")
     rows = data.get("stat") if isinstance(data, dict) else None
@@ -61,7 +61,7 @@ def summed(statistic: Statistic, rows: Sequence[Row], request_id: str) -> tuple[
     Raise ParseError for sums beyond LARGEST.
     """
     totals = list(map(sum, zip(*(row.counts for row in rows), strict=True))) if rows else list(statistic.nothing)
-    # The rate of no mails weighs nothing, whatever it says.
+    # The rate of no mails has no weight.
     weighed = [(row.counts[0], row.rates) for row in rows if row.counts[0]]
     rates = [_weighed((emails, each[index]) for emails, each in weighed) for index in range(len(statistic.rates))]
     for name, total in zip(statistic.fields, totals, strict=True):

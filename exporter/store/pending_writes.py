@@ -1,4 +1,4 @@
-"""What store and catalogue know and the state file does not have yet: taken in batches, put back if need be."""
+"""Collects changes of store and catalogue that the state file does not have yet, in batches."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,24 +26,24 @@ class Batch:
     """What goes into one transaction."""
 
     snapshots: list[Snapshot]
-    forgotten: set[Key]
+    discarded: set[Key]
     accounts: dict[str, str]
     lists: dict[Place, Mapping[str, float]]
     decreases: dict[str, int]
 
     def __bool__(self) -> bool:
-        return any((self.snapshots, self.forgotten, self.accounts, self.lists, self.decreases))
+        return any((self.snapshots, self.discarded, self.accounts, self.lists, self.decreases))
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows; nothing of it needs the event loop."""
         yield from (discovered_row(place, values) for place, values in self.lists.items())
-        yield from (record_row(key, None) for key in self.forgotten)
+        yield from (record_row(key, None) for key in self.discarded)
         yield from (account_row(target, account) for target, account in self.accounts.items())
         yield from (decreases_row(target, count) for target, count in self.decreases.items())
         yield from (record_row(each.key, each.state) for each in self.snapshots)
 
 
-class Unwritten:
+class PendingWrites:
     """What is to be written."""
 
     def __init__(self, store: Store, catalogue: Catalogue) -> None:
@@ -59,35 +59,35 @@ class Unwritten:
     def take(self) -> Batch:
         """Return the next batch; it is empty when everything is written.
 
-        What is forgotten goes with the account that it is forgotten for, and with what has come in its place.
+        Discarded records are written together with the account that replaces them, and its new records.
         """
         store = self._store
-        forgotten, store.forgotten = store.forgotten, set()
+        discarded, store.discarded = store.discarded, set()
         claimed, store.claimed = store.claimed, set()
-        come_back = self._snapshots([key for key in forgotten if store.find(key)])
+        added_again = self._snapshots([key for key in discarded if store.find(key)])
         return Batch(
-            [*come_back, *self._snapshots(list(islice(store.changed, BATCH)))],
-            forgotten,
+            [*added_again, *self._snapshots(list(islice(store.changed, BATCH)))],
+            discarded,
             {target: store.accounts[target] for target in claimed},
-            self._catalogue.take_changes(),
+            self._catalogue.pop_changes(),
             {target: count for target, count in store.decreases.items() if self.decreases.get(target) != count},
         )
 
-    def take_everything(self) -> Iterator[Batch]:
+    def everything(self) -> Iterator[Batch]:
         """Yield all that is known, in batches that go into one transaction, with time for other work between them."""
         store, catalogue = self._store, self._catalogue
-        store.forgotten, store.claimed = set(), set()
-        catalogue.take_changes()
+        store.discarded, store.claimed = set(), set()
+        catalogue.pop_changes()
         yield Batch([], set(), dict(store.accounts), catalogue.all_values(), dict(store.decreases))
         keys = list(store.keys())
         for start in range(0, len(keys), BATCH):
             yield Batch(self._snapshots(keys[start : start + BATCH]), set(), {}, {}, {})
 
     def put_back(self, batch: Batch) -> None:
-        """Have what could not be written written by the next batch."""
+        """Return a batch that could not be written; the next one has it again."""
         store = self._store
         store.changed.update(each.key for each in batch.snapshots if store.find(each.key) is each.record)
-        store.forgotten |= batch.forgotten
+        store.discarded |= batch.discarded
         store.claimed |= batch.accounts.keys()
         self._catalogue.changed |= batch.lists.keys()
 
@@ -101,9 +101,9 @@ class Unwritten:
         return [each.key for each in grown]
 
     def _snapshots(self, keys: Iterable[Key]) -> list[Snapshot]:
-        return [Snapshot(key, record, _copy(record)) for key in keys if (record := self._taken(key))]
+        return [Snapshot(key, record, _copy(record)) for key in keys if (record := self._claim(key))]
 
-    def _taken(self, key: Key) -> Record | None:
+    def _claim(self, key: Key) -> Record | None:
         self._store.changed.discard(key)
         return self._store.find(key)
 

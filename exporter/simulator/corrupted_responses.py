@@ -1,4 +1,4 @@
-"""Responses that a fault spoils on the wire: errors in other forms, answers that are more or something else."""
+"""Responses that a fault corrupts on the wire: errors in other forms, responses that are longer or different."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _ZERO = dict.fromkeys(
 
 
 def error(document: Mapping[str, object], status: int, headers: Mapping[str, str], fault: str) -> web.Response:
-    """Return an error answer in the form that a fault gives it."""
+    """Return an error response in the form of a fault."""
     if fault == "throttle_xml":
         fields = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in document.items())
         text = f"<?xml version='1.0' encoding='UTF-8'?><Error>{fields}</Error>"
@@ -31,8 +31,8 @@ def error(document: Mapping[str, object], status: int, headers: Mapping[str, str
     return web.json_response(document, status=status, headers=headers)
 
 
-def answer(document: Mapping[str, Any], key_id: str, fault: str) -> web.Response | None:
-    """Return what a fault makes of a good answer, None for a fault that makes nothing of it here."""
+def respond(document: Mapping[str, Any], key_id: str, fault: str) -> web.Response | None:
+    """Return a good response as the fault corrupts it, None for a fault of another kind."""
     headers: dict[str, str] = {}
     data = document.get("data")
     rows = data.get("stat") if isinstance(data, dict) else None
@@ -59,7 +59,7 @@ def answer(document: Mapping[str, Any], key_id: str, fault: str) -> web.Response
 
 
 async def twice(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Send an answer, and behind it another one, of 777 mails, that was not requested."""
+    """Send a response, and behind it another one, of 777 mails, that was not requested."""
     response = web.Response(body=body, content_type="application/json")
     await response.prepare(request)
     await response.write_eof()

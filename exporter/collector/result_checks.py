@@ -1,10 +1,10 @@
-"""Tells when an answer does not fit: not to itself, or not to what the day had before."""
+"""Checks results for consistency: rates against counts, and a day's counts against its earlier ones."""
 
 from datetime import date
 
 from structlog.typing import FilteringBoundLogger
 
-from exporter.directmail.client import Answer
+from exporter.directmail.client import Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.plan.combinations import Combination, named
@@ -12,23 +12,23 @@ from exporter.plan.schedule import Slot
 from exporter.store.memory import Store
 
 
-class Doubts:
-    """The doubts about one statistic of a target."""
+class ResultChecks:
+    """The checks of one statistic of a target."""
 
     def __init__(self, statistic: Statistic, store: Store, log: FilteringBoundLogger) -> None:
         self._store = store
         self._log = log
         self.crosscheck = Crosscheck(statistic)
-        """Whether what is read agrees with itself."""
+        """The check of rates against counts."""
         self._emptied: dict[Slot, bool] = {}
         """Days with mail that suddenly had none, and whether that is still to be confirmed."""
 
-    def is_to_be_confirmed(self, slot: Slot, answer: Answer) -> bool:
-        """Whether a day that had mail has none, for the first time in a row: it is believed when it is said again."""
+    def needs_confirmation(self, slot: Slot, result: Result) -> bool:
+        """Whether a day that had mail has none for the first time; accepted when a second result confirms it."""
         before = self._store.get(slot.combination.key).cells.get(slot.day)
-        is_emptied = before is not None and any(before.totals) and not any(answer.totals)
+        is_emptied = before is not None and any(before.totals) and not any(result.totals)
         is_new = is_emptied and not self._emptied.get(slot, False)
-        where = {**named(slot.combination), "day": slot.day.isoformat(), "request_id": answer.request_id}
+        where = {**named(slot.combination), "day": slot.day.isoformat(), "request_id": result.request_id}
         if is_new and slot not in self._emptied:
             self._log.warning("day with mail has none now; requesting it again before showing that", **where)
         elif is_emptied and not is_new:
@@ -37,19 +37,19 @@ class Doubts:
             self._emptied[slot] = is_new
         return is_new
 
-    def compare(self, combination: Combination, day: date, answer: Answer) -> None:
-        """Hold the answer against itself; the first time that something does not fit is reported."""
-        for doubt in self.crosscheck.look(combination.filters, day, answer.rows):
+    def compare(self, combination: Combination, day: date, result: Result) -> None:
+        """Compare rates with counts, and log the first mismatch of each kind."""
+        for mismatch in self.crosscheck.compare(combination.filters, day, result.rows):
             self._log.warning(
-                "answer is inconsistent",
+                "response is inconsistent",
                 **named(combination),
                 day=day.isoformat(),
-                **doubt._asdict(),
-                request_id=answer.request_id,
+                **mismatch._asdict(),
+                request_id=result.request_id,
                 advice="Trust the counts and the ratios; report the RequestId to Alibaba Cloud's support.",
             )
 
-    def forget(self, oldest: date) -> None:
-        """Forget the days before one."""
+    def discard(self, oldest: date) -> None:
+        """Discard the days before one."""
         self._emptied = {slot: waits for slot, waits in self._emptied.items() if slot.day >= oldest}
-        self.crosscheck.forget(oldest)
+        self.crosscheck.discard(oldest)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.directmail.answers import LARGEST, page, summed
 from exporter.directmail.decoding import decode, request_id_of
 from exporter.directmail.errors import ParseError
+from exporter.directmail.responses import LARGEST, page, summed
 from exporter.directmail.statistics.delivery import DELIVERY, Delivery
 from exporter.directmail.statistics.engagement import ENGAGEMENT, Engagement
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from tests.support.engagement import COUNTS, RATES
 
@@ -205,7 +205,7 @@ class TestDelivery:
         sent = row(DELIVERY, requestCount="40", successCount="40", **percents)
         assert read(sent, statistic=DELIVERY) == (Delivery(40, 40, 0, 0), ())
 
-    def test_a_percent_never_stands_for_a_missing_count(self) -> None:
+    def test_a_percentage_never_replaces_a_missing_count(self) -> None:
         sent = row(DELIVERY, requestCount="40", succeededPercent="100.00%")
         del sent["successCount"]
         with pytest.raises(ParseError, match="has no successCount"):

@@ -1,4 +1,4 @@
-"""The dashboards' queries, asked of a real Prometheus as Grafana asks them."""
+"""The dashboards' queries, sent to a real Prometheus as Grafana sends them."""
 
 import math
 import time
@@ -27,7 +27,7 @@ def seconds(span: str) -> float:
     return float(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[span[-1]]
 
 
-async def answer(
+async def result(
     server: Prometheus, board: Json, query: Query, values: Mapping[str, str], at: float | None = None
 ) -> list[Json]:
     """Return the series that Grafana would get for a query of a panel now or at a moment, those with a number in them.

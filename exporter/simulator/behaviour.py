@@ -1,4 +1,4 @@
-"""What the API's documentation leaves open, as choices: how the simulator answers on the wire."""
+"""Choices for what the API's documentation leaves open: how the simulator responds on the wire."""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -13,11 +13,11 @@ CHOICES = {
     "user_status": ("codes", "bits"),
     "sender_counts": ("used", "limit"),
 }
-"""The values of each habit that has a fixed set of them."""
+"""The values of each choice that has a fixed set of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class Behaviour:
     """How the API behaves where its documentation is silent. Raise ValueError for an unknown choice."""
 
     rows: str = "day"
@@ -30,7 +30,7 @@ class Habits:
     """Of each operation by itself; the documentation lists quotas by operation. DescAccountSummary never has more than
     its documented 10."""
     retry_after: bool = False
-    """Whether throttling tells how long to wait."""
+    """Whether throttling responses have the time to wait."""
     strict_span: bool = False
     """Whether the days that StartTime may go back are counted to the second, and the delivery operation allows only the
     days that its page names (7 and 30) instead of the official SDK's (31 and 90)."""

@@ -1,4 +1,4 @@
-"""Config texts, sound and broken in every way that somebody thought of: strategies for hypothesis."""
+"""Strategies for hypothesis: config texts, valid and broken in many ways."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The past of an exporter that polled made-up mail: what it would have shown, moment by moment, without a call.
+"""Computes the metrics that an exporter of simulated mail would have exposed in the past, without calls.
 
-Plan, store, the table of metrics and the telemetry are the exporter's own; only the clock is a script, and answers
+Plan, store, the table of metrics and the telemetry are the exporter's own; only the clock is a script, and responses
 come straight from the simulator's traffic. Weeks for dashboards, rules and the demo are written in seconds.
 """
 
@@ -27,12 +27,12 @@ from exporter.directmail.errors import (
     Throttled,
 )
 from exporter.directmail.limiter import Limiter
-from exporter.directmail.statistics.known import STATISTICS
+from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Totals
 from exporter.metrics import account, tables
-from exporter.metrics.exposition import Family
 from exporter.metrics.history import History
 from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.text_format import Family
 from exporter.metrics.windows import Windows
 from exporter.plan import calendar, target_plan
 from exporter.plan.combinations import Combination
@@ -91,7 +91,7 @@ def replay(
     for target in settings.targets:
         scenes = [
             _Scene(
-                plan, _Answers(statistic, traffic[target.name], faults.get(target.name), target.timeout), store, shelf
+                plan, _Results(statistic, traffic[target.name], faults.get(target.name), target.timeout), store, shelf
             )
             for statistic in target.statistics
             for plan in [_chosen_plan(settings, target, statistic, chosen)]
@@ -118,8 +118,8 @@ async def keep(store: Store, file: Path) -> None:
     await state.close()
 
 
-class _Answers:
-    """What the API of one target says of one statistic: its traffic, and what is wrong with it."""
+class _Results:
+    """The API of one target and statistic: its traffic and its faults."""
 
     def __init__(self, statistic: str, traffic: Traffic, fault: Fault | None, timeout: float) -> None:
         self._action = STATISTICS[statistic].action
@@ -129,7 +129,7 @@ class _Answers:
         self._number = 0
 
     def read(self, combination: Combination, day: date, now: float, called: Observer) -> Totals:
-        """Return a day's counts; `called` hears of every try, as the client's observer does. Raise DirectMailError."""
+        """Return a day's counts; `called` gets every try, like the client's observer. Raise DirectMailError."""
         for attempt in range(1, ATTEMPTS + 1):
             failure = self._failure(now)
             called(self._action, 0.0, failure.reason if failure else None)
@@ -192,10 +192,10 @@ class _PastTarget:
 class _Scene:
     """One statistic of a target."""
 
-    def __init__(self, plan: TargetPlan, answers: _Answers, store: Store, shelf: Shelf) -> None:
+    def __init__(self, plan: TargetPlan, results: _Results, store: Store, shelf: Shelf) -> None:
         self.plan = plan
         self.crosscheck = Crosscheck(STATISTICS[plan.statistic])
-        self._answers = answers
+        self._results = results
         self._store = store
         self._today: date | None = None
         self._days: list[tuple[int, date, float, float]] = []
@@ -239,7 +239,7 @@ class _Scene:
             if due is None or due > now:
                 continue
             try:
-                totals = self._answers.read(combination, day, now, called)
+                totals = self._results.read(combination, day, now, called)
             except DirectMailError as failure:
                 if age == 0:
                     self._store.failed(combination.key, failure, now)

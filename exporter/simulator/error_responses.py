@@ -1,4 +1,4 @@
-"""Error answers: HTTP status, Code and Message, as the API's documentation has them."""
+"""Error responses: HTTP status, Code and Message, as the API's documentation has them."""
 
 from collections.abc import Mapping
 
@@ -14,8 +14,8 @@ _DENIED = {
 }
 
 
-class Refusal(Exception):
-    """An error answer."""
+class ApiError(Exception):
+    """An error response of the API."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
     def body(self, request_id: str, host: str, action: str) -> dict[str, object]:
-        """Return the document that the answer carries; `action` is the operation that was called."""
+        """Return the document that the response carries; `action` is the operation that was called."""
         body: dict[str, object] = {
             "Code": self.code,
             "Message": self.message,
@@ -42,13 +42,13 @@ class Refusal(Exception):
         return body
 
 
-def throttled(headers: Mapping[str, str] | None = None) -> Refusal:
-    """Return the answer to one call too many."""
-    return Refusal(*_FLOW, headers)
+def throttled(headers: Mapping[str, str] | None = None) -> ApiError:
+    """Return the response to one call too many."""
+    return ApiError(*_FLOW, headers)
 
 
-def of_fault(fault: Fault, authorization: str) -> Refusal | None:
-    """Return the error answer that a fault is, None for one that spoils a good answer.
+def of_fault(fault: Fault, authorization: str) -> ApiError | None:
+    """Return the error response of a fault, None for one that corrupts a good response.
 
     `authorization` is the request's header, which a SignatureDoesNotMatch message repeats.
     """
@@ -75,4 +75,4 @@ def of_fault(fault: Fault, authorization: str) -> Refusal | None:
         "throttle_retry_after": {"x-acs-retry-after": str(fault.retry_after)},
         "http_503_retry_after": {"Retry-After": str(-(-fault.retry_after // 1000))},
     }
-    return Refusal(*answers[fault.name], waits.get(fault.name))
+    return ApiError(*answers[fault.name], waits.get(fault.name))
