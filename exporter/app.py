@@ -20,7 +20,7 @@ from exporter.config.checking import Problem
 from exporter.config.model import Config
 from exporter.config.shards import WHOLE, Shard
 from exporter.directmail.transport import open_session
-from exporter.metrics import account, tables, target_metrics
+from exporter.metrics import account, tables, target_rows
 from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
@@ -70,7 +70,7 @@ class App:
         self._log = structlog.get_logger()
         registry = CollectorRegistry()
         self._store = Store()
-        families = (*tables.families(), *account.FAMILIES, *target_metrics.FAMILIES)
+        families = (*tables.families(), *account.FAMILIES, *target_rows.FAMILIES)
         self._exposition = Exposition(families, registry)
         facts = AccountFacts()
         self._accounts = Accounts(facts, AccountPublisher(facts, self._exposition, self._clock))

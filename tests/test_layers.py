@@ -115,6 +115,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "history",
         "telemetry",
         "target_metrics",
+        "target_rows",
         "exposition",
         "text_format",
         "negotiation",

@@ -175,13 +175,17 @@ class Exposition:
         text = _Text(self._heads[style], await self._current_snapshot(), own)
         return Page(answered.content_type, "", text.length, text)
 
+    async def in_thread(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        """Return what some rendering returns, done in the thread of all rendering."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
     async def _current_snapshot(self) -> _Snapshot:
         """Return the blocks as they are now."""
         async with self._locks[False]:
             snapshot = self._snapshot
             if snapshot is None:
                 version, columns = self._version, self._columns()
-                snapshot = _Snapshot(columns, await self._in_thread(_lengths, columns))
+                snapshot = _Snapshot(columns, await self.in_thread(_lengths, columns))
                 if version == self._version:
                     self._snapshot = snapshot
                 self.renders += 1
@@ -193,20 +197,17 @@ class Exposition:
             version, groups = self._packed
             if version != self._version:
                 version, lists = self._version, self._lists()
-                groups = await self._in_thread(_repacked, lists, groups)
+                groups = await self.in_thread(_repacked, lists, groups)
                 self._packed = (version, groups)
                 self._strands.clear()
                 self.renders += 1
             if style not in self._strands:
-                self._strands[style] = await self._in_thread(_strung, self._packed_heads[style], groups)
+                self._strands[style] = await self.in_thread(_strung, self._packed_heads[style], groups)
             return self._strands[style]
 
     def _changed(self) -> None:
         self._version += 1
         self._snapshot = None
-
-    async def _in_thread(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _lists(self) -> _Lists:
         """Return the blocks as they are now; sections of the same families are one list."""

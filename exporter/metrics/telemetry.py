@@ -15,7 +15,8 @@ from exporter import __revision__, __version__
 from exporter.clock import Clock
 from exporter.config.shards import WHOLE, Shard
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.target_metrics import FAMILIES, TargetMetrics, TargetState
+from exporter.metrics.target_metrics import TargetMetrics
+from exporter.metrics.target_rows import FAMILIES, TargetState
 from exporter.process import stderr
 from exporter.store.discovered_values import Catalogue
 
@@ -94,7 +95,7 @@ class Telemetry:
         """
         self._targets.add(target, state)
         if self._exposition is not None:
-            self._exposition.swap((target, _SECTION), FAMILIES, {None: self._targets.block(target)})
+            self._exposition.swap((target, _SECTION), FAMILIES, {None: self._targets.read(target).render()})
 
     def remove(self, target: str) -> None:
         """Stop showing the target."""
@@ -117,12 +118,21 @@ class Telemetry:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Show the targets as they are, a few at a time."""
+        """Show the targets as they are: read a few at a time, rendered in another thread."""
+        if self._exposition is None:
+            return
+        changes = []
         for number, target in enumerate(self._targets.names()):
             if number % STEP == 0:
                 await asyncio.sleep(0)
-            if self._exposition is not None and target in self._targets:
-                self._exposition.replace((target, _SECTION), None, self._targets.block(target))
+            if target in self._targets and (change := self._targets.read(target)).values:
+                changes.append(change)
+        if not changes:
+            return
+        blocks = await self._exposition.in_thread(lambda: [change.render() for change in changes])
+        for change, block in zip(changes, blocks, strict=True):
+            if self._targets.is_current(change):
+                self._exposition.replace((change.target, _SECTION), None, block)
 
     def loaded(self, at: float) -> None:
         """Note that a config was loaded."""

@@ -1,5 +1,6 @@
 """The exporter's own metrics."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.registry import DEFAULT
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.target_metrics import BUCKETS, FAMILIES
+from exporter.metrics.target_rows import BUCKETS, FAMILIES
 from exporter.metrics.telemetry import STEP, Telemetry
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue
@@ -434,6 +435,7 @@ class TestHeldReady:
             await self.clock.advance(0.4)
             assert 'api_requests_total{action="GetTrackList",target="shop"} 0.0' in await self.body()
             await self.clock.advance(0.1)
+            await self.exposition.in_thread(int)  # what was to be rendered before is rendered then
             assert 'api_requests_total{action="GetTrackList",target="shop"} 1.0' in await self.body()
             self.telemetry.remove("shop")
             assert 'target="shop"' not in await self.body()
@@ -447,14 +449,22 @@ class TestHeldReady:
 
     async def test_a_change_makes_only_its_own_lines_anew(self) -> None:
         self.telemetry.add("shop", state())
-        before = self.telemetry._targets.block("shop")
+        before = self.telemetry._targets.read("shop").render()
         self.telemetry.observer("shop")("GetTrackList", 0.2, None)
-        after = self.telemetry._targets.block("shop")
+        after = self.telemetry._targets.read("shop").render()
         changed = {family.name for family, old, new in zip(FAMILIES, before, after, strict=True) if old is not new}
         assert changed == {
             "directmail_exporter_api_requests_total",
             "directmail_exporter_api_request_duration_seconds",
         }
+
+    async def test_changed_lines_are_rendered_in_another_thread(self) -> None:
+        its = state()
+        self.telemetry.add("shop", its)
+        its.credentials_expire_at = expiry = TracedFloat(1e9)
+        await self.telemetry.refresh()
+        assert expiry.rendered_in == {"rendering_0"}
+        assert 'credentials_expiry_timestamp_seconds{target="shop"} 1e+09' in await self.body()
 
     async def test_a_scrape_calls_no_target(self) -> None:
         its = CountingTarget()
@@ -471,6 +481,17 @@ class TestHeldReady:
         its.requested = 0
         assert await most_in_a_turn(self.telemetry.refresh(), lambda: its.requested) == STEP
         assert its.requested == 300
+
+
+class TracedFloat(float):
+    """A number that knows the threads in which it was printed."""
+
+    def __init__(self, value: float) -> None:
+        self.rendered_in: set[str] = set()
+
+    def __float__(self) -> float:
+        self.rendered_in.add(threading.current_thread().name)
+        return self + 0.0
 
 
 class CountingTarget(State):
