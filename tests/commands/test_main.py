@@ -374,7 +374,7 @@ async def test_a_reader_of_the_demo_who_leaves_does_not_end_it() -> None:
     process.terminate()
     _, errors = await process.communicate()
     os.close(writer)
-    assert (process.returncode, b"Traceback" in errors) == (0, False)
+    assert (process.returncode, b"Traceback" in errors) == (0, False), errors.decode()
 
 
 async def test_the_simulator_answers_until_it_is_ended() -> None:
