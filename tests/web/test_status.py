@@ -260,7 +260,7 @@ class TestFilters:
         [
             pytest.param(
                 {"192.0.2.1": 5, "192.0.2.2": 5},
-                f"withheld: may be the numbers of all mail fresh 5s {NONES[:7]}",
+                f"withheld: not proven yet that the filter works fresh 5s {NONES[:7]}",
                 id="same",
             ),
             pytest.param({"192.0.2.1": 5, "192.0.2.2": 7}, "fresh 5s 20 10 2", id="proved-to-be-its-own"),
