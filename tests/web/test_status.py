@@ -468,6 +468,7 @@ class TestManyTargets:
         assert cards(html) == targets
         assert f"{found} found" in text_of(html)
         assert ("No target matches." in html) == (not targets)
+        assert re.search(r"<tbody[^>]*>\s*</tbody>", html) is None, "a table has rows"
         assert "<b>" not in html
 
     async def test_a_search_and_a_state_are_both_kept(self) -> None:
