@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def ignore() -> None:
-    """Ignore what `take` handles from now on: the process ends, and has nothing to do but to write its last lines."""
+    """Ignore what `install` handles from now on: the process ends, and has nothing to do but to write its last lines."""
     for number in _before:
         signal.signal(number, signal.SIG_IGN)
 
@@ -48,7 +48,7 @@ def release() -> None:
 def handled(loop: Loop, stop: Callable[[], object], reload: Callable[[], object]) -> Iterator[None]:
     """Let SIGTERM and SIGINT call `stop` and SIGHUP `reload` in the running loop; a SIGHUP that came early counts.
 
-    When the loop's work is done, signals that `take` has handled are ignored: the process ends anyway.
+    When the loop's work is done, signals that `install` has handled are ignored: the process ends anyway.
     """
     handlers = {**dict.fromkeys(STOP, stop), RELOAD: reload}
     before = {number: signal.getsignal(number) for number in handlers}

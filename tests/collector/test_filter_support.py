@@ -288,6 +288,6 @@ def test_a_new_domain_without_mail_is_not_judged_before_the_others_are_read() ->
         for at, combination in enumerate(plan.combinations):
             count = mails.get(combination.filters.domain, 0)
             store.put(combination.key, day, Cell((count, 0, 0, 0, 0), None, float(at)), day_start=0.0)
-            support.answered(combination, day)
+            support.add_result(combination, day)
     assert lines == []
     assert all(support.is_supported(each) for each in plan.combinations)

@@ -73,7 +73,7 @@ from exporter.__main__ import main
 from exporter.process import signals
 sys.argv[0] = "directmail-exporter"
 draw = random.Random(7)
-signals.take()
+signals.install()
 for run in range(6):
     process = os.fork()
     if not process:

@@ -288,7 +288,7 @@ async def test_an_answer_that_comes_when_the_server_stops_waiting_for_it_is_no_e
     async with AsyncExitStack() as server:
         simulator = made(traffic=traffic)
         await server.enter_async_context(simulator.listen())
-        request = asyncio.create_tsend(ask(simulator, DAYS))
+        request = asyncio.create_task(send(simulator, DAYS))
         while not traffic.requested.is_set():
             await asyncio.sleep(0)
         if client_left:
