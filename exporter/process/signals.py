@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def ignore() -> None:
-    """Ignore what `install` handles from now on: the process ends, and has nothing to do but to write its last lines."""
+    """Ignore what `install` handles from now on: the process ends, and only has to write its last lines."""
     for number in _before:
         signal.signal(number, signal.SIG_IGN)
 
