@@ -233,7 +233,7 @@ def test_what_fails_alone_while_others_work_is_logged_at_once(error: DirectMailE
     assert reported == ["account"]
 
 
-def test_a_permission_that_is_missing_for_a_lone_request_needs_no_other_to_be_told() -> None:
+def test_a_permission_that_is_missing_for_a_lone_request_is_logged_at_once() -> None:
     outages, reported = make_outages(ScriptedClock(), lambda: 40), list[str]()
     outages.failed("DescAccountSummary", "", PermissionDenied("no"), 0.0, of=1, report=lambda: reported.append("it"))
     assert reported == ["it"]
