@@ -8,7 +8,10 @@ def main() -> None:
     signals.install()
     from exporter.commands import main as command_line
 
-    command_line.main()
+    try:
+        command_line.main()
+    finally:
+        signals.ignore()
 
 
 if __name__ == "__main__":

@@ -253,6 +253,7 @@ class Polling:
     def _open(self, target: Target, client: Client) -> PolledTarget:
         """Return a target with its discovery, of which no statistic is polled yet."""
         outages = Outages(self._clock, self._log.bind(target=target.name), lambda: polled.subjects)
+        client.retrying = outages.retrying
         account = AccountReader(
             target.name,
             client,

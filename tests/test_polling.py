@@ -202,6 +202,21 @@ async def test_what_needs_no_discovery_is_polled_while_it_hangs(tmp_path: Path) 
         assert "discovered_values{" not in text
 
 
+async def test_an_operation_that_never_responds_is_logged_before_its_last_attempts(tmp_path: Path) -> None:
+    api = simulator(Fault("hang", action="GetTrackList"))
+    async with api.listen() as url:
+        config = write_config(tmp_path / "c.yaml", url, OF_TAGS)
+        config.write_text(config.read_text().replace("timeout: 60s", "timeout: 1s"))
+        with capture_logs() as lines:
+            async with exporter(config, api):
+                async with asyncio.timeout(PATIENCE):
+                    while not any(line["event"].endswith("failing") for line in lines):
+                        await asyncio.sleep(0.01)
+                assert max(cells(api).values()) < 3
+    (line,) = [line for line in lines if line["event"].endswith("failing")]
+    assert (line["event"], line["action"], line["reason"]) == ("operation failing", "GetTrackList", "timeout")
+
+
 async def test_values_come_and_go_and_the_others_lose_nothing(tmp_path: Path) -> None:
     api = simulator(speed=60)
     async with api.listen() as url:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from exporter.config.queries import ESPS
 from exporter.directmail.errors import InvalidRequest
+from exporter.directmail.model import Filters
 from exporter.directmail.statistics.statistic import Totals
 from exporter.plan.combinations import Combination
 
@@ -120,12 +121,14 @@ class Group:
 def groups(combinations: Iterable[Combination]) -> list[Group]:
     """Return the groups of one plan, each of combinations that differ in one unreliable filter only."""
     known = {combination.filters: combination for combination in combinations}
-    members: dict[tuple[str, str, object], list[Combination]] = {}
+    members: dict[tuple[str, str, Filters], list[Combination]] = {}
     for filters, combination in known.items():
         for key in UNRELIABLE:
             if getattr(filters, key):
-                members.setdefault((combination.query, key, filters._replace(**{key: ""})), []).append(combination)
-    return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]  # type: ignore[call-overload]
+                members.setdefault((combination.query, key, Filters(**{**filters._asdict(), key: ""})), []).append(
+                    combination
+                )
+    return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]
 
 
 def is_usable(groups: Iterable[Group]) -> bool:

@@ -102,6 +102,8 @@ class FilterSupport:
         before, was_proven = group.finding, group.is_proven
         self._presume(group)
         group.judge(readings, whole, is_closed=is_closed)
+        if group.finding is Finding.EMPTY and before is None and not self._others_are_read(group, day):
+            group.finding = None
         if group.finding is None and was_proven and before is None and group.is_comparable:
             return []
         changed = self._settle(group, before)
@@ -110,6 +112,13 @@ class FilterSupport:
         elif not group.is_comparable:
             changed += self._spread([group])
         return changed
+
+    def _others_are_read(self, group: Group, day: date) -> bool:
+        """Return whether other values, which may prove the filter, were all read of a day, where one may be empty."""
+        others = (each for each in self._by_filter[group.key] if each is not group and not each.finding)
+        return group.key not in MAY_BE_ALL or all(
+            self._reading(member, day) for each in others for member in each.members
+        )
 
     def _presume(self, group: Group) -> None:
         """Presume that a filter works where other values of it prove that: a domain or an IP may have no mail."""

@@ -6,6 +6,7 @@ meanwhile one request per back-off probes whether it is over.
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from exporter.clock import Clock
 from exporter.config.durations import format_duration
-from exporter.directmail.errors import DirectMailError, InvalidRequest, PermissionDenied
+from exporter.directmail.errors import DirectMailError, InvalidRequest, PermissionDenied, RequestTimeout
 
 ENOUGH = 3
 """From this many subjects failing in a row, without a success in between, it is an outage."""
@@ -36,6 +37,8 @@ class _Failure(NamedTuple):
     """When it failed last."""
     report: Callable[[], None]
     is_typical: bool
+    is_alone: bool
+    """Whether its operation has no other subject that could fail likewise."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,10 @@ class Outages:
         self._suspected: set[str] = set()
         """Operations with enough failures, but none of a typical request."""
         self._succeeded_at = -math.inf
+        self._working: set[str] = set()
+        """Operations that have succeeded once."""
+        self._timeouts: Counter[str] = Counter()
+        """How many requests of any other operation got no response in time and are made again."""
         self._ongoing: dict[str, _Outage] = {}
         self.wake: list[Callable[[], None]] = []
         """Called when an outage is over, to wake the loops that wait."""
@@ -91,6 +98,8 @@ class Outages:
         """Note that a request of that time succeeded."""
         self._suspected.discard(action)
         self._succeeded_at = self._clock.monotonic()
+        self._working.add(action)
+        self._timeouts.clear()
         for scope in (_WHOLE_TARGET, action):
             outage = self._ongoing.get(scope)
             if outage is not None and requested_at >= outage.began_at:
@@ -98,7 +107,22 @@ class Outages:
                 self._log_scope(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
                 for wake in self.wake:
                     wake()
-        self._report([key for key in self._failing if key[0] == action])
+        # What fails alone is no part of a larger outage, now that something else works.
+        self._report([key for key, failure in self._failing.items() if key[0] == action or failure.is_alone])
+
+    def retrying(self, action: str, error: DirectMailError) -> None:
+        """Note that a request has failed and is made again.
+
+        Its last timeout is half a minute away. Where an operation never worked, the first one of each of several
+        requests says enough.
+        """
+        if not isinstance(error, RequestTimeout) or action in self._working or self._of(action):
+            return
+        self._timeouts[action] += 1
+        if self._succeeded_at == -math.inf and self._timeouts.total() >= min(ENOUGH, self._subjects()):
+            self._begin(_WHOLE_TARGET, error)
+        elif self._timeouts[action] >= ENOUGH:
+            self._begin(action, error)
 
     def failed(
         self,
@@ -125,8 +149,10 @@ class Outages:
         if outages or report is None:
             return
         now, before = self._clock.monotonic(), self._failing.get((action, subject))
-        self._failing[action, subject] = _Failure(error, before.began_at if before else now, now, report, is_typical)
-        if isinstance(error, InvalidRequest):
+        self._failing[action, subject] = _Failure(
+            error, before.began_at if before else now, now, report, is_typical, is_alone=of == 1
+        )
+        if isinstance(error, InvalidRequest) or (isinstance(error, PermissionDenied) and of == 1):
             self._report([(action, subject)])
         elif (scope := self._scope(action, of)) is not None:
             if any(failure.is_typical for failure in self._failing.values()):

@@ -8,12 +8,15 @@ from urllib.parse import urlsplit
 import click
 
 from exporter.commands import exit_status, flags
+from exporter.directmail import causes
+from exporter.directmail.causes import Cause, Place
 from exporter.web.sockets import BindError, split_address
 from exporter.web.tls_transport import SPEAKS_TLS
 
 PATH = "/-/healthy"
 SECONDS = 3.0
 """How long a response may take."""
+NOT_HTTP = Cause("the response is not valid HTTP", "")
 CLOSED = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 
 
@@ -93,10 +96,10 @@ def _response(url: str, *, insecure: bool) -> str:
             text = response.read(100).decode(errors="replace").strip()
     except CLOSED:
         raise Closed("connection closed without a response; check whether the server uses https") from None
-    except ssl.SSLError as error:
-        raise (WantsCertificate if "ALERT" in (error.reason or "") else NotHealthy)(str(error)) from None
     except (OSError, http.client.HTTPException) as error:
-        raise NotHealthy(str(error) or type(error).__name__) from None
+        is_alert = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+        cause = causes.cause(error, Place(host, connection.port)) or NOT_HTTP
+        raise (WantsCertificate if is_alert else NotHealthy)(cause.text) from None
     finally:
         connection.close()
     if response.status == http.HTTPStatus.BAD_REQUEST and text == SPEAKS_TLS:

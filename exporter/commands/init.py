@@ -19,6 +19,7 @@ from exporter.config import loader
 from exporter.config.model import Config
 from exporter.config.regions import REGIONS
 from exporter.directmail import account
+from exporter.directmail.credentials import FromEnvironment
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.ram_policy import allowing
@@ -28,6 +29,7 @@ from exporter.plan import calendar, validation
 
 SEARCHED = tuple(region for region in REGIONS if region != "ap-southeast-2")
 """The regions that are searched for senders when none is named; the missing one is closed."""
+NO_KEY = "Set both variables: init has no config yet that could name files with a key."
 KINDS = {
     "account_name": "sender",
     "tag_name": "tag",
@@ -113,6 +115,7 @@ async def drafted(
     targets = {target.name: replace(target, endpoint=hosts.get(target.region, target.endpoint)) for _, target in made}
     config = made[0][0]
     try:
+        await FromEnvironment(environment, NO_KEY).get()
         async with open_session() as session:
             clients = {name: connect(each, session, clock, environment) for name, each in targets.items()}
             known: dict[str, Listed] = {}

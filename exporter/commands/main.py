@@ -13,6 +13,8 @@ from exporter.process import signals
 
 SUBCOMMANDS = ("assets", "backfill", "demo", "doctor", "healthcheck", "init", "show", "simulate", "version")
 """Each is the `command` of the module of its name beside this one."""
+SERVERS = ("demo", "simulate")
+"""Those that run until they are stopped, which is a good end at any moment; others have not done their work by then."""
 
 TELEMETRY_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)+")
 """A path that is itself wherever it is written: no characters to be escaped, no `.` and `..`."""
@@ -27,7 +29,8 @@ class _Subcommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUBCOMMANDS:
             return None
-        signals.release()
+        if cmd_name not in SERVERS:
+            signals.release()
         command: click.Command = import_module(f"exporter.commands.{cmd_name}").command
         return command
 

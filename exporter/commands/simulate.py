@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +13,7 @@ import click
 
 from exporter.clock import Clock, SystemClock, VirtualClock
 from exporter.commands import exit_status
+from exporter.process import signals
 from exporter.simulator import faults as known_faults
 from exporter.simulator import incidents as known_incidents
 from exporter.simulator.behaviour import CHOICES, Behaviour
@@ -227,9 +227,9 @@ def made_simulator(
 
 
 async def _serve(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raise BindError where the address is not available."""
+    """Serve until stopped, also by a terminal that is closed. Raise BindError where the address is not available."""
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (*signals.STOP, signals.RELOAD):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     host, port = split_address(listen)
     async with AsyncExitStack() as stack:

@@ -168,11 +168,13 @@ class WindowReader:
         found = {each.name: selection.Found(self._catalogue.values(each.name, each.discovered)) for each in targets}
         parts = []
         for plan in selection.plans(self._settings, found):
-            wanted = tuple(each for each in plan.combinations if self._query in (None, each.query))
+            wanted = [each for each in plan.combinations if self._query in (None, each.query)]
+            order = {query.name: place for place, query in reversed([*enumerate(plan.target.queries)])}
+            wanted.sort(key=lambda each: order[each.query])  # a plan has discovered combinations last
             today = calendar.today(self._clock.time(), plan.target.timezone)
             days = calendar.window_days(self._window, today)
             if wanted:
-                parts.append(Part(plan, wanted, days, FilterSupport(plan, store, _QUIET)))
+                parts.append(Part(plan, tuple(wanted), days, FilterSupport(plan, store, _QUIET)))
         return parts
 
     def _missing(self, part: Part, store: Store) -> list[tuple[Combination, date]]:

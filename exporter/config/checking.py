@@ -100,8 +100,8 @@ class Schema(BaseModel):
         return value
 
     @classmethod
-    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yield the keys, and why, that do not go together as given, whether or not their values are sound."""
+    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str | Path, str]]:
+        """Yield keys or paths, and why, that do not go together as given, whether or not their values are sound."""
         yield from ()
 
 
@@ -143,7 +143,9 @@ def check(
     read = item if source is None else source
     if isinstance(item, dict):
         item = {key: value for key, value in item.items() if key not in children}
-        problems += [Problem(join(place, (key,)), text) for key, text in model.conflicts(item)]
+        problems += [
+            Problem(join(place, at if isinstance(at, tuple) else (at,)), text) for at, text in model.conflicts(item)
+        ]
     try:
         return model.model_validate(item)
     except ValidationError as error:

@@ -4,15 +4,16 @@
 plan's problems are reported with the others.
 """
 
+import difflib
 import errno
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from exporter import watch
 from exporter.config import credentials, queries, schema, yamlfile
-from exporter.config.checking import Problem, check, join, shown
+from exporter.config.checking import LONGEST_SHOWN, Problem, check, join, shown
 from exporter.config.model import Config, Credentials, Discover, Query, Refresh, Target
 from exporter.directmail import ram_credentials
 from exporter.directmail.proxies import unusable_proxy
@@ -92,12 +93,9 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
         return None
     settings = check(schema.Target, item, place, problems, children=("credentials", "queries"))
     secrets = check(credentials.Credentials, item.get("credentials", {}), f"{place}.credentials", problems)
-    queries = [
-        query
-        for at, each in _items(item, "queries", place, problems)
-        if (query := _query(each, at, problems)) is not None
-    ]
-    problems += _different_blocks(queries)
+    blocks = _items(item, "queries", place, problems)
+    sound = [query for at, each in blocks if (query := _query(each, at, problems)) is not None]
+    problems += _different_blocks(blocks)
     if settings is None or secrets is None:
         return None
     return Target(
@@ -117,7 +115,7 @@ def _target(item: object, place: str, problems: list[Problem]) -> Target | None:
             secrets.security_token_file,
             MappingProxyType(secrets.options),
         ),
-        queries=tuple(queries),
+        queries=tuple(sound),
     )
 
 
@@ -136,17 +134,29 @@ def _query(item: object, place: str, problems: list[Problem]) -> Query | None:
     )
 
 
-def _different_blocks(queries: Sequence[Query]) -> Iterator[Problem]:
-    """Yield blocks that have a query's name and other filters than its first block."""
-    first: dict[str, Query] = {}
-    for query in queries:
-        own, others = query.keys, first.setdefault(query.name, query).keys
+def _different_blocks(items: Iterable[tuple[str, object]]) -> Iterator[Problem]:
+    """Yield blocks that have a query's name and other filters than its first block, whatever else is wrong with them.
+
+    Nothing is said of a block with a key that may be a misspelt filter.
+    """
+    first: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for place, item in items:
+        name = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(item, dict) or not isinstance(name, str) or any(map(_may_be_filter, item)):
+            continue
+        own = tuple(sorted(key for key in queries.FILTER_KEYS if key in item))
+        where, others = first.setdefault(name, (place, own))
         if own != others:
             yield Problem(
-                query.place,
-                f"has {_filters(own)}, but {query.name!r} at {first[query.name].place} has {_filters(others)}; "
+                place,
+                f"has {_filters(own)}, but {name!r} at {where} has {_filters(others)}; "
                 "blocks of one query have the same filters: give this one another name",
             )
+
+
+def _may_be_filter(key: object) -> bool:
+    is_known = key in queries.Query.model_fields
+    return not is_known and bool(difflib.get_close_matches(str(key)[:LONGEST_SHOWN], queries.FILTER_KEYS))
 
 
 def _filters(keys: tuple[str, ...]) -> str:

@@ -6,18 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from exporter.config.checking import (
-    Conflict,
-    InvalidValue,
-    InvalidValues,
-    Problem,
-    Schema,
-    check,
-    each,
-    join,
-    not_text,
-    shown,
-)
+from exporter.config.checking import Conflict, InvalidValue, Path, Problem, Schema, check, each, join, not_text, shown
 from exporter.config.scalars import Flag, Name, Pattern, several, text, whole
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.registry import DEFAULT, STATISTICS
@@ -97,6 +86,23 @@ def _excluded_value(pair: tuple[str, object]) -> tuple[str, str]:
     return key, value.lower() if key == "esp" else value
 
 
+def _excluded_in_vain(item: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield values, with their paths, that a query as it is written excludes and does not have."""
+    lists = {key: [given] if isinstance(given := item.get(key, []), str) else given for key in FILTER_KEYS}
+    known = {
+        key: {value.lower() if key == "esp" else value for value in given if isinstance(value, str)}
+        for key, given in lists.items()
+        if isinstance(given, list)
+    }
+    entries = item.get("exclude")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            if key in known and isinstance(value, str):
+                excluded = value.lower() if key == "esp" else value
+                if excluded not in known[key]:
+                    yield ("exclude", index, key), excluded
+
+
 def _statistic(value: object) -> str:
     if isinstance(value, str) and value in STATISTICS:
         return value
@@ -134,7 +140,7 @@ class Query(Schema):
         return list(each(enumerate(value), _excluded))
 
     @classmethod
-    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def conflicts(cls, item: dict[str, Any]) -> Iterator[tuple[str | Path, str]]:
         if "tag_name" in item and "account_name" not in item:
             given = "discovery" if isinstance(item["tag_name"], Discover) else shown(item["tag_name"])
             text = "needs account_name, as the API reports tags per sender only; add account_name"
@@ -145,18 +151,12 @@ class Query(Schema):
             for key in (key for key in FILTER_KEYS if key in item and key not in STATISTICS[name].parameters):
                 fix = f"remove it, or remove {name} from this query's statistics"
                 yield key, f"is not a filter of the statistic {name}; {fix}"
+        for path, value in _excluded_in_vain(item):
+            yield path, f"{shown(value)} is not a value of the query; remove or correct it"
 
     @model_validator(mode="after")
     def _sound_matrix(self) -> Self:
         filters, discovered = self.filters, self.discovered
-        unknown = [
-            InvalidValue(value, "is not a value of the query; remove or correct it", ("exclude", index, key))
-            for index, entry in enumerate(self.exclude)
-            for key, value in entry.items()
-            if value not in filters.get(key, ()) and key not in discovered
-        ]
-        if unknown:
-            raise InvalidValues(unknown)
         if (size := prod(map(len, filters.values()))) > MOST_COMBINATIONS:
             raise ValueError(f"its lists multiply to {size} combinations; write fewer values")
         if self.exclude and not discovered and not any(self._kept(row) for row in self._rows()):
@@ -182,7 +182,7 @@ class Query(Schema):
         return rows
 
     def _kept(self, row: dict[str, str]) -> bool:
-        return not any(all(row[key] == value for key, value in entry.items()) for entry in self.exclude)
+        return not any(all(row.get(key) == value for key, value in entry.items()) for entry in self.exclude)
 
 
 def checked(item: object, place: str, problems: list[Problem]) -> Query | None:
@@ -200,4 +200,5 @@ def checked(item: object, place: str, problems: list[Problem]) -> Query | None:
         problems,
         source=item,
     )
-    return None if None in models.values() else found
+    is_sound = None not in models.values() and not (isinstance(item, dict) and any(_excluded_in_vain(item)))
+    return found if is_sound else None

@@ -114,6 +114,8 @@ class Client:
         self._record = record
         self._random = rng or random.Random()
         self._attempts = attempts
+        self.retrying: Callable[[str, DirectMailError], None] = lambda action, error: None
+        """Called with the action when a request has failed and is going to be made again."""
 
     @property
     def credentials_expire_at(self) -> float | None:
@@ -170,6 +172,7 @@ class Client:
             except DirectMailError as error:
                 if attempt >= self._attempts or not (error.retry or await self._renewed(error, credentials)):
                     raise
+                self.retrying(request.action, error)
                 if error.retry_after is None and not isinstance(error, Throttled):  # else the limiter waits
                     await self._clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
 

@@ -44,8 +44,14 @@ class FromEnvironment:
 
     expires_at: float | None = None
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] = os.environ,
+        advice: str = "Set both variables, or write files in the target's credentials.",
+    ) -> None:
+        """`advice` is what helps where there is no key."""
         self._environment = environment
+        self._advice = advice
 
     async def get(self) -> Credentials:
         parts = {name: self._environment.get(name, "").strip() for name in VARIABLES}
@@ -53,7 +59,7 @@ class FromEnvironment:
         if not key_id or not secret:
             raise AuthError(
                 f"no credentials: {VARIABLES[0]} and {VARIABLES[1]} are not both set",
-                advice="Set both variables, or write files in the target's credentials.",
+                advice=self._advice,
             )
         _check(parts.items())
         return Credentials(key_id, secret, token)

@@ -32,6 +32,12 @@ def install() -> None:
         _before[number] = signal.signal(number, _noted)
 
 
+def ignore() -> None:
+    """Ignore what `install` handles from now on: the process ends, and only has to write its last lines."""
+    for number in _before:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def release() -> None:
     """Restore the handlers from before `install`, for a command that handles signals itself or not at all."""
     while _before:
@@ -40,7 +46,10 @@ def release() -> None:
 
 @contextmanager
 def handled(loop: Loop, stop: Callable[[], object], reload: Callable[[], object]) -> Iterator[None]:
-    """Let SIGTERM and SIGINT call `stop` and SIGHUP `reload` in the running loop; a SIGHUP that came early counts."""
+    """Let SIGTERM and SIGINT call `stop` and SIGHUP `reload` in the running loop; a SIGHUP that came early counts.
+
+    When the loop's work is done, signals that `install` has handled are ignored: the process ends anyway.
+    """
     handlers = {**dict.fromkeys(STOP, stop), RELOAD: reload}
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
@@ -53,7 +62,8 @@ def handled(loop: Loop, stop: Callable[[], object], reload: Callable[[], object]
     finally:
         for number in handlers:
             loop.remove_signal_handler(number)
-            signal.signal(number, before[number] or signal.SIG_DFL)
+            was = before[number] or signal.SIG_DFL
+            signal.signal(number, signal.SIG_IGN if was is _noted else was)
 
 
 def _noted(number: int, frame: FrameType | None) -> None:

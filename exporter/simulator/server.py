@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
+from exporter.process import shutdown
 from exporter.simulator import (
     account_summary,
     corrupted_responses,
@@ -36,6 +37,8 @@ __all__ = ["KEY_ID", "SECRET", "Behaviour", "ReceivedRequest", "Simulator", "url
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts by default; no account anywhere has them."""
 MINUTE = 60.0
+SHUTDOWN_SECONDS = 0.1
+"""How long requests may take to finish when the server closes."""
 OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {
     "GetTrackList": track_list.respond,
     "SenderStatisticsByTagNameAndBatchID": sender_statistics.respond,
@@ -98,7 +101,8 @@ class Simulator:
         app = web.Application()
         app.router.add_route("*", "/", self._handle)
         app.on_response_prepare.append(self._date)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        shutdown.end_requests(app, SHUTDOWN_SECONDS)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()

@@ -29,7 +29,7 @@ async def read(path: Path) -> Contents:
         except (Damaged, Unreadable) as error:
             why = str(error)
         except (NoAccess, StateError, OSError) as error:
-            raise Unreadable(str(error)) from None
+            raise Unreadable(getattr(error, "strerror", None) or str(error)) from None
     raise Unreadable(why)
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.collector.outages import Outages
 from exporter.directmail.errors import (
     AuthError,
     DirectMailError,
     InvalidRequest,
     NetworkError,
     PermissionDenied,
+    RequestTimeout,
     ServerError,
 )
 from exporter.directmail.model import Filters
@@ -194,6 +196,47 @@ async def test_a_lone_failure_that_is_tried_again_often_is_logged_all_the_same()
         await clock.advance(30)
         outages.report_due()
     assert logged, "it has failed for six minutes"
+
+
+def retried(outages: Outages, times: int) -> list[str]:
+    """Let requests time out and be made again; return the lines about that."""
+    with capture_logs() as lines:
+        for _ in range(times):
+            outages.retrying("GetTrackList", RequestTimeout("no complete response within 10 s"))
+    return events(lines)
+
+
+def test_an_account_that_never_answered_is_known_by_the_first_timeouts() -> None:
+    outages = make_outages(ScriptedClock(), lambda: 40)
+    assert retried(outages, 2) == []
+    assert retried(outages, 1) == ["target failing"]
+    assert retried(outages, 9) == []
+
+
+def test_an_operation_that_never_answered_is_known_by_the_first_timeouts() -> None:
+    outages = make_outages(ScriptedClock(), lambda: 40)
+    outages.succeeded("DescAccountSummary", 0.0)
+    assert retried(outages, 9) == ["operation failing"]
+
+
+def test_timeouts_of_an_operation_that_has_worked_are_left_to_its_last_attempt() -> None:
+    outages = make_outages(ScriptedClock(), lambda: 40)
+    outages.succeeded("GetTrackList", 0.0)
+    assert retried(outages, 9) == []
+
+
+@pytest.mark.parametrize("error", [PermissionDenied("no"), ServerError("the API failed")])
+def test_what_fails_alone_while_others_work_is_logged_at_once(error: DirectMailError) -> None:
+    outages, reported = make_outages(ScriptedClock(), lambda: 40), list[str]()
+    outages.failed("DescAccountSummary", "", error, 0.0, of=1, report=lambda: reported.append("account"))
+    outages.succeeded("GetTrackList", 0.0)
+    assert reported == ["account"]
+
+
+def test_a_permission_that_is_missing_for_a_lone_request_is_logged_at_once() -> None:
+    outages, reported = make_outages(ScriptedClock(), lambda: 40), list[str]()
+    outages.failed("DescAccountSummary", "", PermissionDenied("no"), 0.0, of=1, report=lambda: reported.append("it"))
+    assert reported == ["it"]
 
 
 async def test_when_one_loop_finds_that_the_outage_is_over_the_others_continue_at_once() -> None:

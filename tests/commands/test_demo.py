@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
@@ -114,6 +115,17 @@ async def test_the_demo_can_write_the_past_first_and_shows_how_to_load_it(tmp_pa
     text = history.read_text()
     assert 'directmail_track_emails{instance="127.0.0.1:0",job="directmail",query="account",target="demo"' in text
     assert text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_while_the_past_is_written_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    flags = ("--listen", "127.0.0.1:0", "--history", str(tmp_path / "history.om"))
+    async with program("demo", *flags, environment={"TMPDIR": str(tmp_path / "temporary")}) as running:
+        (line,) = [await running.line_with("Writing 30 days to")]
+        assert await running.end(number) == 0
+    assert running.lines == [line]
+    assert [each.name for each in tmp_path.rglob("*")] == ["temporary"]
 
 
 def observed(families: Iterable[Metric]) -> dict[frozenset[tuple[str, str]], float]:

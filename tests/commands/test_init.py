@@ -183,8 +183,11 @@ class TestARestrictedKey:
 
     async def test_without_a_key_nothing_is_requested(self) -> None:
         api = account()
-        with pytest.raises(NoConfig, match="no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID"):
+        with pytest.raises(NoConfig, match="no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID") as raised:
             await made(api, {})
+        assert str(raised.value).endswith(
+            "are not both set. Set both variables: init has no config yet that could name files with a key."
+        )
         assert not api.requests
 
 

@@ -207,6 +207,7 @@ def test_mistakes_of_the_plan_are_reported_together_with_those_of_the_schema(tmp
         pytest.param(["demo", "--incident", "alien_spam"], id="unknown-incident"),
         pytest.param(["demo", "--timezone", "Mars/Phobos"], id="unknown-zone-of-the-demo"),
         pytest.param(["demo", "--speed", "0"], id="speed-0"),
+        pytest.param(["demo", "--days", "3"], id="days-without-history"),
         pytest.param(["no-such-command"], id="unknown-command"),
     ],
 )
@@ -374,7 +375,7 @@ async def test_a_reader_of_the_demo_who_leaves_does_not_end_it() -> None:
     process.terminate()
     _, errors = await process.communicate()
     os.close(writer)
-    assert (process.returncode, b"Traceback" in errors) == (0, False)
+    assert (process.returncode, b"Traceback" in errors) == (0, False), errors.decode()
 
 
 async def test_the_simulator_answers_until_it_is_ended() -> None:

@@ -93,6 +93,11 @@ class TestNumbers:
             requested = row.values["requested"]
             assert row.values.get("success_ratio") == (row.values["delivered"] / requested if requested else None)
 
+    async def test_queries_come_in_the_order_of_the_config_discovered_ones_too(self, tmp_path: Path) -> None:
+        queries = "\n      - {name: by_tag, account_name: news@mail.example.com, tag_name: {discover: true}}" + QUERIES
+        groups = window_rows.groups(await read(account(), tmp_path, queries=queries, window="today"))
+        assert [group.query for group in groups if group.statistic.name == "engagement"][:2] == ["by_tag", "account"]
+
     async def test_counts_of_events_are_added_up_and_those_of_recipients_are_not(self, tmp_path: Path) -> None:
         groups = window_rows.groups(await read(account(), tmp_path))
         whole = one(groups, "account").rows[0].values

@@ -384,6 +384,7 @@ targets:
         "targets[0].credentials.typ",
         "targets[0].queries[0].tag_name",
         "targets[0].queries[0].esp",
+        "targets[0].queries[1]",
         "targets[1].name",
         "targets[1].page_size",
         "targets[1].queries",

@@ -33,6 +33,23 @@ class TestBlocks:
         assert validation.problems(sound) == ()
         assert [query.name for query in sound.targets[0].queries] == ["by-tag", "by-tag"]
 
+    def test_what_is_wrong_with_a_block_hides_nothing_of_the_others(self) -> None:
+        text = HEAD + (
+            "      - {name: by-tag, account_name: [a@mail.example.com, ''], note: x, exclude: [{account_name: b}]}\n"
+            "      - {name: by-tag, account_name: c@mail.example.com, tag_name: weekly, exclude: [{tag_name: promo}]}\n"
+        )
+        assert [problem.split(": ")[0] for problem in found(text)] == [
+            "targets[0].queries[0].exclude[0].account_name",
+            "targets[0].queries[0].account_name[1]",
+            "targets[0].queries[0].note",
+            "targets[0].queries[1].exclude[0].tag_name",
+            "targets[0].queries[1]",
+        ]
+
+    def test_a_misspelt_filter_is_not_reported_as_a_block_of_other_filters_too(self) -> None:
+        (problem,) = found(HEAD + TAGS.replace("tag_name: [invoice", "tagname: [invoice"))
+        assert problem.startswith("targets[0].queries[1].tagname: unknown key 'tagname'; did you mean 'tag_name'?")
+
     def test_blocks_over_other_filters_are_not(self) -> None:
         text = HEAD + TAGS + "      - {name: by-tag, account_name: product@mail.example.com}\n"
         (problem,) = found(text)
@@ -173,7 +190,7 @@ def test_a_lone_value_has_no_index() -> None:
 
 
 def test_every_value_that_cannot_be_excluded_is_reported() -> None:
-    text = HEAD + "      - {name: q, esp: others, exclude: [{esp: gmail.com}, {account_name: x}, {esp: OTHERS}]}\n"
+    text = HEAD + "      - {name: q, esp: [icloud.com, others], exclude: [{esp: gmail.com}, {account_name: x}]}\n"
     assert [line.split(": ")[0] for line in found(text)] == [
         "targets[0].queries[0].exclude[0].esp",
         "targets[0].queries[0].exclude[1].account_name",

@@ -61,6 +61,7 @@ async def test_a_filter_that_is_ignored_is_a_problem(statistic: str) -> None:
     seen = await visit(simulator(domain_filter="ignored"), queries=queries(statistic))
     assert seen.one("domain_filter").level == PROBLEM
     assert seen.one("domain_filter").text.startswith("The API ignores the filter. ")
+    assert not any(each.level == OK and "domain=" in each.text for each in seen.of("filters")), "it does not work"
     assert "filter by account_name" in seen.one("domain_filter").fix
     assert_readable(seen.report)
 

@@ -1,6 +1,7 @@
 """Signals at the very start, each in a process of its own: a module is imported, and a signal comes just then."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import PATIENCE, program
-from tests.support.programs import KEYS, simulator, write_config
+from tests.support.programs import KEYS, SENDERS, simulator, write_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +37,7 @@ async def run(code: str, *arguments: str, before: tuple[str, ...] = ()) -> tuple
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=ROOT,
+        env={**os.environ, **KEYS},
     )
     output, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     return process.returncode or 0, output.decode()
@@ -57,6 +59,46 @@ async def test_sighup_while_modules_are_imported_is_a_reload_and_not_the_end(tmp
 @pytest.mark.parametrize("module", ["click", "aiohttp"])
 async def test_a_stop_while_modules_are_imported_is_a_quiet_end(number: signal.Signals, module: str) -> None:
     assert await run(interrupted(number, module), "--config.file=config.example.yaml") == (0, "")
+
+
+@pytest.mark.parametrize(("command", "module"), [("demo", "exporter.app"), ("simulate", "aiohttp.web")])
+async def test_a_server_that_needs_no_account_ends_as_quietly(command: str, module: str) -> None:
+    assert await run(interrupted(signal.SIGTERM, module), command, "--listen=127.0.0.1:0") == (0, "")
+
+
+STOPPED = """
+import os, random, signal, sys, time
+import exporter.app, exporter.commands.demo, exporter.commands.main
+from exporter.__main__ import main
+from exporter.process import signals
+sys.argv[0] = "directmail-exporter"
+draw = random.Random(7)
+signals.install()
+for run in range(6):
+    process = os.fork()
+    if not process:
+        main()
+    time.sleep(draw.uniform(0, 0.4) if run % 3 else draw.uniform(0, 1))
+    for number in draw.choice([(signal.SIGTERM,), (signal.SIGHUP, signal.SIGTERM), (signal.SIGTERM, signal.SIGTERM)]):
+        os.kill(process, number)
+        time.sleep(draw.uniform(0, 0.02))
+    print("ended with", os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+"""
+"""The program six times, without importing it again, stopped at some moment of its start or its first poll."""
+
+
+@pytest.mark.parametrize("command", ["exporter", "demo"])
+async def test_a_stop_at_any_moment_is_a_quiet_end(command: str, tmp_path: Path) -> None:
+    async with simulator().listen() as url:
+        head = f"state_file: {tmp_path}/state.db"
+        config = write_config(tmp_path / "config.yaml", url, *SENDERS, head=head)
+        flags = {
+            "exporter": ("--config.file", str(config), "--web.listen-address", "127.0.0.1:0"),
+            "demo": ("demo", "--listen", "127.0.0.1:0"),
+        }
+        _, output = await run(STOPPED, *flags[command])
+    ends = [line for line in output.splitlines() if line.startswith("ended with")]
+    assert (ends, "Traceback" in output, "level=error" in output) == (["ended with 0"] * 6, False, False), output
 
 
 async def test_a_stop_signal_reaches_the_first_process_of_a_container(tool: Callable[[str], Path]) -> None:

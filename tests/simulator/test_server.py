@@ -1,7 +1,9 @@
 """The simulator on the wire: who is let in, what is rejected, what is paged, what is corrupted."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from exporter.simulator.faults import NAMES, Fault
 from exporter.simulator.server import KEY_ID, Behaviour, Simulator, url_of
-from exporter.simulator.traffic import Traffic
+from exporter.simulator.traffic import Counts, Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import Reply, headers_for, send
 
@@ -262,6 +264,46 @@ async def test_the_server_answers_while_it_draws() -> None:
         assert quick.status == 200
         assert not slow.done()
         assert (await slow).status == 200
+
+
+class SlowTraffic(Traffic):
+    """Traffic whose counts come when the test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requested, self.free = threading.Event(), threading.Event()
+
+    def counts(self, day: date, now: float, **filters: str) -> Counts:
+        self.requested.set()
+        self.free.wait()
+        return super().counts(day, now, **filters)
+
+
+@pytest.mark.parametrize("client_left", [True, False])
+async def test_an_answer_that_comes_when_the_server_stops_waiting_for_it_is_no_error(
+    client_left: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a busy machine both are found in the same turn of the event loop, and aiohttp stumbles over that."""
+    traffic, loop = SlowTraffic(), asyncio.get_running_loop()
+    async with AsyncExitStack() as server:
+        simulator = made(traffic=traffic)
+        await server.enter_async_context(simulator.listen())
+        request = asyncio.create_task(send(simulator, DAYS))
+        while not traffic.requested.is_set():
+            await asyncio.sleep(0)
+        if client_left:
+            request.cancel()
+            await asyncio.wait([request])
+        end = asyncio.create_task(server.aclose())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        traffic.free.set()
+        late = loop.time() + 0.5
+        while loop.time() < late:
+            pass
+        await end
+    await asyncio.wait([request])
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(

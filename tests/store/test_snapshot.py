@@ -104,3 +104,9 @@ async def test_what_is_not_a_state_file_is_reported(tmp_path: Path) -> None:
         await snapshot.read(tmp_path / "other.db")
     with pytest.raises(snapshot.Unreadable, match="is a directory"):
         await snapshot.read(tmp_path)
+
+
+async def test_a_path_that_the_system_rejects_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(snapshot.Unreadable) as raised:
+        await snapshot.read(tmp_path / ("x" * 300))
+    assert str(raised.value) == "File name too long"

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +15,7 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.web.authentication import Security
 from exporter.web.connection_limit import MOST_CONNECTIONS
-from exporter.web.listener import serve
+from exporter.web.listener import SHUTDOWN_SECONDS, serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
 from exporter.web.webconfig import WebConfig
@@ -172,6 +172,29 @@ async def test_one_that_waits_for_its_turn_does_not_delay_shutdown() -> None:
         writer.close()
         metrics.free.set()
         assert await scrape == (200, "x")
+
+
+async def test_a_scrape_that_ends_when_the_server_stops_waiting_for_it_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """On a busy machine both are found in the same turn of the event loop, and aiohttp stumbles over that."""
+    metrics, loop = Metrics(), asyncio.get_running_loop()
+    metrics.free.clear()
+    async with AsyncExitStack() as server:
+        (address,) = await server.enter_async_context(served(Routes(metrics, lambda: "", status, None), "127.0.0.1:0"))
+        scrape = asyncio.create_task(get(f"http://{address}/metrics"))
+        while not metrics.waiting:
+            await asyncio.sleep(0)
+        end = asyncio.create_task(server.aclose())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        late = loop.time() + SHUTDOWN_SECONDS + 0.2
+        while loop.time() < late:
+            pass
+        loop.call_soon(metrics.free.set)
+        await end
+    await asyncio.wait([scrape])
+    assert caplog.text == ""
 
 
 async def test_a_bug_while_accepting_ends_the_server(tmp_path: Path) -> None:

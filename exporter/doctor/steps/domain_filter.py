@@ -8,7 +8,7 @@ from exporter.directmail.model import Filters
 from exporter.doctor.calls import Calls
 from exporter.doctor.checks.domain_filter import compared
 from exporter.doctor.evidence import Evidence, domain_of
-from exporter.doctor.findings import PROBLEM, StatisticRequest
+from exporter.doctor.findings import OK, PROBLEM, StatisticRequest
 from exporter.doctor.steps.breakdowns import part_of
 from exporter.plan.combinations import configured
 
@@ -35,6 +35,10 @@ async def compare(calls: Calls, evidence: Evidence) -> None:
     if found is not None and found.level == PROBLEM and calls.left > 0:  # mail may have been sent meanwhile
         again = await calls.request(StatisticRequest(evidence.statistic, *evidence.span, wanted[0]))
         found = compared(evidence, domain, senders, again)
+    if found is not None and found.level == PROBLEM:  # then no number with this filter is right
+        calls.findings = [
+            each for each in calls.findings if (each.check, each.level) != ("filters", OK) or "domain=" not in each.text
+        ]
     calls.findings += filter(None, [found])
 
 
