@@ -7,6 +7,7 @@ import ast
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -31,7 +32,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 Arrow = tuple[str, str]
 
 
-def modules() -> dict[str, Path]:
+@cache
+def modules() -> Mapping[str, Path]:
     """Return every module of the package by its dotted name below it; "" is the package itself."""
     found = {}
     for path in sorted((ROOT / "exporter").rglob("*.py")):
@@ -40,7 +42,8 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(source: str) -> set[str]:
+@cache
+def imports(source: str) -> frozenset[str]:
     """Return the modules of the package that a source imports, wherever the import is written."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -51,7 +54,7 @@ def imports(source: str) -> set[str]:
     known = modules()
     inside = (name.removeprefix("exporter.") for name in names if name.startswith("exporter."))
     found = (name if name in known else name.rpartition(".")[0] for name in inside)
-    return {name for name in found if name}
+    return frozenset(filter(None, found))
 
 
 def room(module: str) -> str:

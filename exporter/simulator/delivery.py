@@ -79,6 +79,7 @@ class Sendings:
         self._volume = lru_cache(maxsize=20_000)(self._volume_of_hour)
         self._luck = lru_cache(maxsize=20_000)(self._luck_of_day)
         self._drawn: dict[tuple[int, str, int], Sending | None] = {}
+        self._usual = usual(seed, zone) if incidents else self
         deferrals = [each.factor for each in incidents if each.name == "deferred"]
         self.settles_after = 2 * HOUR + account.RETRIED + max(map(_delay, deferrals), default=0)
         """Seconds after an hour begins in which nothing of its mail is on its way any more."""
@@ -94,8 +95,14 @@ class Sendings:
         """Return what is sent in an hour, None for nothing."""
         key = (index, esp, hour)
         if key not in self._drawn:
-            self._drawn[key] = self._draw(index, esp, hour)
+            usual = self._usual is not self and self.is_usual(index, esp, hour)
+            self._drawn[key] = self._usual.of_hour(*key) if usual else self._draw(*key)
         return self._drawn[key]
+
+    def is_usual(self, index: int, esp: str, hour: int) -> bool:
+        """Return whether no incident hits the mail of an hour."""
+        stream, at = STREAMS[index], hour * HOUR
+        return not any(each.is_on(at) and each.concerns(stream.sender, stream.tag, esp) for each in self._incidents)
 
     def local(self, hour: int) -> datetime:
         """Return the local time of an hour."""
@@ -162,6 +169,12 @@ class Sendings:
             for u in uniforms(2, self._seed, "losses", stream.sender, stream.tag, esp, day)
         )
         return stream.failed * provider.failed * failed, stream.invalid * provider.invalid * invalid
+
+
+@lru_cache(maxsize=8)
+def usual(seed: int, zone: ZoneInfo) -> Sendings:
+    """Return the sendings without an incident, drawn once for all accounts in a process."""
+    return Sendings(seed, zone, ())
 
 
 def _delay(hours: float) -> int:

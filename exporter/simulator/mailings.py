@@ -4,55 +4,64 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
-from exporter.simulator import account
-from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Latency, Provider, Stream
+from exporter.simulator import account, delivery
+from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Latency
 from exporter.simulator.batch import EDGES, Batch, running
 from exporter.simulator.delivery import Sendings
 from exporter.simulator.incidents import Incident, hit_by
 from exporter.simulator.random_numbers import binomial, lognormal_cdf, normal, poisson, uniforms
 
-Place = tuple[str, str, str, float]
-"""Sender, tag, provider and time of sending: what an incident hits."""
-
 
 class Mailings:
     """The batches of the demo account, drawn once and kept."""
 
-    def __init__(self, seed: int, sendings: Sendings, incidents: Sequence[Incident]) -> None:
+    def __init__(self, seed: int, zone: ZoneInfo, incidents: Sequence[Incident]) -> None:
+        self.sendings = Sendings(seed, zone, incidents) if incidents else delivery.usual(seed, zone)
         self._seed = seed
-        self._sendings = sendings
         self._incidents = incidents
+        self._usual = usual(seed, zone) if incidents else self
         self._batches: dict[tuple[int, str, int], Batch | None] = {}
+        self._opens = lru_cache(maxsize=20_000)(self._opens_of_day)
+        self._clicks = lru_cache(maxsize=20_000)(self._clicks_of_day)
 
     def between(self, index: int, esp: str, begin: float, end: float) -> Iterator[Batch]:
         """Yield the batches of a stream, by its index, to a provider whose hour starts in a stretch of time."""
         for hour in range(math.ceil(begin / HOUR), math.ceil(end / HOUR)):
-            key = (index, esp, hour)
-            if key not in self._batches:
-                self._batches[key] = self._draw(index, esp, hour)
-            batch = self._batches[key]
+            batch = self.of_hour(index, esp, hour)
             if batch is not None:
                 yield batch
 
+    def of_hour(self, index: int, esp: str, hour: int) -> Batch | None:
+        """Return the batch of an hour, None for nothing."""
+        key = (index, esp, hour)
+        if key not in self._batches:
+            usual = self._usual is not self and self.sendings.is_usual(*key)
+            self._batches[key] = self._usual.of_hour(*key) if usual else self._draw(*key)
+        return self._batches[key]
+
     def _draw(self, index: int, esp: str, hour: int) -> Batch | None:
-        sending = self._sendings.of_hour(index, esp, hour)
+        sending = self.sendings.of_hour(index, esp, hour)
         if sending is None or not sending.tracked:
             return None
         stream, provider, emails = STREAMS[index], PROVIDERS[esp], sending.tracked
         place = (stream.sender, stream.tag, esp, float(sending.requested_at))
+        day = self.sendings.local(hour).toordinal()
         steps = len(EDGES)
         u = uniforms(5 * steps + 8, self._seed, "batch", stream.sender, stream.tag, esp, hour)  # u[0] drew the mails
-        humans = binomial(emails, self._open_chance(stream, esp, provider, hour, place), u[1])
+        opens = self._opens(index, esp, day) * hit_by(
+            self._incidents, ("esp_spam", "esp_partial", "bad_subject"), *place
+        )
+        humans = binomial(emails, opens, u[1])
         spam = hit_by(self._incidents, ("esp_spam", "esp_partial"), *place)
         machines = binomial(emails - humans, provider.machine * (spam**0.6 if spam < 1 else 1.0), u[2])
         scanner = provider.scanner * hit_by(self._incidents, ("scanner",), *place)
         scans = binomial(emails - humans - machines, min(scanner, 0.9), u[3])
         opened = _spread(humans, _latency(stream.latency), u[8:])
-        clicks = self._click_chance(stream, hour)
         clicked = [
-            binomial(count, min(1.0, clicks * account.click_weight(stream, age)), draw)
-            for count, age, draw in zip(opened, EDGES, u[8 + steps :], strict=False)
+            binomial(count, clicks, draw)
+            for count, clicks, draw in zip(opened, self._clicks(index, day), u[8 + steps :], strict=False)
         ]
         extra = [
             poisson(account.EXTRA_CLICKS * count, draw) if count else 0
@@ -70,18 +79,27 @@ class Mailings:
             scans=scans,
         )
 
-    def _open_chance(self, stream: Stream, esp: str, provider: Provider, hour: int, place: Place) -> float:
-        day = self._sendings.local(hour).toordinal()
+    def _opens_of_day(self, index: int, esp: str, day: int) -> float:
+        """Return the chance that a mail of a day is opened by a human, incidents aside."""
+        stream, provider = STREAMS[index], PROVIDERS[esp]
         common, own = (
             normal(uniforms(1, self._seed, "opens", stream.sender, stream.tag, day, *which)[0])
             for which in ((), (esp,))
         )
-        chance = _shifted(min(stream.opens * provider.human, 0.97), stream.noise * common + 0.05 * own)
-        return chance * hit_by(self._incidents, ("esp_spam", "esp_partial", "bad_subject"), *place)
+        return _shifted(min(stream.opens * provider.human, 0.97), stream.noise * common + 0.05 * own)
 
-    def _click_chance(self, stream: Stream, hour: int) -> float:
-        (draw,) = uniforms(1, self._seed, "clicks", stream.sender, stream.tag, self._sendings.local(hour).toordinal())
-        return _shifted(stream.clicks, (0.30 if stream.kind == "campaign" else 0.08) * normal(draw))
+    def _clicks_of_day(self, index: int, day: int) -> tuple[float, ...]:
+        """Return the chances that who opens a mail of a day clicks, for each bucket of the first open."""
+        stream = STREAMS[index]
+        (draw,) = uniforms(1, self._seed, "clicks", stream.sender, stream.tag, day)
+        chance = _shifted(stream.clicks, (0.30 if stream.kind == "campaign" else 0.08) * normal(draw))
+        return tuple(min(1.0, chance * account.click_weight(stream, age)) for age in EDGES)
+
+
+@lru_cache(maxsize=8)
+def usual(seed: int, zone: ZoneInfo) -> Mailings:
+    """Return the batches without an incident, drawn once for all accounts in a process."""
+    return Mailings(seed, zone, ())
 
 
 def _shifted(chance: float, logit: float) -> float:

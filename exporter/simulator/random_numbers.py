@@ -6,6 +6,8 @@ from hashlib import blake2b
 from statistics import NormalDist
 
 _NORMAL = NormalDist()
+_EDGE = 1e-12
+"""How near numbers come to 0 and 1."""
 _SMALL = 12.0
 """Below this mean the inversion is exact, above it the normal distribution is used."""
 
@@ -13,8 +15,11 @@ _SMALL = 12.0
 def uniforms(count: int, *key: object) -> list[float]:
     """Return that many numbers in (0, 1), always the same for the same key."""
     digest = blake2b(repr(key).encode(), digest_size=8).digest()
-    source = random.Random(int.from_bytes(digest))
-    return [min(max(source.random(), 1e-12), 1 - 1e-12) for _ in range(count)]
+    draw = random.Random(int.from_bytes(digest)).random
+    drawn = [draw() for _ in range(count)]
+    if min(drawn, default=_EDGE) < _EDGE or max(drawn, default=_EDGE) > 1 - _EDGE:  # hardly ever: asked once for all
+        return [min(max(each, _EDGE), 1 - _EDGE) for each in drawn]
+    return drawn
 
 
 def normal(u: float) -> float:

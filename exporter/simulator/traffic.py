@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
+from exporter.simulator import mailings
 from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Stream
 from exporter.simulator.batch import NONE, REACH, Batch, Events, Readers, Spans, readers_clock
-from exporter.simulator.delivery import NO_MAIL, Delivery, Sendings
+from exporter.simulator.delivery import NO_MAIL, Delivery
 from exporter.simulator.incidents import Incident, active, spans
 from exporter.simulator.mailings import Mailings
 
@@ -71,8 +72,9 @@ class Traffic:
         self.seed = seed
         self.choices = choices
         self.incidents = tuple(incidents)
-        self._sendings = Sendings(seed, choices.zone, self.incidents)
-        self._mailings = Mailings(seed, self._sendings, self.incidents)
+        zone = choices.zone
+        self._mailings = Mailings(seed, zone, self.incidents) if self.incidents else mailings.usual(seed, zone)
+        self._sendings = self._mailings.sendings
         self._day = lru_cache(maxsize=20_000)(self._day_at_tick)
         self._delivery = lru_cache(maxsize=20_000)(self._delivery_at_tick)
         self._happened = lru_cache(maxsize=20_000)(self._happened_until)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urljoin
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from axe_playwright_python.base import AXE_FILE_PATH
@@ -662,13 +663,34 @@ def test_a_line_breaks_where_a_day_is_unknown(values: list[int | None], expected
     assert list(lines(values, max([0, *filter(None, values)]))) == expected
 
 
+async def axe(page: Page) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the rules that a page breaks, with the elements that do, and those that it keeps."""
+    await page.evaluate(AXE_FILE_PATH.read_text())
+    broken, kept = await page.evaluate(
+        "axe.run({resultTypes: ['violations']}).then(found => ["
+        " found.violations.map(rule => [rule.id, rule.nodes.map(node => node.html)]),"
+        " found.passes.map(rule => rule.id)])"
+    )
+    return dict(broken), kept
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium(tool: Callable[[str], Path]) -> AsyncIterator[Browser]:
+    """One browser for all: each page has its own storage."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=tool("chromium"), args=list(CHROMIUM_FLAGS))
+        yield browser
+        await browser.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 class TestInChromium:
-    @pytest.fixture
-    async def browser(self, tool: Callable[[str], Path]) -> AsyncIterator[Browser]:
-        async with async_playwright() as playwright:
-            chromium = await playwright.chromium.launch(executable_path=tool("chromium"), args=list(CHROMIUM_FLAGS))
-            yield chromium
-            await chromium.close()
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def browser(self, chromium: Browser) -> AsyncIterator[Browser]:
+        """The browser without a page that is open."""
+        yield chromium
+        for context in chromium.contexts:
+            await context.close()
 
     @asynccontextmanager
     async def visit(self, browser: Browser, *, width: int = 1280, scheme: str = "light") -> AsyncIterator[Page]:
@@ -724,9 +746,8 @@ class TestInChromium:
             page = await browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
             await page.goto(url + address)
             assert await page.evaluate("document.documentElement.scrollWidth") <= width
-            await page.evaluate(AXE_FILE_PATH.read_text())
-            found = await page.evaluate("axe.run()")
-        assert {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found["violations"]} == {}
+            violations, _ = await axe(page)
+        assert violations == {}
 
     async def test_a_reader_searches_and_jumps_without_a_script(self, browser: Browser) -> None:
         fleet = Fleet(120, 50)
@@ -766,10 +787,9 @@ class TestInChromium:
     @pytest.mark.parametrize("width", [360, 1280])
     async def test_axe_finds_nothing(self, browser: Browser, width: int, scheme: str) -> None:
         async with self.visit(browser, width=width, scheme=scheme) as page:
-            await page.evaluate(AXE_FILE_PATH.read_text())
-            found = await page.evaluate("axe.run()")
-        assert {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found["violations"]} == {}
-        assert "color-contrast" in {rule["id"] for rule in found["passes"]}
+            violations, passes = await axe(page)
+        assert violations == {}
+        assert "color-contrast" in passes
 
     async def test_the_keyboard_reaches_everything_in_order(self, browser: Browser) -> None:
         async with self.visit(browser) as page:
