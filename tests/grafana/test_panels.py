@@ -143,13 +143,6 @@ MISTAKES = [
         _property("Opens and clicks per hour", "clicks", "color", lambda _: {"fixedColor": "#FF9830"}),
         id="alarming-clicks",
     ),
-    pytest.param(
-        "colours-are-ours", _default("Emails per hour by tag", color={"mode": "palette-classic"}), id="palette"
-    ),
-    pytest.param("colours-are-ours", _target("Emails per hour by tag", legendFormat="{{tag_name}}"), id="unranked"),
-    pytest.param(
-        "colours-are-ours", _expr("Emails per hour by tag", '"rank", "8"', '"rank", "9"'), id="rank-without-colour"
-    ),
     pytest.param("colours-are-ours", _target("Opens and clicks per hour", legendFormat="seen"), id="uncoloured-name"),
 ]
 
@@ -229,27 +222,6 @@ def test_opens_against_usual_are_what_the_alert_compares() -> None:
 def plain(expr: str) -> str:
     """Return an expression without blanks, and without what chooses series."""
     return re.sub(r"\s", "", re.sub(r"\{(?!threshold)[^}]*\}", "", expr))
-
-
-@BOARDS
-def test_a_ranked_series_is_named_without_its_rank(board: Json) -> None:
-    """Grafana finds its colour by the name with the rank, and then shows the one without."""
-    shown = 0
-    for each in panels(board):
-        for target in each.get("targets", ()):
-            if target["legendFormat"].startswith("{{rank}} "):
-                names = [
-                    own["value"]
-                    for special in each["fieldConfig"]["overrides"]
-                    for own in special["properties"]
-                    if (special["matcher"]["options"], own["id"]) == (target["refId"], "displayName")
-                ]
-                name = re.sub(r"\{\{(\w+)\}\}", r"${__field.labels.\1}", target["legendFormat"]).removeprefix(
-                    "${__field.labels.rank} "
-                )
-                assert names == [name], each["title"]
-                shown += 1
-    assert shown >= 10
 
 
 def test_an_alert_is_listed_by_whom_it_concerns() -> None:

@@ -17,7 +17,6 @@ from tools.boards.panels import (
     states,
     timeline,
 )
-from tools.boards.ranks import of_targets
 from tools.boards.selectors import RECORDED_TARGET, SCOPE
 from tools.boards.tables import COLOURED, first_column, table
 
@@ -76,12 +75,12 @@ LAST_READ = stat(
 QUOTA = _curves(
     "Daily quota",
     "Share of the daily quota used, by target. Dashed: predicted for midnight.",
-    *("percentunit", of_targets(DAILY, "used"), of_targets(PREDICTED, "by midnight"), 1),
+    *("percentunit", Query(DAILY, "{{target}} used"), Query(PREDICTED, "{{target}} by midnight"), 1),
 )
 LEVELS = _curves(
     "Reputation",
     "Reputation level by target. Dashed: the highest possible.",
-    *("none", of_targets(LEVEL), of_targets(HIGHEST, "highest")),
+    *("none", Query(LEVEL, "{{target}}"), Query(HIGHEST, "{{target}} highest")),
 )
 STATE = timeline(
     "Account state",

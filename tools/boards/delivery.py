@@ -1,7 +1,6 @@
 """The row of the engagement board on delivery: what became of the mails that were requested."""
 
 from tools.boards.panels import PROVIDERS, Json, Line, Query, Row, fixed, lines, override
-from tools.boards.ranks import of_senders
 from tools.boards.selectors import PROVIDER, SENDER, counts, grown_ratio, ratio
 from tools.boards.tables import bars, first_column, is_supported, supported, table
 
@@ -58,7 +57,7 @@ def _of_requested(over: str, title: str, description: str, axis: Json, *, esp: b
     if esp:
         query, colours = Query(grown_ratio(over, REQUESTED, PROVIDER, "esp"), "{{esp}}"), fixed(PROVIDERS)
     else:
-        query, colours = of_senders(grown_ratio(over, REQUESTED, SENDER, "account_name")), []
+        query, colours = Query(grown_ratio(over, REQUESTED, SENDER, "account_name"), "{{account_name}}"), []
     nothing = BY_PROVIDER if esp else NOTHING
     return lines(title, description, "percentunit", [query], step="10m", overrides=colours, nothing=nothing, **axis)
 

@@ -5,7 +5,6 @@ from tools.boards.delivery import DELIVERY
 from tools.boards.frame import board, labels, scope
 from tools.boards.incident import FOLLOWED, TOP, compared
 from tools.boards.panels import BLUE, GREEN, PROVIDERS, RED, YELLOW, Json, Line, Query, Row, Steps, fixed, lines
-from tools.boards.ranks import of_senders, of_tags
 from tools.boards.selectors import (
     DATA,
     EVERY_PROVIDER,
@@ -70,7 +69,7 @@ EMAILS_PER_HOUR = lines(
     "Emails delivered per hour",
     "Growth observed in each hour, by sender.",
     "short",
-    [of_senders(grown("track_emails", SENDER, "account_name"))],
+    [Query(grown("track_emails", SENDER, "account_name"), "{{account_name}}")],
     bars=True,
     step="1h",
 )
@@ -87,13 +86,13 @@ CLICK_RATES = lines(
     "Unique click rate ($window)",
     "Unique clicks per mail, by sender.",
     "percentunit",
-    [of_senders(ratio("track_unique_clicks", "track_emails", SENDER, "account_name"))],
+    [Query(ratio("track_unique_clicks", "track_emails", SENDER, "account_name"), "{{account_name}}")],
 )
 CLICK_TO_OPEN_RATES = lines(
     "Click-to-open rate ($window)",
     "Unique clicks per opener, by sender.",
     "percentunit",
-    [of_senders(ratio("track_unique_clicks", "track_unique_opens", SENDER, "account_name"))],
+    [Query(ratio("track_unique_clicks", "track_unique_opens", SENDER, "account_name"), "{{account_name}}")],
 )
 
 PROVIDER_OPEN_RATES = lines(
@@ -143,7 +142,7 @@ TAG_EMAILS = lines(
     "Emails per hour by tag",
     "Campaign bursts and the steady flow of transactional mail.",
     "short",
-    [of_tags(grown("track_emails", TAG, "tag_name"))],
+    [Query(grown("track_emails", TAG, "tag_name"), "{{tag_name}}")],
     bars=True,
     step="1h",
     nothing=BY_TAG,
@@ -152,7 +151,7 @@ TAG_OPEN_RATES = lines(
     "Unique open rate by tag ($window)",
     "Unique opens per mail, by tag.",
     "percentunit",
-    [of_tags(ratio("track_unique_opens", "track_emails", TAG, "tag_name"))],
+    [Query(ratio("track_unique_opens", "track_emails", TAG, "tag_name"), "{{tag_name}}")],
     nothing=BY_TAG,
 )
 

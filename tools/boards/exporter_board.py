@@ -22,7 +22,6 @@ from tools.boards.panels import (
     states,
     timeline,
 )
-from tools.boards.ranks import of_instances, of_targets
 from tools.boards.selectors import JI, SCOPE, whole
 
 UID, TITLE = "directmail-exporter", "Direct Mail / Exporter"
@@ -170,14 +169,14 @@ FAILING = lines(
     "Failing requests",
     "Share of failed requests, by target. Dashed: a quarter.",
     "percentunit",
-    [of_targets(f"{rate(ERRORS)} / ({rate(REQUESTS)} > 0)")],
+    [Query(f"{rate(ERRORS)} / ({rate(REQUESTS)} > 0)", "{{target}}")],
     steps=((None, GREEN), (0.25, RED)),
 )
 THROTTLED_REQUESTS = lines(
     "Throttled requests",
     "Requests rejected by flow control, per second.",
     "reqps",
-    [of_targets(rate(THROTTLED))],
+    [Query(rate(THROTTLED), "{{target}}")],
 )
 QUANTILES = {"p50": "#73BF69", "p90": "#F2CC0C", "p99": "#5794F2"}
 LATENCY = lines(
@@ -228,7 +227,7 @@ BACKLOG = lines(
     "Cells (one combination, one day) due and not yet read, by target. It grows at midnight and after a restart, "
     "and falls back to 0. If it does not, the budget is too small.",
     "short",
-    [of_targets(f"sum by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})")],
+    [Query(f"sum by (target) (directmail_exporter_backlog_cells{{{SCOPE}}})", "{{target}}")],
 )
 
 TARGET_AGE = lines(
@@ -236,8 +235,8 @@ TARGET_AGE = lines(
     "Time since the oldest combination was last read. Dashed: 3 poll intervals.",
     "s",
     [
-        of_targets(f"time() - min by (target) ({LAST_SUCCESS})"),
-        of_targets(f"3 * max by (target) ({INTERVAL})", "limit"),
+        Query(f"time() - min by (target) ({LAST_SUCCESS})", "{{target}}"),
+        Query(f"3 * max by (target) ({INTERVAL})", "{{target}} limit"),
     ],
     overrides=[dashed("B")],
 )
@@ -280,16 +279,16 @@ CPU = lines(
     "CPU",
     "CPU seconds per second.",
     "percentunit",
-    [of_instances(rate(f"process_cpu_seconds_total{{{JI}}}", "instance"))],
+    [Query(rate(f"process_cpu_seconds_total{{{JI}}}", "instance"), "{{instance}}")],
 )
-MEMORY = lines("Memory", "Resident memory.", "bytes", [of_instances(f"process_resident_memory_bytes{{{JI}}}")])
+MEMORY = lines("Memory", "Resident memory.", "bytes", [Query(f"process_resident_memory_bytes{{{JI}}}", "{{instance}}")])
 FILES = lines(
     "Open files",
     "Open file descriptors and their limit.",
     "short",
     [
-        of_instances(f"process_open_fds{{{JI}}}", "open"),
-        of_instances(f"process_max_fds{{{JI}}}", "limit"),
+        Query(f"process_open_fds{{{JI}}}", "{{instance}} open"),
+        Query(f"process_max_fds{{{JI}}}", "{{instance}} limit"),
     ],
     overrides=[dashed("B")],
 )
@@ -297,13 +296,13 @@ SCRAPE_TIME = lines(
     "Scrape duration",
     "Duration of Prometheus' scrapes.",
     "s",
-    [of_instances(f"scrape_duration_seconds{{{JI}}}")],
+    [Query(f"scrape_duration_seconds{{{JI}}}", "{{instance}}")],
 )
 SCRAPE_SIZE = lines(
     "Samples per scrape",
     "Number of samples per scrape.",
     "short",
-    [of_instances(f"scrape_samples_scraped{{{JI}}}")],
+    [Query(f"scrape_samples_scraped{{{JI}}}", "{{instance}}")],
 )
 
 ROWS = (

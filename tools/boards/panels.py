@@ -4,7 +4,6 @@ Keys are those of Grafana's dashboard JSON, in the form that 9.4 to 12 read. A p
 `grid` lays it out.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,11 +24,7 @@ PROVIDERS = {
 }
 """The same colour for the same provider in every panel. Red and orange are for what is wrong."""
 PALETTE = ("#5794F2", "#F2CC0C", "#73BF69", "#FF9FE0", "#8F3BB8", "#2CB5AD", "#B4E34A", "#8A8500")
-"""For series whose names nobody knows beforehand. Grafana's palettes have orange and red among their first five."""
-REST = "#9FA7B3"
-"""The colour of what has none of its own."""
-RANK = "{{rank}} "
-"""What the legend of a query begins with whose series have the label `rank` (see `selectors.ranked`)."""
+"""For series that have no other colours: none is red or orange."""
 NOTHING = "no data yet"
 """What a panel shows that has no series."""
 SOFT_HIGH = {"percentunit": 0.3}
@@ -114,17 +109,6 @@ def fixed(colors: Mapping[str, str]) -> list[Json]:
     return [override(name, color={"mode": "fixed", "fixedColor": color}) for name, color in colors.items()]
 
 
-def by_rank(queries: Sequence[Query]) -> list[Json]:
-    """Return overrides that give ranked series the colours of their ranks, and names without these."""
-    named = [(chr(ord("A") + at), query.legend) for at, query in enumerate(queries) if query.legend.startswith(RANK)]
-    colours = [
-        _override("byRegexp", f"/^{rank} /", {"color": {"mode": "fixed", "fixedColor": color}})
-        for rank, color in enumerate(PALETTE if named else (), 1)
-    ]
-    names = ((ref, re.sub(r"\{\{(\w+)\}\}", r"${__field.labels.\1}", name.removeprefix(RANK))) for ref, name in named)
-    return [*colours, *(_override("byFrameRefID", ref, {"displayName": name}) for ref, name in names)]
-
-
 def dashed(ref: str, **properties: Any) -> Json:
     """Return what makes the series of a query dashed."""
     return _override("byFrameRefID", ref, {"custom__lineStyle": {"fill": "dash", "dash": [8, 6]}, **properties})
@@ -201,8 +185,8 @@ def lines(
 
     `bars` stacks bars instead. `step` is the least time between two points. An axis has ends that always hold (`low`,
     `high`) or that it may exceed. `repeat` makes one panel for each value of a variable. What is absent at the end of
-    the range has no last value: `lastNotNull` would show one of last week. Ranked series have colours by rank, others
-    those of `overrides`.
+    the range has no last value: `lastNotNull` would show one of last week. Series whose names
+    are known have the colours of `overrides`.
     """
     if high is None and soft_high is None:
         soft_high = SOFT_HIGH.get(unit, 1)
@@ -221,7 +205,7 @@ def lines(
     defaults: Json = {
         "unit": unit,
         "custom": custom,
-        "color": {"mode": "fixed", "fixedColor": REST},
+        "color": {"mode": "palette-classic"},
         "noValue": nothing,
     }
     defaults["thresholds"] = thresholds(steps or ((None, GREEN),))
@@ -232,7 +216,7 @@ def lines(
         more |= {"repeat": repeat, "repeatDirection": "h", "maxPerRow": 3}
     return panel(
         *("timeseries", title, description, queries),
-        fieldConfig={"defaults": defaults, "overrides": [unset("-"), *by_rank(queries), *overrides]},
+        fieldConfig={"defaults": defaults, "overrides": [unset("-"), *overrides]},
         options={
             "legend": {"calcs": ["last"], "displayMode": "list", "placement": "bottom", "showLegend": True},
             "tooltip": {"mode": "multi", "sort": "desc"},

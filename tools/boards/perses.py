@@ -7,7 +7,7 @@ Perses draws of native histograms only. A figure whose change has a unit or colo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tools.boards.panels import RANK, WIDTH, Json
+from tools.boards.panels import WIDTH, Json
 
 COLOURS = {
     "green": "#73BF69",
@@ -166,7 +166,7 @@ def _query(panel: Json, target: Json) -> Json:
                 "kind": "PrometheusTimeSeriesQuery",
                 "spec": {
                     "query": target["expr"],
-                    "seriesNameFormat": target["legendFormat"].removeprefix(RANK),
+                    "seriesNameFormat": target["legendFormat"],
                     "instant": target["instant"],
                     **({"minStep": step} if step else {}),
                 },

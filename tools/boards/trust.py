@@ -1,7 +1,6 @@
 """The last row of the engagement board: how far to trust the numbers."""
 
 from tools.boards.panels import PROVIDERS, Line, Query, Row, fixed, lines, note
-from tools.boards.ranks import of_senders
 from tools.boards.selectors import PROVIDER, SENDER, WITHOUT_ICLOUD, counts, grown, ratio
 
 BY_PROVIDER = "no data yet: needs queries by esp"
@@ -63,7 +62,7 @@ YESTERDAY_GROWING = lines(
     "Late opens still raise the count of a closed day, so recent windows are incomplete. A flat line means that the "
     "API counts opens on the day of the opening.",
     "short",
-    [of_senders(counts("track_unique_opens", SENDER, "account_name", "yesterday"))],
+    [Query(counts("track_unique_opens", SENDER, "account_name", "yesterday"), "{{account_name}}")],
     step="10m",
 )
 API_RATE = lines(
@@ -72,9 +71,10 @@ API_RATE = lines(
     "Otherwise its rate has another meaning. Needs `reported_rates: true`.",
     "none",
     [
-        of_senders(
+        Query(
             f'avg by (account_name) (directmail_track_reported_unique_open_rate{{{SENDER}, window="$window"}})'
-            f" / ({ratio('track_unique_opens', 'track_emails', SENDER, 'account_name')} > 0)"
+            f" / ({ratio('track_unique_opens', 'track_emails', SENDER, 'account_name')} > 0)",
+            "{{account_name}}",
         )
     ],
     high=110,
