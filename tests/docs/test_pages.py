@@ -20,8 +20,6 @@ ROOT = Path(__file__).parents[2]
 PREFIXES = {"directmail_track", "directmail_query", "directmail_exporter"}
 NOT_PAGES = {"build", "dist", "node_modules", "venv"}
 LONGEST_LINE = 200
-STILL_TO_WRAP = {"benchmarks/README.md"}
-"""Pages with lines of prose that are longer."""
 
 
 def _pages() -> Iterator[Path]:
@@ -74,7 +72,7 @@ def known_metrics() -> set[str]:
 @every_page
 def test_no_line_of_prose_is_too_long_to_review(name: str) -> None:
     long = [line for line in prose(PAGES[name]) if len(line) > LONGEST_LINE]
-    assert name in STILL_TO_WRAP or long == []
+    assert long == []
 
 
 @every_page
