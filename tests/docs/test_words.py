@@ -34,7 +34,7 @@ INSTEAD = {
 }
 """Patterns of words, and what to write instead."""
 NAMES = re.compile(
-    r"(?i)(?:^|_)(?:mend(?:ed|s)?|told|tells?|asked|asks?|nobody|whoever|refus(?:es?|ed|als?)|forg[eo]t\w*|spoilt)(?:_|$)"
+    r"(?i)(?:^|_)(?:mend(?:ed|s)?|told|tells?|asked|asks?|nobody|whoever|refus\w+|forg[eo]t\w*|spoilt)(?:_|$)"
 )
 """Words that do not come back in the names of code."""
 PAGES = [
