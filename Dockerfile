@@ -31,8 +31,12 @@ ARG BASE
 ARG CREATED=1970-01-01T00:00:00Z
 ARG REVISION=unknown
 ARG VERSION=unknown
+# No base.digest: the base is a tag, so that a rebuild takes its security updates.
 LABEL org.opencontainers.image.title="directmail-exporter" \
-      org.opencontainers.image.description="Opens and clicks of Alibaba Cloud Direct Mail for Prometheus" \
+      org.opencontainers.image.authors="The directmail-exporter authors" \
+      org.opencontainers.image.vendor="directmail-exporter" \
+      org.opencontainers.image.ref.name="${VERSION}" \
+      org.opencontainers.image.description="Opens and clicks, deliveries, quota and domains of Alibaba Cloud Direct Mail for Prometheus" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.url="https://example.com/directmail-exporter" \
       org.opencontainers.image.source="https://example.com/directmail-exporter" \

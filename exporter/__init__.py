@@ -1,4 +1,4 @@
-"""directmail-exporter: opens and clicks of Alibaba Cloud Direct Mail for Prometheus.
+"""directmail-exporter: opens and clicks, deliveries, quota and domains of Direct Mail for Prometheus.
 
 The packages, in the direction the data flows; imports point down only (`python -m tools.rooms` draws them):
 

@@ -148,7 +148,7 @@ class App:
         """
         reloader = self._reloader
         loop = asyncio.get_running_loop()
-        with garbage.short_pauses(), signals.handled(loop, self.stop, reloader.request if reloader else lambda: None):
+        with garbage.short_pauses(), signals.handled(loop, self.stop, reloader.request if reloader else self.stop):
             async with (
                 self._kept(),
                 open_session() as session,

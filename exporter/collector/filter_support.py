@@ -114,10 +114,12 @@ class FilterSupport:
         return changed
 
     def _others_are_read(self, group: Group, day: date) -> bool:
-        """Return whether other values, which may prove the filter, were all read of a day, where one may be empty."""
+        """Return whether other values, which may prove the filter, were all tried on a day, where one may be empty."""
         others = (each for each in self._by_filter[group.key] if each is not group and not each.finding)
         return group.key not in MAY_BE_ALL or all(
-            self._reading(member, day) for each in others for member in each.members
+            self._reading(member, day) or self._store.get(member.key).last_attempt_ok is False
+            for each in others
+            for member in each.members
         )
 
     def _presume(self, group: Group) -> None:

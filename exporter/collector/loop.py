@@ -187,16 +187,18 @@ class Collector:
                     await self._sleep(pause or LONGEST_SLEEP)
                     continue
                 await self._limiter.turn()
-                now = self._clock.time()
-                await self._roll(now)
-                slot = None if self._stopping or self._outages.pause(self._action) > 0 else self._take(now)
-                if slot is not None:
-                    self._requesting.add(slot)
-                    # It stands at the limiter before the next turn is waited for.
-                    await self._turns.begin(partial(self._start, reads, slot))
+                await self._roll(self._clock.time())
+                # What it starts is at the limiter before the next turn is waited for.
+                await self._turns.begin(partial(self._start, reads))
 
-    def _start(self, reads: asyncio.TaskGroup, slot: Slot) -> None:
-        reads.create_task(self._read(slot, self._outages.requesting(self._action)))
+    def _start(self, reads: asyncio.TaskGroup) -> None:
+        """Start the next read, if one is due and may still be made."""
+        if self._stopping or self._outages.pause(self._action) > 0:
+            return
+        slot = self._take(self._clock.time())
+        if slot is not None:
+            self._requesting.add(slot)
+            reads.create_task(self._read(slot, self._outages.requesting(self._action)))
 
     def _take(self, now: float) -> Slot | None:
         """Return the cell to read now, None where none is due; those that need not be read are dropped."""

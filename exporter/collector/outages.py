@@ -45,6 +45,8 @@ class _Failure(NamedTuple):
 class _Outage:
     error: DirectMailError
     began_at: float
+    over_since: float
+    """A success ends it if it was requested since then: one of an earlier request says nothing."""
     probe_at: float
     """When the next request may be made; while one is under way, when it is given up."""
     probed_at: float = math.inf
@@ -99,10 +101,10 @@ class Outages:
         self._suspected.discard(action)
         self._succeeded_at = self._clock.monotonic()
         self._working.add(action)
-        self._timeouts.clear()
+        self._timeouts.pop(action, None)
         for scope in (_WHOLE_TARGET, action):
             outage = self._ongoing.get(scope)
-            if outage is not None and requested_at >= outage.began_at:
+            if outage is not None and requested_at >= outage.over_since:
                 del self._ongoing[scope]
                 self._log_scope(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
                 for wake in self.wake:
@@ -111,18 +113,19 @@ class Outages:
         self._report([key for key, failure in self._failing.items() if key[0] == action or failure.is_alone])
 
     def retrying(self, action: str, error: DirectMailError) -> None:
-        """Note that a request has failed and is made again.
+        """Note that a request has failed for the first time and is made again.
 
         Its last timeout is half a minute away. Where an operation never worked, the first one of each of several
-        requests says enough.
+        requests says enough; once one of them has failed for good, `failed` decides.
         """
-        if not isinstance(error, RequestTimeout) or action in self._working or self._of(action):
+        has_failed = any(key[0] == action for key in self._failing)
+        if not isinstance(error, RequestTimeout) or action in self._working or has_failed or self._of(action):
             return
         self._timeouts[action] += 1
         if self._succeeded_at == -math.inf and self._timeouts.total() >= min(ENOUGH, self._subjects()):
-            self._begin(_WHOLE_TARGET, error)
+            self._begin(_WHOLE_TARGET, error, over_since=-math.inf)  # by a later attempt of the same requests, too
         elif self._timeouts[action] >= ENOUGH:
-            self._begin(action, error)
+            self._begin(action, error, over_since=-math.inf)
 
     def failed(
         self,
@@ -180,12 +183,14 @@ class Outages:
         here = sum(key[0] == action for key in self._failing)
         return action if of > 1 and here >= min(ENOUGH, of) else None
 
-    def _begin(self, scope: str, error: DirectMailError) -> None:
+    def _begin(self, scope: str, error: DirectMailError, over_since: float | None = None) -> None:
         now = self._clock.monotonic()
         self._suspected.clear()
         for key in [key for key in self._failing if scope in (_WHOLE_TARGET, key[0])]:
             del self._failing[key]
-        self._ongoing[scope] = _Outage(error, now, now + self._back_off(0))
+        self._ongoing[scope] = _Outage(
+            error, now, now if over_since is None else over_since, probe_at=now + self._back_off(0)
+        )
         self._log_scope(self._log.warning, scope, "failing", **error.facts())
 
     def _log_scope(self, log: Callable[..., None], scope: str, what: str, **facts: str) -> None:

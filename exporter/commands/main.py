@@ -115,7 +115,7 @@ def cli(
     log_level: str,
     log_format: str,
 ) -> None:
-    """Opens and clicks of Alibaba Cloud Direct Mail for Prometheus."""
+    """Opens and clicks, deliveries, quota and domains of Alibaba Cloud Direct Mail for Prometheus."""
     logs.configure(log_level, log_format)
     if context.invoked_subcommand is not None:
         if shard != WHOLE:

@@ -172,7 +172,8 @@ class Client:
             except DirectMailError as error:
                 if attempt >= self._attempts or not (error.retry or await self._renewed(error, credentials)):
                     raise
-                self.retrying(request.action, error)
+                if attempt == 1:
+                    self.retrying(request.action, error)
                 if error.retry_after is None and not isinstance(error, Throttled):  # else the limiter waits
                     await self._clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
 

@@ -40,6 +40,8 @@ class Calls:
     def __init__(self, target: Target, client: Client, wire: Wire, needed: Sequence[str]) -> None:
         """`needed` are the operations that the config requires."""
         self.findings: list[Finding] = []
+        self.begun = 0
+        """How many findings there were before those of the current statistic."""
         self.most = MOST_CALLS
         """How many requests may be made in all."""
         self.needed = needed

@@ -116,7 +116,7 @@ async def _examine(
         found = list[Evidence]()
         of_account = Account()
         for place, name in enumerate(target.statistics):
-            calls.most = most_calls(target, place + 1)
+            calls.most, calls.begun = most_calls(target, place + 1), len(calls.findings)
             parts = (STEPS_OF_ANOTHER, CHECKS_OF_ANOTHER) if place else (STEPS, CHECKS)
             evidence = _evidence(settings, target, name, clock.time(), of_account)
             found.append(evidence)

@@ -95,8 +95,8 @@ class Sendings:
         """Return what is sent in an hour, None for nothing."""
         key = (index, esp, hour)
         if key not in self._drawn:
-            usual = self._usual is not self and self.is_usual(index, esp, hour)
-            self._drawn[key] = self._usual.of_hour(*key) if usual else self._draw(*key)
+            is_shared = self._usual is not self and self.is_usual(index, esp, hour)
+            self._drawn[key] = self._usual.of_hour(*key) if is_shared else self._draw(*key)
         return self._drawn[key]
 
     def is_usual(self, index: int, esp: str, hour: int) -> bool:
@@ -112,14 +112,14 @@ class Sendings:
         stream, provider = STREAMS[index], PROVIDERS[esp]
         requested_at = hour * HOUR
         place = (stream.sender, stream.tag, esp, float(requested_at))
-        usual = self._volume(index, hour) * provider.share
-        mean = usual * hit_by(self._incidents, REQUESTED, *place)
+        volume = self._volume(index, hour) * provider.share
+        mean = volume * hit_by(self._incidents, REQUESTED, *place)
         if mean <= 0 or any(hitting(self._incidents, ("account_frozen",), *place)):
             return None
         # Of mails that can be tracked; the first number of the key with which the readers' part is drawn.
         (u,) = uniforms(1, self._seed, "batch", stream.sender, stream.tag, esp, hour)
-        tracked = poisson(usual * hit_by(self._incidents, REQUESTED + REJECTED + UNTRACKED, *place), u)
-        delivered = max(tracked, poisson(usual * hit_by(self._incidents, REQUESTED + REJECTED, *place), u))
+        tracked = poisson(volume * hit_by(self._incidents, REQUESTED + REJECTED + UNTRACKED, *place), u)
+        delivered = max(tracked, poisson(volume * hit_by(self._incidents, REQUESTED + REJECTED, *place), u))
         accepted = max(delivered, poisson(mean, u))
         # All other mails.
         v = uniforms(6, self._seed, "delivery", stream.sender, stream.tag, esp, hour)

@@ -291,3 +291,20 @@ def test_a_new_domain_without_mail_is_not_judged_before_the_others_are_read() ->
             support.add_result(combination, day)
     assert lines == []
     assert all(support.is_supported(each) for each in plan.combinations)
+
+
+def test_values_that_fail_do_not_delay_the_judgement_of_others() -> None:
+    queries = "      - {name: account}\n      - {name: by_domain, domain: [a.example.com, b.example.com]}\n"
+    failing = "      - {name: other, account_name: gone@a.example.com, domain: a.example.com}\n"
+    plan = make_plan(config(queries + failing))
+    store, day = Store(), date.fromisoformat(TODAY)
+    support = FilterSupport(plan, store, structlog.get_logger())
+    for at, combination in enumerate(sorted(plan.combinations, key=lambda each: each.query != "other")):
+        if combination.query == "other":
+            store.failed(combination.key, InvalidRequest("no such address"), 0.0)
+            continue
+        count = 0 if combination.filters.domain else 1000
+        store.put(combination.key, day, Cell((count, 0, 0, 0, 0), None, float(at)), day_start=0.0)
+        support.add_result(combination, day)
+    supported = {each.filters.domain for each in plan.combinations if support.is_supported(each)}
+    assert not {"b.example.com"} & supported

@@ -219,6 +219,30 @@ def test_an_operation_that_never_answered_is_known_by_the_first_timeouts() -> No
     assert retried(outages, 9) == ["operation failing"]
 
 
+def test_an_operation_that_never_answered_is_known_though_another_one_works_meanwhile() -> None:
+    outages = make_outages(ScriptedClock(), lambda: 40)
+    lines = []
+    for _ in range(3):
+        outages.succeeded("DescAccountSummary", 0.0)
+        lines += retried(outages, 1)
+    assert lines == ["operation failing"]
+
+
+def test_a_later_attempt_of_the_same_requests_ends_the_outage() -> None:
+    outages = make_outages(ScriptedClock(), lambda: 40)
+    assert retried(outages, 3) == ["target failing"]
+    with capture_logs() as lines:
+        outages.succeeded("GetTrackList", requested_at=0.0)
+    assert events(lines) == ["target recovered"]
+
+
+def test_timeouts_after_a_last_attempt_failed_are_left_to_the_next_one() -> None:
+    outages, reported = make_outages(ScriptedClock(), lambda: 40), list[str]()
+    error = RequestTimeout("no complete response within 10 s")
+    outages.failed("GetTrackList", "news", error, 0.0, of=1, report=lambda: reported.append("news"))
+    assert retried(outages, 9) == []
+
+
 def test_timeouts_of_an_operation_that_has_worked_are_left_to_its_last_attempt() -> None:
     outages = make_outages(ScriptedClock(), lambda: 40)
     outages.succeeded("GetTrackList", 0.0)

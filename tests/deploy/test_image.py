@@ -77,7 +77,10 @@ def test_the_image_has_labels_and_the_command_that_runs_it(built: Engine) -> Non
     prefix = "org.opencontainers.image."
     assert {key.removeprefix(prefix): value for key, value in settings["Labels"].items() if prefix in key} == {
         "title": "directmail-exporter",
-        "description": "Opens and clicks of Alibaba Cloud Direct Mail for Prometheus",
+        "authors": "The directmail-exporter authors",
+        "vendor": "directmail-exporter",
+        "ref.name": __version__,
+        "description": "Opens and clicks, deliveries, quota and domains of Alibaba Cloud Direct Mail for Prometheus",
         "licenses": "Apache-2.0",
         "version": __version__,
         "revision": REVISION,

@@ -20,6 +20,7 @@ from tests.support.boards import (
     Json,
     load,
     matchers,
+    metric_names,
     panels,
     queries,
     query_values,
@@ -164,7 +165,7 @@ def test_every_metric_exists(board: Json) -> None:
         *(query_values(each)[0] for each in variables(board).values() if each["type"] == "query"),
         *(each["expr"] for each in board["annotations"]["list"] if "expr" in each),
     ]
-    requested = {selector.name for expr in expressions for selector, _ in selectors(expr)}
+    requested = {name for expr in expressions for selector, _ in selectors(expr) for name in metric_names(selector)}
     assert requested - known - OF_PROMETHEUS - OF_THE_PROCESS == set()
 
 

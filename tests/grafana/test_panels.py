@@ -114,6 +114,7 @@ MISTAKES = [
         id="no-rules-no-alerts",
     ),
     pytest.param("nothing-is-explained", _default("Daily quota", noValue=""), id="bare-no-data"),
+    pytest.param("nothing-is-explained", _default("Daily quota", noValue="off"), id="a-guess"),
     pytest.param(
         "filters-are-followed", _expr("Delivery rate by provider (24h)", 'esp=~"$esp", ', ""), id="deaf-provider"
     ),
@@ -250,3 +251,6 @@ def test_what_is_given_to_a_panel_is_in_it() -> None:
 def test_variables_offer_what_any_statistic_was_polled_by(board: Json) -> None:
     for name in {"query", "account_name", "tag_name", "esp"} & set(variables(board)):
         assert variables(board)[name]["query"]["query"].startswith("label_values(directmail_query_success{")
+    if "window" in variables(board):
+        assert "directmail_query_success" in variables(board)["domain"]["query"]["query"]
+        assert "directmail_track_window_start" in variables(board)["window"]["query"]["query"]

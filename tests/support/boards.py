@@ -90,6 +90,11 @@ def selectors(expr: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
             yield node, above
 
 
+def metric_names(selector: Any) -> list[str]:
+    """Return the metrics that a selector names, by a name or by a choice of names."""
+    return [selector.name] if selector.name else matchers(selector)["__name__"][0][1].split("|")
+
+
 def matchers(selector: Any) -> dict[str, list[tuple[str, str]]]:
     """Return a selector's matchers by label: `=`, `!=`, `=~` or `!~`, and the value."""
     signs = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}

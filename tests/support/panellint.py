@@ -148,10 +148,15 @@ def _last(board: Json) -> Iterator[str]:
             yield f"{panel['title']} shows 0 for what is absent"
 
 
+OF_ALERTS = {"no rules loaded", "no alerts"}
+"""What is known of alerts where there are none."""
+
+
 def _nothing(board: Json) -> Iterator[str]:
     for panel in _requesting(board):
-        if not panel["fieldConfig"]["defaults"].get("noValue"):
-            yield f"{panel['title']} does not say what it means that there is nothing"
+        said = panel["fieldConfig"]["defaults"].get("noValue", "")
+        if not said.startswith("no data yet") and said not in OF_ALERTS:
+            yield f"{panel['title']} says {said!r} where nothing is known"
 
 
 def _divisors(board: Json) -> Iterator[str]:

@@ -205,7 +205,7 @@ def make() -> Json:
     polled = "directmail_query_success"
     senders = f'{polled}{{{DATA}, account_name=~"$account_name"'
     return board(
-        *(UID, TITLE, "Opens and clicks of mail that Alibaba Cloud Direct Mail delivers, and their changes."),
+        *(UID, TITLE, "Opens and clicks, deliveries, quota and domains of Alibaba Cloud Direct Mail."),
         span="now-7d",
         refresh="5m",
         variables=[
@@ -214,8 +214,8 @@ def make() -> Json:
             labels("account_name", "Sender", f'{polled}{{{DATA}, account_name!=""}}'),
             labels("tag_name", "Tag", f'{senders}, tag_name!=""}}'),
             labels("esp", "Mailbox provider", f'{senders}, esp!=""}}'),
-            labels("domain", "Domain", f"directmail_domain_verified{{{SCOPE}}}"),
-            labels("window", "Window", f"directmail_track_emails{{{DATA}}}", single="7d"),
+            labels("domain", "Domain", f'{{__name__=~"directmail_domain_verified|{polled}", {SCOPE}, domain!=""}}'),
+            labels("window", "Window", f"directmail_track_window_start_timestamp_seconds{{{SCOPE}}}", single="7d"),
         ],
         followed=FOLLOWED,
         other=("directmail-exporter", "Direct Mail / Exporter"),

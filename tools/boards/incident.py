@@ -63,7 +63,7 @@ TODAY = compared(
     "percentunit",
     ratio("track_unique_opens", "track_emails", SENDER, window="today"),
     ratio("track_unique_opens", "track_emails", SENDER, window="today", ago="1w"),
-    nothing="no mail yet",
+    nothing="no data yet: needs mail today",
 )
 DATA_AGE = stat(
     "Age of the data",
@@ -114,7 +114,7 @@ TODAY_AND_A_WEEK_AGO = lines(
     step="10m",
     overrides=[*fixed(TODAY_COLOURS), dashed("B")],
     repeat="account_name",
-    nothing="no mail yet",
+    nothing="no data yet: needs mail today",
 )
 
 TOP = Row(

@@ -23,8 +23,6 @@ PROVIDERS = {
     "others": "#F2CC0C",
 }
 """The same colour for the same provider in every panel. Red and orange are for what is wrong."""
-PALETTE = ("#5794F2", "#F2CC0C", "#73BF69", "#FF9FE0", "#8F3BB8", "#2CB5AD", "#B4E34A", "#8A8500")
-"""For series that have no other colours: none is red or orange."""
 NOTHING = "no data yet"
 """What a panel shows that has no series."""
 SOFT_HIGH = {"percentunit": 0.3}

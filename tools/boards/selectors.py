@@ -14,7 +14,7 @@ DATA = f'{SCOPE}, query=~"$query"'
 
 ROUTE = ("domain", "dedicated_ip", "dedicated_ip_pool_id", "config_set_id")
 BEFORE = {"1h": "30m", "3h": "2h", "24h": "2h"}
-"""How long before a span two samples tell that it was seen from its beginning, whatever the scrape interval."""
+"""How long before a span two samples show that all of it was seen. After a gap of that length it was not."""
 UNROUTED = ", ".join(f'{label}=""' for label in ROUTE)
 _NAMED = 'account_name=~"$account_name", account_name!=""'
 _OF_PROVIDER = f'{_NAMED}, tag_name="", esp=~"$esp", esp!="", {UNROUTED}'

@@ -36,9 +36,9 @@ async def compare(calls: Calls, evidence: Evidence) -> None:
         again = await calls.request(StatisticRequest(evidence.statistic, *evidence.span, wanted[0]))
         found = compared(evidence, domain, senders, again)
     if found is not None and found.level == PROBLEM:  # then no number with this filter is right
-        calls.findings = [
-            each for each in calls.findings if (each.check, each.level) != ("filters", OK) or "domain=" not in each.text
-        ]
+        others, own = calls.findings[: calls.begun], calls.findings[calls.begun :]
+        own = [each for each in own if (each.check, each.level) != ("filters", OK) or "domain=" not in each.text]
+        calls.findings = [*others, *own]
     calls.findings += filter(None, [found])
 
 
