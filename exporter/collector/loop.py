@@ -192,7 +192,7 @@ class Collector:
                 slot = None if self._stopping or self._outages.pause(self._action) > 0 else self._take(now)
                 if slot is not None:
                     self._requesting.add(slot)
-                    # It stands at the limiter before the next turn is waited for.
+                    # It is queued at the limiter before the next turn is waited for.
                     await self._turns.begin(partial(self._start, reads, slot))
 
     def _start(self, reads: asyncio.TaskGroup, slot: Slot) -> None:
