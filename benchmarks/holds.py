@@ -79,7 +79,7 @@ async def figures() -> Iterator[Figure]:
 
 
 async def holds() -> dict[str, float]:
-    """Return the longest hold in milliseconds, by what went on."""
+    """Return the longest hold in milliseconds, by what happened."""
     with tempfile.TemporaryDirectory() as folder:
         async with api() as url:
             path, state = Path(folder) / "config.yaml", Path(folder) / "state.db"

@@ -27,7 +27,7 @@ DENIED = PermissionDenied("the API denies it", code="NoPermission", request_id="
 
 @dataclass
 class Lists:
-    """Stands where the client stands: what each operation lists, or why it does not."""
+    """Replaces the client: what each operation lists, or why it does not."""
 
     clock: ScriptedClock
     values: dict[str, str] = field(default_factory=lambda: {TAGS: "ab", SENDERS: "xy"})

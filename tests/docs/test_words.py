@@ -21,17 +21,16 @@ INSTEAD = {
     r"(?:is|are) taken": "is accepted",
     r"asks?|asked|asking|takes? (?:no|this) question": "requests",
     r"nobody knows": "unknown",
-    r"goes (?:on|by)": "continues, follows",
-    r"stands? (?:both|beside|before|at)": "is set, is listed, both are set",
+    r"(?:go(?:es)?|going|went) (?:on|by)": "continues, follows",
+    r"stands?(?!-| for| in for| still)": "is set, is listed, both are set, is used",
     r"whoever": "the reader, or who it is",
-    r"(?<!there )(?:is|are) no (?!longer)\w+": "is not a, is unknown",
+    r"(?<!there )(?:is|are|was|were) no (?!longer)\w+": "is not a, is unknown",
     r"in the place of": "instead of",
     r"forgotten|forgets?": "discarded, discards",
     r"(?:is|are) looked at": "is read, are checked",
     r"held against": "compared with",
     r"takes? in|taken in|takes? up": "stores, adds",
     r"spoils?|spoilt": "corrupts, corrupted",
-    r"stands? in(?! for)": "is used",
     r"holds? up": "delays, blocks",
 }
 """Patterns of words, and what to write instead."""
@@ -55,6 +54,7 @@ PAGES = [
             ("deploy/kubernetes", "*.yaml"),
             ("deploy/kubernetes/openshift", "*.yaml"),
             ("deploy/systemd", "*"),
+            ("tests/grafana/types", "*.ts"),
         ]
         for path in sorted((ROOT / folder).glob(pattern))
     ),
