@@ -27,7 +27,7 @@ PATIENCE := -o faulthandler_timeout=900
 demo: $(RUNS)
 	$(BIN)/python -m exporter demo $(ARGS)
 
-# The same with the last 30 days written first; prints how Prometheus takes them in.
+# The same with the last 30 days written first; prints how Prometheus imports them.
 demo-history: $(RUNS)
 	mkdir -p .cache
 	$(BIN)/python -m exporter demo --history .cache/history.om $(ARGS)
@@ -40,7 +40,7 @@ demo-stack: $(RUNS)
 test: $(READY)
 	@$(PYTEST) $(ARGS)
 
-# What the documentation leaves open, asked of the real account of the CONFIG's first target: read-only, at most 40 calls.
+# Checks what the documentation leaves open at the real account of the CONFIG's first target: read-only, at most 40 calls.
 # Shows the recording that it is made from, and offers to write it to RECORD (docs/verified.md).
 CONFIG ?= config.yaml
 RECORD ?= recording

@@ -59,7 +59,7 @@ async def figures() -> Iterator[Figure]:
             Figure(
                 f"{scenario}: health",
                 f"at most {most['health']:.0f} ms, median {median(took['health']) * 1000:.1f} ms",
-                f"{len(took['health'])} asked",
+                f"{len(took['health'])} requests",
                 "under 50 ms",
                 met=most["health"] < 50,
             ),
@@ -73,7 +73,7 @@ async def figures() -> Iterator[Figure]:
             Figure(
                 f"{scenario}: status page",
                 f"at most {most['page']:.0f} ms, median {median(took['page']) * 1000:.0f} ms",
-                f"{len(took['page'])} asked",
+                f"{len(took['page'])} requests",
                 "under 100 ms",
                 met=most["page"] < 100,
             ),

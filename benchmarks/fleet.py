@@ -28,7 +28,7 @@ class Fleet:
     clock: SystemClock
 
     def read(self, number: int, opens: int) -> Combination:
-        """Take in a new response for today's cell of a combination, and show it."""
+        """Store a new response for today's cell of a combination, and show it."""
         combination = self.plan.combinations[number]
         now = self.clock.time()
         day = calendar.today(now, self.plan.target.timezone)

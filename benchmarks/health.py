@@ -72,7 +72,7 @@ async def _while_series_are_rendered() -> Figure:
 
 def _figure(name: str, found: list[float], beside: str) -> Figure:
     most, median = max(found) * 1000, sorted(found)[len(found) // 2] * 1000
-    value = f"at most {most:.1f} ms, median {median:.1f} ms, of {len(found)} asked"
+    value = f"at most {most:.1f} ms, median {median:.1f} ms, of {len(found)} requests"
     return Figure(name, value, beside, "under 50 ms", met=most < 50)
 
 

@@ -55,7 +55,7 @@ class Probe:
             now = time.thread_time()
             self.longest, before = max(self.longest, now - before), now
 
-    def taken(self) -> float:
+    def longest_hold(self) -> float:
         """Return the longest hold since the last time, in milliseconds."""
         longest, self.longest = self.longest, 0.0
         return longest * 1000
@@ -79,7 +79,7 @@ async def figures() -> Iterator[Figure]:
 
 
 async def holds() -> dict[str, float]:
-    """Return the longest hold in milliseconds, by what went on."""
+    """Return the longest hold in milliseconds, by what happened."""
     with tempfile.TemporaryDirectory() as folder:
         async with api() as url:
             path, state = Path(folder) / "config.yaml", Path(folder) / "state.db"
@@ -102,24 +102,24 @@ async def _run(app: App, clock: VirtualClock, path: Path, state: Path, midnight:
     held, probe, started = {}, Probe(), asyncio.Event()
     async with probe.running():
         await asyncio.sleep(0.05)
-        probe.taken()
+        probe.longest_hold()
         running = asyncio.create_task(app.run(lambda addresses: started.set()))
         await started.wait()
         await asyncio.sleep(1)
-        held["a start from a full state file"] = probe.taken()
+        held["a start from a full state file"] = probe.longest_hold()
         await asyncio.sleep(5)
-        held["nothing in particular"] = probe.taken()
+        held["nothing in particular"] = probe.longest_hold()
         await asyncio.to_thread(_write_again, state)
         await asyncio.sleep(1)
-        held["a save of everything"] = probe.taken()
+        held["a save of everything"] = probe.longest_hold()
         _rename_a_sender(path)
         assert not await app.reload()
-        held["a reload that changes every target"] = probe.taken()
+        held["a reload that changes every target"] = probe.longest_hold()
         await asyncio.sleep(max(midnight - clock.time() - 0.5, 0.0))
         assert clock.time() < midnight
-        probe.taken()
+        probe.longest_hold()
         await asyncio.sleep(AFTER_MIDNIGHT)
-        held["a midnight in all of them"] = probe.taken()
+        held["a midnight in all of them"] = probe.longest_hold()
         app.stop()
         await running
     return held

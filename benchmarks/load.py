@@ -40,13 +40,13 @@ async def figures() -> Iterator[Figure]:
             Figure(
                 f"{PER_SECOND} scrapes a second by {CLIENTS} clients for {SECONDS} s while polling",
                 f"{seen['good']} answered, {seen['bad']} errors, median {seen['median'] * 1000:.1f} ms",
-                f"{seen['good'] / SECONDS:.0f} a second were asked for and answered",
+                f"{seen['good'] / SECONDS:.0f} a second were requested and answered",
                 "no error",
                 met=seen["bad"] == 0 and enough,
             ),
             Figure(
                 "health under that load",
-                f"at most {most:.1f} ms of {len(loaded)} asked",
+                f"at most {most:.1f} ms of {len(loaded)} requests",
                 f"at most {idle_most:.1f} ms without load ({most / idle_most:.1f} times)",
                 "under 50 ms",
                 met=most < 50,

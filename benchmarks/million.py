@@ -126,7 +126,7 @@ async def _pushgateway(text: Path) -> dict[str, Any]:
             before = cpu_seconds(process.pid)
             async with session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=patience) as response:
                 assert response.status == 200, await response.text()
-                is_whole = len(await response.read()) > len(body) / 10  # it answers before it has taken in what it got
+                is_whole = len(await response.read()) > len(body) / 10  # it answers before it has stored what it got
             if is_whole:
                 costs.append(cpu_seconds(process.pid) - before)
             else:

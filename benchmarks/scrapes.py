@@ -47,8 +47,8 @@ async def figures() -> Iterator[Figure]:
     )
 
 
-async def _taken(filled: Fleet, *, gzip: bool = False) -> None:
-    """Scrape, and take in the parts, some of which are made meanwhile; as the server does, let others have turns."""
+async def _scraped(filled: Fleet, *, gzip: bool = False) -> None:
+    """Scrape and read the parts, some of which are made meanwhile; let others have turns, as the server does."""
     page = await filled.exposition.scrape(PROMETHEUS if gzip else "", gzip=gzip)
     for number, _ in enumerate(page.parts, 1):
         if number % 16 == 0 and not gzip:
@@ -58,7 +58,7 @@ async def _taken(filled: Fleet, *, gzip: bool = False) -> None:
 async def _unchanged(filled: Fleet, theirs: float, against: str) -> Figure:
     begun = time.perf_counter()
     for _ in range(100):
-        await _taken(filled)
+        await _scraped(filled)
     ours = (time.perf_counter() - begun) / 100
     ratio = theirs / ours
     return Figure(
@@ -71,7 +71,7 @@ async def _changed(filled: Fleet, theirs: float, against: str) -> Figure:
     for opens in range(10):
         filled.read(7, opens)
         begun = time.perf_counter()
-        await _taken(filled)
+        await _scraped(filled)
         best = min(best, time.perf_counter() - begun)
     ratio = theirs / best
     return Figure(
@@ -84,8 +84,8 @@ async def _changed(filled: Fleet, theirs: float, against: str) -> Figure:
 
 
 async def _gzip(filled: Fleet, registry: CollectorRegistry) -> Figure:
-    await _taken(filled, gzip=True)
-    ours = await cpu_of(lambda: _taken(filled, gzip=True), times=20)
+    await _scraped(filled, gzip=True)
+    ours = await cpu_of(lambda: _scraped(filled, gzip=True), times=20)
     text = generate_latest(registry)
     theirs = cpu(lambda: gzip.compress(text), times=1)
     return Figure(
@@ -121,7 +121,7 @@ async def _latest(filled: Fleet) -> float:
 
     async def scraper(*, gzip: bool) -> None:
         while not stop.is_set():
-            await _taken(filled, gzip=gzip)
+            await _scraped(filled, gzip=gzip)
             await asyncio.sleep(0.05)
 
     tasks = [asyncio.create_task(work) for work in (probe(), scraper(gzip=True), scraper(gzip=False))]

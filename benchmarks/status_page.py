@@ -49,7 +49,7 @@ class Polled:
 
 @dataclass
 class _Nowhere:
-    """Stands where a client stands."""
+    """A client without requests."""
 
     limiters: Limiters
 

@@ -1,4 +1,4 @@
-"""Watches the content of files by hash: a touch is no change, the swap of a symlink is one."""
+"""Watches the content of files by hash: a touch does not count as a change, the swap of a symlink does."""
 
 import asyncio
 import hashlib

@@ -48,7 +48,7 @@ async def test_it_ends_within_five_seconds_while_the_api_hangs(tmp_path: Path) -
 
 
 async def test_a_bug_in_the_loop_ends_the_program_loudly(tmp_path: Path) -> None:
-    """The bug: a store that cannot take in what was read."""
+    """The bug: a store that cannot store what was read."""
     broken = (
         "from exporter.store.memory import Store; Store.put = lambda *a, **k: 1 // 0; "
         "from exporter.commands.main import main; main()"
@@ -216,7 +216,7 @@ class TestInOneProcess:
         assert "state_file change needs a restart" in [line["event"] for line in lines]
 
     async def test_no_scrape_sees_half_of_a_reload(self, tmp_path: Path) -> None:
-        """One target goes and the other one changes; whoever scrapes on and on sees all of it or nothing."""
+        """One target goes and the other one changes; a client that scrapes all the time sees all of it or nothing."""
         path = tmp_path / "config.yaml"
         async with simulator().listen() as url:
             two = write_config(path, url).read_text() + path.read_text().split("targets:\n")[1].replace("shop", "fair")

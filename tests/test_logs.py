@@ -267,7 +267,7 @@ class TestTheEnd:
         assert (first["level"], second["level"]) == ("error", "error")
 
     def test_a_port_in_use_is_a_line(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with socket.create_server(("127.0.0.1", 0)) as in_use:
+            address = f"127.0.0.1:{in_use.getsockname()[1]}"
             (line,) = self.ended("--config.file", "config.example.yaml", "--web.listen-address", address)
         assert line["msg"] == f"cannot listen on {address}: address already in use"

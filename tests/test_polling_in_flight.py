@@ -31,7 +31,7 @@ from tests.support.tasks import most_in_a_turn
 
 
 class Line:
-    """Stands where the HTTP session stands: calls wait until the test lets their answers come."""
+    """Replaces the HTTP session: calls wait until the test lets their responses come."""
 
     def __init__(self) -> None:
         self.calls = 0

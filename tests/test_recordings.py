@@ -49,7 +49,7 @@ def recording(request: pytest.FixtureRequest) -> Recording:
 
 
 def good(recording: Recording) -> Iterator[tuple[Call, dict[str, Any]]]:
-    """Yield the calls that brought a document that is no error."""
+    """Yield the calls that brought a document other than an error."""
     for call in recording.calls:
         if call.status == 200 and call.body is not None and "Code" not in call.body:
             yield call, dict(call.body)

@@ -1,4 +1,4 @@
-"""A reload of whatever text: the exporter goes on, and a config that is rejected changes nothing."""
+"""A reload of whatever text: the exporter continues, and a config that is rejected changes nothing."""
 
 import asyncio
 from pathlib import Path

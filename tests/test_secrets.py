@@ -1,4 +1,4 @@
-"""Canary credentials: they may stand in requests and nowhere else, whatever fails."""
+"""Canary credentials: they may be in requests and nowhere else, whatever fails."""
 
 import asyncio
 import base64

@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("process",),
     ("clock",),
 )
-"""From top to bottom; `python -m exporter` stands above all of them."""
+"""From top to bottom; `python -m exporter` is above all of them."""
 
 Arrow = tuple[str, str]
 
@@ -124,7 +124,7 @@ def svg() -> str:
     boxes = [_box(name, _first_words(name), *_middle(name), BOX_WIDTH) for name in PLACES]
     ground = sorted(each for row in GROUND for each in row)
     height = (len(FLOORS) - len(GROUND) + 1) * ROW
-    boxes.append(_box(", ".join(ground), "What the rooms above stand on", WIDTH / 2, height - ROW / 2, WIDTH - 12))
+    boxes.append(_box(", ".join(ground), "What the rooms above are built on", WIDTH / 2, height - ROW / 2, WIDTH - 12))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" role="img" '
         'aria-label="The rooms of the package; imports point down only">\n'

@@ -188,7 +188,7 @@ class Collector:
                     continue
                 await self._limiter.turn()
                 await self._roll(self._clock.time())
-                # What it starts is at the limiter before the next turn is waited for.
+                # What it starts is queued at the limiter before the next turn is waited for.
                 await self._turns.begin(partial(self._start, reads))
 
     def _start(self, reads: asyncio.TaskGroup) -> None:

@@ -109,7 +109,7 @@ class Outages:
                 self._log_scope(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
                 for wake in self.wake:
                     wake()
-        # What fails alone is no part of a larger outage, now that something else works.
+        # What fails alone does not belong to a larger outage, now that something else works.
         self._report([key for key, failure in self._failing.items() if key[0] == action or failure.is_alone])
 
     def retrying(self, action: str, error: DirectMailError) -> None:
@@ -164,7 +164,7 @@ class Outages:
                 self._suspected.add(action)
 
     def report_due(self) -> None:
-        """Report the failures that have waited long enough and are no outage."""
+        """Report the failures that have waited long enough and do not belong to an outage."""
         now = self._clock.monotonic()
         self._report([key for key, failure in self._failing.items() if now - failure.began_at >= LONGEST_HOLD])
 

@@ -15,7 +15,7 @@ LISTEN_ADDRESS = "DIRECTMAIL_EXPORTER_LISTEN_ADDRESS"
 config_file = click.option(
     "--config.file",
     "config_file",
-    type=click.Path(path_type=Path, readable=False),  # a file that cannot be read is no wrong flag
+    type=click.Path(path_type=Path, readable=False),  # an unreadable file is not a usage error
     default="config.yaml",
     show_default=True,
     help="Path of the config file.",

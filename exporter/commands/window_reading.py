@@ -149,7 +149,7 @@ class WindowReader:
         self._catalogue.restore(row for row in contents.discovered if row[0] in own)
 
     async def _list(self, target: Target, client: Client, reading: Reading) -> None:
-        """List the discovered values that the queries need; where that fails, those of the state file stand in."""
+        """List the discovered values that the queries need; where that fails, those of the state file are used."""
         wanted = [query for query in target.queries if self._query in (None, query.name)]
         for key in dict.fromkeys(key for query in wanted for key in query.discovered):
             operation, requested_at = OPERATIONS[key], self._clock.time()

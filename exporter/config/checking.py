@@ -230,7 +230,7 @@ def _wrong(place: str, path: Path, wrong: InvalidValue, read: object, *, is_secr
 
 
 def _found(read: object, path: Path) -> tuple[Path, str | None]:
-    """Return how far a path leads in what was read, and the source of what is there, if it is no text.
+    """Return how far a path leads in what was read, and the source of what is there, unless that is a text.
 
     It ends early where a single value is written for a list of one.
     """

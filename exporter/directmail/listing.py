@@ -147,7 +147,7 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
 
 
 def is_usable(name: str) -> bool:
-    """Return whether a name can be requested and shown: neither blank nor endless, nothing that is no character."""
+    """Return whether a name can be requested and shown: not blank, not too long, no control characters."""
     return 0 < len(name.strip()) <= len(name) <= LONGEST_VALUE and (
         name.isprintable() or not any(unicodedata.category(each) in ("Cc", "Cs") for each in name)
     )

@@ -146,7 +146,7 @@ def _rate(value: Any) -> float | None:
 
 
 def _shown(value: Any) -> str:
-    """Return a value that is no count, short enough for a message; what a list or object holds stays out."""
+    """Return a value that is not a count, short enough for a message; what a list or object holds stays out."""
     if isinstance(value, str):
         return repr(printable(value, 40))
     return printable(str(value), 40) if isinstance(value, int | float) else f"a {type(value).__name__}"

@@ -1,7 +1,7 @@
 """Parses a CreateTime: a moment where its time zone is known, a day where it is a date.
 
 Direct Mail's texts end in "Z" and are most likely not UTC: the documented examples are ahead of it by eight hours. The
-list of domains has one moment as text and as Unix seconds, which measures the clock; without it a text is no moment.
+list of domains has one moment as text and as Unix seconds, which measures the clock; without it the moment is unknown.
 """
 
 from collections.abc import Iterable, Mapping

@@ -32,7 +32,7 @@ HEADERS = ("x-acs-retry-after", "Retry-After")
 """Headers of responses that are kept; their values are numbers."""
 CONTENT_TYPES = ("application/json", "text/xml", "application/xml", "text/html", "text/plain")
 LONGEST_TEXT = 2000
-"""Characters of a response that is no JSON object."""
+"""Maximum characters kept of a response that is not a JSON object."""
 
 
 class Call(NamedTuple):

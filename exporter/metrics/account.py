@@ -12,7 +12,7 @@ from exporter.metrics.text_format import Family, label_text, sample
 from exporter.store.account_facts import Checks, Facts
 
 Samples = Iterable[tuple[tuple[str, ...], float | None]]
-"""Values of the row's labels, and the value; None is no sample."""
+"""Values of the row's labels, and the value; None makes no sample."""
 
 
 class Shown(NamedTuple):

@@ -89,6 +89,6 @@ def _unquoted(value: str) -> str:
 
 
 def _weight(parameters: dict[str, str]) -> float:
-    """Return the weight of a range, 0 to 1; one that is no number takes the range away."""
+    """Return the weight of a range, 0 to 1; 0 for one that is not a number."""
     text = parameters.get("q", "1")
     return min(float(text), 1.0) if _WEIGHT.fullmatch(text) else 0.0

@@ -89,7 +89,7 @@ def make(
 ) -> TargetPlan:
     """Return how the target is polled for a statistic, when a cell takes that many calls on average.
 
-    `combinations` stands in for what the target's queries expand to.
+    `combinations` replaces what the target's queries expand to.
     """
     if combinations is None:
         combinations = configured(target, statistic)

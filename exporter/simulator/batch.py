@@ -50,9 +50,9 @@ class Batch:
         return int(self.emails * min(max((now - self.sent_at) / HOUR, 0.0), 1.0))
 
     def events(self, now: float, readers: Readers) -> Events:
-        """Return the events up to `now`, for readers who go by that clock.
+        """Return the events up to `now`, for readers who follow that clock.
 
-        While the hour's mail goes out, the part that went is taken to be as old as its middle; so there are never
+        While the hour's mail goes out, the part that went counts as being as old as its middle; so there are never
         more people who opened than mails, and a straight line between two edges, rounded down, never falls.
         """
         part = min((now - self.sent_at) / HOUR, 1.0)

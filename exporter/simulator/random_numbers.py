@@ -17,7 +17,7 @@ def uniforms(count: int, *key: object) -> list[float]:
     digest = blake2b(repr(key).encode(), digest_size=8).digest()
     draw = random.Random(int.from_bytes(digest)).random
     drawn = [draw() for _ in range(count)]
-    if min(drawn, default=_EDGE) < _EDGE or max(drawn, default=_EDGE) > 1 - _EDGE:  # hardly ever: asked once for all
+    if min(drawn, default=_EDGE) < _EDGE or max(drawn, default=_EDGE) > 1 - _EDGE:  # hardly ever: one check for all
         return [min(max(each, _EDGE), 1 - _EDGE) for each in drawn]
     return drawn
 

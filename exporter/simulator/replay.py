@@ -35,7 +35,7 @@ class Call:
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
     text: str
-    """The response, where it is no JSON object."""
+    """The response, where it is not a JSON object."""
 
 
 class Recording:

@@ -48,7 +48,7 @@ _KINDS = {
 }
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, applied_at REAL NOT NULL)",
-    # The checksum stands before the body, which may reach over several pages.
+    # The checksum comes before the body, which may reach over several pages.
     """CREATE TABLE IF NOT EXISTS entry (
         kind TEXT NOT NULL, key TEXT NOT NULL, crc INTEGER NOT NULL, body TEXT NOT NULL, UNIQUE (kind, key)
     )""",
@@ -64,7 +64,7 @@ _DELETE = "DELETE FROM entry WHERE kind = ? AND key = ?"
 _SEAL = "seal"
 
 Connect = Callable[..., sqlite3.Connection]
-"""`sqlite3.connect`, or what stands in for it."""
+"""`sqlite3.connect`, or a replacement."""
 
 
 Identity = tuple[int, ...]
@@ -100,7 +100,7 @@ class Database:
         """Open the file, or make an empty one; it is locked until closed.
 
         One that is read without locks may be in the middle of a write, which its seal then shows.
-        Raise StateError for a file that another process has, that is another program's, or that is no regular one;
+        Raise StateError for a file that another process has, that is another program's, or that is not a regular file;
         NoAccess and Damaged.
         """
         self._path = path

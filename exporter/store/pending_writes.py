@@ -14,7 +14,7 @@ BATCH = 200
 
 
 class Snapshot(NamedTuple):
-    """A record, and what it was when it was taken: counters and cells of one moment."""
+    """A record, and its state when it was read: counters and cells of one moment."""
 
     key: Key
     record: Record

@@ -136,7 +136,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._socket.abort()
 
     def _shake_hands(self) -> bool:
-        """Go on with the handshake; return whether it is complete now."""
+        """Continue the handshake; return whether it is complete now."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:

@@ -151,7 +151,7 @@ def read(path: Path) -> WebConfig:
 
 
 def _given(block: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
-    """Return a block without the keys that stand there empty, as the toolkit reads them; users must have a hash."""
+    """Return a block without its empty keys, as the toolkit reads it; users must have a hash."""
     return {
         key: _given(value, whole=key == "basic_auth_users") if isinstance(value, dict) else value
         for key, value in block.items()

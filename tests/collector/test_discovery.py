@@ -27,7 +27,7 @@ DENIED = PermissionDenied("the API denies it", code="NoPermission", request_id="
 
 @dataclass
 class Lists:
-    """Stands where the client stands: what each operation lists, or why it does not."""
+    """Replaces the client: what each operation lists, or why it does not."""
 
     clock: ScriptedClock
     values: dict[str, str] = field(default_factory=lambda: {TAGS: "ab", SENDERS: "xy"})
@@ -159,7 +159,7 @@ async def test_names_that_cannot_be_requested_are_logged_once() -> None:
     assert [line["names"] for line in lines if "left out" in line["event"]] == [2]
 
 
-async def test_a_filter_counts_as_tried_when_what_it_brought_is_taken_up() -> None:
+async def test_a_filter_counts_as_tried_when_what_it_brought_is_in_use() -> None:
     world = World()
     assert world.discovery.untried() == 2
     async with running(world.discovery.run()):
@@ -208,7 +208,7 @@ class TestReload:
 
 
 class TestDocument:
-    """docs/discovery.md is held against what it speaks of."""
+    """docs/discovery.md is compared with what it describes."""
 
     TEXT = (Path(__file__).parents[2] / "docs" / "discovery.md").read_text()
 

@@ -527,7 +527,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
     def test_a_secret_file_that_is_none_is_a_mistake(self, make: Callable[[Path], None], tmp_path: Path) -> None:
-        """To open a pipe would wait for whoever writes into it."""
+        """To open a pipe would wait for a writer."""
         make(tmp_path / "id")
         (tmp_path / "secret").touch()
         files = f"access_key_id_file: {tmp_path / 'id'}, access_key_secret_file: {tmp_path / 'secret'}"

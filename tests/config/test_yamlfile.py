@@ -1,4 +1,4 @@
-"""YAML as it is read: what is no text is rejected with its place, and what is not a text keeps its source."""
+"""YAML as it is read: what cannot be used is rejected with its place, and what is not a text keeps its source."""
 
 import json
 

@@ -41,7 +41,7 @@ def built(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 def mounted(folder: Path, url: str, *more: str) -> list[str]:
-    """Write a config that asks this URL once in an hour; return the flags that bring it into a container."""
+    """Write a config that polls this URL once in an hour; return the flags that bring it into a container."""
     folder.chmod(0o755)
     for name, text in {
         "access_key_id": KEY_ID,
@@ -142,7 +142,7 @@ def test_what_is_inside(built: Engine, command: list[str], output: str) -> None:
 async def test_the_smallest_rights_are_enough_and_the_state_outlives_the_container(
     built: Engine, tmp_path: Path
 ) -> None:
-    """Health turns green, numbers are scraped, SIGTERM ends with 0; the next container knows them without asking."""
+    """Health turns green, numbers are scraped, SIGTERM ends with 0; the next container has them without a request."""
     api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))
     volume = f"directmail-exporter-test-{os.getpid()}"
     listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{free_port()}"
@@ -196,7 +196,7 @@ async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_p
 
 
 async def test_health_turns_red_where_nothing_listens(built: Engine, tmp_path: Path) -> None:
-    """The demo listens elsewhere than the health check asks."""
+    """The demo listens on another port than the health check uses."""
     port, other = free_port(), free_port()
     arguments = (
         *LOCKED,

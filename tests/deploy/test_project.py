@@ -28,7 +28,7 @@ def test_every_place_shows_the_addresses_of_pyproject() -> None:
 
 
 def test_another_address_reaches_every_place(tmp_path: Path) -> None:
-    """Whoever publishes the project writes its address once."""
+    """The address of the project is written in one place."""
     places = {*project.files(), ROOT / "pyproject.toml"}
     for path in places:
         copy = tmp_path / path.relative_to(ROOT)

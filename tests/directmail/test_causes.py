@@ -17,14 +17,14 @@ from exporter.directmail.transport import open_session, post
 from tests.support.certificates import Authority
 
 NO_NAME = ".".join(["a" * 60] * 5)
-"""Longer than a name can be: it is known not to exist without asking anybody."""
+"""Longer than a name can be: it is known not to exist without a lookup."""
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 ANSWER = HEAD + b"\r\n{}"
 
 
 @asynccontextmanager
 async def talking(sent: bytes, certificate: tuple[Path, Path] | None = None) -> AsyncIterator[int]:
-    """Serve some bytes to whoever has sent something, and give the port."""
+    """Serve some bytes to every client that has sent something, and give the port."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

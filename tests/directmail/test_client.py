@@ -879,7 +879,7 @@ class TestConnectionsThatBreak:
 
 
 class TestSecrets:
-    """What a response repeats of the credentials is taken out before anybody sees it, whatever the spelling."""
+    """What a response repeats of the credentials is redacted before it is shown, whatever the spelling."""
 
     @pytest.mark.parametrize("spell", SPELLINGS)
     @pytest.mark.parametrize(

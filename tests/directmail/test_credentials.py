@@ -28,7 +28,7 @@ ID, SECRET = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
 ROLE = "acs:ram::1234567890123456:role/directmail-exporter"
 PROVIDER = "acs:ram::1234567890123456:oidc-provider/cluster"
 NO_NAME = ".".join(["a" * 60] * 5)
-"""Longer than a name can be: it is known not to exist without asking anybody."""
+"""Longer than a name can be: it is known not to exist without a lookup."""
 METADATA = "100.100.100.200"
 
 
@@ -468,7 +468,7 @@ class TestTemporaryCredentials:
     async def test_the_metadata_address_is_off_unless_the_type_needs_it(
         self, kind: str, uses_metadata: bool, tmp_path: Path
     ) -> None:
-        """Even where nothing switches it off. Nobody gets there: a proxy on loopback stands in its place."""
+        """Even where nothing switches it off. No request gets there: a proxy on loopback replaces it."""
         (tmp_path / "file").write_text("text")
         metadata, sts = Metadata(), Issuer()
         async with serving(metadata) as proxy, serving(sts) as address:

@@ -1,4 +1,4 @@
-"""Answers held against themselves: what is counted, how often, and what is reported."""
+"""Responses compared with each other: what is counted, how often, and what is reported."""
 
 from datetime import date, timedelta
 

@@ -1,4 +1,4 @@
-"""docs/deploy.md, held against the tree, the program and the manifests."""
+"""docs/deploy.md, compared with the tree, the program and the manifests."""
 
 import re
 from pathlib import Path

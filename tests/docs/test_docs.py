@@ -1,4 +1,4 @@
-"""Documentation that is held against what it speaks of."""
+"""Documentation that is compared with what it describes."""
 
 import re
 import subprocess

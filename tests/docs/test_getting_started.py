@@ -1,4 +1,4 @@
-"""docs/getting-started.md and docs/doctor.md, held against the program that they lead through."""
+"""docs/getting-started.md and docs/doctor.md, compared with the program that they lead through."""
 
 import re
 import shlex

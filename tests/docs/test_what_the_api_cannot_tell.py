@@ -1,4 +1,4 @@
-"""docs/what-the-api-cannot-tell.md, held against the official SDK and against what the exporter calls."""
+"""docs/what-the-api-cannot-tell.md, compared with the official SDK and with what the exporter calls."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The doctor at the simulator: what it finds, what it asks, what it never shows."""
+"""The doctor at the simulator: what it finds, what it requests, what it never shows."""
 
 import asyncio
 import json

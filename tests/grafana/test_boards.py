@@ -178,14 +178,14 @@ def test_ids_and_references_are_used_once_and_no_panel_covers_another(board: Jso
         assert len(set(refs)) == len(refs)
     for together in (board["panels"], *(panel["panels"] for panel in every if panel.get("collapsed"))):
         places = [panel["gridPos"] for panel in together]
-        taken = [
+        occupied = [
             (x, y)
             for place in places
             for x in range(place["x"], place["x"] + place["w"])
             for y in range(place["y"], place["y"] + place["h"])
         ]
-        assert len(taken) == len(set(taken))
-        assert {x for x, _ in taken} == set(range(24))
+        assert len(occupied) == len(set(occupied))
+        assert {x for x, _ in occupied} == set(range(24))
 
 
 def test_a_selector_of_data_sets_every_filter_and_the_query() -> None:

@@ -33,7 +33,7 @@ MOMENTS = (15.0, 45.0, 60.0, 120.0, 180.0, 240.0, 300.0)
 SCRAPES = 15.0
 HOUR = 3600.0
 OF_THE_WHOLE = {"increase", "rate", "avg_over_time", "count_over_time"}
-"""Functions whose value over a part of their range is no value of the range."""
+"""Functions whose value over a part of their range differs from that of the whole."""
 AT_ONCE = {
     "directmail-engagement": {
         *("Firing alerts", "Unique open rate of today", "Age of the data", "$account_name: open rate today"),

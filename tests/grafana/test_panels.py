@@ -1,4 +1,4 @@
-"""The panels of the dashboards, held against what Grafana's own front-end showed of them."""
+"""The panels of the dashboards, compared with what Grafana's own front-end showed of them."""
 
 import re
 from collections.abc import Callable

@@ -65,14 +65,14 @@ def test_every_panel_has_one_place_and_none_covers_another(name: str) -> None:
     placed = [each["content"]["$ref"].rpartition("/")[2] for items in grids for each in items]
     assert sorted(placed) == sorted(spec["panels"])
     for items in grids:
-        taken = [
+        occupied = [
             (x, y)
             for each in items
             for x in range(each["x"], each["x"] + each["width"])
             for y in range(each["y"], each["y"] + each["height"])
         ]
-        assert len(taken) == len(set(taken))
-        assert all(x < 24 for x, _ in taken)
+        assert len(occupied) == len(set(occupied))
+        assert all(x < 24 for x, _ in occupied)
 
 
 @NAMES

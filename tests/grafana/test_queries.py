@@ -1,4 +1,4 @@
-"""Every query of the dashboards, asked of real Prometheuses: with a past of weeks, and scraping every minute.
+"""Every query of the dashboards, run by real Prometheuses: with a past of weeks, and scraping every minute.
 
 One that has just begun, and one with a month of `backfill`, have files of their own.
 """

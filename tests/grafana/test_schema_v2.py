@@ -57,14 +57,14 @@ def test_the_layout_names_every_panel_once_and_no_panel_covers_another(name: str
     placed = [each["element"]["name"] for row in rows(board) for each in items(row)]
     assert sorted(placed) == sorted(board["elements"])
     for row in rows(board):
-        taken = [
+        occupied = [
             (x, y)
             for each in items(row)
             for x in range(each["x"], each["x"] + each["width"])
             for y in range(each["y"], each["y"] + each["height"])
         ]
-        assert len(taken) == len(set(taken))
-        assert min(y for _, y in taken) == 0
+        assert len(occupied) == len(set(occupied))
+        assert min(y for _, y in occupied) == 0
 
 
 @NAMES

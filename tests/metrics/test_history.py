@@ -1,4 +1,4 @@
-"""The text that promtool takes in, and a replayed past of the demo's exporter."""
+"""The text that promtool imports, and a replayed past of the demo's exporter."""
 
 import os
 import stat

@@ -221,14 +221,14 @@ def test_a_clock_that_jumps_over_days_starts_with_the_new_today() -> None:
     assert next(slot.day for slot in drain(each, NOON + 5 * DAY)) == TODAY + timedelta(days=5)
 
 
-def test_a_cell_in_flight_over_midnight_is_taken_back() -> None:
+def test_a_cell_in_flight_over_midnight_is_due_again() -> None:
     each = schedule(senders=1, head="windows: [today]\npoll_interval: 1h")
     slot = each.take(NOON)
     assert slot is not None
     midnight = NOON + 12 * HOUR
     roll(each, midnight)
     each.done(slot, midnight - 5)
-    assert sorted(taken.day for taken in drain(each, midnight)) == [TODAY, TODAY + timedelta(days=1)]
+    assert sorted(slot.day for slot in drain(each, midnight)) == [TODAY, TODAY + timedelta(days=1)]
 
 
 @pytest.mark.parametrize(("read", "left"), [(0, 16), (5, 11), (16, 0)])

@@ -222,7 +222,7 @@ VALUES = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 4).map(float),
 def test_exactly_the_oldest_of_all_that_is_wanted_is_chosen(
     accounts: dict[str, float], tags: dict[str, float], limit: int, room: int
 ) -> None:
-    """Held against the plain way: make everything, sort it, cut it."""
+    """Compared with the plain way: make everything, sort it, cut it."""
     wish = f"{{discover: true, limit: {limit}}}"
     config = made(
         f"account_name: {wish}, tag_name: {DISCOVER}, exclude: [{{account_name: a, tag_name: b}}]",

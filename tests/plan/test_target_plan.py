@@ -245,7 +245,7 @@ def test_durations_are_written_as_the_config_accepts_them(seconds: float, text: 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in STATISTICS])
 def test_the_numbers_of_series_are_those_of_the_tables_of_metrics(name: str) -> None:
-    """The plan stands below the metrics and cannot count them."""
+    """The plan is below the metrics and cannot count them."""
     config, table = by_sender(1, "windows: [today]\nreported_rates: true"), tables.TABLES[name]
     exposed = len(table.rows) + len(table.counters) + len(tables.HEALTH)
     assert cardinality.of_a_combination(config, name) == exposed

@@ -45,7 +45,7 @@ def test_rules_pass_their_unit_tests(path: Path, tool: Callable[[str], Path], tm
 
 
 def test_a_rule_is_left_out_only_where_nothing_depends_on_it() -> None:
-    """Alerts that are looked at stay, with what they compare; all stay where a test asks for any alert."""
+    """Alerts that a test queries stay, with what they compare; all stay where it queries any alert."""
     case = load(RULES / "tests" / "tracking_test.yml")
     needed = regarded(case) & EXIST_BY_RULE
     assert {"DirectMailTrackingBroken", "DirectMailClickTrackingBroken", "directmail:threshold"} <= needed

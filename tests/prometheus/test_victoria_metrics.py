@@ -1,4 +1,4 @@
-"""VictoriaMetrics with the demo's history answers what dashboards and rules ask as Prometheus does.
+"""VictoriaMetrics with the demo's history answers the queries of dashboards and rules as Prometheus does.
 
 Both hold the same samples, those that rules record included: only how they answer may differ. The one thing that does
 is described on the page on other databases.
@@ -113,7 +113,7 @@ class StatisticRequest(NamedTuple):
 
 
 def of_boards() -> Iterator[StatisticRequest]:
-    """Yield what the panels ask when a board is opened, every variable at All."""
+    """Yield what the panels query when a board is opened, every variable at All."""
     for path in boards.FILES:
         board = boards.load(path)
         values = {name: ".+" for name, each in boards.variables(board).items() if each.get("multi")}
@@ -229,7 +229,7 @@ async def test_what_a_prometheus_writes_to_a_remote_address_arrives_by_its_name(
 
 @asynccontextmanager
 async def one_metric() -> AsyncIterator[str]:
-    """Serve a metric to whoever scrapes `host:port`, which is yielded."""
+    """Serve a metric to every client that scrapes `host:port`, which is yielded."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(text='directmail_up{target="shop"} 1\n')

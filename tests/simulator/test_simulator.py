@@ -203,7 +203,7 @@ class TestIncidents:
 
 
 async def send(simulator: Simulator, action: str = "GetTrackList", **parameters: str) -> tuple[int, dict[str, Any]]:
-    """Ask as a client does that signs well; names beginning with an underscore change how."""
+    """Send a request as a client does that signs well; names beginning with an underscore change how."""
     changes = {name: parameters.pop(name) for name in list(parameters) if name.startswith("_")}
     at = datetime.fromtimestamp(simulator.clock.time() + float(changes.get("_late", "0")), UTC)
     query = signing.canonical_query(parameters)

@@ -96,7 +96,7 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory.db", "a#b.db", "100%25.db", "a b\u00e4.db"])
-def test_a_name_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
+def test_a_name_is_used_as_it_is(name: str, tmp_path: Path) -> None:
     assert content(written(tmp_path / name)) == {"shop": 3}
     assert [each.name for each in tmp_path.iterdir()] == [name]
 

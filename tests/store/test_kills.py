@@ -37,7 +37,7 @@ PROCESSES.set_forkserver_preload(["exporter.app", "exporter.plan.validation"])
 
 
 class Mail(SystemClock):
-    """The clock of the mail; it stands in the late morning until it is started, and again when it is stopped."""
+    """The clock of the mail; it shows the late morning until it is started, and again when it is stopped."""
 
     def __init__(self) -> None:
         self._running: VirtualClock | None = None

@@ -43,7 +43,7 @@ def expected(schema: int = 4) -> Store:
 @pytest.mark.parametrize("schema", ALL)
 async def test_nothing_is_lost(schema: int, tmp_path: Path) -> None:
     path = old_file(tmp_path / "state.db", schema)
-    for _ in range(2):  # taken over, and then as any file of today
+    for _ in range(2):  # migrated, and then as any file of today
         catalogue = Catalogue()
         store = await reread(path, catalogue)
         assert same(store, expected(schema))
@@ -81,7 +81,7 @@ async def test_a_statistic_that_is_new_to_it_is_kept_beside_what_it_has(schema: 
 
 
 @pytest.mark.parametrize("schema", ALL)
-async def test_after_it_was_taken_over_earlier_versions_see_a_newer_schema(schema: int, tmp_path: Path) -> None:
+async def test_after_migration_earlier_versions_see_a_newer_schema(schema: int, tmp_path: Path) -> None:
     path = old_file(tmp_path / "state.db", schema)
     await reread(path)
     database = sqlite3.connect(path)
@@ -103,7 +103,7 @@ async def test_one_that_may_only_be_read_is_read(schema: int, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("schema", ALL)
-async def test_on_a_full_disk_it_stays_as_it_is_until_it_can_be_taken_over(schema: int, tmp_path: Path) -> None:
+async def test_on_a_full_disk_it_stays_as_it_is_until_it_can_be_migrated(schema: int, tmp_path: Path) -> None:
     path, store = old_file(tmp_path / "state.db", schema), Store()
     before = path.read_bytes()
     with full_disk(), capture_logs() as lines:

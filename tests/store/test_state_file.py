@@ -501,7 +501,7 @@ class TestARemovedFile:
         assert same(await reread(path), store)
 
     async def test_its_copy_is_put_in_its_place(self, running: Any, tmp_path: Path) -> None:
-        """As by a file system that gives another number to a file: that is no other file."""
+        """As by a file system that gives another number to a file: it is still the same file."""
         path, _, file, later = running
         await copy(path, tmp_path / "copy.db")
         (tmp_path / "copy.db").rename(path)
@@ -661,7 +661,7 @@ class TestTheWholeProgram:
     async def test_a_shutdown_on_a_slow_disk_leaves_every_result_in_the_file(
         self, pause: float, tmp_path: Path
     ) -> None:
-        """Told to end while it writes: it waits for that, and writes the rest."""
+        """A signal to end while it writes: it waits for that, and writes the rest."""
         slow_program = tmp_path / "slow_disk_exporter.py"
         slow_program.write_text(SLOW_PROGRAM)
         api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))

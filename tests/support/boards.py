@@ -1,4 +1,4 @@
-"""The dashboards as tests see them: panels, queries, and PromQL taken apart."""
+"""The dashboards as tests see them: panels, queries, and parsed PromQL."""
 
 import json
 import re
@@ -70,7 +70,7 @@ def expanded(expr: str, values: Mapping[str, str]) -> str:
 
 @cache
 def parse(expr: str) -> Any:
-    """Return the tree. Raise ValueError for what is no PromQL."""
+    """Return the tree. Raise ValueError for what is not PromQL."""
     return promql_parser.parse(expanded(expr, {}))
 
 

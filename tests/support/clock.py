@@ -74,7 +74,7 @@ class ScriptedClock:
 async def settle() -> None:
     """Return when every task waits for a sleep, a socket or a thread.
 
-    asyncio has no public way to ask whether anything is left to run; a fixed number of rounds would be slow or
+    asyncio has no public way to tell whether anything is left to run; a fixed number of rounds would be slow or
     wrong.
     """
     ready = vars(asyncio.get_running_loop())["_ready"]

@@ -122,7 +122,7 @@ def engine(tool: Callable[[str], Path]) -> Iterator[Engine]:
 
 
 def _pip_settings() -> str:
-    """Return a pip.conf with the machine's authorities, and its index where one is configured that is no folder."""
+    """Return a pip.conf with the machine's authorities, and its index where one is configured that is not a folder."""
     lines = ["[global]", f"cert = {AUTHORITIES}"]
     for key in ("index-url", "extra-index-url", "trusted-host"):
         known = subprocess.run(

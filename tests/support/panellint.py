@@ -27,7 +27,7 @@ WRONG = {
 }
 """Series that may be red or orange."""
 OF_NO_ALERT = {"datasource", "query", "window"}
-"""Variables whose values are no labels of an alert."""
+"""Variables whose values are not labels of an alert."""
 
 
 def findings(board: Json) -> list[str]:
@@ -232,7 +232,7 @@ def _links(board: Json) -> Iterator[str]:
 
 
 UNKNOWN = {"account_name", "domain", "instance", "tag_name", "target"}
-"""Labels whose values nobody knows beforehand: Grafana colours them by its palette, which has orange and red."""
+"""Labels whose values are unknown beforehand: Grafana colours them by its palette, which has orange and red."""
 
 
 def _colours(board: Json) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who may ask: passwords, client certificates, the rate limit, and their files while they change."""
+"""Who may send requests: passwords, client certificates, the rate limit, and their files while they change."""
 
 import asyncio
 import ssl

@@ -126,7 +126,7 @@ async def test_more_connections_than_file_descriptors_are_one_line_and_others_ge
 
 
 async def test_one_address_cannot_keep_another_out() -> None:
-    """The other one has connected before the flood and asks after it."""
+    """The other one has connected before the flood and sends its request after it."""
     routes = Routes(Metrics(), lambda: "", status, None)
     async with served(routes, "127.0.0.1:0", most=4) as (address,):
         host, port = address.split(":")

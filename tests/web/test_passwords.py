@@ -24,7 +24,7 @@ def of_cost(cost: int) -> bytes:
 
 
 class Slow:
-    """Checks that last until the test lets them go on, and that know one password."""
+    """Checks that last until the test lets them continue, and that know one password."""
 
     def __init__(self) -> None:
         self.free = threading.Semaphore(0)

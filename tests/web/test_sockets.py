@@ -119,7 +119,7 @@ class TestANameOfSeveralAddresses:
             bind(["localhost:0"], self.resolve("2001:db8::1", "192.0.2.1"))
 
     def test_a_port_in_use_is_an_error(self) -> None:
-        """Whoever connects to the name would reach one program or the other."""
+        """A client that connects to the name would reach one program or the other."""
         with socket.create_server(("127.0.0.2", 0)) as in_use:
             port = in_use.getsockname()[1]
             with pytest.raises(BindError, match=f"cannot listen on localhost:{port}: address already in use"):

@@ -1,4 +1,4 @@
-"""Direct Mail / Engagement: what mail operators ask. How much was opened and clicked, and where did it change?"""
+"""Direct Mail / Engagement: for senders of mail. How much was opened and clicked, and where did it change?"""
 
 from tools.boards.account import ACCOUNT
 from tools.boards.delivery import DELIVERY

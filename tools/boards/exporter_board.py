@@ -1,4 +1,4 @@
-"""Direct Mail / Exporter: what its owner asks. Are the numbers current, is the quota enough, are the keys valid?"""
+"""Direct Mail / Exporter: for its operators. Are the numbers current, is the quota enough, are the keys valid?"""
 
 from exporter.directmail.statistics.registry import STATISTICS
 from tools.boards.alerts import firing, listed

@@ -20,7 +20,7 @@ KINDS = {
 
 
 def data_source() -> Json:
-    """Return the variable that names the Prometheus to ask."""
+    """Return the variable that names the Prometheus to query."""
     choice = f"${{{INPUT}}}"
     return {
         "name": "datasource",

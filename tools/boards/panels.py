@@ -1,4 +1,4 @@
-"""The vocabulary of the boards: queries, panels, and how they stand in the grid.
+"""The vocabulary of the boards: queries, panels, and how they are placed in the grid.
 
 Keys are those of Grafana's dashboard JSON, in the form that 9.4 to 12 read. A panel has no id and no place until
 `grid` lays it out.
@@ -120,7 +120,7 @@ def _override(matcher: str, what: str, properties: Mapping[str, Any]) -> Json:
 
 
 def panel(kind: str, title: str, description: str, queries: Iterable[Query], **more: Any) -> Json:
-    """Return a panel of a kind that asks; `more` is what only its kind has."""
+    """Return a panel of a kind with queries; `more` is what only its kind has."""
     return {
         "type": kind,
         "title": title,
@@ -289,7 +289,7 @@ def note(text: str, title: str = "") -> Json:
 
 
 def grid(rows: Iterable[Row]) -> list[Json]:
-    """Return the panels of a board with their ids and places; those of a collapsed row stand inside it."""
+    """Return the panels of a board with their ids and places; those of a collapsed row are inside it."""
     placed: list[Json] = []
     number = y = 0
     for row in rows:

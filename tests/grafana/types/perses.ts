@@ -17,7 +17,7 @@ interface Plugin<Kind extends string, Spec> {
 // What the newest plugins have and the newest packages do not: `cellSettings` of a column, `instant`.
 type Column = ColumnSettings & { cellSettings?: CellSettings[] };
 type Table = Plugin<'Table', Omit<TableOptions, 'columnSettings'> & { columnSettings?: Column[] }>;
-type Asked = Plugin<'PrometheusTimeSeriesQuery', PrometheusTimeSeriesQuerySpec & { instant?: boolean }>;
+type InstantQuery = Plugin<'PrometheusTimeSeriesQuery', PrometheusTimeSeriesQuerySpec & { instant?: boolean }>;
 
 type AnyChart =
   | BarChartDefinition
@@ -32,7 +32,7 @@ interface Panel {
   spec: {
     display: PanelDefinition['spec']['display'];
     plugin: AnyChart;
-    queries?: Plugin<'TimeSeriesQuery', { plugin: Asked }>[];
+    queries?: Plugin<'TimeSeriesQuery', { plugin: InstantQuery }>[];
   };
 }
 
