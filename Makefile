@@ -59,7 +59,7 @@ clock-test: $(READY)
 
 # What needs real programs and minutes: alerts through to a webhook, every incident against every rule.
 stack-test: $(READY)
-	$(BIN)/python -m pytest -m stack $(PATIENCE) $(ARGS)
+	$(BIN)/python -m pytest -m stack -n 2 --dist loadfile $(PATIENCE) $(ARGS)
 
 # Wheel and sdist as users get them, installed where nothing else is. The wheels it needs are fetched once.
 package-test: $(READY) $(WHEELS) $(SBOM)

@@ -29,6 +29,9 @@ from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
+from tests.support.board_queries import chosen, result
+from tests.support.boards import FILES, queries
+from tests.support.boards import load as load_board
 from tests.support.clock import ScriptedClock
 from tests.support.processes import program, started
 from tests.support.programs import KEYS, SENDERS, write_config
@@ -385,9 +388,13 @@ def test_a_blank_label_is_left_out(tmp_path: Path) -> None:
     assert backfill.command.make_context("backfill", given).params["labels"] == {"job": "mail"}
 
 
+BACKFILLED = {"Emails delivered", "Unique open rate", "Senders"}
+"""Panels of the engagement board that show the live exporter and the month before it alike."""
+
+
 async def test_a_graph_across_the_start_of_the_exporter_has_no_gap(tool: Callable[[str], Path], tmp_path: Path) -> None:
     """A real Prometheus with the backfilled month scrapes a live exporter: to it both are one series."""
-    clock = MachineClock()
+    clock, board = MachineClock(), load_board(FILES[0])
     zone = morning_zone(clock.time())  # no midnight meanwhile
     traffic, address, output = Traffic(choices=Choices(zone)), free_address(), tmp_path / "history.om"
     tool("promtool")
@@ -409,6 +416,11 @@ async def test_a_graph_across_the_start_of_the_exporter_has_no_gap(tool: Callabl
             last_week = await server.query(f"{selected} offset 1w", now)
             noon = traffic.day_start(traffic.today(now)) - 12 * 3600
             days = await server.query_range(selected, noon - 28 * DAY, noon, DAY)
+            for query in queries(board):
+                if query.panel["title"] in BACKFILLED:
+                    for at in (now, now - 10 * DAY):
+                        values = {**chosen(board), "window": "yesterday"}
+                        assert await result(server, board, query, values, at), query.panel["title"]
         live.stop()
         await running
     day = traffic.today(now)
