@@ -164,6 +164,8 @@ def announcement(forecast: Forecast, rates: str, output: Path) -> list[str]:
 def ending(progress: Progress, output: Path) -> str:
     """Return the outcome of a run."""
     read = f"{progress.read} days read, {progress.known} known before, {progress.missing} missing"
+    if progress.is_complete and progress.missing:
+        return f"{read}. {output} is written, with gaps: run the command again before you load it."
     if progress.is_complete:
         return f"{read}. {output} is written; load it: promtool tsdb create-blocks-from openmetrics {output} DATA"
     return f"{read}. {output} is not written."

@@ -228,14 +228,14 @@ def _head(drafts: Sequence[Draft], today: date) -> Iterator[str]:
     yield f"# Written by directmail-exporter {__version__} init on {today} from the account's contents."
     yield "# All settings: config.example.yaml. Check the file after a change: directmail-exporter --config.check"
     yield ""
-    yield "# How often today's numbers are read. auto: as fast as the call budget allows, at least 5m."
+    yield "# How often today's numbers are read. auto: as the call budget allows, but not more often than every 5m."
     yield "poll_interval: auto"
     yield ""
     yield "# Days that are summed: today (so far), yesterday, or the last N closed days, 1d to 30d."
     yield "windows: [today, yesterday, 7d, 30d]"
     yield ""
     yield "# Keeps counts and counters across restarts. Without it they are kept in memory only."
-    yield "# state_file: /var/lib/directmail-exporter/state.db"
+    yield "# state_file: state.db"
     for key, what in (
         ("account_interval", "The account's quota, reputation and state, and each sender's mails."),
         ("domains_interval", "The verification of each sender domain: ownership, SPF, MX, CNAME, DKIM, DMARC."),
