@@ -34,7 +34,9 @@ async def read(path: Path) -> Contents:
 
 
 def _read(path: Path) -> Contents:
-    if not path.exists():
+    try:
+        path.stat()  # Path.exists is False from Python 3.14 on for whatever else is wrong
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no name of a file
         return Contents()
     if is_being_written(path):
         raise Unreadable("a write has begun and not ended")

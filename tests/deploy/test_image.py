@@ -28,6 +28,15 @@ LOCKED = (
     "--volume=/dev/null:/usr/bin/bash",
 )
 """Nothing can be written, nothing is allowed, and there is no shell."""
+CORE = ("tests/config", "tests/plan", "tests/directmail", "tests/store", "tests/metrics")
+ELSEWHERE = (
+    "--ignore=tests/directmail/test_crosscheck.py",  # Alibaba Cloud's SDK
+    "--ignore=tests/directmail/test_signing.py",
+    "--ignore=tests/store/test_kills.py",  # programs that are killed, on a slow disk
+    "--deselect=tests/store/test_state_file.py::TestTheWholeProgram",
+    "--deselect=tests/metrics/test_history.py::test_promtool_makes_blocks_of_it",
+)
+"""What the tests of the core leave out on other Pythons: what needs more than Python, or half a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +232,14 @@ async def test_it_builds_and_runs_on_the_newest_python_too(built: Engine) -> Non
         text = await until(f"http://{where}/metrics", "directmail_track_emails{")
         assert f'python_version="{NEXT.partition(":")[2].partition("-")[0]}.' in text
         assert await stopped(built, name) == 0
+
+
+@pytest.mark.parametrize("base", [BASE, NEXT])
+def test_the_core_passes_its_own_tests_on_newer_pythons(base: str, built: Engine) -> None:
+    """With the packages that are pinned, as wheels for that Python, which `make image-test` fetches."""
+    built.make_base(base)
+    ended = built.test(base, "-n2", "--dist=worksteal", "--maxfail=10", "-rfE", *CORE, *ELSEWHERE)
+    assert ended.returncode == 0, "\n".join((ended.stderr + ended.stdout).splitlines()[-60:])
 
 
 async def health(box: Engine, container: str) -> tuple[int, str]:
