@@ -179,7 +179,9 @@ from pathlib import Path
 from exporter.clock import SystemClock
 from exporter.directmail.errors import AuthError
 from exporter.directmail.credential_provider import provider
+from exporter.directmail import ram_credentials
 
+ram_credentials.CONNECT_TIMEOUT = ram_credentials.READ_TIMEOUT = 60_000  # the machine may be busy
 kind, file, sts = sys.argv[1:]
 file = Path(file)
 files = {"access_key_id_file": file, "access_key_secret_file": file} if kind in ("files", "ram_role_arn") else {}
