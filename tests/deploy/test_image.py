@@ -32,6 +32,8 @@ CORE = ("tests/config", "tests/plan", "tests/directmail", "tests/store", "tests/
 ELSEWHERE = (
     "--ignore=tests/directmail/test_crosscheck.py",  # Alibaba Cloud's SDK
     "--ignore=tests/directmail/test_signing.py",
+    # It sets SSL_CERT_FILE while it runs, which OpenSSL there has not always read anew.
+    "--ignore=tests/directmail/test_credentials.py",
     "--ignore=tests/store/test_kills.py",  # programs that are killed, on a slow disk
     "--deselect=tests/store/test_state_file.py::TestTheWholeProgram",
     "--deselect=tests/metrics/test_history.py::test_promtool_makes_blocks_of_it",
