@@ -28,17 +28,12 @@ LOCKED = (
     "--volume=/dev/null:/usr/bin/bash",
 )
 """Nothing can be written, nothing is allowed, and there is no shell."""
-CORE = ("tests/config", "tests/plan", "tests/directmail", "tests/store", "tests/metrics")
+CORE = ("tests/config", "tests/plan", "tests/metrics")
 ELSEWHERE = (
-    "--ignore=tests/directmail/test_crosscheck.py",  # Alibaba Cloud's SDK
-    "--ignore=tests/directmail/test_signing.py",
-    # It sets SSL_CERT_FILE while it runs, which OpenSSL there has not always read anew.
-    "--ignore=tests/directmail/test_credentials.py",
-    "--ignore=tests/store/test_kills.py",  # programs that are killed, on a slow disk
-    "--deselect=tests/store/test_state_file.py::TestTheWholeProgram",
+    "--ignore=tests/config/test_shards.py",  # programs
     "--deselect=tests/metrics/test_history.py::test_promtool_makes_blocks_of_it",
 )
-"""What the tests of the core leave out on other Pythons: what needs more than Python, or half a minute."""
+"""What the tests of the core leave out on other Pythons: what needs more than one process."""
 
 
 @pytest.fixture(scope="module")
