@@ -104,7 +104,7 @@ def command(
     with ExitStack() as kept:
         if history is not None:
             folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="directmail-demo-"))
-            exit_status.message(f"Writing {days} days to {history}; 30 days take about 25 seconds of CPU time.")
+            exit_status.message(f"Writing {days} days to {history}; 30 days take about 20 seconds of CPU time.")
             state_file = Path(folder) / "state.db"
             try:
                 write_history(history, state_file, simulator.traffic, clock.time(), listen, days)
