@@ -5,7 +5,7 @@ The simulator is real and so is the connection; time is scripted, so that hours 
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from exporter.directmail.credentials import Credentials
 from exporter.directmail.limiter import Limiters
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock, settle
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config, make_outages
@@ -61,15 +62,22 @@ class Bench:
         return {key[3] for key in shown if key[0] == "directmail_track_emails" and key[1] == sender}
 
 
+class SameForAll(Traffic):
+    """Every sender has the mail of the demo account's first two streams at one provider."""
+
+    def _chosen(self, filters: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+        return iter([(0, "gmail.com"), (1, "gmail.com")])
+
+
 @asynccontextmanager
 async def bench(
     *faults: Fault, head: str = "windows: [today]\npoll_interval: 5m", patience: float = 10.0, **behaviour: Any
 ) -> AsyncIterator[Bench]:
     clock = ScriptedClock("2026-04-22T09:00:00+00:00")
     behaviour = {"calls_per_minute": 100_000, **behaviour}
-    api = Simulator(clock=clock, faults=list(faults), behaviour=Behaviour(**behaviour), senders=[BAD, GOOD])
-    # The two senders are the demo account's streams under other names, so that each has mail.
-    api.traffic._chosen = lambda filters: iter([(0, "gmail.com"), (1, "gmail.com")])  # type: ignore[method-assign]
+    api = Simulator(
+        SameForAll(), clock=clock, faults=list(faults), behaviour=Behaviour(**behaviour), senders=[BAD, GOOD]
+    )
     world = World(make_config(senders=2, head=head), clock)
     made = Bench(world, clock, api)
     async with api.listen() as url, open_session() as session:
