@@ -171,7 +171,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "yamlfile",
         "checking",
     ),
-    "process": ("garbage", "shutdown", "signals", "stderr", "systemd"),
+    "process": ("garbage", "shutdown", "signals", "immediate_exit", "stderr", "systemd"),
     "directmail": (
         "client",
         "ram_policy",

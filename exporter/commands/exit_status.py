@@ -1,7 +1,6 @@
 """Ends a command: with status 0, or with status 1 and the reasons; a bug with its traceback."""
 
 import asyncio
-import atexit
 import os
 import sys
 from collections.abc import Coroutine
@@ -11,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from exporter import logs
+from exporter.process.immediate_exit import immediate_exit
 
 _Result = TypeVar("_Result")
 
@@ -34,20 +34,9 @@ def run(work: Coroutine[Any, Any, _Result], *expected: type[Exception]) -> _Resu
     except Exception as error:  # noqa: BLE001  whatever else it is, it is a bug
         logs.bug(error)
         sys.exit(1)
-    if is_checking():
-        _leave()
+    if is_checking():  # a thread computes bcrypt: Python would wait for it, or abort when a daemon thread returns late
+        immediate_exit()
     return result
-
-
-def _leave() -> NoReturn:
-    """Exit with status 0 at once, although a thread computes bcrypt.
-
-    Python would wait for it, or, for a daemon thread, abort when it returns while the interpreter is being taken down.
-    """
-    atexit._run_exitfuncs()  # noqa: SLF001  what others do at the end, such as writing the last lines
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def message(text: str) -> None:

@@ -229,13 +229,12 @@ def made_simulator(
 async def _serve(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:
     """Serve until stopped, also by a terminal that is closed. Raise BindError where the address is not available."""
     stopped = asyncio.Event()
-    for number in (*signals.STOP, signals.RELOAD):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     host, port = split_address(listen)
-    async with AsyncExitStack() as stack:
-        try:
-            url = await stack.enter_async_context(simulator.listen(host, port))
-        except OSError as error:
-            raise cannot_listen(listen, error) from None
-        started(url)
-        await stopped.wait()
+    with signals.handled(asyncio.get_running_loop(), stop=stopped.set, reload=stopped.set):
+        async with AsyncExitStack() as stack:
+            try:
+                url = await stack.enter_async_context(simulator.listen(host, port))
+            except OSError as error:
+                raise cannot_listen(listen, error) from None
+            started(url)
+            await stopped.wait()

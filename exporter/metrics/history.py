@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+from weakref import finalize
 
 from exporter.metrics.negotiation import OPENMETRICS
 from exporter.metrics.text_format import Family, family_head, label_text, number
@@ -83,10 +84,11 @@ def whole_file(output: Path) -> Iterator[TextIO]:
         return
     output = output.resolve()
     half = output.with_name(f"{output.name}.part")
-    try:
-        with half.open("w", encoding="utf-8") as file:
+    with half.open("w", encoding="utf-8") as file:
+        remove = finalize(file, half.unlink, missing_ok=True)  # also where a stop signal ends the process
+        try:
             yield file
-        half.replace(output)
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
+            file.close()
+            half.replace(output)
+        finally:
+            remove()

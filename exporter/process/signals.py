@@ -1,11 +1,12 @@
 """Handles signals from the first moment of the process, and passes them to the event loop once it runs."""
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
+
+from exporter.process.immediate_exit import immediate_exit
 
 STOP = (signal.SIGTERM, signal.SIGINT)
 RELOAD = signal.SIGHUP
@@ -68,5 +69,6 @@ def handled(loop: Loop, stop: Callable[[], object], reload: Callable[[], object]
 
 def _noted(number: int, frame: FrameType | None) -> None:
     if number != RELOAD:
-        sys.exit(0)
+        ignore()
+        immediate_exit()
     _early.append(number)

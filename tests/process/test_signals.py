@@ -101,6 +101,38 @@ async def test_a_stop_at_any_moment_is_a_quiet_end(command: str, tmp_path: Path)
     assert (ends, "Traceback" in output, "level=error" in output) == (["ended with 0"] * 6, False, False), output
 
 
+async def test_a_stop_where_python_ignores_exceptions_ends_the_program_too() -> None:
+    """Every import has such a place: the lock of a module is removed by the callback of a weak reference."""
+    code = """
+import os, signal
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+from exporter.process import signals
+signals.install()
+Dropped()
+print("it went on")
+"""
+    assert await run(code) == (0, "")
+
+
+async def test_an_early_stop_removes_what_is_half_made(tmp_path: Path) -> None:
+    """The demo writes a history before it serves."""
+    code = f"""
+import os, signal, tempfile
+from pathlib import Path
+from exporter.metrics.history import whole_file
+from exporter.process import signals
+signals.install()
+folder = tempfile.TemporaryDirectory(dir={str(tmp_path)!r})
+with whole_file(Path({str(tmp_path)!r}, "history.om")):
+    print(*os.listdir({str(tmp_path)!r}), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+    status, found = await run(code)
+    assert (status, len(found.split()), list(tmp_path.iterdir())) == (0, 2, [])
+
+
 async def test_a_stop_signal_reaches_the_first_process_of_a_container(tool: Callable[[str], Path]) -> None:
     """The kernel keeps from process 1 what it has no handler for."""
     before = (str(tool("unshare")), "--map-root-user", "--pid", "--fork", "--kill-child")
