@@ -147,7 +147,7 @@ def _with_senders(found: Mapping[str, Listed | DirectMailError]) -> dict[str, Li
         reasons = [
             f"{name}: {each if isinstance(each, DirectMailError) else 'no sender'}" for name, each in found.items()
         ]
-        raise NoConfig("\n".join(["nothing written: no region has a sender; write yours as --region", *reasons]))
+        raise NoConfig("\n".join(["nothing written: no senders found; name your region with --region", *reasons]))
     return known
 
 

@@ -357,7 +357,7 @@ class TestRegions:
             with pytest.raises(NoConfig) as raised:
                 await drafted([(name, "") for name in hosts], empty.clock, environment=KEYS, hosts=hosts)
         output, *regions = str(raised.value).splitlines()
-        assert "write yours as --region" in output
+        assert "name your region with --region" in output
         assert regions[0] == "us-east-1: no sender"
         assert regions[1].startswith("eu-central-1: the RAM policy does not allow this operation")
 
