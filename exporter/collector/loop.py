@@ -31,7 +31,7 @@ from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
 from exporter.plan.combinations import Combination, named
 from exporter.plan.pacing import OLDEST_AGE
-from exporter.plan.schedule import Schedule, Slot
+from exporter.plan.schedule import STEP, Schedule, Slot
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Store
 
@@ -241,12 +241,18 @@ class Collector:
         self._rolled_at = now
         await self._turns.work(self._schedule.roll(now))
         if self._schedule.today != before:
-            polled = {combination.key for combination in self.plan.combinations}
-            target, statistic = self.plan.target.name, self.plan.statistic
-            await self._turns.work(self._store.pruning(target, statistic, self._schedule.today, polled))
+            await self._turns.work(self._pruning())
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
             self._failures.discard(oldest)
             self._checks.discard(oldest)
+
+    def _pruning(self) -> Iterator[None]:
+        polled = set()
+        for number, combination in enumerate(self.plan.combinations, 1):
+            polled.add(combination.key)
+            if number % STEP == 0:
+                yield
+        yield from self._store.pruning(self.plan.target.name, self.plan.statistic, self._schedule.today, polled)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep that long, or until a read ends."""

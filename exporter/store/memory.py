@@ -1,6 +1,6 @@
 """The store in memory: totals per cell, the growth observed between two reads, and how the last try went.
 
-    Store
+    Store                 by target and statistic, so that work for one collector looks at its own records only
     └── Record            one combination, found by its key (target, statistic, filters)
         ├── cells         day -> Cell, the last complete result for that day
         ├── counted       the growth seen between two reads of a cell
@@ -90,7 +90,8 @@ class Store:
     """The records of all targets."""
 
     def __init__(self) -> None:
-        self._records: dict[Key, Record] = {}
+        self._records: dict[tuple[str, str], dict[Filters, Record]] = {}
+        """By target and statistic."""
         self.decreases: defaultdict[str, int] = defaultdict(int)
         """Counts that went down between two reads, by target."""
         self.waits_for_disk = False
@@ -108,21 +109,25 @@ class Store:
 
     def get(self, key: Key) -> Record:
         """Return the combination's record, an empty one that is not kept where nothing is known."""
-        return self._records.get(key) or Record()
+        return self.find(key) or Record()
 
     def find(self, key: Key) -> Record | None:
         """Return the combination's record, None where nothing is known."""
-        return self._records.get(key)
+        target, statistic, filters = key
+        records = self._records.get((target, statistic))
+        return None if records is None else records.get(filters)
 
     def keys(self) -> Iterator[Key]:
-        """Return the combinations of which something is known."""
-        return iter(self._records)
+        """Yield the combinations of which something is known; records may come and go meanwhile."""
+        for (target, statistic), records in tuple(self._records.items()):
+            for filters in tuple(records):
+                yield target, statistic, filters
 
     def restore(self, key: Key, record: Record) -> None:
         """Restore a record of an earlier process; its successful reads still count."""
         record.last_attempt_ok = True if record.last_success_at is not None else None
         record.observed = record.counted or None
-        self._records[key] = record
+        self._put(key, record)
 
     def claim(self, target: str, account: str) -> bool:
         """Note whose numbers the target has from now on. Where they were another's discard them, and return True."""
@@ -132,8 +137,9 @@ class Store:
             self.claimed.add(target)
         if before == account:
             return False
-        for key in [key for key in self._records if key[0] == target]:
-            self._discard(key)
+        for statistic, records in self._of(target):
+            for filters in tuple(records):
+                self._discard((target, statistic, filters))
         return True
 
     def put(self, key: Key, day: date, cell: Cell, *, day_start: float) -> None:
@@ -143,7 +149,7 @@ class Store:
         combination was first read, else nothing: its events may be older than the first read. Growth is what a count is
         above the highest value that it has had: one that goes down and comes back adds nothing.
         """
-        record = self._records.setdefault(key, Record())
+        record = self._make(key)
         before, nothing = record.cells.get(day), (0,) * len(cell.totals)
         record.counted = record.counted or nothing
         if record.first_read_at is None:
@@ -164,7 +170,7 @@ class Store:
 
     def succeeded(self, key: Key, at: float) -> None:
         """Note that today's cell was read at that time."""
-        record = self._records.setdefault(key, Record())
+        record = self._make(key)
         record.last_success_at = at
         record.fresh_since = None
         self.changed.add(key)
@@ -173,7 +179,7 @@ class Store:
 
     def failed(self, key: Key, failure: DirectMailError, at: float) -> None:
         """Note that today's cell could not be read at that time."""
-        record = self._records.setdefault(key, Record())
+        record = self._make(key)
         record.failed_at = at
         record.last_attempt_ok = False
         record.failure = failure
@@ -189,7 +195,7 @@ class Store:
         record.is_supported, record.is_withheld = is_supported, is_withheld
         if not is_supported:
             record.last_attempt_ok, record.failure = True, None
-        self._records[key] = record
+        self._put(key, record)
         self.changed.add(key)
         return True
 
@@ -198,25 +204,26 @@ class Store:
         record = self.find(key)
         if record is not None:
             self._discard(key)
-            self._records[key] = Record(
+            emptied = Record(
                 last_attempt_ok=record.last_attempt_ok,
                 failure=record.failure,
                 failed_at=record.failed_at,
                 is_supported=record.is_supported,
                 is_withheld=record.is_withheld,
             )
+            self._put(key, emptied)
 
     def set_back(self, target: str, now: float) -> None:
         """Note that the clock was set back to `now`: no read of the target can have been later than that.
 
         A day that a fast clock closed too early is closed only by a read after its real end.
         """
-        for key, record in self._records.items():
-            if key[0] == target:
+        for statistic, records in self._of(target):
+            for filters, record in records.items():
                 for day, cell in record.cells.items():
                     if cell.read_at > now:
                         record.cells[day] = replace(cell, read_at=now)
-                        self.changed.add(key)
+                        self.changed.add((target, statistic, filters))
                 if record.first_read_at is not None:
                     record.first_read_at = min(record.first_read_at, now)
 
@@ -231,8 +238,10 @@ class Store:
     def pruning(self, target: str, statistic: str, today: date, polled: Container[Key]) -> Iterator[None]:
         """Prune a slice at every step; steps may have other work between them."""
         oldest = today - timedelta(days=KEEP_DAYS)
-        for number, key in enumerate([key for key in self._records if key[:2] == (target, statistic)], 1):
-            if (record := self._records.get(key)) is not None:
+        records = self._records.get((target, statistic), {})
+        for number, filters in enumerate(tuple(records), 1):
+            if (record := records.get(filters)) is not None:
+                key = (target, statistic, filters)
                 for day in [day for day in record.cells if day < oldest]:
                     del record.cells[day]
                     self.changed.add(key)
@@ -241,7 +250,24 @@ class Store:
             if number % PRUNED == 0:
                 yield
 
+    def _of(self, target: str) -> list[tuple[str, dict[Filters, Record]]]:
+        """Return the statistics of a target with their records."""
+        return [(statistic, records) for (its, statistic), records in self._records.items() if its == target]
+
+    def _make(self, key: Key) -> Record:
+        """Return the combination's record, an empty one that is kept where nothing is known."""
+        record = self.find(key)
+        if record is None:
+            record = Record()
+            self._put(key, record)
+        return record
+
+    def _put(self, key: Key, record: Record) -> None:
+        target, statistic, filters = key
+        self._records.setdefault((target, statistic), {})[filters] = record
+
     def _discard(self, key: Key) -> None:
-        del self._records[key]
+        target, statistic, filters = key
+        del self._records[target, statistic][filters]
         self.changed.discard(key)
         self.discarded.add(key)

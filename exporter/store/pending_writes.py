@@ -79,9 +79,9 @@ class PendingWrites:
         store.discarded, store.claimed = set(), set()
         catalogue.pop_changes()
         yield Batch([], set(), dict(store.accounts), catalogue.all_values(), dict(store.decreases))
-        keys = list(store.keys())
-        for start in range(0, len(keys), BATCH):
-            yield Batch(self._snapshots(keys[start : start + BATCH]), set(), {}, {}, {})
+        keys = store.keys()
+        while some := list(islice(keys, BATCH)):
+            yield Batch(self._snapshots(some), set(), {}, {}, {})
 
     def put_back(self, batch: Batch) -> None:
         """Return a batch that could not be written; the next one has it again."""
