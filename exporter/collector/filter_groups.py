@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from exporter.config.queries import ESPS
+from exporter.directmail.classification import is_about_dates
 from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.statistic import Totals
@@ -24,8 +25,8 @@ ENOUGH = 100
 """With this many mails, zero or the same number again cannot be chance."""
 NEAR = 0.1
 """The relative difference up to which two reads of a growing day count as equal."""
-OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName", "InvalidDate", "InvalidStartTime", "InvalidBetweenTime")
-"""Prefixes of error Codes that concern something other than the filter."""
+OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName")
+"""Prefixes of error Codes that, like those about dates, concern something other than the filter."""
 
 
 class Finding(Enum):
@@ -102,7 +103,7 @@ class Group:
 
     def reject(self, combination: Combination, error: InvalidRequest) -> bool:
         """Note a rejected member; return whether the filter is, or may turn out to be, useless."""
-        if error.code.startswith(OTHER_CAUSES) or self.is_proven:
+        if error.code.startswith(OTHER_CAUSES) or is_about_dates(error.code) or self.is_proven:
             return False
         self.rejected.add(combination)
         if len(self.rejected) == len(self.members):

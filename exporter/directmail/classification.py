@@ -107,6 +107,11 @@ def failure(
     )
 
 
+def is_about_dates(code: str) -> bool:
+    """Return whether a Code is about the requested days."""
+    return code.startswith(("InvalidDate", "InvalidStartTime", "InvalidEndTime", "InvalidBetweenTime"))
+
+
 def is_about_page_size(reported: str) -> bool:
     """Return whether a Code or a Message names the size of pages."""
     return "pagesize" in reported.lower().replace(" ", "").replace("_", "")
@@ -194,7 +199,7 @@ def _request_advice(code: str, reported: str) -> str:
         return "The account has no such sender in this region: check its spelling and the target's region."
     if code.startswith("InvalidTagName"):
         return "Check the tag's spelling, and that it belongs to the sender."
-    if code.startswith(("InvalidDate", "InvalidStartTime", "InvalidBetweenTime")):
+    if is_about_dates(code):
         return "The API rejected the day: check the target's timezone and this machine's clock."
     return "Check the query's filter values against the Direct Mail console."
 

@@ -148,7 +148,11 @@ class TestGroup:
         assert seen == [None, None, Finding.REJECTED]
 
     @pytest.mark.parametrize(
-        "code", ["InvalidMailAddress.NotFound", "InvalidTagName.Malformed", "InvalidDate.Malformed"]
+        "code",
+        [
+            *("InvalidMailAddress.NotFound", "InvalidTagName.Malformed", "InvalidDate.Malformed"),
+            *("InvalidStartTime.Malformed", "InvalidEndTime.Malformed", "InvalidBetweenTime.Malformed"),
+        ],
     )
     def test_a_rejection_for_another_reason_is_a_failure(self, code: str) -> None:
         made = group()

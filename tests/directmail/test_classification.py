@@ -97,6 +97,7 @@ def test_the_request_id_may_come_in_a_header() -> None:
         pytest.param("InvalidMailAddress.NotFound", 404, ("region",), id="unknown sender"),
         pytest.param("InvalidTagName.Malformed", 400, ("tag",), id="tag"),
         pytest.param("InvalidStartTime.Malformed", 400, ("timezone", "clock"), id="day"),
+        pytest.param("InvalidEndTime.Malformed", 400, ("timezone", "clock"), id="end-of-the-day"),
         pytest.param("InvalidAccessKeyId.NotFound", 404, ("exists", "enabled"), id="key"),
         pytest.param("SignatureDoesNotMatch", 400, ("secret",), id="secret"),
         pytest.param("InvalidSecurityToken.Expired", 400, ("expired", "renew"), id="token"),

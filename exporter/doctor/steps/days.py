@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from exporter.directmail.classification import is_about_dates
 from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.model import Filters
 from exporter.doctor.calls import Calls, Enough
@@ -18,7 +19,7 @@ async def today(calls: Calls, evidence: Evidence) -> None:
     request = StatisticRequest(evidence.statistic, evidence.today, evidence.today)
     response = await calls.attempt(request)
     if isinstance(response, InvalidRequest):
-        if not _is_of_dates(response):
+        if not is_about_dates(response.code):
             calls.findings.append(explain(response, evidence.target, request))
             raise Enough
         text = f"The API rejected {evidence.today}, today in {evidence.target.timezone} ({response.code})."
@@ -90,7 +91,3 @@ def _end_of_key(calls: Calls) -> str:
     """Return, for temporary credentials, until when they last."""
     at = calls.credentials_expire_at
     return "" if at is None else f" It is a temporary one, renewed before {utc(at)}."
-
-
-def _is_of_dates(error: InvalidRequest) -> bool:
-    return error.code.startswith(("InvalidDate", "InvalidStartTime", "InvalidEndTime", "InvalidBetweenTime"))
