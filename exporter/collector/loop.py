@@ -95,7 +95,6 @@ class Collector:
         """Cells that were read while a new schedule is filled."""
         self._stopping = False
         self._returned = asyncio.Event()
-        outages.wake.append(self._returned.set)
 
     @property
     def plan(self) -> TargetPlan:
@@ -174,22 +173,27 @@ class Collector:
         """Poll until stopped or cancelled."""
         await self._turns.work(chain(self._states.fill(), self._schedule.fill(self._clock.time())))
         await self._progress.update(self.plan, self._schedule.today, self._clock.time())
-        async with asyncio.TaskGroup() as reads:
-            while not self._stopping:
-                now = self._clock.time()
-                await self._roll(now)
-                await self._mark_all()
-                self._outages.report_due()
-                pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
-                if self._progress.reads >= len(self.plan.combinations) or (self._progress.reads and pause > 0):
-                    await self._progress.update(self.plan, self._schedule.today, now)
-                if pause > 0 or len(self._requesting) >= MAX_IN_FLIGHT:
-                    await self._sleep(pause or LONGEST_SLEEP)
-                    continue
-                await self._limiter.turn()
-                await self._roll(self._clock.time())
-                # What it starts is queued at the limiter before the next turn is waited for.
-                await self._turns.begin(partial(self._start, reads))
+        with self._outages.waking(self._returned.set):
+            async with asyncio.TaskGroup() as reads:
+                while not self._stopping:
+                    await self._step(reads)
+
+    async def _step(self, reads: asyncio.TaskGroup) -> None:
+        """Start the next read, or sleep until one may be made."""
+        now = self._clock.time()
+        await self._roll(now)
+        await self._mark_all()
+        self._outages.report_due()
+        pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
+        if self._progress.reads >= len(self.plan.combinations) or (self._progress.reads and pause > 0):
+            await self._progress.update(self.plan, self._schedule.today, now)
+        if pause > 0 or len(self._requesting) >= MAX_IN_FLIGHT:
+            await self._sleep(pause or LONGEST_SLEEP)
+            return
+        await self._limiter.turn()
+        await self._roll(self._clock.time())
+        # What it starts is queued at the limiter before the next turn is waited for.
+        await self._turns.begin(partial(self._start, reads))
 
     def _start(self, reads: asyncio.TaskGroup) -> None:
         """Start the next read, if one is due and may still be made."""

@@ -7,7 +7,8 @@ meanwhile one request per back-off probes whether it is over.
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,8 +75,16 @@ class Outages:
         self._timeouts: Counter[str] = Counter()
         """How many requests of any other operation got no response in time and are made again."""
         self._ongoing: dict[str, _Outage] = {}
-        self.wake: list[Callable[[], None]] = []
-        """Called when an outage is over, to wake the loops that wait."""
+        self._wake: list[Callable[[], None]] = []
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` whenever an outage is over, while the block runs."""
+        self._wake.append(wake)
+        try:
+            yield
+        finally:
+            self._wake.remove(wake)
 
     def of(self, action: str) -> DirectMailError | None:
         """Return the error of the operation's outage, None without one."""
@@ -107,7 +116,7 @@ class Outages:
             if outage is not None and requested_at >= outage.over_since:
                 del self._ongoing[scope]
                 self._log_scope(self._log.info, scope, "recovered", after=format_duration(self._lasted(outage)))
-                for wake in self.wake:
+                for wake in self._wake:
                     wake()
         # What fails alone does not belong to a larger outage, now that something else works.
         self._report([key for key, failure in self._failing.items() if key[0] == action or failure.is_alone])

@@ -198,6 +198,24 @@ async def test_a_lone_failure_that_is_tried_again_often_is_logged_all_the_same()
     assert logged, "it has failed for six minutes"
 
 
+def test_the_end_of_an_outage_wakes_a_loop_only_while_it_runs() -> None:
+    """A statistic that a reload drops and adds again leaves nothing behind."""
+    clock, woken = ScriptedClock(), list[str]()
+    outages = make_outages(clock, lambda: 1)
+
+    def outage() -> None:
+        clock.jump(monotonic=1)
+        outages.failed("GetTrackList", "news", ServerError("the API failed"), 0.0, of=1, report=lambda: None)
+        outages.succeeded("GetTrackList", outages.requesting("GetTrackList"))
+
+    with outages.waking(lambda: woken.append("first")):
+        outage()
+        with outages.waking(lambda: woken.append("second")):
+            outage()
+    outage()
+    assert woken == ["first", "first", "second"]
+
+
 def retried(outages: Outages, times: int) -> list[str]:
     """Let requests time out and be made again; return the lines about that."""
     with capture_logs() as lines:
