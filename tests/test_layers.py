@@ -125,6 +125,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "loop",
         "discovery",
         "account_reader",
+        "due_requests",
         "filter_support",
         "filter_groups",
         "result_checks",
@@ -133,6 +134,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "states",
         "turns",
         "outages",
+        "backoff",
         "target_client",
     ),
     "plan": (

@@ -4,25 +4,20 @@ A list that fails changes nothing and is retried with back-off. Logged are failu
 appeared and vanished.
 """
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import structlog
 
-from exporter.clock import Clock, sleep_or_wake
+from exporter.clock import Clock
+from exporter.collector.due_requests import DueRequests
 from exporter.collector.outages import Outages
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import OPERATIONS, Listed
+from exporter.plan.pacing import MINUTE
 from exporter.store.discovered_values import Catalogue
-
-FIRST_BACKOFF = 30.0
-"""Seconds until a list that failed is tried again, about; doubled each time, at most the interval."""
-MINUTE = 60.0
-JITTER = 0.1
-"""The share of a pause that is random, so that targets and replicas do not run in step."""
 
 
 class Discovery:
@@ -51,77 +46,51 @@ class Discovery:
         self._outages = outages
         self._listed = listed
         self._not_listed = not_listed
-        self._random = rng or random.Random()
         self._log = structlog.get_logger().bind(target=target)
-        self._intervals: Mapping[str, float] = {}
-        self._due: dict[str, float] = {}
-        """When each filter's values are to be listed, in monotonic time."""
+        self._due = DueRequests(clock, outages, rng, self._list)
         self._tried: set[str] = set()
-        self._failures: dict[str, int] = {}
-        self._reported: set[str] = set()
-        """Filters whose list is logged as failing."""
-        self._followed = asyncio.Event()
 
     def follow(self, intervals: Mapping[str, float]) -> None:
         """List the values of these filters every so many seconds from now on, those of new ones at once."""
-        now = self._clock.monotonic()
-        self._intervals = intervals
-        self._due = {key: min(self._due.get(key, now), now + interval) for key, interval in intervals.items()}
-        self._followed.set()
+        self._due.follow(intervals)
 
     @property
     def lists(self) -> int:
         """How many filters' values are listed."""
-        return len(self._due)
+        return len(self._due.intervals)
 
     def planned_requests(self) -> dict[str, float]:
         """Return the calls a minute that listing takes, by operation."""
-        pages = {key: self._catalogue.get(self._target, key).pages for key in self._due}
-        return {OPERATIONS[key].action: count * MINUTE / self._intervals[key] for key, count in pages.items()}
+        return {
+            OPERATIONS[key].action: self._catalogue.get(self._target, key).pages * MINUTE / interval
+            for key, interval in self._due.intervals.items()
+        }
 
     def untried(self) -> int:
         """Return how many filters have not been listed or tried yet."""
-        return len(self._due.keys() - self._tried)
+        return len(self._due.intervals.keys() - self._tried)
 
     async def run(self) -> None:
-        """List what is due, until cancelled."""
-        while True:
-            self._followed.clear()
-            await self.list_due()
-            if self._due:
-                await sleep_or_wake(
-                    self._clock, max(0.0, min(self._due.values()) - self._clock.monotonic()), self._followed
-                )
-            else:
-                await self._followed.wait()
-
-    async def list_due(self) -> None:
-        """List everything that is due, one filter after the other."""
-        self._outages.report_due()
-        for key in tuple(self._due):
-            if key in self._due and self._due[key] <= self._clock.monotonic():
-                await self._list(key)
+        """List what is due, one filter after the other, until cancelled."""
+        await self._due.run()
 
     async def _list(self, key: str) -> None:
+        self._outages.report_due()
         action = OPERATIONS[key].action
-        if (pause := self._outages.pause(action)) > 0:
-            self._due[key] = self._clock.monotonic() + pause
+        requested_at, requesting_at = self._clock.time(), self._due.begin(key, action)
+        if requesting_at is None:
             self._tried.add(key)
             return
-        requested_at, requesting_at = self._clock.time(), self._outages.requesting(action)
         try:
             found = await self._client.list_values(OPERATIONS[key])
         except DirectMailError as error:
             self._failed(key, error, requesting_at)
             return
-        self._outages.succeeded(action, requesting_at)
-        self._failures.pop(key, None)
+        has_recovered = self._due.succeeded(key, action, requesting_at)
         unusable = self._catalogue.get(self._target, key).unusable
         change = self._catalogue.succeeded(self._target, key, found, requested_at)
-        self._again(key, self._intervals.get(key, 0.0))
         log = self._log.bind(filter=key, action=action)
-        if key in self._reported:
-            self._reported.discard(key)
+        if has_recovered:
             log.info("discovery recovered")
         if any(change):
             known = len(self._catalogue.get(self._target, key).values)
@@ -134,26 +103,16 @@ class Discovery:
         self._tried.add(key)
 
     def _failed(self, key: str, error: DirectMailError, requesting_at: float) -> None:
+        action = OPERATIONS[key].action
         self._catalogue.failed(self._target, key, error, self._clock.time())
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        self._again(key, min(self._intervals.get(key, 0.0), FIRST_BACKOFF * 2.0 ** min(failures - 1, 16)))
         self._tried.add(key)
         self._not_listed(key, error)
-        report = None if key in self._reported else partial(self._report_failing, key, error)
-        self._outages.failed(OPERATIONS[key].action, key, error, requesting_at, of=1, report=report)
-
-    def _report_failing(self, key: str, error: DirectMailError) -> None:
-        self._reported.add(key)
-        known = len(self._catalogue.get(self._target, key).values)
-        self._log.warning(
+        log = partial(
+            self._log.warning,
             "discovery failing; keeping the known values",
             filter=key,
-            action=OPERATIONS[key].action,
-            known=known,
+            action=action,
+            known=len(self._catalogue.get(self._target, key).values),
             **error.facts(),
         )
-
-    def _again(self, key: str, pause: float) -> None:
-        """List the filter's values again after about so many seconds."""
-        if key in self._due:  # the config may have changed meanwhile
-            self._due[key] = self._clock.monotonic() + pause * self._random.uniform(1 - JITTER, 1 + JITTER)
+        self._due.failed(key, action, error, requesting_at, of=1, log=log)

@@ -8,6 +8,7 @@ from functools import partial
 from structlog.typing import FilteringBoundLogger
 
 from exporter.clock import Clock
+from exporter.collector.backoff import back_off
 from exporter.config.durations import format_duration
 from exporter.directmail.errors import DirectMailError
 from exporter.plan.combinations import Combination, named
@@ -42,8 +43,7 @@ class Failures:
     def backoff(self, failures: int, poll_interval: float) -> float:
         """Return the seconds until a cell that failed so often is tried again: doubled each time, and jittered."""
         limit = min(max(poll_interval, SHORTEST_LIMIT), LONGEST_LIMIT)
-        first = min(FIRST_BACKOFF, poll_interval)
-        return min(limit, first * 2.0 ** min(failures - 1, 16)) * self._random.uniform(0.8, 1.2)
+        return back_off(failures, min(FIRST_BACKOFF, poll_interval), limit, self._random, 0.2)
 
     def line(self, slot: Slot, error: DirectMailError, failures: int, *, of_today: bool) -> Callable[[], None] | None:
         """Return a function that logs the failure, None where it is already logged."""

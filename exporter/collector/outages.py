@@ -15,6 +15,7 @@ from typing import NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from exporter.clock import Clock
+from exporter.collector.backoff import back_off
 from exporter.config.durations import format_duration
 from exporter.directmail.errors import DirectMailError, InvalidRequest, PermissionDenied, RequestTimeout
 
@@ -214,7 +215,7 @@ class Outages:
             self._failing.pop(key).report()
 
     def _back_off(self, probes: int) -> float:
-        return min(LONGEST_PROBE, FIRST_PROBE * 2.0 ** min(probes, 16)) * self._random.uniform(0.8, 1.2)
+        return back_off(probes + 1, FIRST_PROBE, LONGEST_PROBE, self._random, 0.2)
 
     def _lasted(self, outage: _Outage) -> float:
         return self._clock.monotonic() - outage.began_at

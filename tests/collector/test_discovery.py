@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.collector.discovery import FIRST_BACKOFF, Discovery
+from exporter.collector.discovery import Discovery
+from exporter.collector.due_requests import FIRST_BACKOFF
 from exporter.config import loader
 from exporter.config.queries import Discover
 from exporter.directmail.errors import DirectMailError, PermissionDenied
