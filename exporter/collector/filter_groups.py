@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from exporter.config.queries import ESPS
 from exporter.directmail.classification import is_about_dates
@@ -21,12 +21,15 @@ UNRELIABLE = ("domain", "esp", "dedicated_ip", "dedicated_ip_pool_id")
 """The filters that an account may not be able to use."""
 MAY_BE_ALL = ("domain", "dedicated_ip", "dedicated_ip_pool_id")
 """Filters of which one value may well have all of the mail."""
+JUDGEMENTS = 8
+"""How often a group is judged while all of its values are read once; a small one at every result."""
 ENOUGH = 100
 """With this many mails, zero or the same number again cannot be chance."""
 NEAR = 0.1
 """The relative difference up to which two reads of a growing day count as equal."""
 OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName")
 """Prefixes of error Codes that, like those about dates, concern something other than the filter."""
+_Each = TypeVar("_Each")
 
 
 class Finding(Enum):
@@ -72,6 +75,11 @@ class Group:
         """Whether there is anything to compare a member with."""
         return len(self.members) > 1 or (self.whole is not None and self.key not in MAY_BE_ALL)
 
+    @property
+    def combinations(self) -> tuple[Combination, ...]:
+        """The members, and the one without the filter."""
+        return with_whole(self.members, self.whole)
+
     def withholds(self, totals: Totals, whole: Totals | None) -> bool:
         """Return whether a member's numbers of a day are not shown; `whole` are those without the filter, if known.
 
@@ -80,6 +88,27 @@ class Group:
         if self.finding is not None or self.is_proven or not self.is_comparable:
             return self.finding is not None
         return any(totals) or (self.whole is not None and (whole is None or any(whole)))
+
+    def note_result(self, combination: Combination) -> bool:
+        """Note that the API returned a result; return whether the group is to be judged now."""
+        if combination != self.whole:
+            self.has_result = True
+            self.rejected.discard(combination)
+        self.unjudged += 1
+        if self.unjudged * JUDGEMENTS < len(self.members):
+            return False
+        self.unjudged = 0
+        return True
+
+    def presume(self) -> None:
+        """Presume that the filter works; a value without mail is then nothing special."""
+        self.is_proven = self.is_presumed = True
+        if self.finding is Finding.EMPTY:
+            self.finding, self.is_inherited = None, False
+
+    def retract(self) -> None:
+        """Retract a new finding that other groups may still disprove."""
+        self.finding = None
 
     def judge(self, readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> None:
         """Update the finding from one day: the members' readings, and the one without the filter."""
@@ -150,7 +179,7 @@ def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed
 
     The mail of a closed day does not grow, so there any difference is enough.
     """
-    seen = sorted((*readings, *([whole] if whole else [])), key=lambda each: each.read_at)
+    seen = sorted(with_whole(readings, whole), key=lambda each: each.read_at)
     mails = [each.totals[0] for each in seen]
     if not any(each.totals[0] for each in readings):
         return False
@@ -166,8 +195,13 @@ def is_empty(readings: Sequence[Reading], whole: Reading | None, *, is_closed: b
 
 def is_whole(readings: Sequence[Reading], whole: Reading | None, *, may_be_all: bool, is_closed: bool) -> bool:
     """Return whether every reading has all of the mail."""
-    seen = [each.totals[0] for each in (*readings, *([whole] if whole else []))]
+    seen = [each.totals[0] for each in with_whole(readings, whole)]
     alone = len(readings) < 2 and (may_be_all or whole is None or not is_closed)
     if not readings or alone or min(seen) < ENOUGH or not (is_closed or whole):
         return False
     return max(seen) == min(seen) if is_closed else max(seen) <= min(seen) * (1 + NEAR)
+
+
+def with_whole(parts: Sequence[_Each], whole: _Each | None) -> tuple[_Each, ...]:
+    """Return what belongs to the members, and what belongs to the one without the filter where there is any."""
+    return tuple(parts) if whole is None else (*parts, whole)

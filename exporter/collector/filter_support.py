@@ -9,15 +9,22 @@ from datetime import date
 
 from structlog.typing import FilteringBoundLogger
 
-from exporter.collector.filter_groups import MAY_BE_ALL, Finding, Group, Reading, finding_elsewhere, groups, is_usable
+from exporter.collector.filter_groups import (
+    MAY_BE_ALL,
+    Finding,
+    Group,
+    Reading,
+    finding_elsewhere,
+    groups,
+    is_usable,
+    with_whole,
+)
 from exporter.directmail.errors import InvalidRequest
 from exporter.plan.calendar import day_end
 from exporter.plan.combinations import Combination
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Store
 
-JUDGEMENTS = 8
-"""How often a group is judged while all of its values are read once; a small one at every result."""
 ADVICE = (
     "The account may lack what the filter needs, such as dedicated IPs. Its combinations have no data and are tried "
     "once a day; remove them from the query to save that."
@@ -42,13 +49,13 @@ class FilterSupport:
     def follow(self, plan: TargetPlan) -> None:
         """Judge the combinations of this plan from now on; what is known of groups that stay is kept."""
         self._zone = plan.target.timezone
-        made = {(*group.members, *([group.whole] if group.whole else [])): group for group in groups(plan.combinations)}
+        made = {group.combinations: group for group in groups(plan.combinations)}
         self._groups = {key: self._groups.get(key, group) for key, group in made.items()}
         self._of: dict[Combination, list[Group]] = {}
         self._by_filter: dict[str, list[Group]] = {}
         for key, group in self._groups.items():
-            if not group.is_proven:
-                group.is_proven = group.is_presumed = any(map(self._was_shown, group.members))
+            if not group.is_proven and any(map(self._was_shown, group.members)):
+                group.presume()
             self._by_filter.setdefault(group.key, []).append(group)
             for combination in key:
                 self._of.setdefault(combination, []).append(group)
@@ -70,12 +77,7 @@ class FilterSupport:
         """Judge a result that was stored; return the combinations that are shown differently now."""
         changed: list[Combination] = []
         for group in self._of.get(combination, ()):
-            if combination != group.whole:
-                group.has_result = True
-                group.rejected.discard(combination)
-            group.unjudged += 1
-            if group.unjudged * JUDGEMENTS >= len(group.members):
-                group.unjudged = 0
+            if group.note_result(combination):
                 changed += self._judge(group, day)
             elif combination != group.whole and not group.is_proven:
                 self._mark(combination)
@@ -96,14 +98,13 @@ class FilterSupport:
 
     def _judge(self, group: Group, day: date) -> list[Combination]:
         readings = [reading for member in group.members if (reading := self._reading(member, day))]
-        whole = self._reading(group.whole, day) if group.whole else None
-        end = day_end(day, self._zone)
-        is_closed = all(reading.read_at >= end for reading in (*readings, *([whole] if whole else [])))
+        whole, end = self._reading(group.whole, day), day_end(day, self._zone)
+        is_closed = all(reading.read_at >= end for reading in with_whole(readings, whole))
         before, was_proven = group.finding, group.is_proven
         self._presume(group)
         group.judge(readings, whole, is_closed=is_closed)
         if group.finding is Finding.EMPTY and before is None and not self._others_are_read(group, day):
-            group.finding = None
+            group.retract()
         if group.finding is None and was_proven and before is None and group.is_comparable:
             return []
         changed = self._settle(group, before)
@@ -125,9 +126,7 @@ class FilterSupport:
     def _presume(self, group: Group) -> None:
         """Presume that a filter works where other values of it prove that: a domain or an IP may have no mail."""
         if group.key in MAY_BE_ALL and not group.is_proven and is_usable(self._by_filter[group.key]):
-            group.is_proven = group.is_presumed = True
-            if group.finding is Finding.EMPTY:
-                group.finding, group.is_inherited = None, False
+            group.presume()
 
     def _spread(self, others: Iterable[Group]) -> list[Combination]:
         """Apply the findings of all groups of a filter to these groups."""
@@ -155,18 +154,17 @@ class FilterSupport:
         return changed
 
     def _mark(self, member: Combination) -> bool:
-        record = self._store.find(member.key)
         is_supported = self.is_supported(member)
-        is_withheld = not is_supported or (
-            record is not None
-            and any(
-                group.withholds(cell.totals, whole.totals if whole else None)
-                for group in self.groups_of(member)
-                for day, cell in record.cells.items()
-                for whole in [self._reading(group.whole, day) if group.whole else None]
-            )
-        )
+        is_withheld = not is_supported or self._is_withheld(member)
         return self._store.judged(member.key, is_supported=is_supported, is_withheld=is_withheld)
+
+    def _is_withheld(self, member: Combination) -> bool:
+        for group in self.groups_of(member):
+            for day, cell in self._store.get(member.key).cells.items():
+                whole = self._reading(group.whole, day)
+                if group.withholds(cell.totals, whole and whole.totals):
+                    return True
+        return False
 
     def _report(self, group: Group, error: InvalidRequest | None) -> None:
         name: _Filter = (group.members[0].query, group.key)
@@ -186,8 +184,8 @@ class FilterSupport:
             self._reported.discard(name)
             self._log.info("filter supported", query=name[0], filter=name[1])
 
-    def _reading(self, combination: Combination, day: date) -> Reading | None:
-        cell = self._store.get(combination.key).cells.get(day)
+    def _reading(self, combination: Combination | None, day: date) -> Reading | None:
+        cell = self._store.get(combination.key).cells.get(day) if combination else None
         return None if cell is None else Reading(cell.totals, cell.read_at)
 
     def _was_shown(self, member: Combination) -> bool:
