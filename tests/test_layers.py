@@ -150,6 +150,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "store": (
         "state_file",
+        "open_file",
         "snapshot",
         "database",
         "old_schemas",

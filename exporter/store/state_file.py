@@ -1,14 +1,15 @@
 """Keeps the store on disk, so that a restart loses nothing.
 
 What has changed is written once a second. Counters are shown only when they are on disk (`Record.observed`), so none
-is ever lower after a restart, however the process ends and whatever the disk does. A file that
-cannot be written is logged once, and everything else continues in memory.
+is ever lower after a restart, however the process ends and whatever the disk does. A file that cannot be written is
+logged once, and everything else continues in memory.
 
-One thread has the file from its opening to its closing. A write that has begun is never abandoned: the end waits for
-it, writes what is left, and closes.
+StateFile belongs to the event loop, and its OpenFile to a thread of its own. A write that has begun is never
+abandoned: the end waits for it, writes what is left, and closes.
 """
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,11 @@ from typing import TypeVar
 import structlog
 
 from exporter.clock import Clock
-from exporter.store.database import Connect, Damaged, Database, Identity, NoAccess, Seal, StateError, set_aside
+from exporter.store.database import Connect, Damaged, NoAccess, StateError
 from exporter.store.discovered_values import Catalogue
 from exporter.store.encoding import Contents
 from exporter.store.memory import KEEP_DAYS, Key, Store
+from exporter.store.open_file import OpenFile
 from exporter.store.pending_writes import Batch, PendingWrites
 
 EVERY = 1.0
@@ -62,17 +64,14 @@ class StateFile:
         self._pending = PendingWrites(store, self._catalogue)
         self._clock = clock
         self._written = written
-        self._connect = connect
         self._log = structlog.get_logger().bind(state_file=str(path))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state-file")
-        self._database: Database | None = None
-        self._seal: Seal | None = None
-        """Of the content that was last read or written."""
-        self._outdated: Identity | None = None
-        """The file of an older schema that was read, until it is written anew."""
+        self._file = OpenFile(path, connect, self._log)
+        """Used in the thread only."""
         self._rewrites = False
         """Whether the next write is of everything: the file is new, of an older schema, or was another one."""
-        self._checked_at = clock.monotonic()
+        self._checked_at = -math.inf
+        """When the file was last seen in its place, in monotonic time."""
         self._saving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -84,12 +83,14 @@ class StateFile:
         self._store.waits_for_disk = True
         try:
             try:
-                await self._restore(await self._in_thread(self._read))
+                contents, self._rewrites = await self._in_thread(self._file.read)
+                self._checked_at = self._clock.monotonic()
+                await self._restore(contents)
             except Damaged as error:
                 await self._replace(error)
             except NoAccess as error:
                 self._cannot_write(error)
-                await self._restore(await self._in_thread(self._read_only))
+                await self._restore(await self._in_thread(self._file.read_only))
             await self.save()
         except BaseException:
             await self._end()
@@ -122,8 +123,12 @@ class StateFile:
             await self._end()
 
     async def _end(self) -> None:
-        await self._in_thread(self._drop)
+        await self._close_file()
         self._thread.shutdown()
+
+    async def _close_file(self) -> None:
+        self._checked_at = -math.inf
+        await self._in_thread(self._file.close)
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -136,7 +141,7 @@ class StateFile:
                 await self._replace(error)
                 await self._write()
         except (Damaged, NoAccess, StateError) as error:
-            await self._in_thread(self._drop)  # a file that was opened for reading is not written later either
+            await self._close_file()  # a file that was opened for reading is not written later either
             self._cannot_write(error)
         else:
             self._can_write()
@@ -144,9 +149,9 @@ class StateFile:
     async def _write(self) -> None:
         """Write what is to be written. Raise Damaged, NoAccess and StateError."""
         now = self._clock.monotonic()
-        if self._database is None or now - self._checked_at >= CHECK_EVERY:
+        if now - self._checked_at >= CHECK_EVERY:
             self._checked_at = now
-            self._rewrites |= await self._in_thread(self._follow_path)
+            self._rewrites |= await self._in_thread(self._file.follow_path)
         if self._rewrites:
             await self._write_everything()
         for _ in range(self._pending.batches()):  # what changes meanwhile is for the next time
@@ -154,7 +159,7 @@ class StateFile:
             if not batch:
                 return
             try:
-                await self._in_thread(partial(self._put, batch))
+                await self._in_thread(partial(self._file.write, batch))
             except BaseException:
                 self._pending.put_back(batch)
                 raise
@@ -166,7 +171,7 @@ class StateFile:
         for batch in self._pending.everything():
             batches.append(batch)
             await asyncio.sleep(0)
-        await self._in_thread(partial(self._put_everything, batches))
+        await self._in_thread(partial(self._file.rewrite, batches))
         self._rewrites = False
         await self._show(batches)
 
@@ -181,10 +186,9 @@ class StateFile:
 
     async def _replace(self, damage: Damaged) -> None:
         """Set a damaged file aside, so that a new one is written. Where that fails only memory is left."""
-        await self._in_thread(self._drop)
-        self._seal = None
+        self._checked_at = -math.inf
         try:
-            aside = await self._in_thread(partial(set_aside, self.path, "damaged"))
+            aside = await self._in_thread(self._file.set_aside)
         except OSError as error:
             # No counter is restored from this file any more.
             self._store.waits_for_disk = False
@@ -232,80 +236,3 @@ class StateFile:
         if contents.records:
             days = sum(len(record.cells) for record in contents.records.values())
             self._log.info("state file read", combinations=len(contents.records), days=days)
-
-    # The following methods run in the file's own thread.
-
-    def _read(self) -> Contents:
-        """Open the file and return what it says."""
-        self._database = Database(self.path, self._connect)
-        contents = self._load(self._database)
-        self._rewrites = self._seal is None
-        return contents
-
-    def _read_only(self) -> Contents:
-        """Return what a file says that cannot be written, nothing where it cannot be read either."""
-        self._drop()
-        try:
-            database = Database(self.path, self._connect, read_only=True)
-            try:
-                contents = self._load(database)
-            finally:
-                database.close()
-        except (Damaged, NoAccess) as error:
-            if self.path.exists():
-                self._log.warning("state file read failed; starting without data", error=str(error))
-            return Contents()
-        return contents
-
-    def _load(self, database: Database) -> Contents:
-        """Return what a file says, and remember which it was."""
-        contents = database.load()
-        self._seal = database.seal
-        self._outdated = database.identity if self._seal is None else None
-        return contents
-
-    def _follow_path(self) -> bool:
-        """Have the file open that the path names; return whether it is another one than was written last.
-
-        A replacement by another program is set aside, and a new one begun.
-        """
-        if self._database is not None and self._database.is_in_place():
-            return False
-        was_open = self._database is not None
-        self._drop()
-        self._database = Database(self.path, self._connect)
-        self._database.load()
-        if self._seal is not None and self._database.seal == self._seal:
-            return False
-        if self._outdated is not None and self._database.identity == self._outdated:
-            return True
-        aside = None
-        if not self._database.is_new:
-            self._drop()
-            aside = self._aside()
-            self._database = Database(self.path, self._connect)
-        if was_open or aside:
-            self._log.warning("state file removed or replaced; writing it again in full", set_aside=aside)
-        return True
-
-    def _aside(self) -> str:
-        try:
-            return str(set_aside(self.path, "replaced"))
-        except OSError as error:
-            raise NoAccess(f"another file is in its place, and cannot be renamed: {error.strerror}") from None
-
-    def _put(self, batch: Batch) -> None:
-        assert self._database is not None
-        self._database.write(batch.rows())
-        self._seal = self._database.seal
-
-    def _put_everything(self, batches: list[Batch]) -> None:
-        assert self._database is not None
-        self._database.rewrite(row for batch in batches for row in batch.rows())
-        self._seal, self._outdated = self._database.seal, None
-
-    def _drop(self) -> None:
-        """Close the file, if it is open."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None

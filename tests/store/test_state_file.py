@@ -25,7 +25,7 @@ from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.validation import load
 from exporter.simulator.server import Behaviour, Simulator
-from exporter.store.database import SCHEMA, StateError
+from exporter.store.database import SCHEMA, Connect, StateError
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Key, Store
 from exporter.store.state_file import CHECK_EVERY, RESTORED, StateFile
@@ -396,13 +396,18 @@ class TestCounters:
         grow(before, 0)
         grow(before, 5)
         await file.close()
+        disks: list[Connect] = [read_only]
+
+        def connect(address: str, **how: Any) -> sqlite3.Connection:
+            return disks[-1](address, **how)
+
         with capture_logs():
-            file = await opened(path, store, connect=read_only)
+            file = await opened(path, store, connect=connect)
             assert same(store, before)
             grow(store, 7)
             await file.save()
             assert (shown(store), file.writable) == (5, False)
-            file._connect = sqlite3.connect
+            disks.append(sqlite3.connect)
             await file.save()
             assert (shown(store), file.writable) == (7, True)
             await file.close()
