@@ -7,8 +7,8 @@ server and ends the process.
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import structlog
@@ -150,7 +150,7 @@ class App:
         loop = asyncio.get_running_loop()
         with garbage.short_pauses(), signals.handled(loop, self.stop, reloader.request if reloader else self.stop):
             async with (
-                self._kept(),
+                self._state.opened() if self._state else nullcontext(),
                 open_session() as session,
                 self._web.open(self._routes) as addresses,
                 asyncio.TaskGroup() as tasks,
@@ -180,18 +180,6 @@ class App:
                 await self._polling.drain()
                 for task in own:
                     task.cancel()
-
-    @asynccontextmanager
-    async def _kept(self) -> AsyncIterator[None]:
-        """Restore the state file at the start and write it at the end."""
-        if self._state is None:
-            yield
-            return
-        await self._state.open()
-        try:
-            yield
-        finally:
-            await self._state.close()
 
     async def reload(self) -> tuple[Problem, ...]:
         """Load the config again and apply it. Return its problems; with any, nothing has changed."""

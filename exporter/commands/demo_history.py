@@ -113,9 +113,8 @@ def replay(
 
 async def keep(store: Store, file: Path) -> None:
     """Write what is known to a new state file, for an exporter that continues from there. Raise StateError."""
-    state = StateFile(file, store, SystemClock())
-    await state.open()
-    await state.close()
+    async with StateFile(file, store, SystemClock()).opened():
+        pass
 
 
 class _Results:

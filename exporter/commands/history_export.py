@@ -6,7 +6,7 @@ Days that are in the state file, read after their end, are not requested again.
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -137,10 +137,7 @@ class Backfill:
         `started` is called with the forecast before the first day is requested. If nothing is known at the end, no
         file is written. Stopped again while it is written, there is none either. Raise StateError and OSError.
         """
-        async with AsyncExitStack() as stack:
-            if self._state is not None:
-                await self._state.open()
-                stack.push_async_callback(self._state.close)
+        async with self._state.opened() if self._state else nullcontext():
             for target in self._settings.targets:
                 if self.store.claim(target.name, target.account):
                     self._catalogue.discard(target.name)

@@ -4,6 +4,7 @@ A read during a write does not match the checksums and the seal, and is repeated
 """
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 from exporter.store.database import Damaged, Database, NoAccess, StateError, is_being_written
@@ -40,8 +41,5 @@ def _read(path: Path) -> Contents:
         return Contents()
     if is_being_written(path):
         raise Unreadable("a write has begun and not ended")
-    database = Database(path, read_only=True, locks=False)
-    try:
+    with closing(Database(path, read_only=True, locks=False)) as database:
         return database.load()
-    finally:
-        database.close()

@@ -11,8 +11,9 @@ abandoned: the end waits for it, writes what is left, and closes.
 import asyncio
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -95,6 +96,15 @@ class StateFile:
         except BaseException:
             await self._end()
             raise
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Have the file open, and its content restored, while the block runs. Raise as `open` does."""
+        await self.open()
+        try:
+            yield
+        finally:
+            await self.close()
 
     async def run(self) -> None:
         """Write what has changed, until cancelled."""
