@@ -8,6 +8,7 @@ TaskGroup and ends the process.
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
 from itertools import chain
@@ -25,7 +26,6 @@ from exporter.collector.turns import Turns
 from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
-from exporter.directmail.limiter import Limiter
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
@@ -45,6 +45,16 @@ PAGES_DRIFT = 0.1
 """The plan is updated when the mean has moved by this share."""
 MARKED = 10
 """Combinations that are updated before other work runs: about two milliseconds."""
+
+
+@dataclass(slots=True)
+class _Following:
+    """What a new plan needs, while it is filled and the earlier one is still polled."""
+
+    states: States
+    schedule: Schedule
+    finished: list[Slot] = field(default_factory=list)
+    """Cells that were read meanwhile."""
 
 
 class Collector:
@@ -74,8 +84,6 @@ class Collector:
         self._store = store
         self._clock = clock
         self._states = States(plan, store, clock)
-        self._next_states: States | None = None
-        """The states of a new plan while they are filled."""
         self._show = changed
         self._replan = replan
         self._turns = turns or Turns()
@@ -91,8 +99,7 @@ class Collector:
         self._rolled_at = clock.time()
         self._pages = plan.pages_per_cell
         self._requesting: set[Slot] = set()
-        self._finished_slots: list[Slot] | None = None
-        """Cells that were read while a new schedule is filled."""
+        self._following: _Following | None = None
         self._stopping = False
         self._returned = asyncio.Event()
 
@@ -105,11 +112,6 @@ class Collector:
     def states(self) -> States:
         """The state of every combination."""
         return self._states
-
-    @property
-    def limiter(self) -> Limiter:
-        """The rate limiter of the operation."""
-        return self._limiter
 
     @property
     def crosscheck(self) -> Crosscheck:
@@ -142,21 +144,18 @@ class Collector:
     async def follow(self, plan: TargetPlan) -> None:
         """Poll by this plan from now on; reads in flight still count and are not requested again."""
         now = self._clock.time()
-        schedule = Schedule(plan, self._read_at, now)
-        self._finished_slots = []
-        states = self._next_states = States(plan, self._store, self._clock)
-        await self._turns.work(chain(states.fill(), schedule.fill(now)))
-        schedule.take_over(self._requesting, self._finished_slots)
-        self._schedule, self._finished_slots = schedule, None
+        new = self._following = _Following(States(plan, self._store, self._clock), Schedule(plan, self._read_at, now))
+        await self._turns.work(chain(new.states.fill(), new.schedule.fill(now)))
+        new.schedule.take_over(self._requesting, new.finished)
+        self._states, self._schedule, self._following = new.states, new.schedule, None
         self._support.follow(plan)
-        self._states, self._next_states = states, None
         self._failures.keep(plan.combinations)
         self._outage = None
         self._returned.set()
 
     def replan(self, plan: TargetPlan) -> None:
         """Replace the plan by one for the same combinations and windows."""
-        self._schedule.plan = plan
+        self._schedule.replan(plan)
 
     def stop(self) -> None:
         """Start no more reads."""
@@ -185,8 +184,7 @@ class Collector:
         await self._mark_all()
         self._outages.report_due()
         pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
-        if self._progress.reads >= len(self.plan.combinations) or (self._progress.reads and pause > 0):
-            await self._progress.update(self.plan, self._schedule.today, now)
+        await self._progress.update_if_due(self.plan, self._schedule.today, now, is_idle=pause > 0)
         if pause > 0 or len(self._requesting) >= MAX_IN_FLIGHT:
             await self._sleep(pause or LONGEST_SLEEP)
             return
@@ -216,8 +214,9 @@ class Collector:
 
     def _changed(self, combination: Combination) -> None:
         """Update the state and the metrics of a combination whose record changed."""
-        for states in filter(None, (self._states, self._next_states)):
-            states.update(combination)
+        self._states.update(combination)
+        if self._following is not None:
+            self._following.states.update(combination)
         self._show(combination)
 
     async def _mark_all(self) -> None:
@@ -275,8 +274,8 @@ class Collector:
             self._succeeded(slot, result, requested_at, of_today=of_today)
         finally:
             self._requesting.discard(slot)
-            if self._finished_slots is not None:
-                self._finished_slots.append(slot)
+            if self._following is not None:
+                self._following.finished.append(slot)
             self._returned.set()
 
     def _succeeded(self, slot: Slot, result: Result, requested_at: float, *, of_today: bool) -> None:
@@ -294,7 +293,7 @@ class Collector:
             self._failures.recovered(combination)
             self._store.succeeded(combination.key, requested_at)
         self._learn_pages(result.pages)
-        self._progress.reads += 1
+        self._progress.count_read()
         self._judged(self._support.add_result(combination, slot.day))
         self._changed(combination)
 
@@ -347,4 +346,4 @@ class Collector:
         """Replan when cells take more or fewer calls than planned."""
         self._pages += PAGES_WEIGHT * (pages - self._pages)
         if abs(self._pages - self.plan.pages_per_cell) > PAGES_DRIFT * self.plan.pages_per_cell:
-            self._schedule.plan = self._replan(self._pages)
+            self._schedule.replan(self._replan(self._pages))

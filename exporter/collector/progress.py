@@ -22,12 +22,21 @@ class Progress:
         self._log = log
         self._began_at = now
         self._complete: set[str] = set()
-        self.reads = 0
-        """Reads since the windows were last checked."""
+        self._reads = 0
+        """Since the windows were last checked."""
+
+    def count_read(self) -> None:
+        """Count a cell that was read."""
+        self._reads += 1
+
+    async def update_if_due(self, plan: TargetPlan, today: date, now: float, *, is_idle: bool) -> None:
+        """Update after as many reads as there are combinations, and after any where nothing is to be read now."""
+        if self._reads >= len(plan.combinations) or (self._reads and is_idle):
+            await self.update(plan, today, now)
 
     async def update(self, plan: TargetPlan, today: date, now: float) -> None:
         """Log the windows that have become complete."""
-        self.reads = 0
+        self._reads = 0
         for window in plan.windows:
             if window in self._complete:
                 continue

@@ -53,6 +53,10 @@ class Schedule:
         self._turn = 0
         self._now = now
 
+    def replan(self, plan: TargetPlan) -> None:
+        """Replace the plan by one for the same combinations and windows."""
+        self.plan = plan
+
     def fill(self, now: float) -> Iterator[None]:
         """Schedule all cells, a slice at every step; other work may run between steps."""
         return self._fill(range(OLDEST_AGE + 1), now)

@@ -34,12 +34,13 @@ class Polled:
 
     target: Target
     polls: Mapping[str, Collector]
+    client_limiters: Limiters
     others: Mapping[str, tuple[float, Limiter]] = field(default_factory=dict)
     """Operations without a statistic: calls a minute, and their limiter."""
 
     @property
     def limiters(self) -> Mapping[str, Limiter]:
-        polls = {action: poll.limiter for action, poll in self.polls.items()}
+        polls = {action: self.client_limiters.of(action) for action in self.polls}
         return {**polls, **{action: limiter for action, (_, limiter) in self.others.items()}}
 
     @property
@@ -90,7 +91,7 @@ class Fleet:
             changed=lambda combination: None,
             replan=lambda pages: plan,
         )
-        return Polled(target, {plan.action: collector})
+        return Polled(target, {plan.action: collector}, api.limiters)
 
 
 def _config(targets: int, senders: int) -> Config:

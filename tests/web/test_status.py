@@ -61,7 +61,7 @@ NONES = " ".join([NONE] * 5)
 def targets_of(world: World, *others: Collector) -> Mapping[str, TargetState]:
     """Return the world's target, polled by the world's collector and others."""
     polls = {collector.plan.action: collector for collector in (world.collector, *others)}
-    return {"shop": Polled(world.config.targets[0], polls)}
+    return {"shop": Polled(world.config.targets[0], polls, world.api.limiters)}
 
 
 class DeliveryApi(Api):
@@ -552,7 +552,7 @@ class TestAccount:
         }
         page = StatusPage(
             lambda: ABOUT,
-            lambda: {"team-000": Polled(target.target, target.polls, others)},
+            lambda: {"team-000": Polled(target.target, target.polls, target.client_limiters, others)},
             fleet.store,
             fleet.clock,
             "/metrics",
