@@ -30,7 +30,7 @@ from exporter.polling import Accounts, Polling
 from exporter.process import garbage, signals, systemd
 from exporter.reload import Reloader
 from exporter.store.account_facts import AccountFacts
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Store
 from exporter.store.state_file import StateFile
 from exporter.web.routes import Routes
@@ -75,13 +75,13 @@ class App:
         facts = AccountFacts()
         self._accounts = Accounts(facts, AccountPublisher(facts, self._exposition, self._clock))
         self._publisher = Publisher(self._store, self._exposition, self._clock)
-        self._catalogue = Catalogue()
+        self._discovered = DiscoveredValues()
         self._state = (
             StateFile(
                 settings.state_file,
                 self._store,
                 self._clock,
-                self._catalogue,
+                self._discovered,
                 written=self._publisher.refresh_key,
             )
             if settings.state_file
@@ -91,7 +91,7 @@ class App:
             registry,
             self._store.decreases,
             self._state,
-            self._catalogue,
+            self._discovered,
             shard,
             exposition=self._exposition,
             of_process=not options.disable_exporter_metrics,
@@ -99,7 +99,7 @@ class App:
         self._web = WebServer(options, self._clock)
         self._polling = Polling(
             self._store,
-            self._catalogue,
+            self._discovered,
             self._publisher,
             self._accounts,
             self._telemetry,
@@ -128,7 +128,7 @@ class App:
                 self._store,
                 self._clock,
                 options.telemetry_path,
-                self._catalogue,
+                self._discovered,
                 self._accounts.facts,
             ).render,
             reload=self._reload_by_web if options.enable_lifecycle else None,

@@ -31,7 +31,7 @@ from exporter.plan.selection import Found
 from exporter.plan.target_plan import TargetPlan
 from exporter.polled_target import Poll, PolledTarget
 from exporter.store.account_facts import AccountFacts
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Store
 
 GRACE = 3.0
@@ -53,7 +53,7 @@ class Polling:
     def __init__(
         self,
         store: Store,
-        catalogue: Catalogue,
+        discovered: DiscoveredValues,
         publisher: Publisher,
         accounts: Accounts,
         telemetry: Telemetry,
@@ -63,7 +63,7 @@ class Polling:
         """`environment` may hold the credentials."""
         self._accounts = accounts
         self._store = store
-        self._catalogue = catalogue
+        self._discovered = discovered
         self._publisher = publisher
         self._telemetry = telemetry
         self._clock = clock
@@ -117,7 +117,7 @@ class Polling:
             await self._end(polled for name, polled in self._polled.items() if name not in kept)
             for target in settings.targets:
                 if self._store.claim(target.name, target.account):
-                    self._catalogue.discard(target.name)
+                    self._discovered.discard(target.name)
                     self._accounts.facts.discard(target.name)
                     self._log.warning(
                         "target now points at another account; discarding its stored data", target=target.name
@@ -199,7 +199,7 @@ class Polling:
         kept = self._kept(settings)
         found = {
             target.name: Found(
-                self._catalogue.values(target.name, target.discovered),
+                self._discovered.values(target.name, target.discovered),
                 self._polled[target.name].pages_per_cell() if target.name in kept else {},
             )
             for target in settings.targets
@@ -264,14 +264,14 @@ class Polling:
         )
 
         async def listed(key: str, found: Listed, requested_at: float) -> None:
-            account.listed(key, found, frozenset(self._catalogue.get(target.name, key).values), requested_at)
+            account.listed(key, found, frozenset(self._discovered.get(target.name, key).values), requested_at)
             if key in polled.target.discovered:
                 await self._follow_discovery()
 
         discovery = Discovery(
             target.name,
             client,
-            self._catalogue,
+            self._discovered,
             self._clock,
             outages,
             listed=listed,

@@ -22,7 +22,7 @@ from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.schedule import STEP
 from exporter.polling import Accounts, Polling
 from exporter.store.account_facts import AccountFacts
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Key, Record, Store
 from tests.support.clock import ScriptedClock, settle
 from tests.support.engagement import COUNTS
@@ -67,11 +67,15 @@ class Office:
     def __init__(self, store: Store | None = None) -> None:
         self.clock, self.line, self.store = ScriptedClock(), Line(), store or Store()
         registry = CollectorRegistry()
-        catalogue, exposition, facts = Catalogue(), Exposition((*families(), *FAMILIES), registry), AccountFacts()
+        discovered, exposition, facts = (
+            DiscoveredValues(),
+            Exposition((*families(), *FAMILIES), registry),
+            AccountFacts(),
+        )
         publisher = Publisher(self.store, exposition, self.clock)
         accounts = Accounts(facts, AccountPublisher(facts, exposition, self.clock))
-        telemetry = Telemetry(registry, {}, catalogue=catalogue)
-        self.polling = Polling(self.store, catalogue, publisher, accounts, telemetry, self.clock, KEYS)
+        telemetry = Telemetry(registry, {}, discovered=discovered)
+        self.polling = Polling(self.store, discovered, publisher, accounts, telemetry, self.clock, KEYS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Polling]:

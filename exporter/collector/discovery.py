@@ -17,7 +17,7 @@ from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.plan.pacing import MINUTE
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 
 
 class Discovery:
@@ -27,7 +27,7 @@ class Discovery:
         self,
         target: str,
         client: Client,
-        catalogue: Catalogue,
+        discovered: DiscoveredValues,
         clock: Clock,
         outages: Outages,
         *,
@@ -41,7 +41,7 @@ class Discovery:
         """
         self._target = target
         self._client = client
-        self._catalogue = catalogue
+        self._discovered = discovered
         self._clock = clock
         self._outages = outages
         self._listed = listed
@@ -62,7 +62,7 @@ class Discovery:
     def planned_requests(self) -> dict[str, float]:
         """Return the calls a minute that listing takes, by operation."""
         return {
-            OPERATIONS[key].action: self._catalogue.get(self._target, key).pages * MINUTE / interval
+            OPERATIONS[key].action: self._discovered.get(self._target, key).pages * MINUTE / interval
             for key, interval in self._due.intervals.items()
         }
 
@@ -87,13 +87,13 @@ class Discovery:
             self._failed(key, error, requesting_at)
             return
         has_recovered = self._due.succeeded(key, action, requesting_at)
-        unusable = self._catalogue.get(self._target, key).unusable
-        change = self._catalogue.succeeded(self._target, key, found, requested_at)
+        unusable = self._discovered.get(self._target, key).unusable
+        change = self._discovered.succeeded(self._target, key, found, requested_at)
         log = self._log.bind(filter=key, action=action)
         if has_recovered:
             log.info("discovery recovered")
         if any(change):
-            known = len(self._catalogue.get(self._target, key).values)
+            known = len(self._discovered.get(self._target, key).values)
             log.info("discovered values changed", appeared=change.appeared, vanished=change.vanished, known=known)
         if found.unusable > unusable:
             log.warning(
@@ -104,7 +104,7 @@ class Discovery:
 
     def _failed(self, key: str, error: DirectMailError, requesting_at: float) -> None:
         action = OPERATIONS[key].action
-        self._catalogue.failed(self._target, key, error, self._clock.time())
+        self._discovered.failed(self._target, key, error, self._clock.time())
         self._tried.add(key)
         self._not_listed(key, error)
         log = partial(
@@ -112,7 +112,7 @@ class Discovery:
             "discovery failing; keeping the known values",
             filter=key,
             action=action,
-            known=len(self._catalogue.get(self._target, key).values),
+            known=len(self._discovered.get(self._target, key).values),
             **error.facts(),
         )
         self._due.failed(key, action, error, requesting_at, of=1, log=log)

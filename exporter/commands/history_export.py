@@ -31,7 +31,7 @@ from exporter.plan.combinations import Combination, named
 from exporter.plan.pacing import MINUTE, OLDEST_AGE
 from exporter.plan.selection import Found
 from exporter.plan.target_plan import TargetPlan
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 
@@ -110,9 +110,9 @@ class Backfill:
         self._environment = environment
         self._log = structlog.get_logger()
         self.store = Store()
-        self._catalogue = Catalogue()
+        self._discovered = DiscoveredValues()
         self._state = (
-            StateFile(settings.state_file, self.store, clock, self._catalogue) if settings.state_file else None
+            StateFile(settings.state_file, self.store, clock, self._discovered) if settings.state_file else None
         )
         self._query = query
         self._labels = labels or {}
@@ -140,7 +140,7 @@ class Backfill:
         async with self._state.opened() if self._state else nullcontext():
             for target in self._settings.targets:
                 if self.store.claim(target.name, target.account):
-                    self._catalogue.discard(target.name)
+                    self._discovered.discard(target.name)
             async with open_session() as session, asyncio.TaskGroup() as group:
                 reading = group.create_task(self._read_all(session, started))
                 others: list[asyncio.Task[object]] = [group.create_task(stopped.wait())]
@@ -222,12 +222,12 @@ class Backfill:
                 log = self._log.bind(target=target.name, filter=key, action=operation.action)
                 log.warning("list failing; using the values of the state file", **error.facts())
             else:
-                self._catalogue.succeeded(target.name, key, found, requested_at)
+                self._discovered.succeeded(target.name, key, found, requested_at)
 
     def _make_plans(self) -> list[TargetPlan]:
         """Return the plan of every target, of one query where it is named."""
         settings, targets = self._settings, self._settings.targets
-        found = {each.name: Found(self._catalogue.values(each.name, each.discovered)) for each in targets}
+        found = {each.name: Found(self._discovered.values(each.name, each.discovered)) for each in targets}
         plans = selection.plans(settings, found)
         for each in plans:
             if each.left_out:

@@ -35,7 +35,7 @@ from exporter.plan.combinations import Combination
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.target_plan import TargetPlan
 from exporter.store import snapshot
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Key, Store
 
 EDGE = OLDEST_AGE - 1
@@ -95,7 +95,7 @@ class WindowReader:
         self._query = query
         self._environment = environment
         self._progress = progress
-        self._catalogue = Catalogue()
+        self._discovered = DiscoveredValues()
         self._left: dict[tuple[str, str], int] = {}
         """Cells that are still to be requested, by target and operation."""
         self._spacing: dict[tuple[str, str], float] = {}
@@ -146,7 +146,7 @@ class WindowReader:
         for key, record in contents.records.items():
             if key[0] in own:
                 reading.store.restore(key, record)
-        self._catalogue.restore(row for row in contents.discovered if row[0] in own)
+        self._discovered.restore(row for row in contents.discovered if row[0] in own)
 
     async def _list(self, target: Target, client: Client, reading: Reading) -> None:
         """List the discovered values that the queries need; where that fails, those of the state file are used."""
@@ -161,11 +161,11 @@ class WindowReader:
                 scope = "" if _is_of_all(error) else operation.action
                 reading.target_failures[target.name, scope] = error
             else:
-                self._catalogue.succeeded(target.name, key, found, requested_at)
+                self._discovered.succeeded(target.name, key, found, requested_at)
 
     def _parts(self, store: Store) -> list[Part]:
         targets = self._settings.targets
-        found = {each.name: selection.Found(self._catalogue.values(each.name, each.discovered)) for each in targets}
+        found = {each.name: selection.Found(self._discovered.values(each.name, each.discovered)) for each in targets}
         parts = []
         for plan in selection.plans(self._settings, found):
             wanted = [each for each in plan.combinations if self._query in (None, each.query)]

@@ -15,7 +15,7 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.metrics.exposition import Block
 from exporter.metrics.target_rows import CALL_ROWS, ROWS, Calls, Samples, Snapshot, TargetRow, TargetState
 from exporter.metrics.text_format import label_text, sample
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 
 
 @dataclass(slots=True)
@@ -51,10 +51,10 @@ class Change(NamedTuple):
 class TargetMetrics(Collector):
     """The own metrics of all targets."""
 
-    def __init__(self, decreases: Mapping[str, int], catalogue: Catalogue) -> None:
-        """`decreases` are the counts that went down, by target; `catalogue` is what discovery has found."""
+    def __init__(self, decreases: Mapping[str, int], discovered: DiscoveredValues) -> None:
+        """`decreases` are the counts that went down, by target; `discovered` is what discovery has found."""
         self._decreases = decreases
-        self._catalogue = catalogue
+        self._discovered = discovered
         self._targets: dict[str, _Shown] = {}
 
     def __contains__(self, target: str) -> bool:
@@ -112,7 +112,7 @@ class TargetMetrics(Collector):
     def _snapshot(self, target: str) -> Snapshot:
         shown = self._targets[target]
         state, planned = shown.state, shown.state.planned_requests
-        entries = self._catalogue.entries(target, state.target.discovered)
+        entries = self._discovered.entries(target, state.target.discovered)
         discovered = [(OPERATIONS[key].action, entry) for key, entry in entries]
         decreases = self._decreases.get(target, 0)
         return Snapshot(state, shown.calls, state.polls, state.limiters, planned, decreases, discovered)

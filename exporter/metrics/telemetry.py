@@ -18,7 +18,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.target_metrics import TargetMetrics
 from exporter.metrics.target_rows import FAMILIES, TargetState
 from exporter.process import stderr
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 
 EVERY = 1.0
 """Seconds between two checks of all targets."""
@@ -45,7 +45,7 @@ class Telemetry:
         registry: CollectorRegistry,
         decreases: Mapping[str, int],
         state: Persistence | None = None,
-        catalogue: Catalogue | None = None,
+        discovered: DiscoveredValues | None = None,
         shard: Shard = WHOLE,
         *,
         exposition: Exposition | None = None,
@@ -53,10 +53,10 @@ class Telemetry:
     ) -> None:
         """`decreases` are the counts that went down, by target, read at each refresh; `state` the state file.
 
-        `catalogue` is what discovery has found; `of_process` adds process_* and python_*.
+        `discovered` is what discovery has found; `of_process` adds process_* and python_*.
         """
         self._exposition = exposition
-        self._targets = TargetMetrics(decreases, catalogue or Catalogue())
+        self._targets = TargetMetrics(decreases, discovered or DiscoveredValues())
         if exposition is None:
             registry.register(self._targets)
         self._reload_ok = Gauge(

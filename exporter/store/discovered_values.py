@@ -42,8 +42,8 @@ class Change(NamedTuple):
     vanished: int
 
 
-class Catalogue:
-    """What is known of all targets."""
+class DiscoveredValues:
+    """The discovered values of all targets."""
 
     def __init__(self) -> None:
         self._entries: dict[Place, Entry] = {}
@@ -57,10 +57,6 @@ class Catalogue:
     def values(self, target: str, keys: Iterable[str]) -> dict[str, dict[str, float]]:
         """Return a copy of the known values by filter, each with when it was first listed, the oldest first."""
         return {key: dict(self.get(target, key).values) for key in keys}
-
-    def pages(self, target: str, keys: Iterable[str]) -> int:
-        """Return how many calls the last lists of these filters took."""
-        return sum(self.get(target, key).pages for key in keys)
 
     def restore(self, rows: Iterable[tuple[str, str, str, float]]) -> None:
         """Restore values of an earlier process: target, filter, value, since when; the oldest first."""

@@ -1,11 +1,11 @@
-"""Collects changes of store and catalogue that the state file does not have yet, in batches."""
+"""Collects changes of the store and of discovered values that the state file does not have yet, in batches."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from exporter.store.discovered_values import Catalogue, Place
+from exporter.store.discovered_values import DiscoveredValues, Place
 from exporter.store.encoding import Row, account_row, decreases_row, discovered_row, record_row
 from exporter.store.memory import Key, Record, Store
 
@@ -46,9 +46,9 @@ class Batch:
 class PendingWrites:
     """What is to be written."""
 
-    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+    def __init__(self, store: Store, discovered: DiscoveredValues) -> None:
         self._store = store
-        self._catalogue = catalogue
+        self._discovered = discovered
         self.decreases: Mapping[str, int] = {}
         """Counts that went down, as they were last written."""
 
@@ -69,16 +69,16 @@ class PendingWrites:
             [*added_again, *self._snapshots(list(islice(store.changed, BATCH)))],
             discarded,
             {target: store.accounts[target] for target in claimed},
-            self._catalogue.pop_changes(),
+            self._discovered.pop_changes(),
             {target: count for target, count in store.decreases.items() if self.decreases.get(target) != count},
         )
 
     def everything(self) -> Iterator[Batch]:
         """Yield all that is known, in batches that go into one transaction, with time for other work between them."""
-        store, catalogue = self._store, self._catalogue
+        store, discovered = self._store, self._discovered
         store.discarded, store.claimed = set(), set()
-        catalogue.pop_changes()
-        yield Batch([], set(), dict(store.accounts), catalogue.all_values(), dict(store.decreases))
+        discovered.pop_changes()
+        yield Batch([], set(), dict(store.accounts), discovered.all_values(), dict(store.decreases))
         keys = store.keys()
         while some := list(islice(keys, BATCH)):
             yield Batch(self._snapshots(some), set(), {}, {}, {})
@@ -89,7 +89,7 @@ class PendingWrites:
         store.changed.update(each.key for each in batch.snapshots if store.find(each.key) is each.record)
         store.discarded |= batch.discarded
         store.claimed |= batch.accounts.keys()
-        self._catalogue.changed |= batch.lists.keys()
+        self._discovered.changed |= batch.lists.keys()
 
     def written(self, batch: Batch) -> list[Key]:
         """Note that the batch is on disk; return the combinations whose counters may be shown anew."""

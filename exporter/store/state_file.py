@@ -23,7 +23,7 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.store.database import Connect, Damaged, NoAccess, StateError
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.encoding import Contents
 from exporter.store.memory import KEEP_DAYS, Key, Store
 from exporter.store.open_file import OpenFile
@@ -52,7 +52,7 @@ class StateFile:
         path: Path,
         store: Store,
         clock: Clock,
-        catalogue: Catalogue | None = None,
+        discovered: DiscoveredValues | None = None,
         *,
         written: Callable[[Key], None] = lambda key: None,
         connect: Connect = sqlite3.connect,
@@ -61,8 +61,8 @@ class StateFile:
         self.path = path
         self.writable = True
         self._store = store
-        self._catalogue = catalogue or Catalogue()
-        self._pending = PendingWrites(store, self._catalogue)
+        self._discovered = discovered or DiscoveredValues()
+        self._pending = PendingWrites(store, self._discovered)
         self._clock = clock
         self._written = written
         self._log = structlog.get_logger().bind(state_file=str(path))
@@ -76,7 +76,7 @@ class StateFile:
         self._saving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Open or make the file and fill the store and the catalogue from it.
+        """Open or make the file and fill the store and the discovered values from it.
 
         Raise StateError where another process or program has it, where it is not a regular file, and where a newer
         version wrote it. A damaged file is set aside under another name, whole; one that cannot be written is read.
@@ -239,7 +239,7 @@ class StateFile:
             store.restore(key, record)
             if outdated:
                 store.changed.add(key)
-        self._catalogue.restore(contents.discovered)
+        self._discovered.restore(contents.discovered)
         store.accounts.update(contents.accounts)
         store.decreases.update(contents.decreases)
         self._pending.decreases = contents.decreases

@@ -25,7 +25,7 @@ from exporter.plan.combinations import describe
 from exporter.plan.schedule import STEP, Slot
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.account_facts import AccountFacts
-from exporter.store.discovered_values import Catalogue, Entry
+from exporter.store.discovered_values import DiscoveredValues, Entry
 from exporter.store.memory import Store
 from exporter.web import sparkline, status_account, status_rows, status_text
 from exporter.web.status_choice import LONGEST_REFRESH, SHORTEST_REFRESH, Choice, Pager
@@ -126,14 +126,14 @@ class StatusPage:
         store: Store,
         clock: Clock,
         telemetry_path: str,
-        catalogue: Catalogue | None = None,
+        discovered: DiscoveredValues | None = None,
         accounts: AccountFacts | None = None,
     ) -> None:
-        """`about` and `targets` are called at every visit; `catalogue` is what discovery has found."""
+        """`about` and `targets` are called at every visit; `discovered` is what discovery has found."""
         self._about = about
         self._targets = targets
         self._store = store
-        self._catalogue = catalogue or Catalogue()
+        self._discovered = discovered or DiscoveredValues()
         self._accounts = accounts or AccountFacts()
         self._clock = clock
         self._metrics = f".{telemetry_path}"
@@ -229,7 +229,7 @@ class StatusPage:
         limiters, planned = state.limiters, state.planned_requests
         failed = [each for poll in seen.polls.values() if (each := poll.states.last_failed())]
         records = [(each, self._store.get(each.key)) for each in failed]
-        listed = self._catalogue.entries(seen.name, state.target.discovered)
+        listed = self._discovered.entries(seen.name, state.target.discovered)
         return {
             "number": number,
             "name": seen.name,

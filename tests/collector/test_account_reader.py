@@ -18,7 +18,7 @@ from exporter.metrics.account import FAMILIES
 from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.store.account_facts import AccountFacts
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import make_outages
@@ -103,15 +103,15 @@ class World:
             changed=lambda: self.publisher.refresh("shop"),
             rng=random.Random(1),
         )
-        catalogue = Catalogue()
+        discovered = DiscoveredValues()
 
         async def listed(key: str, found: Listed, requested_at: float) -> None:
-            self.reader.listed(key, found, frozenset(catalogue.get("shop", key).values), requested_at)
+            self.reader.listed(key, found, frozenset(discovered.get("shop", key).values), requested_at)
 
         self.discovery = Discovery(
             "shop",
             client,
-            catalogue,
+            discovered,
             self.clock,
             outages,
             listed=listed,

@@ -16,7 +16,7 @@ from exporter.config import loader
 from exporter.config.queries import Discover
 from exporter.directmail.errors import DirectMailError, PermissionDenied
 from exporter.directmail.listing import LONGEST_VALUE, OPERATIONS, Listed, Operation
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import make_outages
@@ -51,12 +51,12 @@ class World:
     def __init__(self, *keys: str) -> None:
         self.clock = ScriptedClock()
         self.api = Lists(self.clock)
-        self.catalogue = Catalogue()
+        self.discovered = DiscoveredValues()
         self.reported = 0
         self.discovery = Discovery(
             "shop",
             self.api,  # type: ignore[arg-type]
-            self.catalogue,
+            self.discovered,
             self.clock,
             make_outages(self.clock, lambda: len(keys or (1, 2)) + 5),
             listed=self._listed,
@@ -68,7 +68,7 @@ class World:
         self.reported += 1
 
     def known(self, key: str = "tag_name") -> str:
-        return "".join(self.catalogue.get("shop", key).values)
+        return "".join(self.discovered.get("shop", key).values)
 
     def times(self, action: str = TAGS) -> list[float]:
         return [at for at, requested in self.api.requested if requested == action]
@@ -112,7 +112,7 @@ class TestFailure:
                 world.api.fails = lambda action: DENIED
                 await world.clock.advance(8 * HOUR)
                 assert world.known() == "ab"
-                assert world.catalogue.get("shop", "tag_name").failure is DENIED
+                assert world.discovered.get("shop", "tag_name").failure is DENIED
                 world.api.fails = lambda action: None
                 await world.clock.advance(2 * HOUR)
         lost, back = lines

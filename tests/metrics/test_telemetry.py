@@ -26,7 +26,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.target_rows import BUCKETS, FAMILIES
 from exporter.metrics.telemetry import STEP, Telemetry
 from exporter.plan.target_plan import TargetPlan
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import most_in_a_turn, running
 from tests.support.worlds import make_config, make_plan
@@ -273,13 +273,13 @@ class TestDiscovery:
     """Of a target that has one sender and discovers its tags."""
 
     @pytest.fixture
-    def shown(self) -> tuple[Callable[[], str], Catalogue, Telemetry, State]:
-        registry, catalogue = CollectorRegistry(), Catalogue()
-        telemetry = Telemetry(registry, Counter(), None, catalogue)
+    def shown(self) -> tuple[Callable[[], str], DiscoveredValues, Telemetry, State]:
+        registry, discovered = CollectorRegistry(), DiscoveredValues()
+        telemetry = Telemetry(registry, Counter(), None, discovered)
         its = state()
         query = Query("", "tags", {"account_name": ("a",)}, {"tag_name": Discover((), (), 200)}, (), DEFAULT)
         its.plan = replace(its.plan, target=replace(its.plan.target, queries=(query,)), left_out=3)
-        return lambda: text(registry), catalogue, telemetry, its
+        return lambda: text(registry), discovered, telemetry, its
 
     def test_its_calls_start_at_0_and_only_its(self, shown: Any) -> None:
         page, _, telemetry, its = shown
@@ -303,26 +303,26 @@ class TestDiscovery:
         assert "discovered_values{" not in page()
 
     def test_a_first_failure_is_shown_without_a_number(self, shown: Any) -> None:
-        page, catalogue, telemetry, its = shown
+        page, discovered, telemetry, its = shown
         telemetry.add("shop", its)
-        catalogue.failed("shop", "tag_name", ServerError("the API failed"), 1.0)
+        discovered.failed("shop", "tag_name", ServerError("the API failed"), 1.0)
         assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
         assert "discovered_values{" not in page()
 
     def test_a_list_shows_its_values_and_a_later_failure_keeps_them(self, shown: Any) -> None:
-        page, catalogue, telemetry, its = shown
+        page, discovered, telemetry, its = shown
         telemetry.add("shop", its)
-        catalogue.succeeded("shop", "tag_name", Listed(("a", "b"), 0, 1, ""), 1.0)
+        discovered.succeeded("shop", "tag_name", Listed(("a", "b"), 0, 1, ""), 1.0)
         assert 'discovery_success{action="QueryTagByParam",target="shop"} 1.0' in page()
-        catalogue.failed("shop", "tag_name", ServerError("the API failed"), 2.0)
+        discovered.failed("shop", "tag_name", ServerError("the API failed"), 2.0)
         assert 'discovery_success{action="QueryTagByParam",target="shop"} 0.0' in page()
         assert 'discovered_values{action="QueryTagByParam",target="shop"} 2.0' in page()
         assert 'combinations_dropped{action="GetTrackList",target="shop"} 3.0' in page()
 
     def test_an_empty_list_is_a_real_0(self, shown: Any) -> None:
-        page, catalogue, telemetry, its = shown
+        page, discovered, telemetry, its = shown
         telemetry.add("shop", its)
-        catalogue.succeeded("shop", "tag_name", Listed((), 0, 1, ""), 1.0)
+        discovered.succeeded("shop", "tag_name", Listed((), 0, 1, ""), 1.0)
         assert 'discovered_values{action="QueryTagByParam",target="shop"} 0.0' in page()
 
 
@@ -365,9 +365,9 @@ class TestHeldReady:
         self.registry, self.clock = CollectorRegistry(), ScriptedClock()
         self.exposition = Exposition(FAMILIES, self.registry)
         self.decreases: Counter[str] = Counter()
-        self.catalogue = Catalogue()
+        self.discovered = DiscoveredValues()
         self.telemetry = Telemetry(
-            self.registry, self.decreases, None, self.catalogue, exposition=self.exposition, of_process=False
+            self.registry, self.decreases, None, self.discovered, exposition=self.exposition, of_process=False
         )
 
     async def body(self, accept: str = "") -> str:
@@ -382,7 +382,7 @@ class TestHeldReady:
         self.setup_method()
         registry, its = CollectorRegistry(), state()
         its.also, its.credentials_expire_at = [replace(its, plan=replace(its.plan, statistic="delivery"))], expiry
-        theirs = Telemetry(registry, self.decreases, None, self.catalogue, of_process=False)
+        theirs = Telemetry(registry, self.decreases, None, self.discovered, of_process=False)
         for each in (self.telemetry, theirs):
             for target in ("shop", 'a"b\\c', "other"):
                 each.add(target, its)

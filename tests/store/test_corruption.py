@@ -19,7 +19,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import families
 from exporter.plan.calendar import day_end, today
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 from tests.support.clock import ScriptedClock
@@ -41,9 +41,9 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def full() -> tuple[Store, Catalogue]:
+def full() -> tuple[Store, DiscoveredValues]:
     """Return what knows every day of twenty combinations, of five in two statistics, with growth, and a list."""
-    store, catalogue, chance = Store(), Catalogue(), random.Random(7)
+    store, discovered, chance = Store(), DiscoveredValues(), random.Random(7)
     now, zone = CLOCK.time(), PLAN.target.timezone
     for combination in (*PLAN.combinations, *FIVE):
         statistic = STATISTICS[combination.statistic]
@@ -55,15 +55,15 @@ def full() -> tuple[Store, Catalogue]:
                 store.put(combination.key, day, Cell(totals, rates, min(day_end(day, zone), now)), day_start=0.0)
         store.succeeded(combination.key, now)
     store.claim("shop", PLAN.target.account)
-    catalogue.succeeded("shop", "tag_name", Listed(("weekly", "promo"), 0, 1, ""), 1000.0)
-    return store, catalogue
+    discovered.succeeded("shop", "tag_name", Listed(("weekly", "promo"), 0, 1, ""), 1000.0)
+    return store, discovered
 
 
 async def saved(path: Path) -> bytes:
     """Write a file in several transactions, as a process does; return it."""
-    store, catalogue = full()
+    store, discovered = full()
     keys = store.changed.copy()
-    file = StateFile(path, store, CLOCK, catalogue)
+    file = StateFile(path, store, CLOCK, discovered)
     await file.open()
     for key in sorted(keys, key=str)[::3]:
         store.succeeded(key, CLOCK.time())
@@ -130,9 +130,9 @@ async def test_of_a_damaged_file_everything_is_true_or_nothing_is_used(kind: str
         content = bytearray(sound)
         DAMAGES[kind](content, random.Random(f"{kind} {seed}"))
         path.write_bytes(content)
-        store, catalogue = Store(), Catalogue()
+        store, discovered = Store(), DiscoveredValues()
         with capture_logs():
-            file = StateFile(path, store, CLOCK, catalogue)
+            file = StateFile(path, store, CLOCK, discovered)
             await file.open()
             lines = await page(store)
             await file.close()
@@ -140,10 +140,10 @@ async def test_of_a_damaged_file_everything_is_true_or_nothing_is_used(kind: str
         assert shown == [line for line in before if "_window_" not in line] or not shown, seed
         if shown:
             used += 1
-            assert list(catalogue.get("shop", "tag_name").values) == ["weekly", "promo"]
+            assert list(discovered.get("shop", "tag_name").values) == ["weekly", "promo"]
             assert store.accounts == {"shop": PLAN.target.account}
         else:
-            assert not [*store.keys(), *catalogue.all_values(), *store.accounts], "a part of it is not used either"
+            assert not [*store.keys(), *discovered.all_values(), *store.accounts], "a part of it is not used either"
         again = Store()
         file = StateFile(path, again, CLOCK)
         await file.open()  # raises where what is there now is not sound

@@ -6,23 +6,23 @@ from hypothesis import strategies as st
 
 from exporter.directmail.errors import ServerError
 from exporter.directmail.listing import Listed
-from exporter.store.discovered_values import Catalogue, Change
+from exporter.store.discovered_values import Change, DiscoveredValues
 
 
 def listed(values: str, *, pages: int = 1) -> Listed:
     return Listed(tuple(values), 0, pages, "REQUEST")
 
 
-def known(catalogue: Catalogue) -> dict[str, float]:
-    return catalogue.values("shop", ["tag_name"])["tag_name"]
+def known(discovered: DiscoveredValues) -> dict[str, float]:
+    return discovered.values("shop", ["tag_name"])["tag_name"]
 
 
-def after(*lists: str) -> Catalogue:
-    """Return a catalogue that has read these lists, a second apart."""
-    catalogue = Catalogue()
+def after(*lists: str) -> DiscoveredValues:
+    """Return the values of a discovery that has read these lists, a second apart."""
+    discovered = DiscoveredValues()
     for at, values in enumerate(lists, 1):
-        catalogue.succeeded("shop", "tag_name", listed(values), float(at))
-    return catalogue
+        discovered.succeeded("shop", "tag_name", listed(values), float(at))
+    return discovered
 
 
 @pytest.mark.parametrize(
@@ -45,45 +45,45 @@ def test_a_value_is_added_at_once_and_dropped_when_a_second_list_confirms_it(
 
 
 def test_a_list_reports_how_many_appeared_and_vanished() -> None:
-    catalogue = after("abc", "cd")
-    assert catalogue.succeeded("shop", "tag_name", listed("cdef"), 3.0) == Change(2, 2)
-    assert catalogue.succeeded("shop", "tag_name", listed("cdef"), 4.0) == Change(0, 0)
+    discovered = after("abc", "cd")
+    assert discovered.succeeded("shop", "tag_name", listed("cdef"), 3.0) == Change(2, 2)
+    assert discovered.succeeded("shop", "tag_name", listed("cdef"), 4.0) == Change(0, 0)
 
 
 def test_a_failure_keeps_what_is_known_and_confirms_nothing() -> None:
-    catalogue = after("ab", "b")
-    catalogue.failed("shop", "tag_name", ServerError("the API failed"), 3.0)
-    entry = catalogue.get("shop", "tag_name")
+    discovered = after("ab", "b")
+    discovered.failed("shop", "tag_name", ServerError("the API failed"), 3.0)
+    entry = discovered.get("shop", "tag_name")
     assert list(entry.values) == ["a", "b"]
     assert (entry.last_attempt_ok, entry.failed_at) == (False, 3.0)
-    catalogue.succeeded("shop", "tag_name", listed("ab"), 4.0)
+    discovered.succeeded("shop", "tag_name", listed("ab"), 4.0)
     assert entry.failure is None
-    assert catalogue.succeeded("shop", "tag_name", listed("b"), 5.0) == Change(0, 0)
+    assert discovered.succeeded("shop", "tag_name", listed("b"), 5.0) == Change(0, 0)
 
 
 def test_a_clock_that_is_set_back_makes_nothing_older_than_what_was_known_before() -> None:
-    catalogue = Catalogue()
-    catalogue.succeeded("shop", "tag_name", listed("a"), 1000.0)
-    catalogue.succeeded("shop", "tag_name", listed("ab"), 500.0)
-    assert known(catalogue) == {"a": 1000.0, "b": 1000.0}
+    discovered = DiscoveredValues()
+    discovered.succeeded("shop", "tag_name", listed("a"), 1000.0)
+    discovered.succeeded("shop", "tag_name", listed("ab"), 500.0)
+    assert known(discovered) == {"a": 1000.0, "b": 1000.0}
 
 
 def test_only_entries_whose_values_changed_are_to_be_written() -> None:
-    catalogue = after("ab")
-    assert catalogue.pop_changes() == {("shop", "tag_name"): {"a": 1.0, "b": 1.0}}
-    catalogue.succeeded("shop", "tag_name", listed("ba"), 2.0)
-    catalogue.failed("shop", "tag_name", ServerError("the API failed"), 3.0)
-    assert catalogue.pop_changes() == {}
+    discovered = after("ab")
+    assert discovered.pop_changes() == {("shop", "tag_name"): {"a": 1.0, "b": 1.0}}
+    discovered.succeeded("shop", "tag_name", listed("ba"), 2.0)
+    discovered.failed("shop", "tag_name", ServerError("the API failed"), 3.0)
+    assert discovered.pop_changes() == {}
 
 
 def test_what_was_known_before_a_restart_is_confirmed_gone_like_any_other() -> None:
-    catalogue = Catalogue()
-    catalogue.restore([("shop", "tag_name", "a", 1.0), ("shop", "tag_name", "b", 2.0)])
-    assert catalogue.get("shop", "tag_name").last_attempt_ok is None
-    catalogue.succeeded("shop", "tag_name", listed("b"), 10.0)
-    assert known(catalogue) == {"a": 1.0, "b": 2.0}
-    catalogue.succeeded("shop", "tag_name", listed("b"), 11.0)
-    assert known(catalogue) == {"b": 2.0}
+    discovered = DiscoveredValues()
+    discovered.restore([("shop", "tag_name", "a", 1.0), ("shop", "tag_name", "b", 2.0)])
+    assert discovered.get("shop", "tag_name").last_attempt_ok is None
+    discovered.succeeded("shop", "tag_name", listed("b"), 10.0)
+    assert known(discovered) == {"a": 1.0, "b": 2.0}
+    discovered.succeeded("shop", "tag_name", listed("b"), 11.0)
+    assert known(discovered) == {"b": 2.0}
 
 
 @settings(deadline=None)

@@ -10,7 +10,7 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.store.database import SCHEMA
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Store
 from tests.support.states import DAY, KEY, full_disk, known, opened, read_only, reread, same
 
@@ -44,13 +44,13 @@ def expected(schema: int = 4) -> Store:
 async def test_nothing_is_lost(schema: int, tmp_path: Path) -> None:
     path = old_file(tmp_path / "state.db", schema)
     for _ in range(2):  # migrated, and then as any file of today
-        catalogue = Catalogue()
-        store = await reread(path, catalogue)
+        discovered = DiscoveredValues()
+        store = await reread(path, discovered)
         assert same(store, expected(schema))
         assert {key[1] for key in tuple(store.keys())} == {"engagement"}
         assert store.decreases == {"shop": 1}
         if schema >= 3:
-            assert list(catalogue.get("shop", "tag_name").values.items()) == [("z", 1000.0), ("a", 1000.5)]
+            assert list(discovered.get("shop", "tag_name").values.items()) == [("z", 1000.0), ("a", 1000.5)]
         assert store.accounts == ({"shop": "us-east-1 UTC"} if schema >= 4 else {})
     assert sorted(tmp_path.iterdir()) == [path]
 

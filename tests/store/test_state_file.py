@@ -26,7 +26,7 @@ from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan.validation import load
 from exporter.simulator.server import Behaviour, Simulator
 from exporter.store.database import SCHEMA, Connect, StateError
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Key, Store
 from exporter.store.state_file import CHECK_EVERY, RESTORED, StateFile
 from tests.support.clock import ScriptedClock
@@ -50,10 +50,10 @@ from tests.support.states import (
 from tests.support.tasks import most_in_a_turn
 
 
-def listed(values: str) -> Catalogue:
-    catalogue = Catalogue()
-    catalogue.succeeded("shop", "tag_name", Listed(tuple(values), 0, 1, ""), 1000.0)
-    return catalogue
+def listed(values: str) -> DiscoveredValues:
+    discovered = DiscoveredValues()
+    discovered.succeeded("shop", "tag_name", Listed(tuple(values), 0, 1, ""), 1000.0)
+    return discovered
 
 
 def grow(store: Store, opens: int) -> None:
@@ -277,8 +277,8 @@ async def test_a_newer_schema_is_rejected(tmp_path: Path) -> None:
 
 class TestDiscoveredValues:
     async def test_they_are_restored_in_their_order(self, tmp_path: Path) -> None:
-        path, before, after = tmp_path / "state.db", listed("zma"), Catalogue()
-        file = await opened(path, catalogue=before)
+        path, before, after = tmp_path / "state.db", listed("zma"), DiscoveredValues()
+        file = await opened(path, discovered=before)
         before.succeeded("shop", "tag_name", Listed(("b", "m"), 0, 1, ""), 2000.0)
         before.succeeded("shop", "tag_name", Listed(("b", "m"), 0, 1, ""), 3000.0)
         await file.close()
@@ -288,18 +288,18 @@ class TestDiscoveredValues:
         assert after.pop_changes() == {}
 
     async def test_what_cannot_be_written_is_written_later(self, tmp_path: Path) -> None:
-        path, after = tmp_path / "later" / "state.db", Catalogue()
+        path, after = tmp_path / "later" / "state.db", DiscoveredValues()
         with capture_logs():
-            file = await opened(path, catalogue=listed("ab"))
+            file = await opened(path, discovered=listed("ab"))
             path.parent.mkdir()
             await file.close()
         await reread(path, after)
         assert list(after.get("shop", "tag_name").values) == ["a", "b"]
 
     async def test_those_of_another_account_leave_the_file(self, tmp_path: Path) -> None:
-        path, catalogue, after = tmp_path / "state.db", listed("ab"), Catalogue()
-        file = await opened(path, catalogue=catalogue)
-        catalogue.discard("shop")
+        path, discovered, after = tmp_path / "state.db", listed("ab"), DiscoveredValues()
+        file = await opened(path, discovered=discovered)
+        discovered.discard("shop")
         await file.close()
         await reread(path, after)
         assert after.all_values() == {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.engagement import Engagement
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
 from tests.support.clock import ScriptedClock
@@ -35,10 +35,12 @@ def known() -> Store:
     return store
 
 
-async def opened(path: Path, store: Store | None = None, catalogue: Catalogue | None = None, **how: Any) -> StateFile:
+async def opened(
+    path: Path, store: Store | None = None, discovered: DiscoveredValues | None = None, **how: Any
+) -> StateFile:
     """Return an open state file; `how` is given to it."""
     file = StateFile(
-        path, Store() if store is None else store, how.pop("clock", None) or ScriptedClock(), catalogue, **how
+        path, Store() if store is None else store, how.pop("clock", None) or ScriptedClock(), discovered, **how
     )
     await file.open()
     return file
@@ -50,10 +52,10 @@ async def saved(path: Path, store: Store) -> None:
     await file.close()
 
 
-async def reread(path: Path, catalogue: Catalogue | None = None) -> Store:
+async def reread(path: Path, discovered: DiscoveredValues | None = None) -> Store:
     """Return what a file says."""
     store = Store()
-    file = await opened(path, store, catalogue)
+    file = await opened(path, store, discovered)
     await file.close()
     return store
 
