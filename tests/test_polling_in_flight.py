@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.config.loader import parse
 from exporter.config.model import Config
-from exporter.directmail.model import Filters
+from exporter.directmail.model import Filters, Key
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.metrics.account import FAMILIES
@@ -23,7 +23,7 @@ from exporter.plan.schedule import STEP
 from exporter.polling import Accounts, Polling
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import DiscoveredValues
-from exporter.store.memory import Key, Record, Store
+from exporter.store.memory import Record, Store
 from tests.support.clock import ScriptedClock, settle
 from tests.support.engagement import COUNTS
 from tests.support.programs import KEYS

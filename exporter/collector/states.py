@@ -20,7 +20,7 @@ STATES = ("failing", "dropped", "held", "never", "fresh", "unsupported")
 """All states, the most urgent first."""
 _CODES = {state: code for code, state in enumerate(STATES)}
 _ALIVE = ("fresh", "held")
-Key = TypeVar("Key", Combination, int)
+_Member = TypeVar("_Member", Combination, int)
 LATEST = 100
 """Combinations that may have been read later than one whose result arrives now: about as many as are in flight."""
 JUMP = 1.0
@@ -260,19 +260,19 @@ class States:
         return age
 
 
-def _keep(table: dict[Key, float], key: Key, at: float | None) -> bool:
-    """Put a key into a table in the order of times, or remove it where the time is None.
+def _keep(table: dict[_Member, float], member: _Member, at: float | None) -> bool:
+    """Put a member into a table in the order of times, or remove it where the time is None.
 
     Results may arrive in another order than their requests, so its place is searched among the last ones. Return
-    whether it was found; otherwise the key becomes the last.
+    whether it was found; otherwise the member becomes the last.
     """
-    if at is not None and table.get(key) == at:
+    if at is not None and table.get(member) == at:
         return True
-    table.pop(key, None)
+    table.pop(member, None)
     if at is None:
         return True
     later = list(takewhile(lambda each: each[1] > at, islice(reversed(table.items()), LATEST + 1)))
-    table[key] = at
+    table[member] = at
     if len(later) > LATEST:
         return False
     for other, its in reversed(later):

@@ -28,6 +28,7 @@ from exporter.directmail.errors import (
     RequestTimeout,
 )
 from exporter.directmail.listing import OPERATIONS
+from exporter.directmail.model import Key
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection
@@ -36,7 +37,7 @@ from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.target_plan import TargetPlan
 from exporter.store import snapshot
 from exporter.store.discovered_values import DiscoveredValues
-from exporter.store.memory import Cell, Key, Store
+from exporter.store.memory import Cell, Store
 
 EDGE = OLDEST_AGE - 1
 """Days before the last one of a window from which the API may reject a day for its age."""

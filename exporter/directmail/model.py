@@ -1,4 +1,4 @@
-"""The filters of a request."""
+"""The filters of a request, and the identity of what they select."""
 
 from typing import NamedTuple
 
@@ -16,3 +16,7 @@ class Filters(NamedTuple):
     dedicated_ip: str = ""
     dedicated_ip_pool_id: str = ""
     config_set_id: str = ""
+
+
+Key = tuple[str, str, Filters]
+"""(target, statistic, filters): what makes a combination the same one over restarts and reloads."""

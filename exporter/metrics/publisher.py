@@ -10,11 +10,12 @@ import math
 from collections.abc import Hashable, Iterable
 
 from exporter.clock import Clock
+from exporter.directmail.model import Key
 from exporter.metrics import tables
 from exporter.metrics.exposition import Block, Exposition
 from exporter.metrics.windows import Windows, windows_on
 from exporter.plan.calendar import today
-from exporter.plan.combinations import Combination, Key
+from exporter.plan.combinations import Combination
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Record, Store
 

@@ -6,10 +6,7 @@ from itertools import product
 
 from exporter.config.model import Query, Target
 from exporter.config.queries import FILTER_KEYS
-from exporter.directmail.model import Filters
-
-Key = tuple[str, str, Filters]
-"""(target, statistic, filters): what makes a combination the same one over restarts and reloads."""
+from exporter.directmail.model import Filters, Key
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from exporter.config.durations import format_duration
 from exporter.config.model import Config, Query, Target
 from exporter.config.queries import MOST_COMBINATIONS
 from exporter.config.shards import WHOLE, Shard, divide
+from exporter.directmail.model import Key
 from exporter.plan.cardinality import of_targets
-from exporter.plan.combinations import Key, describe, expand
+from exporter.plan.combinations import describe, expand
 from exporter.plan.pacing import budget, rate, shortest
 from exporter.plan.target_plan import TargetPlan, make_all
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple, TypeVar
 
-from exporter.directmail.model import Filters
+from exporter.directmail.model import Filters, Key
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
-from exporter.store.memory import Cell, Key, Record
+from exporter.store.memory import Cell, Record
 
 RECORD, DISCOVERED, ACCOUNT, DECREASES = "record", "discovered", "account", "decreases"
 """The kinds of rows."""

@@ -17,11 +17,8 @@ from datetime import date, timedelta
 
 from exporter.clock import BACKWARDS, Clock
 from exporter.directmail.errors import DirectMailError
-from exporter.directmail.model import Filters
+from exporter.directmail.model import Filters, Key
 from exporter.directmail.statistics.statistic import RateSums, Totals
-
-Key = tuple[str, str, Filters]
-"""(target, statistic, filters): what makes a combination the same one over restarts and reloads."""
 
 KEEP_DAYS = 31
 """Days older than this are discarded: no window and no request reaches them."""

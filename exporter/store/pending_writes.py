@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from exporter.directmail.model import Key
 from exporter.store.discovered_values import DiscoveredValues, Place
 from exporter.store.encoding import Row, account_row, decreases_row, discovered_row, record_row
-from exporter.store.memory import Key, Record, Store
+from exporter.store.memory import Record, Store
 
 BATCH = 200
 """Combinations in a batch; more would hold the event loop while they are gathered."""

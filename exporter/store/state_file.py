@@ -22,10 +22,11 @@ from typing import TypeVar
 import structlog
 
 from exporter.clock import Clock
+from exporter.directmail.model import Key
 from exporter.store.database import Connect, Damaged, NoAccess, StateError
 from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.encoding import Contents
-from exporter.store.memory import KEEP_DAYS, Key, Store
+from exporter.store.memory import KEEP_DAYS, Store
 from exporter.store.open_file import OpenFile
 from exporter.store.pending_writes import Batch, PendingWrites
 

@@ -9,8 +9,9 @@ import pytest
 
 from exporter.collector.states import STATES, States, state_of
 from exporter.directmail.errors import NetworkError
+from exporter.directmail.model import Key
 from exporter.directmail.statistics.engagement import Engagement
-from exporter.plan.combinations import Combination, Key
+from exporter.plan.combinations import Combination
 from exporter.plan.schedule import STEP
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Record, Store

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.config import loader
+from exporter.directmail.model import Key
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.metrics import publisher
@@ -19,7 +20,7 @@ from exporter.metrics.text_format import number
 from exporter.plan import target_plan
 from exporter.plan.calendar import day_end, day_start
 from exporter.plan.target_plan import TargetPlan
-from exporter.store.memory import Cell, Key, Record, Store
+from exporter.store.memory import Cell, Record, Store
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import most_in_a_turn, running
 from tests.support.worlds import World, make_config, make_plan

@@ -24,11 +24,10 @@ from exporter.directmail.account import Summary
 from exporter.directmail.client import Result
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.limiter import Limiters
-from exporter.directmail.model import Filters
+from exporter.directmail.model import Filters, Key
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.plan import target_plan
-from exporter.plan.combinations import Key
 from exporter.store.account_facts import AccountFacts
 from exporter.store.memory import Record, Store
 from exporter.web.sockets import bind
