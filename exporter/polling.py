@@ -16,8 +16,8 @@ from exporter.collector.account_reader import AccountReader
 from exporter.collector.discovery import Discovery
 from exporter.collector.loop import Collector
 from exporter.collector.outages import Outages
+from exporter.collector.round_robin import RoundRobin
 from exporter.collector.target_client import connect
-from exporter.collector.turns import Turns
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
@@ -27,7 +27,7 @@ from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan import selection, target_plan
-from exporter.plan.selection import Found
+from exporter.plan.selection import Discovered
 from exporter.plan.target_plan import TargetPlan
 from exporter.polled_target import Poll, PolledTarget
 from exporter.store.account_facts import AccountFacts
@@ -72,7 +72,7 @@ class Polling:
         self._polled: dict[str, PolledTarget] = {}
         self._shown: set[tuple[str, str]] = set()
         """Targets and statistics that the exposition shows."""
-        self._turns = Turns()
+        self._round_robin = RoundRobin()
         self._following = asyncio.Lock()
         self._is_followed = False
         self._is_draining = False
@@ -198,7 +198,7 @@ class Polling:
         """Return every target's plans by the values found so far. Runs in a thread: there may be thousands."""
         kept = self._kept(settings)
         found = {
-            target.name: Found(
+            target.name: Discovered(
                 self._discovered.values(target.name, target.discovered),
                 self._polled[target.name].pages_per_cell() if target.name in kept else {},
             )
@@ -307,7 +307,7 @@ class Polling:
             polled.outages,
             changed=self._publisher.refresh,
             replan=replan,
-            turns=self._turns,
+            round_robin=self._round_robin,
         )
         return Poll(collector, self._tasks.create_task(collector.run()))
 

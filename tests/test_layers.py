@@ -132,7 +132,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "failures",
         "progress",
         "states",
-        "turns",
+        "round_robin",
         "outages",
         "backoff",
         "target_client",

@@ -32,7 +32,7 @@ OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName")
 _Each = TypeVar("_Each")
 
 
-class Finding(Enum):
+class Unsupported(Enum):
     """Why a filter cannot be used."""
 
     REJECTED = "the API rejects the filter"
@@ -48,14 +48,14 @@ class Reading(NamedTuple):
 
 
 @dataclass(slots=True)
-class Group:
+class FilterGroup:
     """The combinations that differ in one filter only, and the one without it."""
 
     key: str
     members: tuple[Combination, ...]
     whole: Combination | None
     """None where the config does not request it."""
-    finding: Finding | None = None
+    finding: Unsupported | None = None
     """Why the filter cannot be used, None while there is no evidence."""
     is_proven: bool = False
     """Whether a result has shown that it works."""
@@ -103,7 +103,7 @@ class Group:
     def presume(self) -> None:
         """Presume that the filter works; a value without mail is then nothing special."""
         self.is_proven = self.is_presumed = True
-        if self.finding is Finding.EMPTY:
+        if self.finding is Unsupported.EMPTY:
             self.finding, self.is_inherited = None, False
 
     def retract(self) -> None:
@@ -115,15 +115,15 @@ class Group:
         if is_narrower(readings, whole, is_closed=is_closed):
             self.finding, self.is_proven, self.is_presumed, self.is_inherited = None, True, False, False
         elif self._is_complete(readings) and is_empty(readings, whole, is_closed=is_closed):
-            self.finding = Finding.EMPTY
+            self.finding = Unsupported.EMPTY
         elif len(readings) >= min(2, len(self.members)) and is_whole(
             readings, whole, may_be_all=self.key in MAY_BE_ALL, is_closed=is_closed
         ):
-            self.finding = Finding.WHOLE
-        elif readings and self.finding is Finding.REJECTED:
+            self.finding = Unsupported.WHOLE
+        elif readings and self.finding is Unsupported.REJECTED:
             self.finding = None
 
-    def inherit(self, finding: Finding | None) -> None:
+    def inherit(self, finding: Unsupported | None) -> None:
         """Adopt the finding of other groups of the filter, where this one cannot be compared."""
         if finding is None and self.is_inherited:
             self.finding, self.is_inherited = None, False
@@ -136,7 +136,7 @@ class Group:
             return False
         self.rejected.add(combination)
         if len(self.rejected) == len(self.members):
-            self.finding = Finding.REJECTED
+            self.finding = Unsupported.REJECTED
         return self.finding is not None or not self.has_result
 
     def _is_complete(self, readings: Sequence[Reading]) -> bool:
@@ -148,7 +148,7 @@ class Group:
         return len(readings) == len(self.members) == len(every)
 
 
-def groups(combinations: Iterable[Combination]) -> list[Group]:
+def groups(combinations: Iterable[Combination]) -> list[FilterGroup]:
     """Return the groups of one plan, each of combinations that differ in one unreliable filter only."""
     known = {combination.filters: combination for combination in combinations}
     members: dict[tuple[str, str, Filters], list[Combination]] = {}
@@ -158,20 +158,20 @@ def groups(combinations: Iterable[Combination]) -> list[Group]:
                 members.setdefault((combination.query, key, Filters(**{**filters._asdict(), key: ""})), []).append(
                     combination
                 )
-    return [Group(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]
+    return [FilterGroup(key, tuple(own), known.get(rest)) for (_, key, rest), own in members.items()]
 
 
-def is_usable(groups: Iterable[Group]) -> bool:
+def is_usable(groups: Iterable[FilterGroup]) -> bool:
     """Return whether any of a filter's groups shows that it can be used."""
     return any(
         group.is_proven and group.finding is None and (group.is_comparable or not group.is_presumed) for group in groups
     )
 
 
-def finding_elsewhere(groups: Iterable[Group]) -> Finding | None:
+def finding_elsewhere(groups: Iterable[FilterGroup]) -> Unsupported | None:
     """Return the finding of the filter's other groups that are comparable."""
     findings = (group.finding for group in groups if group.is_comparable and not group.is_inherited)
-    return next((finding for finding in findings if finding in (Finding.EMPTY, Finding.WHOLE)), None)
+    return next((finding for finding in findings if finding in (Unsupported.EMPTY, Unsupported.WHOLE)), None)
 
 
 def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:

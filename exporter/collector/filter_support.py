@@ -11,9 +11,9 @@ from structlog.typing import FilteringBoundLogger
 
 from exporter.collector.filter_groups import (
     MAY_BE_ALL,
-    Finding,
-    Group,
+    FilterGroup,
     Reading,
+    Unsupported,
     finding_elsewhere,
     groups,
     is_usable,
@@ -40,7 +40,7 @@ class FilterSupport:
     def __init__(self, plan: TargetPlan, store: Store, log: FilteringBoundLogger) -> None:
         self._store = store
         self._log = log
-        self._groups: dict[tuple[Combination, ...], Group] = {}
+        self._groups: dict[tuple[Combination, ...], FilterGroup] = {}
         self._probed: dict[Combination, date] = {}
         """The day that an unsupported combination was last requested."""
         self._reported: set[_Filter] = set()
@@ -51,8 +51,8 @@ class FilterSupport:
         self._zone = plan.target.timezone
         made = {group.combinations: group for group in groups(plan.combinations)}
         self._groups = {key: self._groups.get(key, group) for key, group in made.items()}
-        self._of: dict[Combination, list[Group]] = {}
-        self._by_filter: dict[str, list[Group]] = {}
+        self._of: dict[Combination, list[FilterGroup]] = {}
+        self._by_filter: dict[str, list[FilterGroup]] = {}
         for key, group in self._groups.items():
             if not group.is_proven and any(map(self._was_shown, group.members)):
                 group.presume()
@@ -92,18 +92,18 @@ class FilterSupport:
             changed += self._settle(group, before, error)
         return concerns, changed
 
-    def groups_of(self, combination: Combination) -> list[Group]:
+    def groups_of(self, combination: Combination) -> list[FilterGroup]:
         """Return the groups of which the combination is a member, not the one without the filter."""
         return [group for group in self._of.get(combination, ()) if group.whole != combination]
 
-    def _judge(self, group: Group, day: date) -> list[Combination]:
+    def _judge(self, group: FilterGroup, day: date) -> list[Combination]:
         readings = [reading for member in group.members if (reading := self._reading(member, day))]
         whole, end = self._reading(group.whole, day), day_end(day, self._zone)
         is_closed = all(reading.read_at >= end for reading in with_whole(readings, whole))
         before, was_proven = group.finding, group.is_proven
         self._presume(group)
         group.judge(readings, whole, is_closed=is_closed)
-        if group.finding is Finding.EMPTY and before is None and not self._others_are_read(group, day):
+        if group.finding is Unsupported.EMPTY and before is None and not self._others_are_read(group, day):
             group.retract()
         if group.finding is None and was_proven and before is None and group.is_comparable:
             return []
@@ -114,7 +114,7 @@ class FilterSupport:
             changed += self._spread([group])
         return changed
 
-    def _others_are_read(self, group: Group, day: date) -> bool:
+    def _others_are_read(self, group: FilterGroup, day: date) -> bool:
         """Return whether other values, which may prove the filter, were all tried on a day, where one may be empty."""
         others = (each for each in self._by_filter[group.key] if each is not group and not each.finding)
         return group.key not in MAY_BE_ALL or all(
@@ -123,12 +123,12 @@ class FilterSupport:
             for member in each.members
         )
 
-    def _presume(self, group: Group) -> None:
+    def _presume(self, group: FilterGroup) -> None:
         """Presume that a filter works where other values of it prove that: a domain or an IP may have no mail."""
         if group.key in MAY_BE_ALL and not group.is_proven and is_usable(self._by_filter[group.key]):
             group.presume()
 
-    def _spread(self, others: Iterable[Group]) -> list[Combination]:
+    def _spread(self, others: Iterable[FilterGroup]) -> list[Combination]:
         """Apply the findings of all groups of a filter to these groups."""
         changed: list[Combination] = []
         for group in others:
@@ -139,12 +139,14 @@ class FilterSupport:
                 finding = None if is_usable(everything) else finding_elsewhere(everything)
                 records = [self._store.get(member.key) for member in group.members]
                 has_mail = any(any(cell.totals) for record in records for cell in record.cells.values())
-                group.inherit(None if finding is Finding.EMPTY and has_mail else finding)
+                group.inherit(None if finding is Unsupported.EMPTY and has_mail else finding)
             if (before, was_proven) != (group.finding, group.is_proven):
                 changed += self._settle(group, before)
         return changed
 
-    def _settle(self, group: Group, before: Finding | None, error: InvalidRequest | None = None) -> list[Combination]:
+    def _settle(
+        self, group: FilterGroup, before: Unsupported | None, error: InvalidRequest | None = None
+    ) -> list[Combination]:
         """Apply the finding to the store; return the combinations that are shown differently now."""
         if (group.finding is None) != (before is None):
             for member in group.members:
@@ -166,7 +168,7 @@ class FilterSupport:
                     return True
         return False
 
-    def _report(self, group: Group, error: InvalidRequest | None) -> None:
+    def _report(self, group: FilterGroup, error: InvalidRequest | None) -> None:
         name: _Filter = (group.members[0].query, group.key)
         if group.finding is not None and name not in self._reported:
             self._reported.add(name)

@@ -21,8 +21,8 @@ from exporter.collector.filter_support import FilterSupport
 from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
 from exporter.collector.result_checks import ResultChecks
+from exporter.collector.round_robin import RoundRobin
 from exporter.collector.states import States
-from exporter.collector.turns import Turns
 from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
@@ -70,12 +70,12 @@ class Collector:
         *,
         changed: Callable[[Combination], None],
         replan: Callable[[float], TargetPlan],
-        turns: Turns | None = None,
+        round_robin: RoundRobin | None = None,
         rng: random.Random | None = None,
     ) -> None:
         """`changed` is called for every combination whose record changed; `replan` makes a plan for a mean of pages.
 
-        `turns` are shared with the other collectors of the process.
+        `round_robin` is shared with the other collectors of the process.
         """
         self._client = client
         self._statistic = STATISTICS[plan.statistic]
@@ -86,7 +86,7 @@ class Collector:
         self._states = States(plan, store, clock)
         self._show = changed
         self._replan = replan
-        self._turns = turns or Turns()
+        self._round_robin = round_robin or RoundRobin()
         self._log = structlog.get_logger().bind(target=plan.target.name, statistic=plan.statistic)
         self._schedule = Schedule(plan, self._read_at, clock.time())
         self._outages = outages
@@ -145,7 +145,7 @@ class Collector:
         """Poll by this plan from now on; reads in flight still count and are not requested again."""
         now = self._clock.time()
         new = self._following = _Following(States(plan, self._store, self._clock), Schedule(plan, self._read_at, now))
-        await self._turns.work(chain(new.states.fill(), new.schedule.fill(now)))
+        await self._round_robin.work(chain(new.states.fill(), new.schedule.fill(now)))
         new.schedule.take_over(self._requesting, new.finished)
         self._states, self._schedule, self._following = new.states, new.schedule, None
         self._support.follow(plan)
@@ -170,7 +170,7 @@ class Collector:
 
     async def run(self) -> None:
         """Poll until stopped or cancelled."""
-        await self._turns.work(chain(self._states.fill(), self._schedule.fill(self._clock.time())))
+        await self._round_robin.work(chain(self._states.fill(), self._schedule.fill(self._clock.time())))
         await self._progress.update(self.plan, self._schedule.today, self._clock.time())
         with self._outages.waking(self._returned.set):
             async with asyncio.TaskGroup() as reads:
@@ -191,7 +191,7 @@ class Collector:
         await self._limiter.turn()
         await self._roll(self._clock.time())
         # What it starts is queued at the limiter before the next turn is waited for.
-        await self._turns.begin(partial(self._start, reads))
+        await self._round_robin.begin(partial(self._start, reads))
 
     def _start(self, reads: asyncio.TaskGroup) -> None:
         """Start the next read, if one is due and may still be made."""
@@ -226,7 +226,7 @@ class Collector:
             return
         self._outage = outage
         if outage is not None:
-            await self._turns.work(self._marking(outage))
+            await self._round_robin.work(self._marking(outage))
 
     def _marking(self, outage: DirectMailError) -> Iterator[None]:
         for number, combination in enumerate(self.plan.combinations, 1):
@@ -242,9 +242,9 @@ class Collector:
         if now < self._rolled_at - BACKWARDS:
             self._store.set_back(self.plan.target.name, now)
         self._rolled_at = now
-        await self._turns.work(self._schedule.roll(now))
+        await self._round_robin.work(self._schedule.roll(now))
         if self._schedule.today != before:
-            await self._turns.work(self._pruning())
+            await self._round_robin.work(self._pruning())
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
             self._failures.discard(oldest)
             self._checks.discard(oldest)

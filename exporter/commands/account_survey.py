@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any, TypeVar
 
 from exporter.clock import Clock
-from exporter.collector.filter_groups import ENOUGH, Finding, Reading, groups
+from exporter.collector.filter_groups import ENOUGH, Reading, Unsupported, groups
 from exporter.config.durations import format_duration
 from exporter.config.model import Target
 from exporter.config.queries import ESPS
@@ -238,7 +238,7 @@ class _Surveyor:
                 found.unproven[key] = f"{statistic.action} failed when tried: {error}"
                 return
         group.judge(readings, self._whole, is_closed=True)
-        if group.finding is not None and (is_every or group.finding is not Finding.EMPTY):
+        if group.finding is not None and (is_every or group.finding is not Unsupported.EMPTY):
             found.useless[key] = group.finding.value
         elif not group.is_proven:
             found.unproven[key] = f"the responses for {self._day} do not show whether the API can filter by it"

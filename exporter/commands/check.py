@@ -149,7 +149,7 @@ def _lists(config: Config, target: Target) -> list[str]:
 def _room(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:
     if not any(query.discovered and each.statistic in query.statistics for query in each.target.queries):
         return []
-    room = selection.most(config, each.target, each.statistic, len(each.combinations), selection.Found())
+    room = selection.most(config, each.target, each.statistic, len(each.combinations), selection.Discovered())
     return [("room for discovered", f"{room} more combinations; any others are left out")]
 
 
@@ -160,7 +160,7 @@ def _table(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
 
 def _bound(query: Query) -> str:
     """Return what the limits of a query with discovered values allow at most."""
-    limits = {key: wish.limit for key, wish in query.discovered.items()}
+    limits = {key: selector.limit for key, selector in query.discovered.items()}
     most = math.prod([*limits.values(), *map(len, query.filters.values())])
     parts = ", ".join(f"{limit} of {key}" for key, limit in limits.items())
     return f"at most {_combinations(most)} by its limits ({parts}); the values are discovered"

@@ -29,7 +29,7 @@ from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection, target_plan
 from exporter.plan.combinations import Combination, named
 from exporter.plan.pacing import MINUTE, OLDEST_AGE
-from exporter.plan.selection import Found
+from exporter.plan.selection import Discovered
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Store
@@ -227,7 +227,7 @@ class Backfill:
     def _make_plans(self) -> list[TargetPlan]:
         """Return the plan of every target, of one query where it is named."""
         settings, targets = self._settings, self._settings.targets
-        found = {each.name: Found(self._discovered.values(each.name, each.discovered)) for each in targets}
+        found = {each.name: Discovered(self._discovered.values(each.name, each.discovered)) for each in targets}
         plans = selection.plans(settings, found)
         for each in plans:
             if each.left_out:

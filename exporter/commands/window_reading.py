@@ -166,7 +166,9 @@ class WindowReader:
 
     def _parts(self, store: Store) -> list[Part]:
         targets = self._settings.targets
-        found = {each.name: selection.Found(self._discovered.values(each.name, each.discovered)) for each in targets}
+        found = {
+            each.name: selection.Discovered(self._discovered.values(each.name, each.discovered)) for each in targets
+        }
         parts = []
         for plan in selection.plans(self._settings, found):
             wanted = [each for each in plan.combinations if self._query in (None, each.query)]

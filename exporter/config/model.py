@@ -41,7 +41,7 @@ class Discover:
     limit: int
     """The most values, those known longest first."""
 
-    def means(self, value: str) -> bool:
+    def matches(self, value: str) -> bool:
         """Return whether the expressions match a value."""
         wanted = not self.include or any(each.fullmatch(value) for each in self.include)
         return wanted and not any(each.fullmatch(value) for each in self.exclude)

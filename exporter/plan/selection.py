@@ -30,7 +30,7 @@ _Aged = tuple[float, Combination | None]
 """When a combination was discovered, seconds since the epoch; None where it is excluded or a duplicate."""
 
 
-class Found(NamedTuple):
+class Discovered(NamedTuple):
     """What was discovered and measured of a target."""
 
     values: Mapping[str, Mapping[str, float]] = {}
@@ -75,7 +75,7 @@ class _Matrix:
                     yield age, dict(zip(self.lists, row, strict=True))
 
 
-def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
+def plans(config: Config, found: Mapping[str, Discovered]) -> list[TargetPlan]:
     """Return how every target is polled for each of its statistics, by what was found, which may be nothing."""
     polled = [(target, statistic) for target in config.targets for statistic in target.statistics]
     named = [configured(target, statistic) for target, statistic in polled]
@@ -83,7 +83,7 @@ def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
     left_out = [0 for _ in polled]
     fitting: list[tuple[float, int, Combination]] = []
     for index, (target, statistic) in enumerate(polled):
-        known = found.get(target.name, Found())
+        known = found.get(target.name, Discovered())
         fitting_alone = most(config, target, statistic, len(named[index]), known)
         chosen, left_out[index] = _choose(target, statistic, known, frozenset(named[index]), fitting_alone)
         fitting += [(age, index, combination) for age, combination in chosen]
@@ -101,14 +101,14 @@ def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
             target,
             statistic,
             (*named[index], *added[index]),
-            found.get(target.name, Found()).pages_per_cell.get(statistic, 1.0),
+            found.get(target.name, Discovered()).pages_per_cell.get(statistic, 1.0),
             left_out=left_out[index],
         )
         for index, (target, statistic) in enumerate(polled)
     ]
 
 
-def most(config: Config, target: Target, statistic: str, configured: int, known: Found) -> int:
+def most(config: Config, target: Target, statistic: str, configured: int, known: Discovered) -> int:
     """Return how many discovered combinations fit into the operation's budget and, alone, under `max_series`."""
     room = config.max_series - cardinality.of_targets(config, config.targets)
     low, high = 0, max(0, room // cardinality.of_a_combination(config, statistic))
@@ -120,7 +120,7 @@ def most(config: Config, target: Target, statistic: str, configured: int, known:
 
 
 def _choose(
-    target: Target, statistic: str, known: Found, configured: frozenset[Combination], most: int
+    target: Target, statistic: str, known: Discovered, configured: frozenset[Combination], most: int
 ) -> tuple[list[tuple[float, Combination]], int]:
     """Return at most so many combinations with their ages, the oldest first, and how many are left out."""
     wanted = [query for query in target.queries if query.discovered and statistic in query.statistics]
@@ -149,10 +149,10 @@ def _matrix(query: Query, known: Mapping[str, Mapping[str, float]]) -> _Matrix:
         if key in query.filters:
             lists[key] = [(value, OLDEST) for value in query.filters[key]]
             all_sizes.append(len(lists[key]))
-        elif (wish := query.discovered.get(key)) is not None:
-            meant = [(value, since) for value, since in known.get(key, {}).items() if wish.means(value)]
-            lists[key] = meant[: wish.limit]
-            all_sizes.append(len(meant))
+        elif (selector := query.discovered.get(key)) is not None:
+            matching = [(value, since) for value, since in known.get(key, {}).items() if selector.matches(value)]
+            lists[key] = matching[: selector.limit]
+            all_sizes.append(len(matching))
     members = {key: frozenset(value for value, _ in values) for key, values in lists.items()}
     size = prod(map(len, lists.values()))
     return _Matrix(query, lists, members, prod(all_sizes) - size)

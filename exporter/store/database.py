@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.store import old_schemas
-from exporter.store.encoding import Contents, Row, decode
+from exporter.store.encoding import Contents, StateRow, decode
 
 APPLICATION_ID = 0x646D6578
 """Distinguishes a state file from other programs' databases since schema 5: "dmex"."""
@@ -152,14 +152,14 @@ class Database:
                 self.seal = None
             return contents
 
-    def write(self, rows: Iterable[Row]) -> None:
+    def write(self, rows: Iterable[StateRow]) -> None:
         """Write rows, all or none. Raise NoAccess, Damaged and StateError."""
         assert self.seal is not None
         with self._transaction():
             seal = self._put(rows, self.seal)
         self.seal = seal
 
-    def rewrite(self, rows: Iterable[Row]) -> None:
+    def rewrite(self, rows: Iterable[StateRow]) -> None:
         """Write rows in place of everything that is there, in today's schema. Raise as `write` does."""
         with self._transaction():
             for table in sorted(self._tables & set(old_schemas.TABLES)):
@@ -245,7 +245,7 @@ class Database:
             if found is not None and self.identity is not None and found[:-1] == self.identity[:-1]:
                 self.identity = found  # another length; else the path names another file by now, or none
 
-    def _put(self, rows: Iterable[Row], seal: Seal) -> Seal:
+    def _put(self, rows: Iterable[StateRow], seal: Seal) -> Seal:
         """Put rows and the seal; return that."""
         for kind, key, body in rows:
             before = self._execute(_GET, (kind, key)).fetchone()

@@ -21,7 +21,7 @@ _Value = TypeVar("_Value")
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
-class Row(NamedTuple):
+class StateRow(NamedTuple):
     """A row of the file; one without a body is to be deleted."""
 
     kind: str
@@ -40,7 +40,7 @@ class Contents:
     decreases: dict[str, int] = field(default_factory=dict)
 
 
-def record_row(key: Key, record: Record | None) -> Row:
+def record_row(key: Key, record: Record | None) -> StateRow:
     """Return the row of a combination; None is for one that is discarded."""
     target, statistic, filters = key
     named = {name: value for name, value in filters._asdict().items() if value}
@@ -59,22 +59,22 @@ def record_row(key: Key, record: Record | None) -> Row:
                 **({"withheld": True} if record.is_withheld else {}),
             }
         )
-    return Row(RECORD, _encode((target, statistic, named)), body)
+    return StateRow(RECORD, _encode((target, statistic, named)), body)
 
 
-def discovered_row(place: Sequence[str], values: Mapping[str, float]) -> Row:
+def discovered_row(place: Sequence[str], values: Mapping[str, float]) -> StateRow:
     """Return the row of a filter's values, each with when it was first listed, the oldest first."""
-    return Row(DISCOVERED, _encode(place), _encode(list(values.items())) if values else None)
+    return StateRow(DISCOVERED, _encode(place), _encode(list(values.items())) if values else None)
 
 
-def account_row(target: str, account: str) -> Row:
+def account_row(target: str, account: str) -> StateRow:
     """Return the row that says whose numbers a target has."""
-    return Row(ACCOUNT, _encode([target]), _encode(account))
+    return StateRow(ACCOUNT, _encode([target]), _encode(account))
 
 
-def decreases_row(target: str, count: int) -> Row:
+def decreases_row(target: str, count: int) -> StateRow:
     """Return the row of a target's counts that went down."""
-    return Row(DECREASES, _encode([target]), _encode(count))
+    return StateRow(DECREASES, _encode([target]), _encode(count))
 
 
 def decode(rows: Iterable[tuple[str, str, str]]) -> Contents:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from exporter.directmail.model import Key
 from exporter.store.discovered_values import DiscoveredValues, Place
-from exporter.store.encoding import Row, account_row, decreases_row, discovered_row, record_row
+from exporter.store.encoding import StateRow, account_row, decreases_row, discovered_row, record_row
 from exporter.store.memory import Record, Store
 
 BATCH = 200
@@ -35,7 +35,7 @@ class Batch:
     def __bool__(self) -> bool:
         return any((self.snapshots, self.discarded, self.accounts, self.lists, self.decreases))
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[StateRow]:
         """Yield the rows; nothing of it needs the event loop."""
         yield from (discovered_row(place, values) for place, values in self.lists.items())
         yield from (record_row(key, None) for key in self.discarded)

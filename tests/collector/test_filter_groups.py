@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.collector.filter_groups import Finding, Group, Reading, groups, is_empty, is_narrower, is_whole
+from exporter.collector.filter_groups import FilterGroup, Reading, Unsupported, groups, is_empty, is_narrower, is_whole
 from exporter.directmail.errors import InvalidRequest
 from exporter.directmail.model import Filters
 from exporter.plan.combinations import Combination
@@ -18,8 +18,10 @@ WHOLE = combination(account_name="news@example.com")
 MEMBERS = tuple(combination(account_name="news@example.com", esp=esp) for esp in ESPS)
 
 
-def group(*, key: str = "esp", members: tuple[Combination, ...] = MEMBERS, whole: Combination | None = WHOLE) -> Group:
-    return Group(key, members, whole)
+def group(
+    *, key: str = "esp", members: tuple[Combination, ...] = MEMBERS, whole: Combination | None = WHOLE
+) -> FilterGroup:
+    return FilterGroup(key, members, whole)
 
 
 def reads(*mails: int, start: float = 10.0) -> list[Reading]:
@@ -104,13 +106,13 @@ class TestGroup:
     @pytest.mark.parametrize(
         ("mails", "whole", "finding"),
         [
-            pytest.param((0, 0, 0), 500, Finding.EMPTY, id="empty"),
-            pytest.param((500, 500, 500), 500, Finding.WHOLE, id="whole"),
+            pytest.param((0, 0, 0), 500, Unsupported.EMPTY, id="empty"),
+            pytest.param((500, 500, 500), 500, Unsupported.WHOLE, id="whole"),
             pytest.param((300, 150, 50), 500, None, id="parts"),
             pytest.param((0, 0, 0), 0, None, id="no-mail"),
         ],
     )
-    def test_a_closed_day_is_evidence(self, mails: tuple[int, ...], whole: int, finding: Finding | None) -> None:
+    def test_a_closed_day_is_evidence(self, mails: tuple[int, ...], whole: int, finding: Unsupported | None) -> None:
         made = group()
         made.judge(reads(*mails), Reading((whole, 0), 1.0), is_closed=True)
         assert made.finding is finding
@@ -145,7 +147,7 @@ class TestGroup:
         for member in MEMBERS:
             assert made.reject(member, error), "it may be the filter"
             seen.append(made.finding)
-        assert seen == [None, None, Finding.REJECTED]
+        assert seen == [None, None, Unsupported.REJECTED]
 
     @pytest.mark.parametrize(
         "code",

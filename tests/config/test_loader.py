@@ -478,13 +478,13 @@ def test_mistakes_within_and_beside_a_discovered_filter_are_reported_together() 
 
 
 def test_a_discovered_filter_is_frozen_with_its_expressions() -> None:
-    wish = "{discover: true, include: news.*, exclude: ['.*old'], limit: 3}"
-    sound, problems = loader.parse(query(f"account_name: {wish}\n        exclude: [{{account_name: unheard-of}}]"))
+    options = "{discover: true, include: news.*, exclude: ['.*old'], limit: 3}"
+    sound, problems = loader.parse(query(f"account_name: {options}\n        exclude: [{{account_name: unheard-of}}]"))
     assert problems == ()
     assert sound is not None
     (only,) = sound.targets[0].queries
     assert only.filters == {}
-    assert [name for name in ("news", "newsold", "old", "anews") if only.discovered["account_name"].means(name)] == [
+    assert [name for name in ("news", "newsold", "old", "anews") if only.discovered["account_name"].matches(name)] == [
         "news"
     ]
     assert only.discovered["account_name"].limit == 3

@@ -12,7 +12,7 @@ from exporter.config.model import Config
 from exporter.directmail.model import Filters
 from exporter.plan import cardinality, selection
 from exporter.plan.combinations import Combination
-from exporter.plan.selection import Found
+from exporter.plan.selection import Discovered
 from exporter.plan.target_plan import TargetPlan
 
 DISCOVER = "{discover: true}"
@@ -30,8 +30,8 @@ def made(*queries: str, head: str = "", rate: float = 60, targets: int = 1) -> C
     return config
 
 
-def found(pages_per_cell: float = 1.0, **values: Mapping[str, float]) -> Found:
-    return Found(values, {"engagement": pages_per_cell})
+def found(pages_per_cell: float = 1.0, **values: Mapping[str, float]) -> Discovered:
+    return Discovered(values, {"engagement": pages_per_cell})
 
 
 def ages(text: str, first: float = 1.0) -> dict[str, float]:
@@ -39,7 +39,7 @@ def ages(text: str, first: float = 1.0) -> dict[str, float]:
     return {letter: first + index for index, letter in enumerate(text)}
 
 
-def plan_of(config: Config, known: Found) -> TargetPlan:
+def plan_of(config: Config, known: Discovered) -> TargetPlan:
     (only,) = selection.plans(config, {"t0": known})
     return only
 
@@ -60,12 +60,12 @@ class TestWhatAQueryComesTo:
         assert len(each.combinations) == len(set(each.combinations)) == 8
 
     def test_there_are_no_values_before_the_first_list(self) -> None:
-        each = plan_of(made("esp: others", f"tag_name: {DISCOVER}, account_name: x"), Found())
+        each = plan_of(made("esp: others", f"tag_name: {DISCOVER}, account_name: x"), Discovered())
         assert shown(each) == ["q0:others"]
         assert each.left_out == 0
 
     @pytest.mark.parametrize(
-        ("wish", "values"),
+        ("options", "values"),
         [
             pytest.param("include: [news]", "news", id="the-whole-value"),
             pytest.param("include: [news.*]", "news newsletter", id="a-prefix"),
@@ -79,9 +79,9 @@ class TestWhatAQueryComesTo:
             pytest.param("exclude: [news], limit: 2", "newsletter oldnews", id="the-limit-counts-what-matches"),
         ],
     )
-    def test_expressions_are_matched_against_the_whole_value(self, wish: str, values: str) -> None:
+    def test_expressions_are_matched_against_the_whole_value(self, options: str, values: str) -> None:
         names = {"news": 1.0, "newsletter": 2.0, "oldnews": 3.0, "NEWS": 4.0}
-        each = plan_of(made(f"config_set_id: {{discover: true, {wish}}}"), found(config_set_id=names))
+        each = plan_of(made(f"config_set_id: {{discover: true, {options}}}"), found(config_set_id=names))
         assert [item.filters.config_set_id for item in each.combinations] == values.split()
 
     def test_the_exclude_of_a_query_applies_to_discovered_values_too(self) -> None:
@@ -204,8 +204,8 @@ class TestWhatFits:
         assert 2 + shown_series <= 70 < 2 + shown_series + min(sizes.values())
 
     def test_what_multiplies_to_millions_is_neither_made_nor_miscounted(self) -> None:
-        wish = "{discover: true, limit: 100000}"
-        config = made(f"account_name: {wish}, tag_name: {wish}, config_set_id: {wish}")
+        options = "{discover: true, limit: 100000}"
+        config = made(f"account_name: {options}, tag_name: {options}, config_set_id: {options}")
         values = {str(number): 1.0 for number in range(1000)}
         each = plan_of(config, found(account_name=values, tag_name=values, config_set_id=values))
         assert len(each.combinations) + each.left_out == 1000**3
@@ -223,9 +223,9 @@ def test_exactly_the_oldest_of_all_that_is_wanted_is_chosen(
     accounts: dict[str, float], tags: dict[str, float], limit: int, room: int
 ) -> None:
     """Compared with the plain way: make everything, sort it, cut it."""
-    wish = f"{{discover: true, limit: {limit}}}"
+    options = f"{{discover: true, limit: {limit}}}"
     config = made(
-        f"account_name: {wish}, tag_name: {DISCOVER}, exclude: [{{account_name: a, tag_name: b}}]",
+        f"account_name: {options}, tag_name: {DISCOVER}, exclude: [{{account_name: a, tag_name: b}}]",
         head=f"windows: [today]\nmax_series: {2 + 19 * room or 1}",
     )
     each = plan_of(config, found(account_name=accounts, tag_name=tags))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.store.database import SCHEMA, Damaged, Database, NoAccess, StateError, set_aside
-from exporter.store.encoding import Row, account_row, decreases_row
+from exporter.store.encoding import StateRow, account_row, decreases_row
 from tests.support.states import read_only
 
 ROWS = [account_row("shop", "us-east-1 UTC"), decreases_row("shop", 3)]
@@ -47,12 +47,12 @@ class TestAWrite:
         path = written(tmp_path / "state.db")
         database = Database(path)
         database.load()
-        database.write([Row("decreases", '["shop"]', None), Row("decreases", '["never"]', None)])
+        database.write([StateRow("decreases", '["shop"]', None), StateRow("decreases", '["never"]', None)])
         database.close()
         assert content(path) == {}
 
     def test_that_fails_in_the_middle_leaves_the_file_as_it_was(self, tmp_path: Path) -> None:
-        def rows() -> Iterator[Row]:
+        def rows() -> Iterator[StateRow]:
             yield decreases_row("shop", 9)
             raise ZeroDivisionError
 

@@ -27,6 +27,6 @@ async def _planned(calls: Calls, evidence: Evidence) -> dict[str, Page]:
     pages = {key: await calls.values_of(key) for key in evidence.target.discovered}
     found = {key: page for key, page in pages.items() if page is not None}
     listed = {key: {name: evidence.began_at for name in page.names if is_usable(name)} for key, page in found.items()}
-    plans = selection.plans(evidence.settings, {evidence.target.name: selection.Found(listed)})
+    plans = selection.plans(evidence.settings, {evidence.target.name: selection.Discovered(listed)})
     evidence.plan = next(each for each in plans if each.statistic == evidence.statistic.name)
     return found

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 
-class Turns:
+class RoundRobin:
     """Shared by collectors that may have heavy work at the same moment, as at midnight."""
 
     def __init__(self) -> None:

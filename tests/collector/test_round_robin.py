@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from functools import partial
 
-from exporter.collector.turns import Turns
+from exporter.collector.round_robin import RoundRobin
 from tests.support.tasks import most_in_a_turn
 
 
@@ -15,13 +15,13 @@ class Works:
         self.done: list[int] = []
         self._works = works
         self._slices = slices
-        self._turns = Turns()
+        self._round_robin = RoundRobin()
 
     async def all(self) -> None:
         """Do all of them at the same time."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._works):
-                group.create_task(self._turns.work(self._work(number)))
+                group.create_task(self._round_robin.work(self._work(number)))
 
     def _work(self, number: int) -> Iterator[None]:
         for _ in range(self._slices):
@@ -42,27 +42,29 @@ async def test_they_take_turns() -> None:
 
 
 async def test_tasks_that_many_start_at_once_do_their_first_steps_one_after_the_other() -> None:
-    turns, begun = Turns(), []
+    round_robin, begun = RoundRobin(), []
 
     async def task(number: int) -> None:
         begun.append(number)
 
     async def all_at_once() -> None:
         async with asyncio.TaskGroup() as tasks:
-            await asyncio.gather(*(turns.begin(partial(_start, tasks, task(number))) for number in range(300)))
+            await asyncio.gather(*(round_robin.begin(partial(_start, tasks, task(number))) for number in range(300)))
 
     assert await most_in_a_turn(all_at_once(), lambda: len(begun)) == 1
     assert begun == list(range(300))
 
 
 async def test_work_that_fails_does_not_block_others() -> None:
-    turns = Turns()
+    round_robin = RoundRobin()
 
     def failing() -> Iterator[None]:
         yield
         raise ValueError("a bug")
 
-    results = await asyncio.gather(turns.work(failing()), turns.work(iter([None, None])), return_exceptions=True)
+    results = await asyncio.gather(
+        round_robin.work(failing()), round_robin.work(iter([None, None])), return_exceptions=True
+    )
     assert [type(each) for each in results] == [ValueError, type(None)]
 
 
