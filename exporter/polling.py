@@ -5,7 +5,8 @@ at a time: shown first, then polled.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import aiohttp
@@ -104,8 +105,8 @@ class Polling:
         async with self._following:
             targets = {target.name: target for target in settings.targets}
             # Steps that may fail come before the first change.
-            plans = await self._plans(settings)
             kept = self._kept(settings)
+            plans = await self._plans(settings, kept)
             connected = {}
             for index, (name, target) in enumerate(targets.items()):
                 if name not in kept:
@@ -130,12 +131,13 @@ class Polling:
                 self._telemetry.remove(name)
                 self._accounts.facts.discard(name)
             self._accounts.publisher.follow(settings)
+            by_target = {name: tuple(own) for name, own in groupby(plans, lambda each: each.target.name)}
             for target in settings.targets:
                 if self._is_draining:
                     return
                 polled = self._polled.get(target.name) or self._open(target, connected[target.name])
                 polled.target = target
-                await self._poll(polled, [each for each in plans if each.target.name == target.name])
+                await self._poll(polled, by_target.get(target.name, ()))
                 self._telemetry.add(target.name, polled)
                 polled.account.follow(settings.account_interval, settings.domains_interval)
                 polled.discovery.follow(polled.lists(settings.discovery_interval))
@@ -144,8 +146,8 @@ class Polling:
 
     def _kept(self, settings: Config) -> set[str]:
         """Return the polled targets whose account a config does not change."""
-        polled = {name: _account(polled.target) for name, polled in self._polled.items()}
-        return {target.name for target in settings.targets if polled.get(target.name) == _account(target)}
+        polled = {name: polled.target.connection for name, polled in self._polled.items()}
+        return {target.name for target in settings.targets if polled.get(target.name) == target.connection}
 
     async def _poll(self, polled: PolledTarget, plans: Sequence[TargetPlan]) -> None:
         """Poll a target by these plans, one for each statistic, and no other statistic of it."""
@@ -194,9 +196,11 @@ class Polling:
         for polled in ending:
             polled.cancel()
 
-    async def _plans(self, settings: Config) -> list[TargetPlan]:
-        """Return every target's plans by the values found so far. Runs in a thread: there may be thousands."""
-        kept = self._kept(settings)
+    async def _plans(self, settings: Config, kept: Collection[str]) -> list[TargetPlan]:
+        """Return every target's plans, one target after another, by the values found so far.
+
+        `kept` are the polled targets that stay. Runs in a thread: there may be thousands.
+        """
         found = {
             target.name: Found(
                 self._catalogue.values(target.name, target.discovered),
@@ -210,7 +214,7 @@ class Polling:
     async def _follow_discovery(self) -> None:
         """Apply what discovery has found."""
         async with self._following:
-            for each in await self._plans(self._settings):
+            for each in await self._plans(self._settings, self._polled.keys()):
                 poll = self._polled[each.target.name].running[each.statistic]
                 if each.combinations != poll.collector.plan.combinations:
                     await self._publisher.show([each])
@@ -310,15 +314,3 @@ class Polling:
             turns=self._turns,
         )
         return Poll(collector, self._tasks.create_task(collector.run()))
-
-
-def _account(target: Target) -> tuple[object, ...]:
-    """Return what identifies a target's account and how it is called."""
-    return (
-        target.account,
-        target.endpoint,
-        target.credentials,
-        target.rate_limit_per_minute,
-        target.timeout,
-        target.page_size,
-    )
