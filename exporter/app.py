@@ -26,7 +26,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan.validation import checked, load
-from exporter.polling import Accounts, Polling
+from exporter.polling import Polling
 from exporter.process import garbage, signals, systemd
 from exporter.reload import Reloader
 from exporter.store.account_facts import AccountFacts
@@ -72,8 +72,7 @@ class App:
         self._store = Store()
         families = (*tables.families(), *account.FAMILIES, *target_rows.FAMILIES)
         self._exposition = Exposition(families, registry)
-        facts = AccountFacts()
-        self._accounts = Accounts(facts, AccountPublisher(facts, self._exposition, self._clock))
+        self._accounts = AccountPublisher(AccountFacts(), self._exposition, self._clock)
         self._publisher = Publisher(self._store, self._exposition, self._clock)
         self._catalogue = Catalogue()
         self._state = (
@@ -158,7 +157,7 @@ class App:
                 self._polling.open(session, tasks)
                 works = (
                     self._publisher.run(),
-                    self._accounts.publisher.run(),
+                    self._accounts.run(),
                     self._telemetry.run(self._clock),
                     garbage.run(self._clock.sleep),
                     self._web.run(),

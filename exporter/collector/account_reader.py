@@ -18,7 +18,7 @@ from exporter.directmail import account
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import Listed
-from exporter.store.account_facts import Checks, Fact, Facts
+from exporter.store.account_facts import AccountFacts, Checks, Fact, Facts
 
 FIRST_BACKOFF = 30.0
 """Seconds until a request that failed is made again, about; doubled each time, at most the interval."""
@@ -37,7 +37,7 @@ class AccountReader:
         self,
         target: str,
         client: Client,
-        facts: Facts,
+        facts: AccountFacts,
         clock: Clock,
         outages: Outages,
         *,
@@ -45,8 +45,9 @@ class AccountReader:
         rng: random.Random | None = None,
     ) -> None:
         """`changed` is called after every update. Nothing is requested before `follow` has set the intervals."""
+        self._target = target
         self._client = client
-        self._facts = facts
+        self._known = facts
         self._clock = clock
         self._outages = outages
         self._changed = changed
@@ -76,6 +77,11 @@ class AccountReader:
             if interval is not None
         }
         self._wake.set()
+
+    @property
+    def _facts(self) -> Facts:
+        """The target's facts, which are discarded when it points at another account."""
+        return self._known.of(self._target)
 
     @property
     def lists(self) -> dict[str, float]:
