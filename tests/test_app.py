@@ -107,8 +107,8 @@ class TestInOneProcess:
         async with simulator().listen() as url:
             settings = load(write_config(tmp_path / "config.yaml", url))
             for disabled in (False, True):
-                options = Options(listen_addresses=("127.0.0.1:0",), disable_exporter_metrics=disabled)
-                app = App(settings, options, environment=KEYS)
+                options = Options(listen_addresses=("127.0.0.1:0",))
+                app = App(settings, options, environment=KEYS, process_metrics=not disabled)
                 task, base = await started(app)
                 text = await until(f"{base}/metrics", "directmail_up")
                 assert ("process_resident_memory_bytes" not in text) == ("python_info" not in text) == disabled

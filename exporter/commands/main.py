@@ -129,13 +129,12 @@ def cli(
     from exporter.plan import validation
 
     options = app.Options(
-        listen_addresses,
-        telemetry_path,
-        max_requests,
-        enable_lifecycle,
-        web_config_file,
-        systemd_socket,
-        disable_exporter_metrics,
+        listen_addresses=listen_addresses,
+        telemetry_path=telemetry_path,
+        max_requests=max_requests,
+        enable_lifecycle=enable_lifecycle,
+        config_file=web_config_file,
+        systemd_socket=systemd_socket,
     )
     try:
         settings = validation.load(config_file, shard)
@@ -145,6 +144,7 @@ def cli(
             config_file=config_file,
             auto_reload=auto_reload,
             shard=shard,
+            process_metrics=not disable_exporter_metrics,
         )
     except ConfigError as error:
         exit_status.fail(str(error))
