@@ -23,6 +23,7 @@ from exporter.config.model import Config
 from exporter.config.shards import Shard
 from exporter.directmail.model import Filters
 from exporter.plan import validation
+from exporter.store.database import StateError
 
 EVERY = 10.0
 """Seconds between two lines of progress."""
@@ -123,7 +124,7 @@ def command(
     clock = SystemClock()
     own = settings.of(shard)
     work = Backfill(own, clock, days=days, step=step, query=query, labels=labels)
-    context.exit(exit_status.run(_write(work, own, output, clock)) or 0)
+    context.exit(exit_status.run(_write(work, own, output, clock), StateError) or 0)
 
 
 async def _write(work: Backfill, settings: Config, output: Path, clock: Clock) -> int:

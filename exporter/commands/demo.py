@@ -23,6 +23,7 @@ from exporter.plan import validation
 from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
 from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
+from exporter.store.database import StateError
 from exporter.store.memory import Store
 from exporter.web.sockets import BindError
 
@@ -110,7 +111,8 @@ def command(
                 write_history(history, state_file, simulator.traffic, clock.time(), listen, days)
             except OSError as error:
                 exit_status.fail(f"{history}: {error.strerror}")
-        exit_status.run(_run(simulator, Options(listen_addresses=(listen,)), speed, started, state_file))
+        options = Options(listen_addresses=(listen,))
+        exit_status.run(_run(simulator, options, speed, started, state_file), BindError, StateError)
 
 
 def morning_zone(now: float) -> ZoneInfo:

@@ -127,6 +127,10 @@ def cli(
     from exporter.commands import check
     from exporter.config.checking import ConfigError
     from exporter.plan import validation
+    from exporter.process.immediate_exit import immediate_exit
+    from exporter.store.database import StateError
+    from exporter.web.passwords import is_checking
+    from exporter.web.sockets import BindError
 
     options = app.Options(
         listen_addresses=listen_addresses,
@@ -153,7 +157,9 @@ def cli(
         if problems := check.without_credentials(settings.of(shard)):
             exit_status.fail(str(ConfigError(str(config_file), problems)))
         return
-    exit_status.run(program.run())
+    exit_status.run(program.run(), BindError, StateError)
+    if is_checking():  # a thread computes bcrypt: Python would wait for it, or abort when a daemon thread returns late
+        immediate_exit()
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.replay import Recording, RecordingError
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Choices, Traffic
-from exporter.web.sockets import cannot_listen, split_address
+from exporter.web.sockets import BindError, cannot_listen, split_address
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -199,7 +199,8 @@ def command(
     is_made_up = (simulator.key_id, simulator.secret) == (KEY_ID, SECRET)
     key = f"\nexport ALIBABA_CLOUD_ACCESS_KEY_ID={KEY_ID}\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET={SECRET}"
     exit_status.run(
-        _serve(simulator, listen, lambda url: exit_status.message(f"GetTrackList: {url}{key if is_made_up else ''}"))
+        _serve(simulator, listen, lambda url: exit_status.message(f"GetTrackList: {url}{key if is_made_up else ''}")),
+        BindError,
     )
 
 
