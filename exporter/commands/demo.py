@@ -15,7 +15,7 @@ import click
 from exporter.app import App, Options
 from exporter.commands import exit_status
 from exporter.commands.demo_history import keep, moments, replay
-from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, made_simulator, read_zone, speed_flag
+from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, parsed, read_zone, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
@@ -84,8 +84,11 @@ def command(
         exit_status.check_writable(history.parent)
     clock = made_clock(speed)
     zone = timezone or morning_zone(clock.time())
+    planned, broken = parsed(incidents, faults, clock.time())
     behaviour = Behaviour(calls_per_minute=2 * CALLS_PER_MINUTE)
-    simulator = made_simulator(clock, incidents, faults, choices=Choices(zone), behaviour=behaviour)
+    simulator = Simulator(
+        Traffic(choices=Choices(zone), incidents=planned), clock=clock, behaviour=behaviour, faults=broken
+    )
 
     def started(addresses: list[str]) -> None:
         time = datetime.fromtimestamp(clock.time(), zone)
