@@ -9,7 +9,7 @@ import pytest
 
 from exporter.app import App, Options
 from exporter.clock import Clock
-from exporter.commands.history_export import Backfill
+from exporter.commands.backfill_reading import Backfill
 from exporter.config.model import Config
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Ratio, Statistic

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 
 from exporter.clock import Clock, SystemClock
 from exporter.commands import exit_status, flags
-from exporter.commands.history_export import STEP, Backfill, Forecast, Progress
+from exporter.commands.backfill_reading import STEP, Backfill, Forecast, Progress
 from exporter.config.checking import ConfigError, InvalidValue
 from exporter.config.durations import format_duration, parse_duration
 from exporter.config.model import Config

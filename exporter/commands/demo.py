@@ -14,7 +14,7 @@ import click
 
 from exporter.app import App, Options
 from exporter.commands import exit_status
-from exporter.commands.demo_history import keep, moments, replay
+from exporter.commands.demo_replay import keep, moments, replay
 from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, parsed, read_zone, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh

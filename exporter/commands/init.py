@@ -12,9 +12,9 @@ import click
 
 from exporter.clock import Clock, SystemClock
 from exporter.collector.target_client import connect
-from exporter.commands import check, exit_status, first_config
-from exporter.commands.account_survey import Survey, senders_of, survey
-from exporter.commands.first_config import Draft, failed, intervals, target_of
+from exporter.commands import check, exit_status, init_config
+from exporter.commands.init_config import Draft, failed, intervals, target_of
+from exporter.commands.init_survey import Survey, senders_of, survey
 from exporter.config import loader
 from exporter.config.model import Config
 from exporter.config.regions import REGIONS
@@ -80,7 +80,7 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
     drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, notify=_notify), NoConfig)
     if drafts is None:
         exit_status.fail("interrupted; nothing written")
-    text = first_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
+    text = init_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
     settings = validation.checked(str(output), *loader.parse(text))
     try:
         with output.open("w" if force else "x", encoding="utf-8") as file:
@@ -133,7 +133,7 @@ async def drafted(
     for each in surveys:
         if not each.statistics:
             raise NoConfig(_nothing_allowed(each))
-    return [first_config.draft(each, replace(config, targets=(each.target,))) for each in surveys]
+    return [init_config.draft(each, replace(config, targets=(each.target,))) for each in surveys]
 
 
 def _prefixed(notify: Callable[[str], None], name: str) -> Callable[[str], None]:

@@ -17,8 +17,8 @@ from exporter.app import App, Options
 from exporter.clock import Clock, SystemClock
 from exporter.commands import backfill
 from exporter.commands.backfill_file import Interrupted, Past
+from exporter.commands.backfill_reading import Backfill, Forecast, Progress
 from exporter.commands.demo import morning_zone
-from exporter.commands.history_export import Backfill, Forecast, Progress
 from exporter.commands.main import cli
 from exporter.config.model import Config
 from exporter.directmail.statistics.engagement import Engagement

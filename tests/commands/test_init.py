@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.commands import first_config, init
-from exporter.commands.account_survey import Survey
-from exporter.commands.first_config import Draft
+from exporter.commands import init, init_config
 from exporter.commands.init import NoConfig, drafted, summary
+from exporter.commands.init_config import Draft
+from exporter.commands.init_survey import Survey
 from exporter.config import loader
 from exporter.config.model import Config, Query
 from exporter.directmail.errors import PermissionDenied
@@ -73,7 +73,7 @@ async def made(api: Simulator, environment: Mapping[str, str] = KEYS) -> tuple[s
 
 
 def loaded(drafts: list[Draft]) -> tuple[str, Config]:
-    text = first_config.render(drafts, date(2026, 4, 22))
+    text = init_config.render(drafts, date(2026, 4, 22))
     return text, validation.checked("config.yaml", *loader.parse(text))
 
 
@@ -160,11 +160,11 @@ class TestARestrictedKey:
         assert f"lacks the permission dm:{action}" in text
 
     def test_a_restricted_account_is_not_mistaken_for_a_missing_permission(self) -> None:
-        _, target = first_config.target_of("us-east-1")
+        _, target = init_config.target_of("us-east-1")
         error = PermissionDenied("the account is on a blacklist", code="User.Blacklisted")
         found = Survey(target, failures={"GetTrackList": error})
         assert found.denied == ()
-        assert first_config.failed(found, "GetTrackList") == (
+        assert init_config.failed(found, "GetTrackList") == (
             "GetTrackList failed: the account is on a blacklist (User.Blacklisted)"
         )
 
@@ -251,7 +251,7 @@ class TestTheBudget:
                 if isinstance(value, dict):
                     query[key] = [f"x{number}" for number in range(value["limit"])]
         full = validation.checked("full", *loader.parse(yaml.safe_dump(whole)))
-        assert all(plan.poll_interval <= first_config.LONGEST_POLL for plan in target_plan.make_all(full))
+        assert all(plan.poll_interval <= init_config.LONGEST_POLL for plan in target_plan.make_all(full))
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
         assert all(f"query {name}:" in printed for name in queries(config))
 
@@ -265,7 +265,7 @@ class TestTheBudget:
         assert list(found) == ["account", "by_sender", "by_domain", "by_esp", "by_tag"]
         assert found["by_esp"].filters["account_name"] == (SENDERS[0],)
         assert tags(config) == {(stream.sender, stream.tag) for stream in STREAMS}
-        assert all(plan.poll_interval <= first_config.LONGEST_POLL for plan in target_plan.make_all(config))
+        assert all(plan.poll_interval <= init_config.LONGEST_POLL for plan in target_plan.make_all(config))
 
     async def test_what_does_not_fit_is_left_out_with_the_reason(self) -> None:
         names = [f"v{number}" for number in range(300)]

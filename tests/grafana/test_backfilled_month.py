@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from exporter.clock import SystemClock
+from exporter.commands.backfill_reading import Backfill
 from exporter.commands.demo import morning_zone
-from exporter.commands.history_export import Backfill
 from exporter.simulator.server import Behaviour, Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from tests.support.board_queries import chosen, numbers, result

@@ -20,7 +20,7 @@ import aiohttp
 
 from exporter.app import App, Options
 from exporter.commands.demo import morning_zone
-from exporter.commands.demo_history import moments, replay
+from exporter.commands.demo_replay import moments, replay
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.plan import validation

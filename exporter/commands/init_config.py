@@ -7,7 +7,7 @@ from datetime import date
 import yaml
 
 from exporter import __version__
-from exporter.commands.account_survey import Survey, is_missing_permission
+from exporter.commands.init_survey import Survey, is_missing_permission
 from exporter.config import loader, yamlfile
 from exporter.config.checking import InvalidValue
 from exporter.config.durations import format_duration
