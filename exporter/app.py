@@ -24,10 +24,9 @@ from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
-from exporter.plan.validation import checked, load
 from exporter.polling import Polling
 from exporter.process import garbage, signals, systemd
-from exporter.reload import Reloader
+from exporter.reload import Reloader, load
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
@@ -35,8 +34,6 @@ from exporter.store.state_file import StateFile
 from exporter.web.routes import Routes
 from exporter.web.server import Options, WebServer
 from exporter.web.status import About, StatusPage
-
-__all__ = ["App", "Options", "checked", "load"]
 
 
 class App:

@@ -13,7 +13,6 @@ from exporter.collector.account_reader import AccountReader
 from exporter.collector.discovery import Discovery
 from exporter.collector.loop import Collector
 from exporter.collector.outages import Outages
-from exporter.collector.target_client import connect
 from exporter.collector.turns import Turns
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
@@ -26,6 +25,7 @@ from exporter.plan import target_plan
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Store
+from exporter.target_client import connect
 
 
 @dataclass(frozen=True, slots=True)

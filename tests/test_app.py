@@ -11,13 +11,14 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import VirtualClock
-from exporter.plan.validation import load
 from exporter.polling import GRACE
+from exporter.reload import load
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from exporter.web.listener import SHUTDOWN_SECONDS
+from exporter.web.server import Options
 from tests.support.processes import PATIENCE, get, program, started, until
 from tests.support.programs import KEYS, SENDERS, simulator, write_config
 

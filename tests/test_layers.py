@@ -133,7 +133,6 @@ ORDER: dict[str, tuple[str, ...]] = {
         "states",
         "turns",
         "outages",
-        "target_client",
     ),
     "plan": (
         "validation",
@@ -171,7 +170,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "yamlfile",
         "checking",
     ),
-    "process": ("garbage", "shutdown", "signals", "immediate_exit", "stderr", "systemd"),
+    "process": ("garbage", "http_drain", "signals", "immediate_exit", "stderr", "systemd"),
     "directmail": (
         "client",
         "ram_policy",
@@ -205,7 +204,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
 }
 """The modules of each room; one imports only those after it."""
-SIMULATOR_MAY = {"directmail.signing", "clock", "process.shutdown"}
+SIMULATOR_MAY = {"directmail.signing", "clock", "process.http_drain"}
 
 
 def violations(module: str, source: str) -> list[str]:

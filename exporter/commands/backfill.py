@@ -22,7 +22,7 @@ from exporter.config.durations import format_duration, parse_duration
 from exporter.config.model import Config
 from exporter.config.shards import Shard
 from exporter.directmail.model import Filters
-from exporter.plan import validation
+from exporter.reload import load
 from exporter.store.database import StateError
 
 EVERY = 10.0
@@ -111,7 +111,7 @@ def command(
     past. Ends with status 1 when days are missing.
     """
     try:
-        settings = validation.load(config_file, shard)
+        settings = load(config_file, shard)
     except ConfigError as error:
         exit_status.fail(str(error))
     names = {each.name for target in settings.targets for each in target.queries}

@@ -12,19 +12,21 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.commands import exit_status
 from exporter.commands.demo_replay import keep, moments, replay
 from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, parsed, read_zone, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
-from exporter.plan import validation
+from exporter.reload import checked
 from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
 from exporter.store.database import StateError
 from exporter.store.memory import Store
+from exporter.web.server import Options
 from exporter.web.sockets import BindError
 
 CALLS_PER_MINUTE = 15_000
@@ -161,7 +163,7 @@ targets:
         for sender in senders
     )
     text += "".join(f"      - name: by_{key}\n        {key}: {values}\n" for key, values in routes.items())
-    return validation.checked("the demo's config", *loader.parse(text))
+    return checked("the demo's config", *loader.parse(text))
 
 
 def past(

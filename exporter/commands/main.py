@@ -126,13 +126,14 @@ def cli(
     from exporter import app
     from exporter.commands import check
     from exporter.config.checking import ConfigError
-    from exporter.plan import validation
     from exporter.process.immediate_exit import immediate_exit
+    from exporter.reload import load
     from exporter.store.database import StateError
     from exporter.web.passwords import is_checking
+    from exporter.web.server import Options
     from exporter.web.sockets import BindError
 
-    options = app.Options(
+    options = Options(
         listen_addresses=listen_addresses,
         telemetry_path=telemetry_path,
         max_requests=max_requests,
@@ -141,7 +142,7 @@ def cli(
         systemd_socket=systemd_socket,
     )
     try:
-        settings = validation.load(config_file, shard)
+        settings = load(config_file, shard)
         program = app.App(
             settings,
             options,

@@ -21,7 +21,7 @@ from exporter.config.model import Config
 from exporter.config.schema import window as checked_window
 from exporter.config.shards import Shard
 from exporter.directmail.statistics.registry import STATISTICS
-from exporter.plan import validation
+from exporter.reload import load
 
 
 @click.command()
@@ -41,7 +41,7 @@ def command(config_file: Path, shard: Shard, query: str | None, window: str, sor
     What the state file has and a running exporter would not read again is not requested; nothing is written.
     """
     try:
-        settings = validation.load(config_file, shard).of(shard)
+        settings = load(config_file, shard).of(shard)
         checked_window(window)
     except ConfigError as error:
         exit_status.fail(str(error))

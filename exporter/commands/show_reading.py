@@ -16,7 +16,6 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.collector.filter_support import FilterSupport
-from exporter.collector.target_client import connect
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
 from exporter.directmail.errors import (
@@ -37,6 +36,7 @@ from exporter.plan.target_plan import TargetPlan
 from exporter.store import snapshot
 from exporter.store.discovered_values import Catalogue
 from exporter.store.memory import Cell, Key, Store
+from exporter.target_client import connect
 
 EDGE = OLDEST_AGE - 1
 """Days before the last one of a window from which the API may reject a day for its age."""

@@ -31,9 +31,7 @@ from exporter.directmail.redaction import clean, cleaned, may_hold
 from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.directmail.threads import off_the_loop
-from exporter.directmail.transport import Reply, open_session, post
-
-__all__ = ["Client", "Result", "open_session"]
+from exporter.directmail.transport import Reply, post
 
 VERSION = "2015-11-23"
 ATTEMPTS = 3

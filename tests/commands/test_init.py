@@ -15,11 +15,13 @@ from exporter.commands.init_survey import Survey
 from exporter.config import loader
 from exporter.config.model import Config, Query
 from exporter.directmail.errors import PermissionDenied
-from exporter.plan import target_plan, validation
+from exporter.plan import target_plan
+from exporter.reload import checked
 from exporter.simulator.account import STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Inventory
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.command_line import run
@@ -74,7 +76,7 @@ async def made(api: Simulator, environment: Mapping[str, str] = KEYS) -> tuple[s
 
 def loaded(drafts: list[Draft]) -> tuple[str, Config]:
     text = init_config.render(drafts, date(2026, 4, 22))
-    return text, validation.checked("config.yaml", *loader.parse(text))
+    return text, checked("config.yaml", *loader.parse(text))
 
 
 def queries(config: Config) -> dict[str, Query]:
@@ -250,7 +252,7 @@ class TestTheBudget:
             for key, value in query.items():
                 if isinstance(value, dict):
                     query[key] = [f"x{number}" for number in range(value["limit"])]
-        full = validation.checked("full", *loader.parse(yaml.safe_dump(whole)))
+        full = checked("full", *loader.parse(yaml.safe_dump(whole)))
         assert all(plan.poll_interval <= init_config.LONGEST_POLL for plan in target_plan.make_all(full))
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
         assert all(f"query {name}:" in printed for name in queries(config))

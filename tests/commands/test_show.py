@@ -19,9 +19,11 @@ from exporter.commands.show_formats import FORMATS
 from exporter.commands.show_reading import Reading, WindowReader
 from exporter.commands.show_rows import Group
 from exporter.config.model import Config
-from exporter.plan import calendar, validation
+from exporter.plan import calendar
+from exporter.reload import load
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from exporter.store import snapshot
 from tests.support.clock import ScriptedClock
@@ -67,7 +69,7 @@ async def read(
     **settings: Any,
 ) -> Reading:
     async with api.listen() as url:
-        made: Config = validation.load(config(folder / "config.yaml", url, **settings))
+        made: Config = load(config(folder / "config.yaml", url, **settings))
         return await WindowReader(made, api.clock, window, query, environment=environment).read()
 
 
@@ -207,7 +209,7 @@ class TestTheBudget:
         steps: list[tuple[int, int, float]] = []
         api = account()
         async with api.listen() as url:
-            made = validation.load(config(tmp_path / "config.yaml", url))
+            made = load(config(tmp_path / "config.yaml", url))
             reader = WindowReader(
                 made, api.clock, "7d", "account", environment=KEYS, progress=lambda *step: steps.append(step)
             )
