@@ -45,6 +45,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "tls",
         "sockets",
         "status",
+        "status_targets",
         "status_rows",
         "status_account",
         "status_choice",
