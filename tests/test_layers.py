@@ -35,8 +35,8 @@ ORDER: dict[str, tuple[str, ...]] = {
     "web": (
         "server",
         "listener",
-        "connections",
         "tls_transport",
+        "connections",
         "routes",
         "authentication",
         "passwords",
