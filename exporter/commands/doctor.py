@@ -22,7 +22,7 @@ from exporter.reload import load
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(report.FORMATS),
     default="text",
     show_default=True,
     help="Output format; json is for support tickets.",

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-import aiohttp
 import structlog
 
 from exporter.clock import Clock
@@ -107,7 +106,9 @@ class WindowReader:
         reading = Reading(Store())
         await self._read_state(reading)
         async with open_session() as session:
-            clients = {each.name: self._connect(each, session) for each in self._settings.targets}
+            clients = {
+                each.name: connect(each, session, self._clock, self._environment) for each in self._settings.targets
+            }
             for target in self._settings.targets:
                 await self._list(target, clients[target.name], reading)
             reading.parts = self._parts(reading.store)
@@ -128,9 +129,6 @@ class WindowReader:
                     if day in reading.store.get(combination.key).cells:
                         each.support.add_result(combination, day)
         return reading
-
-    def _connect(self, target: Target, session: aiohttp.ClientSession) -> Client:
-        return connect(target, session, self._clock, self._environment)
 
     async def _read_state(self, reading: Reading) -> None:
         """Load the state file's data of the targets' current accounts."""
