@@ -14,8 +14,9 @@ from aiohttp import web
 
 from benchmarks import fleet
 from benchmarks.measure import Figure, listening
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.web.authentication import Security
 from exporter.web.listener import serve
 from exporter.web.routes import Routes, make_app

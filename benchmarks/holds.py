@@ -17,9 +17,11 @@ from pathlib import Path
 from benchmarks.accounts import ACCOUNTS, COMBINATIONS, fill, text
 from benchmarks.calls import KEYS, api
 from benchmarks.measure import Figure
-from exporter.app import App, Options, load
+from exporter.app import App
 from exporter.clock import VirtualClock
 from exporter.config.shards import WHOLE
+from exporter.reload import load
+from exporter.web.server import Options
 
 EVERY = 0.001
 """Seconds between two checks of the probe."""

@@ -5,9 +5,9 @@ The packages, in the direction the data flows; imports point down only (`python 
     config -> plan -> collector -> store -> metrics -> web
 
     commands   the command line          app        opens everything, owns the tasks
-    reload     the config, loaded again  polling    the targets that are polled, and the plans they follow
+    reload     the config's file         polling    the targets that are polled, and the plans they follow
     web        server and status page    doctor     a few real calls, explained
-    polled_target  one target's client and tasks
+    polled_target  one target's tasks    target_client  one target's API client
     metrics    what Prometheus reads     collector  due cells -> client -> store
     plan       what is due, and its cost
     store      what is known             config     YAML -> frozen values

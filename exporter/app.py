@@ -5,7 +5,6 @@ server and ends the process.
 """
 
 import asyncio
-import gc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -25,10 +24,9 @@ from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
-from exporter.plan.validation import checked, load
-from exporter.polling import Accounts, Polling
+from exporter.polling import Polling
 from exporter.process import garbage, signals, systemd
-from exporter.reload import Reloader
+from exporter.reload import Reloader, load
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Store
@@ -36,8 +34,6 @@ from exporter.store.state_file import StateFile
 from exporter.web.routes import Routes
 from exporter.web.server import Options, WebServer
 from exporter.web.status import About, StatusPage
-
-__all__ = ["App", "Options", "checked", "load"]
 
 
 class App:
@@ -53,10 +49,12 @@ class App:
         config_file: Path | None = None,
         auto_reload: bool = False,
         shard: Shard = WHOLE,
+        process_metrics: bool = True,
     ) -> None:
         """`environment` may hold the credentials; a reload reads `config_file`, on any change of it with `auto_reload`.
 
-        `settings` is the whole config; only the targets of `shard` run.
+        `settings` is the whole config; only the targets of `shard` run. Without `process_metrics`, process_* and
+        python_* are left out.
 
         Raise ConfigError for a web configuration that cannot be used.
         """
@@ -68,25 +66,14 @@ class App:
         self._shard = shard
         self._loaded_at = 0.0
         self._log = structlog.get_logger()
+        self._stopped = asyncio.Event()
         registry = CollectorRegistry()
-        self._store = Store()
         families = (*tables.families(), *account.FAMILIES, *target_rows.FAMILIES)
         self._exposition = Exposition(families, registry)
-        facts = AccountFacts()
-        self._accounts = Accounts(facts, AccountPublisher(facts, self._exposition, self._clock))
+        self._store, self._catalogue = Store(), Catalogue()
         self._publisher = Publisher(self._store, self._exposition, self._clock)
-        self._discovered = DiscoveredValues()
-        self._state = (
-            StateFile(
-                settings.state_file,
-                self._store,
-                self._clock,
-                self._discovered,
-                written=self._publisher.refresh_key,
-            )
-            if settings.state_file
-            else None
-        )
+        self._accounts = AccountPublisher(AccountFacts(), self._exposition, self._clock)
+        self._state = self._made_state_file()
         self._telemetry = Telemetry(
             registry,
             self._store.decreases,
@@ -94,9 +81,8 @@ class App:
             self._discovered,
             shard,
             exposition=self._exposition,
-            of_process=not options.disable_exporter_metrics,
+            of_process=process_metrics,
         )
-        self._web = WebServer(options, self._clock)
         self._polling = Polling(
             self._store,
             self._discovered,
@@ -106,36 +92,45 @@ class App:
             self._clock,
             environment,
         )
-        self._reloader = (
-            Reloader(
-                config_file,
-                settings,
-                load=lambda path: load(path, shard),
-                follow=self._follow,
-                loaded=self._loaded,
-                failed=self._telemetry.load_failed,
-                clock=self._clock,
-            )
-            if config_file
-            else None
+        self._reloader = self._made_reloader(config_file) if config_file else None
+        self._web = WebServer(options, self._clock)
+        self._routes = self._made_routes()
+
+    def _made_state_file(self) -> StateFile | None:
+        path = self._config.state_file
+        if path is None:
+            return None
+        return StateFile(path, self._store, self._clock, self._catalogue, written=self._publisher.refresh_key)
+
+    def _made_reloader(self, config_file: Path) -> Reloader:
+        return Reloader(
+            config_file,
+            self._config,
+            load=lambda path: load(path, self._shard),
+            follow=self._follow,
+            loaded=self._loaded,
+            failed=self._telemetry.load_failed,
+            clock=self._clock,
         )
-        self._routes = Routes(
+
+    def _made_routes(self) -> Routes:
+        status = StatusPage(
+            self._about,
+            lambda: self._polling.targets,
+            self._store,
+            self._clock,
+            self._options.telemetry_path,
+            self._catalogue,
+            self._accounts.facts,
+        )
+        return Routes(
             exposition=self._exposition,
             unready=self._polling.unready,
-            status=StatusPage(
-                self._about,
-                lambda: self._polling.targets,
-                self._store,
-                self._clock,
-                options.telemetry_path,
-                self._discovered,
-                self._accounts.facts,
-            ).render,
-            reload=self._reload_by_web if options.enable_lifecycle else None,
-            telemetry_path=options.telemetry_path,
-            max_requests=options.max_requests,
+            status=status.render,
+            reload=self._reload_by_web if self._options.enable_lifecycle else None,
+            telemetry_path=self._options.telemetry_path,
+            max_requests=self._options.max_requests,
         )
-        self._stopped = asyncio.Event()
 
     def stop(self) -> None:
         """Shut down gracefully."""
@@ -158,7 +153,7 @@ class App:
                 self._polling.open(session, tasks)
                 works = (
                     self._publisher.run(),
-                    self._accounts.publisher.run(),
+                    self._accounts.run(),
                     self._telemetry.run(self._clock),
                     garbage.run(self._clock.sleep),
                     self._web.run(),
@@ -170,7 +165,8 @@ class App:
                 self._loaded()
                 if reloader is not None:
                     own.append(tasks.create_task(reloader.run()))
-                    own += [tasks.create_task(reloader.watch())] if self._auto_reload else []
+                    if self._auto_reload:
+                        own.append(tasks.create_task(reloader.watch()))
                 self._log.info("listening", addresses=",".join(addresses), version=__version__, shard=str(self._shard))
                 systemd.notify(systemd.READY)
                 started(addresses)
@@ -193,7 +189,7 @@ class App:
         if settings.state_file != self._config.state_file:
             self._log.warning("state_file change needs a restart", in_use=str(self._config.state_file))
         self._config = settings
-        gc.freeze()
+        garbage.freeze()
 
     def _loaded(self) -> None:
         self._loaded_at = self._clock.time()

@@ -1,4 +1,7 @@
-"""Reloads the config on request, or when its content changes; on any failure the previous one is kept."""
+"""Loads the config with its plan; reloads it on request, or when its content changes.
+
+Where a reload fails, the previous config is kept.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,11 +13,27 @@ from exporter.clock import Clock
 from exporter.config import loader
 from exporter.config.checking import ConfigError, Problem
 from exporter.config.model import Config
+from exporter.config.shards import WHOLE, Shard
+from exporter.plan.validation import problems
 from exporter.process import systemd
 from exporter.watch import EVERY, digests
 
 FAILED = "config reload failed; keeping the previous config"
 BUG = Problem("reload", "failed by a bug in directmail-exporter; please report the traceback in the log")
+
+
+def load(path: Path, shard: Shard = WHOLE) -> Config:
+    """Return the config in the file, whole. Raise ConfigError with every mistake of any shard, the plan's included."""
+    sound, mistakes = loader.read(path)
+    return checked(str(path), sound, mistakes, shard.count)
+
+
+def checked(source: str, sound: Config | None, mistakes: tuple[Problem, ...], shards: int = 1) -> Config:
+    """Return the config when neither it nor its plan has a problem. Raise ConfigError with all of them."""
+    found = (*mistakes, *(problems(sound, shards) if sound else ()))
+    if found or sound is None:
+        raise ConfigError(source, found)
+    return sound
 
 
 class Reloader:

@@ -7,19 +7,20 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import Clock
-from exporter.commands.history_export import Backfill
+from exporter.commands.backfill_reading import Backfill
 from exporter.config.model import Config
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Ratio, Statistic
 from exporter.metrics.table import table
 from exporter.metrics.tables import TABLES
-from exporter.plan.validation import load
+from exporter.reload import load
 from exporter.simulator import server
 from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Call
 from exporter.simulator.server import Simulator
+from exporter.web.server import Options
 from tests.support.processes import get, started, until
 from tests.support.programs import KEYS
 from tests.test_account import LongMoment

@@ -11,13 +11,14 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import VirtualClock
-from exporter.plan.validation import load
 from exporter.polling import GRACE
+from exporter.reload import load
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
 from exporter.web.listener import SHUTDOWN_SECONDS
+from exporter.web.server import Options
 from tests.support.processes import PATIENCE, get, program, started, until
 from tests.support.programs import KEYS, SENDERS, simulator, write_config
 
@@ -107,8 +108,8 @@ class TestInOneProcess:
         async with simulator().listen() as url:
             settings = load(write_config(tmp_path / "config.yaml", url))
             for disabled in (False, True):
-                options = Options(listen_addresses=("127.0.0.1:0",), disable_exporter_metrics=disabled)
-                app = App(settings, options, environment=KEYS)
+                options = Options(listen_addresses=("127.0.0.1:0",))
+                app = App(settings, options, environment=KEYS, process_metrics=not disabled)
                 task, base = await started(app)
                 text = await until(f"{base}/metrics", "directmail_up")
                 assert ("process_resident_memory_bytes" not in text) == ("python_info" not in text) == disabled

@@ -10,22 +10,22 @@ ORDER: dict[str, tuple[str, ...]] = {
     "commands": (
         "main",
         "demo",
-        "demo_history",
-        "past_account",
-        "past_series",
+        "demo_replay",
+        "demo_account",
+        "demo_series",
         "simulate",
         "assets",
         "backfill",
-        "history_export",
+        "backfill_reading",
         "backfill_file",
         "doctor",
         "init",
-        "first_config",
-        "account_survey",
+        "init_config",
+        "init_survey",
         "show",
-        "window_formats",
-        "window_rows",
-        "window_reading",
+        "show_formats",
+        "show_rows",
+        "show_reading",
         "check",
         "healthcheck",
         "version",
@@ -35,8 +35,8 @@ ORDER: dict[str, tuple[str, ...]] = {
     "web": (
         "server",
         "listener",
-        "connections",
         "tls_transport",
+        "connections",
         "routes",
         "authentication",
         "passwords",
@@ -45,6 +45,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "tls",
         "sockets",
         "status",
+        "status_targets",
         "status_rows",
         "status_account",
         "status_choice",
@@ -134,8 +135,6 @@ ORDER: dict[str, tuple[str, ...]] = {
         "states",
         "round_robin",
         "outages",
-        "backoff",
-        "target_client",
     ),
     "plan": (
         "validation",
@@ -174,7 +173,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "yamlfile",
         "checking",
     ),
-    "process": ("garbage", "shutdown", "signals", "immediate_exit", "stderr", "systemd"),
+    "process": ("garbage", "http_drain", "signals", "immediate_exit", "stderr", "systemd"),
     "directmail": (
         "client",
         "ram_policy",
@@ -208,7 +207,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
 }
 """The modules of each room; one imports only those after it."""
-SIMULATOR_MAY = {"directmail.signing", "clock", "process.shutdown"}
+SIMULATOR_MAY = {"directmail.signing", "clock", "process.http_drain"}
 
 
 def violations(module: str, source: str) -> list[str]:

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import VirtualClock
 from exporter.config.queries import DISCOVERABLE
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.registry import STATISTICS
-from exporter.plan.validation import load
+from exporter.reload import load
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
+from exporter.web.server import Options
 from tests.support.processes import PATIENCE, get, started, until
 from tests.support.programs import KEYS, SENDERS
 from tests.support.tasks import running

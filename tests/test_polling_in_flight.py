@@ -20,7 +20,7 @@ from exporter.metrics.tables import families
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.schedule import STEP
-from exporter.polling import Accounts, Polling
+from exporter.polling import Polling
 from exporter.store.account_facts import AccountFacts
 from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Record, Store
@@ -67,15 +67,11 @@ class Office:
     def __init__(self, store: Store | None = None) -> None:
         self.clock, self.line, self.store = ScriptedClock(), Line(), store or Store()
         registry = CollectorRegistry()
-        discovered, exposition, facts = (
-            DiscoveredValues(),
-            Exposition((*families(), *FAMILIES), registry),
-            AccountFacts(),
-        )
+        catalogue, exposition = Catalogue(), Exposition((*families(), *FAMILIES), registry)
         publisher = Publisher(self.store, exposition, self.clock)
-        accounts = Accounts(facts, AccountPublisher(facts, exposition, self.clock))
-        telemetry = Telemetry(registry, {}, discovered=discovered)
-        self.polling = Polling(self.store, discovered, publisher, accounts, telemetry, self.clock, KEYS)
+        accounts = AccountPublisher(AccountFacts(), exposition, self.clock)
+        telemetry = Telemetry(registry, {}, catalogue=catalogue)
+        self.polling = Polling(self.store, catalogue, publisher, accounts, telemetry, self.clock, KEYS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Polling]:
@@ -152,6 +148,18 @@ async def test_nothing_is_started_by_a_reload_that_the_end_overtakes() -> None:
         await office.end()
         await reloading
         assert list(polling.targets) == ["shop"]
+
+
+async def test_the_end_may_come_while_a_reload_ends_targets() -> None:
+    office = Office()
+    async with office.open() as polling:
+        await polling.follow(of_region("us-east-1", "shop", "other"))
+        await settle()
+        reloading = asyncio.create_task(polling.follow(of_region("eu-central-1", "shop", "other")))
+        while len(polling.targets) == 2:
+            await asyncio.sleep(0)
+        await office.end()
+        await reloading
 
 
 class Watched(Store):

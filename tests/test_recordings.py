@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import SystemClock
 from exporter.directmail import account, listing, responses
 from exporter.directmail.client import Client, Result
@@ -30,6 +30,7 @@ from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.faults import Fault
 from exporter.simulator.replay import Call, Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
+from exporter.web.server import Options
 from tests.support.clock import ScriptedClock
 from tests.support.doctor import TRAFFIC
 from tests.support.processes import get, started, until

@@ -9,8 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.config.model import Config
-from exporter.plan.validation import load
-from exporter.reload import BUG, FAILED, Reloader
+from exporter.reload import BUG, FAILED, Reloader, load
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE
 

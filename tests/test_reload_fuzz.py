@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, assume, example, given, settings
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.config import loader
-from exporter.plan.validation import load
-from exporter.reload import BUG
+from exporter.reload import BUG, load
+from exporter.web.server import Options
 from tests.support.config_strategies import texts
 from tests.support.processes import get, started
 

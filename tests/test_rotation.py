@@ -6,9 +6,10 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options
-from exporter.plan.validation import load
+from exporter.app import App
+from exporter.reload import load
 from exporter.simulator.server import Simulator
+from exporter.web.server import Options
 from tests.support.issuers import Issuer, Mounted, issued, serving
 from tests.support.processes import PATIENCE, get, started
 from tests.support.programs import simulator, write_config

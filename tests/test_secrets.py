@@ -13,8 +13,9 @@ from exporter.config import loader
 from exporter.config.checking import ConfigError
 from exporter.directmail.credentials import Credentials
 from exporter.simulator import faults
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.web import webconfig
 from exporter.web.authentication import Security
 from exporter.web.passwords import Passwords

@@ -17,24 +17,25 @@ from pathlib import Path
 import click
 
 from exporter.clock import Clock, SystemClock
-from exporter.collector.target_client import connect
 from exporter.commands.doctor import offer
 from exporter.config.checking import ConfigError
 from exporter.config.model import Config, Target
 from exporter.directmail import account
-from exporter.directmail.client import open_session
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.registry import STATISTICS
+from exporter.directmail.transport import open_session
 from exporter.doctor import recording, report
 from exporter.doctor.examination import examine
 from exporter.doctor.report import Report
 from exporter.doctor.sanitizing import Sanitizer
-from exporter.plan import calendar, validation
+from exporter.plan import calendar
 from exporter.plan.combinations import configured
+from exporter.reload import load
 from exporter.simulator.replay import Recording
+from exporter.target_client import connect
 from tools.verified import answered
 
 MOST_CALLS = 40
@@ -114,7 +115,7 @@ def main(config_file: Path, folder: Path, scale_counts: bool, yes: bool) -> None
     if os.environ.get("CI"):
         sys.exit("this makes real calls: not in CI")
     try:
-        settings = validation.load(config_file)
+        settings = load(config_file)
     except ConfigError as error:
         sys.exit(str(error))
     clock = SystemClock()

@@ -17,8 +17,7 @@ from exporter.directmail import account
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import Listed
-from exporter.plan.pacing import MINUTE
-from exporter.store.account_facts import Checks, Fact, Facts
+from exporter.store.account_facts import AccountFacts, Checks, Fact, Facts
 
 SENDERS, DOMAINS = "account_name", "domain"
 """The filters whose lists are of use here."""
@@ -31,7 +30,7 @@ class AccountReader:
         self,
         target: str,
         client: Client,
-        facts: Facts,
+        facts: AccountFacts,
         clock: Clock,
         outages: Outages,
         *,
@@ -39,8 +38,9 @@ class AccountReader:
         rng: random.Random | None = None,
     ) -> None:
         """`changed` is called after every update. Nothing is requested before `follow` has set the intervals."""
+        self._target = target
         self._client = client
-        self._facts = facts
+        self._known = facts
         self._clock = clock
         self._changed = changed
         self._log = structlog.get_logger().bind(target=target)
@@ -57,6 +57,11 @@ class AccountReader:
         """Request the account and its domains every so many seconds from now on; None is never."""
         self._account_interval, self._domains_interval = account_interval, domains_interval
         self._follow()
+
+    @property
+    def _facts(self) -> Facts:
+        """The target's facts, which are discarded when it points at another account."""
+        return self._known.of(self._target)
 
     @property
     def lists(self) -> dict[str, float]:

@@ -16,13 +16,14 @@ from rich.progress import Progress as Bar
 
 from exporter.clock import Clock, SystemClock
 from exporter.commands import exit_status, flags
-from exporter.commands.history_export import STEP, Backfill, Forecast, Progress
+from exporter.commands.backfill_reading import STEP, Backfill, Forecast, Progress
 from exporter.config.checking import ConfigError, InvalidValue
 from exporter.config.durations import format_duration, parse_duration
 from exporter.config.model import Config
 from exporter.config.shards import Shard
 from exporter.directmail.model import Filters
-from exporter.plan import validation
+from exporter.reload import load
+from exporter.store.database import StateError
 
 EVERY = 10.0
 """Seconds between two lines of progress."""
@@ -110,7 +111,7 @@ def command(
     past. Ends with status 1 when days are missing.
     """
     try:
-        settings = validation.load(config_file, shard)
+        settings = load(config_file, shard)
     except ConfigError as error:
         exit_status.fail(str(error))
     names = {each.name for target in settings.targets for each in target.queries}
@@ -123,7 +124,7 @@ def command(
     clock = SystemClock()
     own = settings.of(shard)
     work = Backfill(own, clock, days=days, step=step, query=query, labels=labels)
-    context.exit(exit_status.run(_write(work, own, output, clock)) or 0)
+    context.exit(exit_status.run(_write(work, own, output, clock), StateError) or 0)
 
 
 async def _write(work: Backfill, settings: Config, output: Path, clock: Clock) -> int:

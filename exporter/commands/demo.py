@@ -12,18 +12,21 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.commands import exit_status
-from exporter.commands.demo_history import keep, moments, replay
-from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, made_simulator, read_zone, speed_flag
+from exporter.commands.demo_replay import keep, moments, replay
+from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, parsed, read_zone, speed_flag
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
 from exporter.metrics.history import History
-from exporter.plan import validation
+from exporter.reload import checked
 from exporter.simulator.account import PROVIDERS, STREAMS, Infrastructure
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
+from exporter.store.database import StateError
 from exporter.store.memory import Store
+from exporter.web.server import Options
 from exporter.web.sockets import BindError
 
 CALLS_PER_MINUTE = 15_000
@@ -83,8 +86,11 @@ def command(
         exit_status.check_writable(history.parent)
     clock = made_clock(speed)
     zone = timezone or morning_zone(clock.time())
+    planned, broken = parsed(incidents, faults, clock.time())
     behaviour = Behaviour(calls_per_minute=2 * CALLS_PER_MINUTE)
-    simulator = made_simulator(clock, incidents, faults, choices=Choices(zone), behaviour=behaviour)
+    simulator = Simulator(
+        Traffic(choices=Choices(zone), incidents=planned), clock=clock, behaviour=behaviour, faults=broken
+    )
 
     def started(addresses: list[str]) -> None:
         time = datetime.fromtimestamp(clock.time(), zone)
@@ -110,7 +116,8 @@ def command(
                 write_history(history, state_file, simulator.traffic, clock.time(), listen, days)
             except OSError as error:
                 exit_status.fail(f"{history}: {error.strerror}")
-        exit_status.run(_run(simulator, Options(listen_addresses=(listen,)), speed, started, state_file))
+        options = Options(listen_addresses=(listen,))
+        exit_status.run(_run(simulator, options, speed, started, state_file), BindError, StateError)
 
 
 def morning_zone(now: float) -> ZoneInfo:
@@ -156,7 +163,7 @@ targets:
         for sender in senders
     )
     text += "".join(f"      - name: by_{key}\n        {key}: {values}\n" for key, values in routes.items())
-    return validation.checked("the demo's config", *loader.parse(text))
+    return checked("the demo's config", *loader.parse(text))
 
 
 def past(

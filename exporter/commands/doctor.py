@@ -13,7 +13,7 @@ from exporter.config.shards import Shard
 from exporter.doctor import recording, report
 from exporter.doctor.examination import examine, longest
 from exporter.doctor.sanitizing import Sanitizer
-from exporter.plan import validation
+from exporter.reload import load
 
 
 @click.command()
@@ -22,7 +22,7 @@ from exporter.plan import validation
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(report.FORMATS),
     default="text",
     show_default=True,
     help="Output format; json is for support tickets.",
@@ -48,7 +48,7 @@ def command(config_file: Path, shard: Shard, style: str, folder: Path | None, sc
         if folder.exists() and any(folder.iterdir()):
             exit_status.fail(f"{folder} is not empty; name a new folder for --record")
     try:
-        settings = validation.load(config_file, shard).of(shard)
+        settings = load(config_file, shard).of(shard)
     except ConfigError as error:
         exit_status.fail(str(error))
     click.echo(longest(settings), err=True)

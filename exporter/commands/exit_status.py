@@ -10,7 +10,6 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from exporter import logs
-from exporter.process.immediate_exit import immediate_exit
 
 _Result = TypeVar("_Result")
 
@@ -20,23 +19,15 @@ def run(work: Coroutine[Any, Any, _Result], *expected: type[Exception]) -> _Resu
 
     `expected` are the command's own errors, whose text has the fix.
     """
-    from exporter.store.database import StateError
-    from exporter.web.passwords import is_checking
-    from exporter.web.sockets import BindError
-
-    failures: tuple[type[Exception], ...] = (BindError, StateError, *expected)
     try:
-        result = asyncio.run(work)
-    except failures as error:
+        return asyncio.run(work)
+    except expected as error:
         fail(str(error))
     except KeyboardInterrupt:
         return None
     except Exception as error:  # noqa: BLE001  whatever else it is, it is a bug
         logs.bug(error)
         sys.exit(1)
-    if is_checking():  # a thread computes bcrypt: Python would wait for it, or abort when a daemon thread returns late
-        immediate_exit()
-    return result
 
 
 def message(text: str) -> None:

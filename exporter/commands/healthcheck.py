@@ -59,22 +59,17 @@ def of_listener(address: str) -> str:
     """
     place = _reachable(address)
     try:
-        return _response(f"http://{place}{PATH}", insecure=True)
+        return of_url(f"http://{place}{PATH}", insecure=True)
     except (WantsTls, Closed):
         pass
     try:
-        return _response(f"https://{place}{PATH}", insecure=True)
+        return of_url(f"https://{place}{PATH}", insecure=True)
     except (WantsCertificate, Closed):
         return "OK, requires a client certificate"
 
 
-def of_url(url: str, *, insecure: bool = False) -> str:
-    """Return the response of a URL; `insecure` accepts any certificate. Raise NotHealthy."""
-    return _response(url, insecure=insecure)
-
-
-def _response(url: str, *, insecure: bool) -> str:
-    """Return the text of a 200. Raise NotHealthy for all else."""
+def of_url(url: str, *, insecure: bool) -> str:
+    """Return the text of a 200; `insecure` accepts any certificate. Raise NotHealthy for all else."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

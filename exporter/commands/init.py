@@ -11,10 +11,9 @@ from types import MappingProxyType
 import click
 
 from exporter.clock import Clock, SystemClock
-from exporter.collector.target_client import connect
-from exporter.commands import check, exit_status, first_config
-from exporter.commands.account_survey import Survey, senders_of, survey
-from exporter.commands.first_config import Draft, failed, intervals, target_of
+from exporter.commands import check, exit_status, init_config
+from exporter.commands.init_config import Draft, failed, intervals, target_of
+from exporter.commands.init_survey import Survey, senders_of, survey
 from exporter.config import loader
 from exporter.config.model import Config
 from exporter.config.regions import REGIONS
@@ -25,7 +24,9 @@ from exporter.directmail.listing import OPERATIONS, Listed
 from exporter.directmail.ram_policy import allowing
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
-from exporter.plan import calendar, validation
+from exporter.plan import calendar
+from exporter.reload import checked
+from exporter.target_client import connect
 
 SEARCHED = tuple(region for region in REGIONS if region != "ap-southeast-2")
 """The regions that are searched for senders when none is named; the missing one is closed."""
@@ -80,8 +81,8 @@ def command(region: str | None, endpoint: str | None, per_minute: float, output:
     drafts = exit_status.run(drafted(places, SystemClock(), per_minute=per_minute, notify=_notify), NoConfig)
     if drafts is None:
         exit_status.fail("interrupted; nothing written")
-    text = first_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
-    settings = validation.checked(str(output), *loader.parse(text))
+    text = init_config.render(drafts, calendar.today(time.time(), drafts[0].survey.target.timezone))
+    settings = checked(str(output), *loader.parse(text))
     try:
         with output.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
@@ -133,7 +134,7 @@ async def drafted(
     for each in surveys:
         if not each.statistics:
             raise NoConfig(_nothing_allowed(each))
-    return [first_config.draft(each, replace(config, targets=(each.target,))) for each in surveys]
+    return [init_config.draft(each, replace(config, targets=(each.target,))) for each in surveys]
 
 
 def _prefixed(notify: Callable[[str], None], name: str) -> Callable[[str], None]:

@@ -126,25 +126,30 @@ def cli(
     from exporter import app
     from exporter.commands import check
     from exporter.config.checking import ConfigError
-    from exporter.plan import validation
+    from exporter.process.immediate_exit import immediate_exit
+    from exporter.reload import load
+    from exporter.store.database import StateError
+    from exporter.web.passwords import is_checking
+    from exporter.web.server import Options
+    from exporter.web.sockets import BindError
 
-    options = app.Options(
-        listen_addresses,
-        telemetry_path,
-        max_requests,
-        enable_lifecycle,
-        web_config_file,
-        systemd_socket,
-        disable_exporter_metrics,
+    options = Options(
+        listen_addresses=listen_addresses,
+        telemetry_path=telemetry_path,
+        max_requests=max_requests,
+        enable_lifecycle=enable_lifecycle,
+        config_file=web_config_file,
+        systemd_socket=systemd_socket,
     )
     try:
-        settings = validation.load(config_file, shard)
+        settings = load(config_file, shard)
         program = app.App(
             settings,
             options,
             config_file=config_file,
             auto_reload=auto_reload,
             shard=shard,
+            process_metrics=not disable_exporter_metrics,
         )
     except ConfigError as error:
         exit_status.fail(str(error))
@@ -153,7 +158,9 @@ def cli(
         if problems := check.without_credentials(settings.of(shard)):
             exit_status.fail(str(ConfigError(str(config_file), problems)))
         return
-    exit_status.run(program.run())
+    exit_status.run(program.run(), BindError, StateError)
+    if is_checking():  # a thread computes bcrypt: Python would wait for it, or abort when a daemon thread returns late
+        immediate_exit()
 
 
 def main() -> None:

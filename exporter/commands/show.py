@@ -12,16 +12,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from exporter.clock import SystemClock
-from exporter.commands import exit_status, flags, window_rows
-from exporter.commands.window_formats import FORMATS
-from exporter.commands.window_reading import Progress, Reading, WindowReader
+from exporter.commands import exit_status, flags, show_rows
+from exporter.commands.show_formats import FORMATS
+from exporter.commands.show_reading import Progress, Reading, WindowReader
 from exporter.config.checking import ConfigError, InvalidValue
 from exporter.config.durations import format_duration
 from exporter.config.model import Config
 from exporter.config.schema import window as checked_window
 from exporter.config.shards import Shard
 from exporter.directmail.statistics.registry import STATISTICS
-from exporter.plan import validation
+from exporter.reload import load
 
 
 @click.command()
@@ -41,7 +41,7 @@ def command(config_file: Path, shard: Shard, query: str | None, window: str, sor
     What the state file has and a running exporter would not read again is not requested; nothing is written.
     """
     try:
-        settings = validation.load(config_file, shard).of(shard)
+        settings = load(config_file, shard).of(shard)
         checked_window(window)
     except ConfigError as error:
         exit_status.fail(str(error))
@@ -57,7 +57,7 @@ def command(config_file: Path, shard: Shard, query: str | None, window: str, sor
         )
     if reading is None:
         exit_status.fail("interrupted")
-    groups = window_rows.groups(reading, sort)
+    groups = show_rows.groups(reading, sort)
     if groups:
         exit_status.result(_encodable(FORMATS[style](groups, window, clock.time())))
     messages = list(_messages(reading, groups))
@@ -74,16 +74,16 @@ def _check(settings: Config, query: str | None, sort: str | None) -> None:
         known = dict.fromkeys(each.name for target in settings.targets for each in target.queries)
         exit_status.fail(f"--query: {query!r} is not a query of the config; write one of {', '.join(known)}")
     statistics = {name for each in queries for name in each.statistics}
-    known_values = [name for key in STATISTICS if key in statistics for name in window_rows.names(STATISTICS[key])]
+    known_values = [name for key in STATISTICS if key in statistics for name in show_rows.names(STATISTICS[key])]
     if sort is not None and sort not in known_values:
         exit_status.fail(f"--sort: {sort!r} is not a count or rate of it; write one of {', '.join(known_values)}")
 
 
-def _messages(reading: Reading, groups: list[window_rows.Group]) -> Iterator[str]:
+def _messages(reading: Reading, groups: list[show_rows.Group]) -> Iterator[str]:
     """Yield what is to be said beside the numbers, a line each."""
     yield from reading.notes
     for (target, action), error in reading.target_failures.items():
-        yield f"{target}: {action + ': ' if action else ''}{window_rows.explained(error)}"
+        yield f"{target}: {action + ': ' if action else ''}{show_rows.explained(error)}"
     for part in reading.parts:
         if part.plan.left_out:
             plan = part.plan

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.replay import Recording, RecordingError
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Choices, Traffic
-from exporter.web.sockets import cannot_listen, split_address
+from exporter.web.sockets import BindError, cannot_listen, split_address
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -188,18 +188,27 @@ def command(
         user_status=user_status,
         sender_counts=sender_counts,
     )
-    simulator = made_simulator(made_clock(speed), incidents, faults, seed=seed, choices=choices, behaviour=behaviour)
+    clock = made_clock(speed)
+    planned, broken = parsed(incidents, faults, clock.time())
     try:
-        simulator.recording = Recording(recording_folder) if recording_folder else None
+        recording = Recording(recording_folder) if recording_folder else None
     except RecordingError as error:
         exit_status.fail(str(error))
-    simulator.key_id = os.environ.get("SIMULATOR_ACCESS_KEY_ID") or simulator.key_id
-    simulator.secret = os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or simulator.secret
-    simulator.signing_time = time.time  # only the mail goes faster, not the requests
+    simulator = Simulator(
+        Traffic(seed, choices, planned),
+        os.environ.get("SIMULATOR_ACCESS_KEY_ID") or KEY_ID,
+        os.environ.get("SIMULATOR_ACCESS_KEY_SECRET") or SECRET,
+        clock=clock,
+        behaviour=behaviour,
+        faults=broken,
+        signing_time=time.time,  # only the mail goes faster, not the requests
+        recording=recording,
+    )
     is_made_up = (simulator.key_id, simulator.secret) == (KEY_ID, SECRET)
     key = f"\nexport ALIBABA_CLOUD_ACCESS_KEY_ID={KEY_ID}\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET={SECRET}"
     exit_status.run(
-        _serve(simulator, listen, lambda url: exit_status.message(f"GetTrackList: {url}{key if is_made_up else ''}"))
+        _serve(simulator, listen, lambda url: exit_status.message(f"GetTrackList: {url}{key if is_made_up else ''}")),
+        BindError,
     )
 
 
@@ -208,22 +217,17 @@ def made_clock(speed: float) -> Clock:
     return SystemClock() if speed == 1 else VirtualClock(speed)
 
 
-def made_simulator(
-    clock: Clock,
-    incident_texts: tuple[str, ...],
-    fault_texts: tuple[str, ...],
-    *,
-    behaviour: Behaviour,
-    seed: int = 7,
-    choices: Choices,
-) -> Simulator:
-    """Return a simulator whose mail follows the clock. Raise UsageError for an unknown incident or fault."""
+def parsed(
+    incident_texts: Iterable[str], fault_texts: Iterable[str], now: float
+) -> tuple[list[known_incidents.Incident], list[known_faults.Fault]]:
+    """Return the incidents and faults of the flags. Raise UsageError for an unknown one."""
     try:
-        planned = [known_incidents.parse(text, clock.time()) for text in incident_texts]
-        broken = [known_faults.parse(text) for text in fault_texts]
+        return (
+            [known_incidents.parse(text, now) for text in incident_texts],
+            [known_faults.parse(text) for text in fault_texts],
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return Simulator(Traffic(seed, choices, planned), clock=clock, behaviour=behaviour, faults=broken)
 
 
 async def _serve(simulator: Simulator, listen: str, started: Callable[[str], None]) -> None:

@@ -90,6 +90,18 @@ class Target:
         return f"{self.region or self.endpoint} {self.timezone.key}"
 
     @property
+    def connection(self) -> tuple[object, ...]:
+        """Identifies the account and how it is called: as long as it is equal, client, budget and data stay in use."""
+        return (
+            self.account,
+            self.endpoint,
+            self.credentials,
+            self.rate_limit_per_minute,
+            self.timeout,
+            self.page_size,
+        )
+
+    @property
     def statistics(self) -> tuple[str, ...]:
         """The statistics that some query wants, each once, in the order of the list of them."""
         wanted = {name for query in self.queries for name in query.statistics}

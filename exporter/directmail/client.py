@@ -31,9 +31,7 @@ from exporter.directmail.redaction import clean, cleaned, may_hold
 from exporter.directmail.responses import Row
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
 from exporter.directmail.threads import off_the_loop
-from exporter.directmail.transport import Reply, open_session, post
-
-__all__ = ["Client", "Result", "open_session"]
+from exporter.directmail.transport import Reply, post
 
 VERSION = "2015-11-23"
 ATTEMPTS = 3
@@ -53,6 +51,8 @@ Observer = Callable[[str, float, str | None], None]
 """Called for every HTTP request: its action, its seconds, and the reason of its failure."""
 Recorder = Callable[[str, Mapping[str, str], Reply | None], None]
 """Called for every HTTP request: its action, its parameters, and the reply as it came, None where none came."""
+Retrying = Callable[[str, DirectMailError], None]
+"""Called with the action when a request has failed for the first time and is going to be made again."""
 
 _Read = TypeVar("_Read")
 
@@ -95,6 +95,7 @@ class Client:
         page_size: int,
         observe: Observer,
         record: Recorder | None = None,
+        retrying: Retrying = lambda action, error: None,
         rng: random.Random | None = None,
         attempts: int = ATTEMPTS,
     ) -> None:
@@ -114,8 +115,7 @@ class Client:
         self._record = record
         self._random = rng or random.Random()
         self._attempts = attempts
-        self.retrying: Callable[[str, DirectMailError], None] = lambda action, error: None
-        """Called with the action when a request has failed and is going to be made again."""
+        self._retrying = retrying
 
     @property
     def credentials_expire_at(self) -> float | None:
@@ -173,7 +173,7 @@ class Client:
                 if attempt >= self._attempts or not (error.retry or await self._renewed(error, credentials)):
                     raise
                 if attempt == 1:
-                    self.retrying(request.action, error)
+                    self._retrying(request.action, error)
                 if error.retry_after is None and not isinstance(error, Throttled):  # else the limiter waits
                     await self._clock.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from exporter.clock import Clock
-from exporter.collector.target_client import connect
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Recorder
@@ -27,6 +26,7 @@ from exporter.doctor.report import Report
 from exporter.doctor.steps import account, breakdowns, days, domain_filter, lists
 from exporter.plan import calendar, target_plan
 from exporter.plan.pacing import MINUTE
+from exporter.target_client import connect
 
 Step = Callable[[Calls, Evidence], Awaitable[None]]
 Check = Callable[[Evidence], Finding | None]

@@ -25,7 +25,7 @@ class AccountPublisher:
     """The accounts of all targets."""
 
     def __init__(self, facts: AccountFacts, exposition: Exposition, clock: Clock) -> None:
-        self._facts = facts
+        self.facts = facts
         self._exposition = exposition
         self._clock = clock
         self._targets: dict[str, Target] = {}
@@ -51,7 +51,7 @@ class AccountPublisher:
             return
         self._fresh_for[name] = math.inf
         self._day[name] = today(self._clock.time(), target.timezone)
-        shown = self._shown(target, self._facts.of(name))
+        shown = self._shown(target, self.facts.of(name))
         self._exposition.swap((name, _SECTION), FAMILIES, {None: account.block(name, shown, target.labels)})
 
     async def run(self) -> None:

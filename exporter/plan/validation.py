@@ -6,15 +6,12 @@ Only what the config names is checked; discovered combinations are cut to what f
 from collections.abc import Iterator
 from itertools import chain
 from math import prod
-from pathlib import Path
 
-from exporter.config import loader
-from exporter.config.checking import ConfigError, Problem
+from exporter.config.checking import Problem
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Query, Target
 from exporter.config.queries import MOST_COMBINATIONS
-from exporter.config.shards import WHOLE, Shard, divide
-from exporter.directmail.model import Key
+from exporter.config.shards import Shard, divide
 from exporter.plan.cardinality import of_targets
 from exporter.plan.combinations import describe, expand
 from exporter.plan.pacing import budget, rate, shortest
@@ -96,17 +93,3 @@ def _over_budget(config: Config, plan: TargetPlan) -> Iterator[Problem]:
             f"{format_duration(plan.poll_interval)} needs {requested} of target {plan.target.name!r}, "
             f"whose rate_limit_per_minute is {limit:g}; {fix}",
         )
-
-
-def load(path: Path, shard: Shard = WHOLE) -> Config:
-    """Return the config in the file, whole. Raise ConfigError with every mistake of any shard, the plan's included."""
-    sound, mistakes = loader.read(path)
-    return checked(str(path), sound, mistakes, shard.count)
-
-
-def checked(source: str, sound: Config | None, mistakes: tuple[Problem, ...], shards: int = 1) -> Config:
-    """Return the config when neither it nor its plan has a problem. Raise ConfigError with all of them."""
-    found = (*mistakes, *(problems(sound, shards) if sound else ()))
-    if found or sound is None:
-        raise ConfigError(source, found)
-    return sound

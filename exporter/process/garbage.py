@@ -33,6 +33,11 @@ def short_pauses() -> Iterator[None]:
         gc.unfreeze()
 
 
+def freeze() -> None:
+    """Leave what there is out of later collections: a start or a reload has brought it, and most of it stays."""
+    gc.freeze()
+
+
 async def run(sleep: Callable[[float], Awaitable[None]]) -> None:
     """Collect what is new, and now and then what is old, until cancelled. `sleep` takes seconds."""
     number = 0
@@ -43,6 +48,6 @@ async def run(sleep: Callable[[float], Awaitable[None]]) -> None:
             gc.unfreeze()
         if number % FROZEN_EVERY == 0:
             gc.collect()
-            gc.freeze()
+            freeze()
         else:
             gc.collect(1)

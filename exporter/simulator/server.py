@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
-from exporter.process import shutdown
+from exporter.process import http_drain
 from exporter.simulator import (
     account_summary,
     corrupted_responses,
@@ -31,8 +31,6 @@ from exporter.simulator.random_numbers import uniforms
 from exporter.simulator.replay import Recording
 from exporter.simulator.signature_check import Key, Nonces, Received, check_signature
 from exporter.simulator.traffic import Traffic
-
-__all__ = ["KEY_ID", "SECRET", "Behaviour", "ReceivedRequest", "Simulator", "url_of"]
 
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts by default; no account anywhere has them."""
@@ -101,7 +99,7 @@ class Simulator:
         app = web.Application()
         app.router.add_route("*", "/", self._handle)
         app.on_response_prepare.append(self._date)
-        shutdown.end_requests(app, SHUTDOWN_SECONDS)
+        http_drain.end_requests(app, SHUTDOWN_SECONDS)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
-from exporter.process import shutdown
+from exporter.process import http_drain
 from exporter.web.connection_limit import ConnectionLimit, most_connections
 from exporter.web.connections import Connection, Patience, add_middlewares
 from exporter.web.sockets import shown
@@ -114,7 +114,7 @@ async def serve(
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = ConnectionLimit(most or most_connections(descriptors), asyncio.get_running_loop().time)
     add_middlewares(app, limit)
-    shutdown.end_requests(app, SHUTDOWN_SECONDS)
+    http_drain.end_requests(app, SHUTDOWN_SECONDS)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     async with AsyncExitStack() as stack:
         for each in sockets:

@@ -33,8 +33,6 @@ class Options:
     """File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit."""
     systemd_socket: bool = False
     """Whether systemd hands over the sockets, instead of `listen_addresses`."""
-    disable_exporter_metrics: bool = False
-    """Whether process_* and python_* are left out."""
 
 
 class WebServer:

@@ -7,9 +7,11 @@ take half a gigabyte; and it closes a connection without the alert that says why
 import asyncio
 import ssl
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
+
+from exporter.web.connections import Connection
 
 READ = 64 * 1024
 """Bytes that are decrypted at a time."""
@@ -18,29 +20,12 @@ SPEAKS_TLS = "Client sent an HTTP request to an HTTPS server."
 """What Go's servers take for HTTP, and what they answer."""
 
 
-class Secured(Protocol):
-    """A protocol for HTTP, which also hears of connections whose handshake never completes."""
-
-    def opened(self, transport: asyncio.Transport) -> None:
-        """A client has connected; `transport` is that of its socket."""
-
-    def closed(self) -> None:
-        """The client is gone."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
-    def connection_lost(self, exc: BaseException | None) -> None: ...
-    def data_received(self, data: bytes) -> None: ...
-    def eof_received(self) -> None: ...
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
-
-
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """The protocol of a client's socket, and the transport of its connection once the handshake is complete."""
 
     _socket: asyncio.Transport
 
-    def __init__(self, connection: Secured, context: ssl.SSLContext) -> None:
+    def __init__(self, connection: Connection, context: ssl.SSLContext) -> None:
         super().__init__()
         self._connection = connection
         self._context = context

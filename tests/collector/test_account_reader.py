@@ -97,7 +97,7 @@ class World:
         self.reader = AccountReader(
             "shop",
             client,
-            self.facts.of("shop"),
+            self.facts,
             self.clock,
             outages,
             changed=lambda: self.publisher.refresh("shop"),

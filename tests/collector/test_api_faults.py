@@ -14,11 +14,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.collector.loop import Collector
-from exporter.directmail.client import Client, open_session
+from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.limiter import Limiters
+from exporter.directmail.transport import open_session
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock, settle
 from tests.support.tasks import running

@@ -13,22 +13,24 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from suite_clock import machine_time
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import Clock, SystemClock
 from exporter.commands import backfill
 from exporter.commands.backfill_file import Interrupted, Past
+from exporter.commands.backfill_reading import Backfill, Forecast, Progress
 from exporter.commands.demo import morning_zone
-from exporter.commands.history_export import Backfill, Forecast, Progress
 from exporter.commands.main import cli
 from exporter.config.model import Config
 from exporter.directmail.statistics.engagement import Engagement
 from exporter.plan import target_plan
-from exporter.plan.validation import load
+from exporter.reload import load
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
+from exporter.web.server import Options
 from tests.support.board_queries import chosen, result
 from tests.support.boards import FILES, queries
 from tests.support.boards import load as load_board

@@ -16,11 +16,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import SystemClock
 from exporter.commands import demo
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Choices, Traffic
+from exporter.web.server import Options
 from tests.support.command_line import run
 from tests.support.processes import PATIENCE, program, started, until
 from tests.support.programs import KEYS

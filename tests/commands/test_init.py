@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.commands import first_config, init
-from exporter.commands.account_survey import Survey
-from exporter.commands.first_config import Draft
+from exporter.commands import init, init_config
 from exporter.commands.init import NoConfig, drafted, summary
+from exporter.commands.init_config import Draft
+from exporter.commands.init_survey import Survey
 from exporter.config import loader
 from exporter.config.model import Config, Query
 from exporter.directmail.errors import PermissionDenied
-from exporter.plan import target_plan, validation
+from exporter.plan import target_plan
+from exporter.reload import checked
 from exporter.simulator.account import STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Inventory
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.command_line import run
@@ -73,8 +75,8 @@ async def made(api: Simulator, environment: Mapping[str, str] = KEYS) -> tuple[s
 
 
 def loaded(drafts: list[Draft]) -> tuple[str, Config]:
-    text = first_config.render(drafts, date(2026, 4, 22))
-    return text, validation.checked("config.yaml", *loader.parse(text))
+    text = init_config.render(drafts, date(2026, 4, 22))
+    return text, checked("config.yaml", *loader.parse(text))
 
 
 def queries(config: Config) -> dict[str, Query]:
@@ -160,11 +162,11 @@ class TestARestrictedKey:
         assert f"lacks the permission dm:{action}" in text
 
     def test_a_restricted_account_is_not_mistaken_for_a_missing_permission(self) -> None:
-        _, target = first_config.target_of("us-east-1")
+        _, target = init_config.target_of("us-east-1")
         error = PermissionDenied("the account is on a blacklist", code="User.Blacklisted")
         found = Survey(target, failures={"GetTrackList": error})
         assert found.denied == ()
-        assert first_config.failed(found, "GetTrackList") == (
+        assert init_config.failed(found, "GetTrackList") == (
             "GetTrackList failed: the account is on a blacklist (User.Blacklisted)"
         )
 
@@ -250,8 +252,8 @@ class TestTheBudget:
             for key, value in query.items():
                 if isinstance(value, dict):
                     query[key] = [f"x{number}" for number in range(value["limit"])]
-        full = validation.checked("full", *loader.parse(yaml.safe_dump(whole)))
-        assert all(plan.poll_interval <= first_config.LONGEST_POLL for plan in target_plan.make_all(full))
+        full = checked("full", *loader.parse(yaml.safe_dump(whole)))
+        assert all(plan.poll_interval <= init_config.LONGEST_POLL for plan in target_plan.make_all(full))
         printed = "\n".join(summary(config, drafts, Path("config.yaml")))
         assert all(f"query {name}:" in printed for name in queries(config))
 
@@ -265,7 +267,7 @@ class TestTheBudget:
         assert list(found) == ["account", "by_sender", "by_domain", "by_esp", "by_tag"]
         assert found["by_esp"].filters["account_name"] == (SENDERS[0],)
         assert tags(config) == {(stream.sender, stream.tag) for stream in STREAMS}
-        assert all(plan.poll_interval <= first_config.LONGEST_POLL for plan in target_plan.make_all(config))
+        assert all(plan.poll_interval <= init_config.LONGEST_POLL for plan in target_plan.make_all(config))
 
     async def test_what_does_not_fit_is_left_out_with_the_reason(self) -> None:
         names = [f"v{number}" for number in range(300)]

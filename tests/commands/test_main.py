@@ -395,3 +395,14 @@ def test_starting_loads_nothing_that_it_may_not_need() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ
     )
     assert ended.stdout.strip() == "[]"
+
+
+def test_a_command_that_neither_serves_nor_writes_a_state_file_loads_no_server_and_no_database() -> None:
+    code = (
+        "import asyncio, sys; from exporter.commands import doctor, exit_status, init; "
+        "exit_status.run(asyncio.sleep(0)); print({'exporter.web', 'bcrypt', 'sqlite3'} & sys.modules.keys())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ
+    )
+    assert ended.stdout.strip() == "set()"

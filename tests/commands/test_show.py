@@ -14,14 +14,16 @@ from typing import Any
 
 import pytest
 
-from exporter.commands import window_formats, window_rows
-from exporter.commands.window_formats import FORMATS
-from exporter.commands.window_reading import Reading, WindowReader
-from exporter.commands.window_rows import Group
+from exporter.commands import show_formats, show_rows
+from exporter.commands.show_formats import FORMATS
+from exporter.commands.show_reading import Reading, WindowReader
+from exporter.commands.show_rows import Group
 from exporter.config.model import Config
-from exporter.plan import calendar, validation
+from exporter.plan import calendar
+from exporter.reload import load
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from exporter.store import snapshot
 from tests.support.clock import ScriptedClock
@@ -67,7 +69,7 @@ async def read(
     **settings: Any,
 ) -> Reading:
     async with api.listen() as url:
-        made: Config = validation.load(config(folder / "config.yaml", url, **settings))
+        made: Config = load(config(folder / "config.yaml", url, **settings))
         return await WindowReader(made, api.clock, window, query, environment=environment).read()
 
 
@@ -80,7 +82,7 @@ class TestNumbers:
     @pytest.mark.parametrize("window", ["today", "yesterday", "7d", "30d"])
     async def test_each_combination_has_the_accounts_counts_of_the_window(self, window: str, tmp_path: Path) -> None:
         api = account()
-        groups = window_rows.groups(await read(api, tmp_path, window=window))
+        groups = show_rows.groups(await read(api, tmp_path, window=window))
         days = calendar.window_days(window, TRAFFIC.today(api.clock.time()))
         for row in one(groups, "by_sender").rows:
             sender = row.combination.filters.account_name
@@ -95,24 +97,24 @@ class TestNumbers:
 
     async def test_queries_come_in_the_order_of_the_config_discovered_ones_too(self, tmp_path: Path) -> None:
         queries = "\n      - {name: by_tag, account_name: news@mail.example.com, tag_name: {discover: true}}" + QUERIES
-        groups = window_rows.groups(await read(account(), tmp_path, queries=queries, window="today"))
+        groups = show_rows.groups(await read(account(), tmp_path, queries=queries, window="today"))
         assert [group.query for group in groups if group.statistic.name == "engagement"][:2] == ["by_tag", "account"]
 
     async def test_counts_of_events_are_added_up_and_those_of_recipients_are_not(self, tmp_path: Path) -> None:
-        groups = window_rows.groups(await read(account(), tmp_path))
+        groups = show_rows.groups(await read(account(), tmp_path))
         whole = one(groups, "account").rows[0].values
         sums = one(groups, "by_sender").sums
         assert sums.keys() == {"emails", "opens", "clicks", "open_ratio", "click_ratio"}
         assert sums["emails"] == whole["emails"]
         assert sums["open_ratio"] == sums["opens"] / sums["emails"]
         delivery = one(groups, "by_sender", "delivery").sums
-        assert delivery.keys() == set(window_rows.names(one(groups, "account", "delivery").statistic))
+        assert delivery.keys() == set(show_rows.names(one(groups, "account", "delivery").statistic))
         assert one(groups, "account").sums == {}
 
     async def test_a_row_without_numbers_leaves_no_sum(self, tmp_path: Path) -> None:
         fault = Fault("forbidden", where={"AccountName": SENDERS[1]})
         fault.name = "unknown_sender"
-        groups = window_rows.groups(await read(account(fault), tmp_path, query="by_sender"))
+        groups = show_rows.groups(await read(account(fault), tmp_path, query="by_sender"))
         group = one(groups, "by_sender")
         assert (group.sums, group.no_sums) == ({}, "1 of 3 rows has no numbers")
         (row,) = [row for row in group.rows if not row.values]
@@ -122,7 +124,7 @@ class TestNumbers:
 
     async def test_a_domain_and_its_subdomain_are_not_added_up(self, tmp_path: Path) -> None:
         queries = "\n      - {name: by_domain, domain: [example.com, mail.example.com, notify.example.com]}\n"
-        groups = window_rows.groups(await read(account(domain_filter="subdomains"), tmp_path, queries=queries))
+        groups = show_rows.groups(await read(account(domain_filter="subdomains"), tmp_path, queries=queries))
         group = groups[0]
         assert all(row.values for row in group.rows)
         assert not group.sums
@@ -135,7 +137,7 @@ class TestNumbers:
             "        tag_name: [none, weekly-newsletter, promo, nothing]\n"
         )
         reading = await read(account(), tmp_path, queries=queries)
-        rows = one(window_rows.groups(reading, "open_ratio"), "by_tag").rows
+        rows = one(show_rows.groups(reading, "open_ratio"), "by_tag").rows
         ratios = [row.values.get("open_ratio") for row in rows]
         assert ratios[2:] == [None, None]
         assert ratios[0] > ratios[1] > 0  # type: ignore[operator]
@@ -146,7 +148,7 @@ class TestNumbers:
         self, way: str, tmp_path: Path
     ) -> None:
         api = account(no_dedicated_ips=way)
-        groups = window_rows.groups(await read(api, tmp_path))
+        groups = show_rows.groups(await read(api, tmp_path))
         rows = one(groups, "by_esp").rows
         assert all(row.values == {} and row.problem.startswith("filter not supported: ") for row in rows)
         assert not any(row.is_failure for row in rows)
@@ -157,7 +159,7 @@ class TestNumbers:
 
     async def test_a_day_that_the_api_gives_no_more_is_named_with_the_longest_window(self, tmp_path: Path) -> None:
         reading = await read(account(strict_span=True), tmp_path, window="30d", query="account")
-        (row,) = one(window_rows.groups(reading), "account").rows
+        (row,) = one(show_rows.groups(reading), "account").rows
         assert row.values == {}
         assert row.problem == "the API no longer has 2026-03-23, 30 days ago; the longest window is 29d"
 
@@ -166,7 +168,7 @@ class TestNumbers:
             f"\n      - {{name: tags, account_name: {SENDERS[0]}, tag_name: {{discover: true, include: 'p.*'}}}}\n"
         )
         api = account()
-        groups = window_rows.groups(await read(api, tmp_path, queries=queries))
+        groups = show_rows.groups(await read(api, tmp_path, queries=queries))
         assert {row.combination.filters.tag_name for row in groups[0].rows} == {"password-reset", "promo"}
         assert api.requests[0].action == "QueryTagByParam"
 
@@ -193,13 +195,13 @@ class TestTheBudget:
         assert len(api.requests) <= 2
         (error,) = reading.target_failures.values()
         assert error.reason == "auth"
-        assert all(row.problem.startswith("not read: ") for group in window_rows.groups(reading) for row in group.rows)
+        assert all(row.problem.startswith("not read: ") for group in show_rows.groups(reading) for row in group.rows)
 
     async def test_a_missing_permission_ends_the_requests_of_one_statistic(self, tmp_path: Path) -> None:
         api = account(Fault("forbidden", action="SenderStatisticsByTagNameAndBatchID"))
         reading = await read(api, tmp_path)
         assert [seen.action for seen in api.requests].count("SenderStatisticsByTagNameAndBatchID") <= 2
-        groups = window_rows.groups(reading)
+        groups = show_rows.groups(reading)
         assert all(row.values for row in one(groups, "by_sender").rows)
         assert not any(row.values for row in one(groups, "by_sender", "delivery").rows)
 
@@ -207,7 +209,7 @@ class TestTheBudget:
         steps: list[tuple[int, int, float]] = []
         api = account()
         async with api.listen() as url:
-            made = validation.load(config(tmp_path / "config.yaml", url))
+            made = load(config(tmp_path / "config.yaml", url))
             reader = WindowReader(
                 made, api.clock, "7d", "account", environment=KEYS, progress=lambda *step: steps.append(step)
             )
@@ -221,7 +223,7 @@ class TestTheBudget:
 class TestFormats:
     async def shown(self, style: str, folder: Path, *faults: Fault) -> str:
         api = account(*faults)
-        groups = window_rows.groups(await read(api, folder, query="by_sender"))
+        groups = show_rows.groups(await read(api, folder, query="by_sender"))
         return FORMATS[style](groups, "7d", api.clock.time())
 
     async def test_numbers_of_a_table_end_below_each_other(self, tmp_path: Path) -> None:
@@ -246,7 +248,7 @@ class TestFormats:
 
     async def test_csv_has_the_same_columns_for_every_request(self, tmp_path: Path) -> None:
         rows = list(csv.DictReader(io.StringIO(await self.shown("csv", tmp_path))))
-        assert list(rows[0]) == [*window_formats.FIELDS, *window_formats.VALUES, "problem"]
+        assert list(rows[0]) == [*show_formats.FIELDS, *show_formats.VALUES, "problem"]
         assert len(rows) == 6, "no sums among the rows"
         first, last = rows[0], rows[-1]
         assert (first["statistic"], first["requested"], last["statistic"], last["emails"]) == (
@@ -270,14 +272,14 @@ class TestFormats:
         page = (ROOT / "docs" / "show.md").read_text().split("## CSV and JSON")[1]
         rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
         assert tuple(re.findall(r"`(\w+)`", " ".join(rows))) == (
-            *window_formats.FIELDS,
-            *window_formats.VALUES,
+            *show_formats.FIELDS,
+            *show_formats.VALUES,
             "problem",
         )
 
     async def test_wide_characters_are_two_columns(self, tmp_path: Path) -> None:
         queries = f"\n      - name: by_tag\n        account_name: {SENDERS[0]}\n        tag_name: [promo, 双十一]\n"
-        groups = window_rows.groups(await read(account(), tmp_path, queries=queries))
+        groups = show_rows.groups(await read(account(), tmp_path, queries=queries))
         promo, wide = (
             line for line in FORMATS["table"](groups, "7d", 0.0).splitlines() if "promo" in line or "双" in line
         )

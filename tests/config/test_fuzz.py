@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.commands import check
 from exporter.config import loader
 from exporter.config.checking import MOST_PROBLEMS, ConfigError
-from exporter.plan import validation
+from exporter.reload import load
 from exporter.web import webconfig
 from tests.support.config_strategies import SCALARS, generated, texts
 
@@ -49,7 +49,7 @@ def test_a_text_is_a_config_that_can_be_planned_or_a_list_of_mistakes(file: Path
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     assert file in loader.files(file)
     try:
-        config = validation.load(file)
+        config = load(file)
     except ConfigError as error:
         assert_readable(error)
     else:
@@ -61,7 +61,7 @@ def test_a_text_is_a_config_that_can_be_planned_or_a_list_of_mistakes(file: Path
 def test_bytes_are_no_exception_either(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        validation.load(file)
+        load(file)
     assert_readable(caught.value)
 
 

@@ -6,6 +6,7 @@ from exporter.config import loader
 from exporter.config.checking import MOST_PROBLEMS, ConfigError
 from exporter.config.queries import FILTER_KEYS
 from exporter.plan import validation
+from exporter.reload import checked
 
 HEAD = "targets:\n  - name: shop\n    region: us-east-1\n    queries:\n"
 TAGS = """\
@@ -225,7 +226,7 @@ class TestFewWords:
     def test_however_many_mistakes_there_are(self) -> None:
         queries = "".join(f"      - {{name: q{number}, esp: x}}\n" for number in range(1000))
         with pytest.raises(ConfigError) as caught:
-            validation.checked("config.yaml", *loader.parse(HEAD + queries))
+            checked("config.yaml", *loader.parse(HEAD + queries))
         assert len(caught.value.problems) == MOST_PROBLEMS + 1
         assert str(caught.value.problems[-1]) == f"file: has {1000 - MOST_PROBLEMS} more mistakes"
 

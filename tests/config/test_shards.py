@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.commands import check
 from exporter.commands.main import cli
 from exporter.config import loader
@@ -19,7 +19,8 @@ from exporter.config.checking import ConfigError
 from exporter.config.model import Config
 from exporter.config.shards import WHOLE, NoOrdinal, Shard, divide, owner, parse
 from exporter.plan import cardinality, target_plan, validation
-from exporter.plan.validation import load
+from exporter.reload import load
+from exporter.web.server import Options
 from tests.support.processes import get, program, started, until
 from tests.support.programs import KEYS, simulator
 

@@ -12,7 +12,7 @@ import yaml
 
 from exporter.commands.main import cli
 from exporter.config import loader
-from exporter.plan import validation
+from exporter.reload import checked
 from tests.support.helm import CHART, NAMESPACE, RELEASE, rejection, render, sdk
 from tests.support.kubernetes_schemas import VERSIONS, validate
 from tools import release
@@ -372,4 +372,4 @@ def test_every_example_of_the_page_renders(values: dict[str, Any]) -> None:
     if "config" in values:
         sound, problems = loader.parse(yaml.safe_dump(values["config"]))
         files = {problem for problem in problems if "cannot be read" in problem.text}
-        assert validation.checked("values", sound, tuple(set(problems) - files))
+        assert checked("values", sound, tuple(set(problems) - files))

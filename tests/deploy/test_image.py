@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.certificates import Authority
 from tests.support.containers import BASE, IMAGE, NEXT, Engine, engine
 from tests.support.processes import free_port, get, until

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.commands.main import cli
-from exporter.plan.validation import load
+from exporter.reload import load
 from tests.support.kubernetes_schemas import VERSIONS, validate
 from tools import manifests
 

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from exporter.directmail import signing
-from exporter.directmail.client import Client, Result, _Request, open_session
+from exporter.directmail.client import Client, Result, _Request
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import (
     AuthError,
@@ -33,7 +33,7 @@ from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import DELIVERY, Delivery
 from exporter.directmail.statistics.engagement import ENGAGEMENT, Engagement
-from exporter.directmail.transport import LARGEST_BODY
+from exporter.directmail.transport import LARGEST_BODY, open_session
 from tests.support.clock import ScriptedClock
 from tests.support.engagement import COUNTS, RATES
 from tests.support.issuers import serving

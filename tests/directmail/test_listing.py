@@ -17,8 +17,9 @@ from exporter.directmail.limiter import Limiters
 from exporter.directmail.listing import OPERATIONS, Listing
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.transport import open_session
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 

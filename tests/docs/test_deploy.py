@@ -10,7 +10,7 @@ import yaml
 from exporter import __version__
 from exporter.commands.flags import LISTEN_ADDRESS
 from exporter.commands.main import cli
-from exporter.plan.validation import load
+from exporter.reload import load
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "deploy.md").read_text()

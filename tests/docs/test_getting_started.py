@@ -14,7 +14,7 @@ from exporter.commands.main import SUBCOMMANDS, cli
 from exporter.config import loader
 from exporter.doctor.findings import LEVELS
 from exporter.metrics import tables
-from exporter.plan import validation
+from exporter.reload import load
 from tests.support.command_line import subcommand
 from tests.support.own_metrics import own_metrics
 from tests.support.rule_files import ALERTS
@@ -44,7 +44,7 @@ def test_the_smallest_config_loads_with_its_secret_files(tmp_path: Path, monkeyp
     (tmp_path / "secrets").mkdir()
     for path in re.findall(r"> (secrets/\w+)", TEXT):
         (tmp_path / path).write_text("text")
-    assert [target.name for target in validation.load(tmp_path / "config.yaml").targets] == ["marketing"]
+    assert [target.name for target in load(tmp_path / "config.yaml").targets] == ["marketing"]
 
 
 @pytest.mark.parametrize("line", OURS)

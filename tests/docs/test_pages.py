@@ -12,7 +12,7 @@ import yaml
 
 from exporter.commands.main import SUBCOMMANDS, cli
 from exporter.config import loader
-from exporter.plan import validation
+from exporter.reload import checked
 from tests.support.command_line import subcommand
 from tests.support.own_metrics import all_metrics
 
@@ -128,7 +128,7 @@ def test_every_config_works(name: str) -> None:
         if isinstance(document, dict) and "targets" in document:
             sound, problems = loader.parse(block)
             files = [problem for problem in problems if "cannot be read" in problem.text]
-            assert validation.checked(name, sound, tuple(set(problems) - set(files)))
+            assert checked(name, sound, tuple(set(problems) - set(files)))
 
 
 @every_page

@@ -14,7 +14,7 @@ from exporter.config import loader
 from exporter.config.checking import Schema
 from exporter.directmail.classification import failure
 from exporter.directmail.errors import REASONS
-from exporter.plan import validation
+from exporter.reload import checked
 from tests.support.own_metrics import CATALOGUE
 from tools import references
 from tools.rooms import modules
@@ -85,7 +85,7 @@ def test_defaults_of_the_reference_are_what_they_say(model: type[Schema]) -> Non
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", CONFIGURATION, re.DOTALL))
 def test_the_references_configs_work(block: str) -> None:
     sound, problems = loader.parse(block)
-    assert validation.checked("docs/configuration.md", sound, problems)
+    assert checked("docs/configuration.md", sound, problems)
 
 
 @pytest.mark.parametrize("model", list(schemas()), ids=lambda model: model.__name__)

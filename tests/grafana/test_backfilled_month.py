@@ -12,9 +12,10 @@ import pytest
 import pytest_asyncio
 
 from exporter.clock import SystemClock
+from exporter.commands.backfill_reading import Backfill
 from exporter.commands.demo import morning_zone
-from exporter.commands.history_export import Backfill
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Choices, Traffic
 from tests.support.board_queries import chosen, numbers, result
 from tests.support.boards import FILES, Json, load, queries

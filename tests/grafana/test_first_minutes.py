@@ -13,7 +13,7 @@ import promql_parser
 import pytest
 import pytest_asyncio
 
-from exporter.commands.demo_history import moments, replay
+from exporter.commands.demo_replay import moments, replay
 from exporter.config.model import Refresh
 from exporter.directmail.statistics.registry import DEFAULT
 from exporter.simulator.traffic import Traffic

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.commands import demo
-from exporter.commands.demo_history import moments, replay
+from exporter.commands.demo_replay import moments, replay
 from exporter.config.model import Refresh
 from exporter.metrics.history import History, whole_file
 from exporter.metrics.text_format import Family

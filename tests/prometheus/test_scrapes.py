@@ -12,11 +12,13 @@ import pytest
 import pytest_asyncio
 from suite_clock import machine_time
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import Clock, SystemClock, VirtualClock
-from exporter.plan.validation import load
+from exporter.reload import load
 from exporter.simulator.account import PROVIDERS
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
+from exporter.web.server import Options
 from tests.support.processes import PATIENCE, get, started
 from tests.support.scrapers import PROMETHEUS_2, PROMETHEUS_3, Prometheus, prometheus
 

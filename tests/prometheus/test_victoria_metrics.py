@@ -19,7 +19,7 @@ import yaml
 from aiohttp import web
 
 from exporter.commands import demo
-from exporter.commands.demo_history import moments, replay
+from exporter.commands.demo_replay import moments, replay
 from exporter.config.model import Config, Refresh
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.simulator import incidents

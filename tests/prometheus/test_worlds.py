@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.commands.past_account import AccountSeries
-from exporter.commands.past_series import Shelf
+from exporter.commands.demo_account import AccountSeries
+from exporter.commands.demo_series import Shelf
 from exporter.metrics import account
 from exporter.metrics.history import History
 from exporter.simulator import incidents

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from exporter.simulator import account, account_summary, incidents
 from exporter.simulator.account import STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.call import Call, Inventory
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import SHANGHAI, Choices, Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import send

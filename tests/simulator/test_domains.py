@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from exporter.simulator import incidents
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import send

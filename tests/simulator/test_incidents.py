@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from exporter.simulator import faults, incidents
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
 from exporter.simulator.incidents import Incident
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import send

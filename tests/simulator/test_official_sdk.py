@@ -27,9 +27,10 @@ from suite_clock import machine_time
 
 from exporter.directmail.listing import OPERATIONS, Listing, page
 from exporter.directmail.statistics.registry import STATISTICS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.domains import id_of
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.clock import ScriptedClock
 from tests.support.signed import send
 

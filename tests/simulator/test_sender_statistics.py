@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.directmail.client import Client, Result, open_session
+from exporter.directmail.client import Client, Result
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import DirectMailError, ParseError
 from exporter.directmail.limiter import Limiters
@@ -15,9 +15,11 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import DELIVERY as DELIVERY_ROW
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
+from exporter.directmail.transport import open_session
 from exporter.simulator.account import PROVIDERS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import Reply, send

@@ -10,8 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import NAMES, Fault
-from exporter.simulator.server import KEY_ID, Behaviour, Simulator, url_of
+from exporter.simulator.server import KEY_ID, Simulator, url_of
 from exporter.simulator.traffic import Counts, Traffic
 from tests.support.clock import ScriptedClock
 from tests.support.signed import Reply, headers_for, send

@@ -10,15 +10,17 @@ import aiohttp
 import pytest
 
 from exporter.directmail import signing
-from exporter.directmail.client import Client, open_session
+from exporter.directmail.client import Client
 from exporter.directmail.credentials import Credentials
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.limiter import Limiters
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.directmail.transport import open_session
 from exporter.simulator import faults, incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Choices, Counts, Traffic
 from tests.support.clock import ScriptedClock
 

@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import SystemClock, VirtualClock
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
-from exporter.plan.validation import load
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.reload import load
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
+from exporter.web.server import Options
 from tests.support.processes import PATIENCE
 from tests.support.programs import SENDERS
 

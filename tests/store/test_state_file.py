@@ -16,19 +16,21 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import SystemClock
 from exporter.directmail.errors import ServerError
 from exporter.directmail.listing import Listed
 from exporter.directmail.model import Filters, Key
 from exporter.directmail.statistics.delivery import Delivery
 from exporter.directmail.statistics.engagement import Engagement
-from exporter.plan.validation import load
-from exporter.simulator.server import Behaviour, Simulator
-from exporter.store.database import SCHEMA, Connect, StateError
-from exporter.store.discovered_values import DiscoveredValues
-from exporter.store.memory import Cell, Store
+from exporter.reload import load
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import Simulator
+from exporter.store.database import SCHEMA, StateError
+from exporter.store.discovered_values import Catalogue
+from exporter.store.memory import Cell, Key, Store
 from exporter.store.state_file import CHECK_EVERY, RESTORED, StateFile
+from exporter.web.server import Options
 from tests.support.clock import ScriptedClock
 from tests.support.processes import PATIENCE, copy, get, program, started, until
 from tests.support.programs import KEYS, SENDERS, write_config

@@ -9,8 +9,9 @@ from exporter.doctor import report
 from exporter.doctor.examination import examine, most_calls
 from exporter.doctor.findings import PROBLEM, Finding
 from exporter.doctor.report import Report
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
 from tests.support.clock import ScriptedClock
 

@@ -18,17 +18,19 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.commands.demo import morning_zone
-from exporter.commands.demo_history import moments, replay
+from exporter.commands.demo_replay import moments, replay
 from exporter.config import loader
 from exporter.config.model import Config, Refresh
-from exporter.plan import validation
+from exporter.reload import checked
 from exporter.simulator import incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.delivery import Delivery
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.simulator.traffic import Choices, Counts, Traffic
+from exporter.web.server import Options
 from tests.support.processes import PATIENCE, started
 from tools.stack import rules
 from tools.stack.programs import free_address
@@ -143,7 +145,7 @@ def settings(endpoint: str, zone: ZoneInfo) -> Config:
         f"account_interval: 1m\ndomains_interval: 1m\ntargets:\n  - name: {TARGET}\n"
         f"    endpoint: {endpoint}\n    timezone: {zone}\n    rate_limit_per_minute: 1200\n    queries: {queries}\n"
     )
-    return validation.checked("the observatory's config", *loader.parse(text))
+    return checked("the observatory's config", *loader.parse(text))
 
 
 def wanted(metric: str, labels: Mapping[str, str]) -> bool:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from exporter.simulator.server import KEY_ID, SECRET, Behaviour, Simulator
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.server import KEY_ID, SECRET, Simulator
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
 SENDERS = ("news@mail.example.com", "product@mail.example.com", "no-reply@notify.example.com")

@@ -8,21 +8,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import yaml
 
 from exporter.clock import SystemClock
-from exporter.collector.target_client import connect
 from exporter.config import loader
 from exporter.config.model import Config
-from exporter.directmail.client import Client, open_session
+from exporter.directmail.client import Client
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.registry import STATISTICS
+from exporter.directmail.transport import open_session
 from exporter.doctor import recording
 from exporter.doctor.examination import examine
 from exporter.doctor.recording import Calls, Origin
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.plan.pacing import OLDEST_AGE
-from exporter.simulator.behaviour import CHOICES
+from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.replay import Recording
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
+from exporter.target_client import connect
 from tests.support.clock import ScriptedClock
 from tools import account, verified
 

@@ -32,7 +32,8 @@ from exporter.store.account_facts import AccountFacts
 from exporter.store.memory import Record, Store
 from exporter.web.sockets import bind
 from exporter.web.sparkline import lines
-from exporter.web.status import About, StatusPage, TargetState
+from exporter.web.status import About, StatusPage
+from exporter.web.status_targets import TargetState
 from exporter.web.status_text import rate
 from tests.support.clock import ScriptedClock
 from tests.support.processes import get

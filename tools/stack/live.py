@@ -10,14 +10,16 @@ import time
 from dataclasses import replace
 
 from exporter import logs
-from exporter.app import App, Options
+from exporter.app import App
 from exporter.clock import VirtualClock
 from exporter.commands import demo
 from exporter.directmail.statistics.registry import DEFAULT
 from exporter.simulator import incidents
+from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.incidents import PRODUCT
-from exporter.simulator.server import Behaviour, Simulator
+from exporter.simulator.server import Simulator
 from exporter.simulator.traffic import Traffic
+from exporter.web.server import Options
 from tools.stack.worlds import MOMENT
 
 WINDOWS = ("today", "yesterday")

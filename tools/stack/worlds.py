@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from exporter.commands import demo
-from exporter.commands.demo_history import moments, replay
+from exporter.commands.demo_replay import moments, replay
 from exporter.config.model import Config, Refresh
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.metrics import account

@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-import aiohttp
 import structlog
 
 from exporter.clock import Clock
 from exporter.collector.filter_support import FilterSupport
-from exporter.collector.target_client import connect
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
 from exporter.directmail.errors import (
@@ -36,8 +34,9 @@ from exporter.plan.combinations import Combination
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.target_plan import TargetPlan
 from exporter.store import snapshot
-from exporter.store.discovered_values import DiscoveredValues
-from exporter.store.memory import Cell, Store
+from exporter.store.discovered_values import Catalogue
+from exporter.store.memory import Cell, Key, Store
+from exporter.target_client import connect
 
 EDGE = OLDEST_AGE - 1
 """Days before the last one of a window from which the API may reject a day for its age."""
@@ -108,7 +107,9 @@ class WindowReader:
         reading = Reading(Store())
         await self._read_state(reading)
         async with open_session() as session:
-            clients = {each.name: self._connect(each, session) for each in self._settings.targets}
+            clients = {
+                each.name: connect(each, session, self._clock, self._environment) for each in self._settings.targets
+            }
             for target in self._settings.targets:
                 await self._list(target, clients[target.name], reading)
             reading.parts = self._parts(reading.store)
@@ -129,9 +130,6 @@ class WindowReader:
                     if day in reading.store.get(combination.key).cells:
                         each.support.add_result(combination, day)
         return reading
-
-    def _connect(self, target: Target, session: aiohttp.ClientSession) -> Client:
-        return connect(target, session, self._clock, self._environment)
 
     async def _read_state(self, reading: Reading) -> None:
         """Load the state file's data of the targets' current accounts."""

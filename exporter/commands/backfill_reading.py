@@ -17,7 +17,6 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.collector.filter_support import FilterSupport
-from exporter.collector.target_client import connect
 from exporter.commands.backfill_file import Interrupted, Past
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Client
@@ -34,6 +33,7 @@ from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Cell, Store
 from exporter.store.state_file import StateFile
+from exporter.target_client import connect
 
 STEP = 300
 """Seconds between two samples: as far as Prometheus looks back by default."""

@@ -7,14 +7,14 @@ from datetime import date
 import yaml
 
 from exporter import __version__
-from exporter.commands.account_survey import Survey, is_missing_permission
+from exporter.commands.init_survey import Survey, is_missing_permission
 from exporter.config import loader, yamlfile
 from exporter.config.checking import InvalidValue
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.config.queries import ESPS
 from exporter.config.scalars import text as checked_text
-from exporter.directmail import account
+from exporter.directmail import ram_policy
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.pacing import pace
@@ -204,13 +204,9 @@ def is_writable(value: str) -> bool:
 
 def intervals(surveys: Sequence[Survey]) -> dict[str, str | None]:
     """Return, for each interval of what the account says of itself, why it cannot be read; None where it can."""
-    needed = {
-        "account_interval": (account.SUMMARY, OPERATIONS["account_name"].action),
-        "domains_interval": (OPERATIONS["domain"].action, account.DOMAIN),
-    }
     whys = {
         key: [why for each in surveys for action in actions if (why := failed(each, action))]
-        for key, actions in needed.items()
+        for key, actions in ram_policy.ACCOUNT.items()
     }
     if not any(each.values("domain") for each in surveys):
         whys["domains_interval"].append("no sender domain is known")

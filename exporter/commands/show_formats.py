@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from exporter.commands.window_rows import Group, Row, Values, names
+from exporter.commands.show_rows import Group, Row, Values, names
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.registry import STATISTICS
 

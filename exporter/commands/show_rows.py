@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from exporter.commands.window_reading import Part, Reading
+from exporter.commands.show_reading import Part, Reading
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.registry import STATISTICS

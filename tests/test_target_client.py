@@ -5,10 +5,10 @@ from pathlib import Path
 import aiohttp
 from structlog.testing import capture_logs
 
-from exporter.collector.target_client import connect
 from exporter.config import loader
 from exporter.config.model import Target
 from exporter.directmail.statistics.engagement import ENGAGEMENT
+from exporter.target_client import connect
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from exporter.commands.past_series import Shelf
+from exporter.commands.demo_series import Shelf
 from exporter.config.model import Target
 from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS, Listed, Listing, Operation

@@ -8,7 +8,7 @@ import structlog
 from exporter.clock import Clock
 from exporter.config.model import Target
 from exporter.directmail import account
-from exporter.directmail.client import ATTEMPTS, Client, Observer, Recorder
+from exporter.directmail.client import ATTEMPTS, Client, Observer, Recorder, Retrying
 from exporter.directmail.credential_provider import provider
 from exporter.directmail.errors import Throttled
 from exporter.directmail.limiter import Limiters
@@ -25,6 +25,7 @@ def connect(
     *,
     observe: Observer = lambda action, seconds, reason: None,
     record: Recorder | None = None,
+    retrying: Retrying = lambda action, error: None,
     phase: float = 0.0,
     attempts: int = ATTEMPTS,
 ) -> Client:
@@ -59,5 +60,6 @@ def connect(
         page_size=target.page_size,
         observe=observe,
         record=record,
+        retrying=retrying,
         attempts=attempts,
     )

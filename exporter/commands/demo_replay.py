@@ -12,8 +12,8 @@ from types import MappingProxyType
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import SystemClock
-from exporter.commands.past_account import AccountSeries
-from exporter.commands.past_series import CombinationSeries, OwnSeries, Shelf, Wanted
+from exporter.commands.demo_account import AccountSeries
+from exporter.commands.demo_series import CombinationSeries, OwnSeries, Shelf, Wanted
 from exporter.config.model import Config, Target
 from exporter.directmail.client import ATTEMPTS, Observer
 from exporter.directmail.crosscheck import Crosscheck
