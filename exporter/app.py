@@ -70,7 +70,7 @@ class App:
         registry = CollectorRegistry()
         families = (*tables.families(), *account.FAMILIES, *target_rows.FAMILIES)
         self._exposition = Exposition(families, registry)
-        self._store, self._catalogue = Store(), Catalogue()
+        self._store, self._discovered = Store(), DiscoveredValues()
         self._publisher = Publisher(self._store, self._exposition, self._clock)
         self._accounts = AccountPublisher(AccountFacts(), self._exposition, self._clock)
         self._state = self._made_state_file()
@@ -100,7 +100,7 @@ class App:
         path = self._config.state_file
         if path is None:
             return None
-        return StateFile(path, self._store, self._clock, self._catalogue, written=self._publisher.refresh_key)
+        return StateFile(path, self._store, self._clock, self._discovered, written=self._publisher.refresh_key)
 
     def _made_reloader(self, config_file: Path) -> Reloader:
         return Reloader(
@@ -120,7 +120,7 @@ class App:
             self._store,
             self._clock,
             self._options.telemetry_path,
-            self._catalogue,
+            self._discovered,
             self._accounts.facts,
         )
         return Routes(

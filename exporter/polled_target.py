@@ -13,7 +13,7 @@ from exporter.collector.account_reader import AccountReader
 from exporter.collector.discovery import Discovery
 from exporter.collector.loop import Collector
 from exporter.collector.outages import Outages
-from exporter.collector.turns import Turns
+from exporter.collector.round_robin import RoundRobin
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.limiter import Limiter
@@ -23,7 +23,7 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan import target_plan
 from exporter.plan.target_plan import TargetPlan
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Store
 from exporter.target_client import connect
 
@@ -36,7 +36,7 @@ class Shared:
     tasks: asyncio.TaskGroup
     """Owns the tasks."""
     store: Store
-    catalogue: Catalogue
+    discovered: DiscoveredValues
     publisher: Publisher
     accounts: AccountPublisher
     telemetry: Telemetry
@@ -45,9 +45,9 @@ class Shared:
     """May hold the credentials."""
     following: asyncio.Lock
     """Locked while new plans are applied."""
-    discovered: Callable[[], Awaitable[None]]
+    follow_discovery: Callable[[], Awaitable[None]]
     """Applies what discovery has found."""
-    turns: Turns
+    round_robin: RoundRobin
 
 
 class _Work(Protocol):
@@ -86,7 +86,7 @@ class PolledTarget:
         self._discovery = Discovery(
             target.name,
             self._client,
-            shared.catalogue,
+            shared.discovered,
             shared.clock,
             self._outages,
             listed=self._listed,
@@ -199,7 +199,7 @@ class PolledTarget:
                 self._outages,
                 changed=self._shared.publisher.refresh,
                 replan=lambda pages_per_cell: self._replanned(its_plan.action, pages_per_cell),
-                turns=self._shared.turns,
+                round_robin=self._shared.round_robin,
             )
             self._begin(collector)
         self._log_left_out(before.left_out if before else 0, its_plan)
@@ -216,10 +216,10 @@ class PolledTarget:
         return revised
 
     async def _listed(self, key: str, found: Listed, requested_at: float) -> None:
-        known = self._shared.catalogue.get(self.target.name, key).values
+        known = self._shared.discovered.get(self.target.name, key).values
         self._account.listed(key, found, frozenset(known), requested_at)
         if key in self.target.discovered:
-            await self._shared.discovered()
+            await self._shared.follow_discovery()
 
     def _lists(self, discovery_interval: float) -> dict[str, float]:
         """Return the filters whose values are listed, and every how many seconds, for any user of them."""

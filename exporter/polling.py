@@ -12,17 +12,17 @@ import aiohttp
 import structlog
 
 from exporter.clock import Clock
-from exporter.collector.turns import Turns
+from exporter.collector.round_robin import RoundRobin
 from exporter.config.model import Config
 from exporter.directmail.limiter import GOLDEN
 from exporter.metrics.account_publisher import AccountPublisher
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.telemetry import Telemetry
 from exporter.plan import selection
-from exporter.plan.selection import Found
+from exporter.plan.selection import Discovered
 from exporter.plan.target_plan import TargetPlan
 from exporter.polled_target import PolledTarget, Shared
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Store
 
 GRACE = 3.0
@@ -67,18 +67,18 @@ class Polling:
     def open(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
         """Set the session for the calls and the group that owns the tasks; before `follow`."""
         self._shared = Shared(
-            session,
-            tasks,
-            self._store,
-            self._catalogue,
-            self._publisher,
-            self._accounts,
-            self._telemetry,
-            self._clock,
-            self._environment,
-            self._following,
-            self._follow_discovery,
-            Turns(),
+            session=session,
+            tasks=tasks,
+            store=self._store,
+            discovered=self._discovered,
+            publisher=self._publisher,
+            accounts=self._accounts,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            environment=self._environment,
+            following=self._following,
+            follow_discovery=self._follow_discovery,
+            round_robin=RoundRobin(),
         )
 
     @property
@@ -181,7 +181,7 @@ class Polling:
         """Discard what is stored of targets that point at another account now."""
         for target in settings.targets:
             if self._store.claim(target.name, target.account):
-                self._catalogue.discard(target.name)
+                self._discovered.discard(target.name)
                 self._accounts.facts.discard(target.name)
                 self._log.warning(
                     "target now points at another account; discarding its stored data", target=target.name

@@ -135,6 +135,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "states",
         "round_robin",
         "outages",
+        "backoff",
     ),
     "plan": (
         "validation",

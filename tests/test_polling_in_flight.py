@@ -67,11 +67,11 @@ class Office:
     def __init__(self, store: Store | None = None) -> None:
         self.clock, self.line, self.store = ScriptedClock(), Line(), store or Store()
         registry = CollectorRegistry()
-        catalogue, exposition = Catalogue(), Exposition((*families(), *FAMILIES), registry)
+        discovered, exposition = DiscoveredValues(), Exposition((*families(), *FAMILIES), registry)
         publisher = Publisher(self.store, exposition, self.clock)
         accounts = AccountPublisher(AccountFacts(), exposition, self.clock)
-        telemetry = Telemetry(registry, {}, catalogue=catalogue)
-        self.polling = Polling(self.store, catalogue, publisher, accounts, telemetry, self.clock, KEYS)
+        telemetry = Telemetry(registry, {}, discovered=discovered)
+        self.polling = Polling(self.store, discovered, publisher, accounts, telemetry, self.clock, KEYS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Polling]:

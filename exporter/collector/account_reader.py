@@ -17,6 +17,7 @@ from exporter.directmail import account
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import Listed
+from exporter.plan.pacing import MINUTE
 from exporter.store.account_facts import AccountFacts, Checks, Fact, Facts
 
 SENDERS, DOMAINS = "account_name", "domain"

@@ -34,8 +34,8 @@ from exporter.plan.combinations import Combination
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.target_plan import TargetPlan
 from exporter.store import snapshot
-from exporter.store.discovered_values import Catalogue
-from exporter.store.memory import Cell, Key, Store
+from exporter.store.discovered_values import DiscoveredValues
+from exporter.store.memory import Cell, Store
 from exporter.target_client import connect
 
 EDGE = OLDEST_AGE - 1

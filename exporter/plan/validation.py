@@ -12,6 +12,7 @@ from exporter.config.durations import format_duration
 from exporter.config.model import Config, Query, Target
 from exporter.config.queries import MOST_COMBINATIONS
 from exporter.config.shards import Shard, divide
+from exporter.directmail.model import Key
 from exporter.plan.cardinality import of_targets
 from exporter.plan.combinations import describe, expand
 from exporter.plan.pacing import budget, rate, shortest

@@ -20,7 +20,7 @@ from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.plan.combinations import describe
 from exporter.store.account_facts import AccountFacts
-from exporter.store.discovered_values import Catalogue
+from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Store
 from exporter.web import sparkline, status_rows, status_targets, status_text
 from exporter.web.status_choice import LONGEST_REFRESH, SHORTEST_REFRESH, Choice, Pager
@@ -76,7 +76,7 @@ class StatusPage:
         self._targets = targets
         self._store = store
         self._clock = clock
-        self._cards = Cards(store, clock, catalogue or Catalogue(), accounts or AccountFacts())
+        self._cards = Cards(store, clock, discovered or DiscoveredValues(), accounts or AccountFacts())
         self._metrics = f".{telemetry_path}"
         self._started = clock.monotonic()
         environment = Environment(

@@ -15,7 +15,7 @@ from exporter.plan.combinations import Combination
 from exporter.plan.schedule import STEP, Slot
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.account_facts import AccountFacts
-from exporter.store.discovered_values import Catalogue, Entry
+from exporter.store.discovered_values import DiscoveredValues, Entry
 from exporter.store.memory import Record, Store
 from exporter.web import status_account, status_rows
 from exporter.web.status_choice import Choice
@@ -199,11 +199,11 @@ def _urgency(counts: Mapping[str, int]) -> int:
 class Cards:
     """Makes the cards of targets."""
 
-    def __init__(self, store: Store, clock: Clock, catalogue: Catalogue, accounts: AccountFacts) -> None:
-        """`catalogue` is what discovery has found."""
+    def __init__(self, store: Store, clock: Clock, discovered: DiscoveredValues, accounts: AccountFacts) -> None:
+        """`discovered` is what discovery has found."""
         self._store = store
         self._clock = clock
-        self._catalogue = catalogue
+        self._discovered = discovered
         self._accounts = accounts
 
     def card(self, number: int, its: Summary) -> Card:
@@ -227,7 +227,7 @@ class Cards:
             ],
             left_out=sum(poll.plan.left_out for poll in polls),
             next=[slot for poll in polls for slot in poll.next_cells()],
-            lists=[self._list(*each) for each in self._catalogue.entries(its.name, state.target.discovered)],
+            lists=[self._list(*each) for each in self._discovered.entries(its.name, state.target.discovered)],
             reads=status_account.reads(self._accounts.of(its.name), planned, self._clock),
             failed=max(
                 ((each, record) for each, record in failed if record.failure is not None),

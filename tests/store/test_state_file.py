@@ -26,9 +26,9 @@ from exporter.directmail.statistics.engagement import Engagement
 from exporter.reload import load
 from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.server import Simulator
-from exporter.store.database import SCHEMA, StateError
-from exporter.store.discovered_values import Catalogue
-from exporter.store.memory import Cell, Key, Store
+from exporter.store.database import SCHEMA, Connect, StateError
+from exporter.store.discovered_values import DiscoveredValues
+from exporter.store.memory import Cell, Store
 from exporter.store.state_file import CHECK_EVERY, RESTORED, StateFile
 from exporter.web.server import Options
 from tests.support.clock import ScriptedClock
