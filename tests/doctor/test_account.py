@@ -23,7 +23,18 @@ from exporter.simulator.traffic import Traffic
 from tests.doctor.test_checks import NOW as AT
 from tests.doctor.test_checks import evidence
 from tests.support.clock import ScriptedClock
-from tests.support.doctor import ID, NOW, QUERIES, SECRET, TOKEN, Visit, assert_readable, simulator, visit
+from tests.support.doctor import (
+    ID,
+    NOW,
+    QUERIES,
+    SECRET,
+    TOKEN,
+    Visit,
+    assert_readable,
+    assert_single_spaced,
+    simulator,
+    visit,
+)
 
 OPERATIONS = ("DescAccountSummary", "QueryMailAddressByParam", "QueryDomainByParam", "DescDomain")
 NIGHT = "2026-04-22T15:50:00+00:00"
@@ -54,6 +65,7 @@ def domains(*names: str, **checks: str) -> Page:
 def found_by(check: Check, **known: Any) -> Finding:
     finding = check(evidence(account=Account(AT, **known)))
     assert finding is not None
+    assert_single_spaced(finding)
     return finding
 
 

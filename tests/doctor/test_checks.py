@@ -18,7 +18,7 @@ from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
 from exporter.doctor.evidence import Account, Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response, StatisticRequest
 from exporter.plan import target_plan
-from tests.support.doctor import config_text
+from tests.support.doctor import assert_single_spaced, config_text
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOW = datetime.fromisoformat("2026-04-22T10:15:30+00:00").timestamp()
@@ -86,6 +86,7 @@ def evidence(
 def found_by(check: Callable[[Evidence], Finding | None], known: Evidence) -> Finding:
     finding = check(known)
     assert finding is not None
+    assert_single_spaced(finding)
     return finding
 
 
