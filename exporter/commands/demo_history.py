@@ -123,8 +123,7 @@ class _Results:
 
     def __init__(self, statistic: str, traffic: Traffic, fault: Fault | None, timeout: float) -> None:
         self._action = STATISTICS[statistic].action
-        self._counts = {"engagement": traffic.counts, "delivery": traffic.delivery}[statistic]
-        self._seed = traffic.seed
+        self._traffic = traffic
         self._fault = fault if fault is None or fault.name != "slow" or fault.seconds > timeout else None
         self._number = 0
 
@@ -137,13 +136,13 @@ class _Results:
                 break
             if attempt == ATTEMPTS or not failure.retry:
                 raise failure
-        return tuple(self._counts(day, now, **_filters(combination)))
+        return self._traffic.totals(self._action, day, now, **_filters(combination))
 
     def _failure(self, now: float) -> DirectMailError | None:
         if self._fault is None:
             return None
         self._number += 1
-        (chance,) = uniforms(1, self._seed, "fault", self._number)
+        (chance,) = uniforms(1, self._traffic.seed, "fault", self._number)
         struck = self._fault.strikes(self._action, {}, now, chance)
         return FAILURES[self._fault.name]("as the incident says") if struck else None
 

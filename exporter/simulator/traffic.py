@@ -97,6 +97,11 @@ class Traffic:
         found = (self._delivery(*each, day, seen) for each in self._chosen(filters))
         return added(NO_MAIL, (self._restated_delivery(each, end, tick) for each in found))
 
+    def totals(self, action: str, day: date, now: float, **filters: str) -> tuple[int, ...]:
+        """Return the counts of a statistic, by its operation. Raise KeyError for an operation that counts nothing."""
+        count = {"GetTrackList": self.counts, "SenderStatisticsByTagNameAndBatchID": self.delivery}[action]
+        return tuple(count(day, now, **filters))
+
     def hours(self, day: date, now: float, **filters: str) -> list[Counts]:
         """Return a day's counts by the hour of sending, for an API whose rows are hours."""
         tick = self._tick(now)

@@ -114,7 +114,7 @@ async def visit(
 
 
 def assert_single_spaced(finding: Finding) -> None:
-    """Sentences that are put together from parts have one space between them; lines to copy below them may be aligned."""
+    """Sentences put together from parts have one space between them; lines to copy below may be aligned."""
     fix, _, _to_copy = finding.fix.partition("\n")
     assert "  " not in f"{finding.text}\n{fix}", finding
 
