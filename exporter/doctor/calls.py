@@ -86,12 +86,7 @@ class Calls:
             return None
         size = size or self._target.page_size
         statistic = request.statistic
-        parameters = {
-            "StartTime": request.start.isoformat(),
-            "EndTime": request.end.isoformat(),
-            **({"PageSize": str(size), "PageNumber": str(number)} if statistic.is_paged else {}),
-            **{statistic.parameters[key]: value for key, value in request.filters._asdict().items() if value},
-        }
+        parameters = statistic.request(request.filters, request.start, request.end, page=number, size=size)
         try:
             document = await self._client.call(statistic.action, parameters, most_rows(size))
             request_id = str(document["RequestId"])

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from operator import itemgetter
 from typing import Any, NamedTuple
+
+from exporter.directmail.model import Filters
 
 Totals = tuple[int, ...]
 """A statistic's counts in its own order, each a sum over rows; an instance of `Statistic.counts`."""
@@ -77,6 +80,13 @@ class Statistic:
 
     def _only(self, row: Mapping[str, Any]) -> tuple[Any]:
         return (row[self.fields[0]],)
+
+    def request(self, filters: Filters, start: date, end: date, *, size: int, page: int = 1) -> dict[str, str]:
+        """Return the parameters of a request about a range of days, both included; it must support the filters."""
+        days = {"StartTime": start.isoformat(), "EndTime": end.isoformat()}
+        pages = {"PageSize": str(size), "PageNumber": str(page)} if self.is_paged else {}
+        chosen = {self.parameters[key]: value for key, value in filters._asdict().items() if value}
+        return days | pages | chosen
 
     @property
     def names(self) -> tuple[str, ...]:
