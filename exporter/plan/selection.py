@@ -6,6 +6,7 @@ API's. Pure functions: no clock, no requests.
 """
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -110,13 +111,14 @@ def plans(config: Config, found: Mapping[str, Found]) -> list[TargetPlan]:
 
 def most(config: Config, target: Target, statistic: str, configured: int, known: Found) -> int:
     """Return how many discovered combinations fit into the operation's budget and, alone, under `max_series`."""
+    pages = known.pages_per_cell.get(statistic, 1.0)
+
+    def is_too_much(discovered: int) -> bool:
+        return not fits(config, target, pace(config, target, configured + discovered, pages))
+
     room = config.max_series - cardinality.of_targets(config, config.targets)
-    low, high = 0, max(0, room // cardinality.of_a_combination(config, statistic))
-    while low < high:
-        middle = (low + high + 1) // 2
-        needed = pace(config, target, configured + middle, known.pages_per_cell.get(statistic, 1.0))
-        low, high = (middle, high) if fits(config, target, needed) else (low, middle - 1)
-    return low
+    numbers = range(1, room // cardinality.of_a_combination(config, statistic) + 1)
+    return bisect_left(numbers, True, key=is_too_much)
 
 
 def _choose(
