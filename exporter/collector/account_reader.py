@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from exporter.clock import Clock, sleep_or_wake
+from exporter.clock import MINUTE, Clock, sleep_or_wake
 from exporter.collector.outages import Outages
 from exporter.directmail import account
 from exporter.directmail.client import Client
@@ -24,7 +24,6 @@ FIRST_BACKOFF = 30.0
 """Seconds until a request that failed is made again, about; doubled each time, at most the interval."""
 JITTER = 0.1
 """The share of a pause that is random, so that targets and replicas do not run in step."""
-MINUTE = 60.0
 
 SENDERS, DOMAINS = "account_name", "domain"
 """The filters whose lists are of use here."""

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from exporter.clock import Clock, sleep_or_wake
+from exporter.clock import MINUTE, Clock, sleep_or_wake
 from exporter.collector.outages import Outages
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
@@ -20,7 +20,6 @@ from exporter.store.discovered_values import Catalogue
 
 FIRST_BACKOFF = 30.0
 """Seconds until a list that failed is tried again, about; doubled each time, at most the interval."""
-MINUTE = 60.0
 JITTER = 0.1
 """The share of a pause that is random, so that targets and replicas do not run in step."""
 

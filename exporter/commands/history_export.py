@@ -15,7 +15,7 @@ from typing import NamedTuple
 import aiohttp
 import structlog
 
-from exporter.clock import Clock
+from exporter.clock import MINUTE, Clock
 from exporter.collector.filter_support import FilterSupport
 from exporter.collector.target_client import connect
 from exporter.commands.backfill_file import Interrupted, Past
@@ -28,7 +28,7 @@ from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection, target_plan
 from exporter.plan.combinations import Combination, named
-from exporter.plan.pacing import MINUTE, OLDEST_AGE
+from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.selection import Found
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import Catalogue

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from exporter.clock import Clock
+from exporter.clock import MINUTE, Clock
 from exporter.collector.target_client import connect
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
@@ -26,7 +26,6 @@ from exporter.doctor.http_trace import Wire
 from exporter.doctor.report import Report
 from exporter.doctor.steps import account, breakdowns, days, domain_filter, lists
 from exporter.plan import calendar, target_plan
-from exporter.plan.pacing import MINUTE
 
 Step = Callable[[Calls, Evidence], Awaitable[None]]
 Check = Callable[[Evidence], Finding | None]

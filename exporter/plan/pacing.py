@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
+from exporter.clock import DAY, MINUTE
 from exporter.config.model import Config, Target
 from exporter.plan.calendar import window_ages
 
@@ -22,7 +23,6 @@ RECENT_POLLS, OLDER_POLLS = 12, 144
 defaults (5m : 1h : 12h). That keeps a combination under 1.5 calls a poll interval however long it gets."""
 SHORTEST_STALE = 900.0
 STALE_POLLS = 3
-MINUTE, DAY = 60.0, 86_400.0
 
 
 class Pace(NamedTuple):

@@ -6,7 +6,7 @@ Figures: published benchmarks of mail marketing where there are any, else assump
 from dataclasses import dataclass
 from typing import NamedTuple
 
-HOUR, DAY = 3600, 86_400
+from exporter.clock import HOUR
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from exporter.simulator.account import DAY, PROVIDERS
+from exporter.clock import DAY
+from exporter.simulator.account import PROVIDERS
 from exporter.simulator.call import Call
 from exporter.simulator.error_responses import ApiError
 

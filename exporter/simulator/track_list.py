@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from exporter.simulator.account import HOUR
+from exporter.clock import HOUR
 from exporter.simulator.call import Call
 from exporter.simulator.paging import corrupted, listed, whole
 from exporter.simulator.statistics_request import FILTERS, Query, Rules, read

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
+from exporter.clock import HOUR
 from exporter.simulator import mailings
-from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Stream
+from exporter.simulator.account import PROVIDERS, STREAMS, Stream
 from exporter.simulator.batch import NONE, REACH, Batch, Events, Readers, Spans, readers_clock
 from exporter.simulator.delivery import NO_MAIL, Delivery
 from exporter.simulator.incidents import Incident, active, spans

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import structlog
 
-from exporter.clock import Clock
+from exporter.clock import DAY, Clock
 from exporter.store.database import Connect, Damaged, Database, Identity, NoAccess, Seal, StateError, set_aside
 from exporter.store.discovered_values import Catalogue
 from exporter.store.encoding import Contents
@@ -36,7 +36,6 @@ SLICE = 10
 """Combinations that are shown anew before other work runs: about a millisecond."""
 RESTORED = 500
 """Combinations that are restored before other work runs: about two milliseconds."""
-DAY = 86_400.0
 
 _Result = TypeVar("_Result")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from exporter.clock import HOUR
 from exporter.commands.past_account import AccountSeries
 from exporter.commands.past_series import Shelf
 from exporter.metrics import account
@@ -15,7 +16,7 @@ from exporter.simulator.traffic import Traffic
 from tests.support.boards import selectors
 from tests.support.own_metrics import CATALOGUE
 from tests.support.rule_files import EVERY_RULE
-from tools.stack.worlds import HOUR, METRICS, MOMENT, World, settings
+from tools.stack.worlds import METRICS, MOMENT, World, settings
 
 NOT_JUDGED = {
     "directmail_exporter_shard_info",
