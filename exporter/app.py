@@ -82,7 +82,7 @@ class App:
                 self._store,
                 self._clock,
                 self._catalogue,
-                written=self._publisher.refresh_key,
+                written=self._publisher.refresh,
             )
             if settings.state_file
             else None

@@ -21,7 +21,7 @@ from exporter.collector.target_client import connect
 from exporter.commands.doctor import offer
 from exporter.config.checking import ConfigError
 from exporter.config.model import Config, Target
-from exporter.directmail import account
+from exporter.directmail import account, listing
 from exporter.directmail.client import open_session
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
@@ -98,13 +98,13 @@ def further(target: Target, now: float, calls: recording.Calls) -> Iterator[Requ
 
 def _domain_ids(calls: recording.Calls) -> Iterator[str]:
     """Yield the id of the first domain that was listed."""
-    domains = OPERATIONS["domain"]
+    operation = OPERATIONS["domain"]
     for call in calls.kept:
-        if call.action == domains.action and call.reply is not None:
+        if call.action == operation.action and call.reply is not None:
             with suppress(DirectMailError):
-                found = recording.document_of(call.reply)
-                items = (found.get("data") or {}).get(domains.items[-1]) or []
-                yield from (str(item[account.DOMAIN_ID]) for item in items[:1] if item.get(account.DOMAIN_ID))
+                found = listing.page(operation, recording.document_of(call.reply), "")
+                ids = (item.facts[account.DOMAIN_ID] for item in found.items[:1])
+                yield from (str(domain_id) for domain_id in ids if domain_id)
 
 
 @click.command()

@@ -29,7 +29,7 @@ from exporter.directmail.limiter import Limiter
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
-from exporter.plan.combinations import Combination, named
+from exporter.plan.combinations import Combination, Key, named
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.schedule import Schedule, Slot
 from exporter.plan.target_plan import TargetPlan
@@ -58,12 +58,12 @@ class Collector:
         clock: Clock,
         outages: Outages,
         *,
-        changed: Callable[[Combination], None],
+        changed: Callable[[Key], None],
         replan: Callable[[float], TargetPlan],
         turns: Turns | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """`changed` is called for every combination whose record changed; `replan` makes a plan for a mean of pages.
+        """`changed` is called with the key of every record that changed; `replan` makes a plan for a mean of pages.
 
         `turns` are shared with the other collectors of the process.
         """
@@ -214,7 +214,7 @@ class Collector:
         """Update the state and the metrics of a combination whose record changed."""
         for states in filter(None, (self._states, self._next_states)):
             states.update(combination)
-        self._show(combination)
+        self._show(combination.key)
 
     async def _mark_all(self) -> None:
         """Mark every combination as failing during an outage, although most are not tried meanwhile."""

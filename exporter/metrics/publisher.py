@@ -86,11 +86,7 @@ class Publisher:
         """Replace the plan by one for the same combinations and windows."""
         self._views[plan.target.name, plan.statistic].plan = plan
 
-    def refresh(self, combination: Combination) -> None:
-        """Update a combination from the store; one that is not shown is ignored."""
-        self.refresh_key(combination.key)
-
-    def refresh_key(self, key: Key) -> None:
+    def refresh(self, key: Key) -> None:
         """Update the combination of that key from the store, if it is shown."""
         view = self._views.get(key[:2])
         if view is not None and key in view.combinations:

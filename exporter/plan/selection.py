@@ -15,9 +15,10 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from exporter.config.model import Config, Query, Target
+from exporter.config.queries import is_excluded
 from exporter.directmail.model import Filters
 from exporter.plan import cardinality, target_plan
-from exporter.plan.combinations import Combination, configured, is_excluded
+from exporter.plan.combinations import Combination, configured
 from exporter.plan.pacing import fits, pace
 from exporter.plan.target_plan import TargetPlan
 
@@ -61,7 +62,7 @@ class _Matrix:
         return (
             row.keys() == self.members.keys()
             and all(value in self.members[key] for key, value in row.items())
-            and not is_excluded(self.query, row)
+            and not is_excluded(row, self.query.exclude)
         )
 
     def oldest_first(self) -> Iterator[tuple[float, dict[str, str]]]:
@@ -167,6 +168,8 @@ def _combinations(
     for age, row in matrix.oldest_first():
         filters = Filters(**row)
         is_duplicate = (
-            is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
+            is_excluded(row, matrix.query.exclude)
+            or filters in configured
+            or any(each.has(filters) for each in earlier)
         )
         yield age, None if is_duplicate else Combination(target.name, statistic, matrix.query.name, filters)
