@@ -49,7 +49,7 @@ MANY = settings(max_examples=25, deadline=None, derandomize=True, suppress_healt
 
 def counted(day: date) -> int:
     """Return what the API says of a day that is over: another number for each."""
-    return WHOLE * (day.toordinal() - date(2026, 1, 1).toordinal())
+    return WHOLE * (day.toordinal() - date(2020, 1, 1).toordinal())
 
 
 class Night:
