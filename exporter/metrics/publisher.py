@@ -11,7 +11,8 @@ from collections.abc import Hashable, Iterable
 
 from exporter.clock import Clock
 from exporter.metrics import tables
-from exporter.metrics.exposition import Block, Exposition
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.text_format import Block
 from exporter.metrics.windows import Windows, windows_on
 from exporter.plan.calendar import today
 from exporter.plan.combinations import Combination, Key

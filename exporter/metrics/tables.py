@@ -8,9 +8,8 @@ from datetime import date
 
 from exporter.directmail.model import Filters
 from exporter.metrics import delivery, engagement
-from exporter.metrics.exposition import Block
 from exporter.metrics.table import BoundRow, HealthRow, Row, Table, WindowSum
-from exporter.metrics.text_format import Family, label_text, label_texts, sample
+from exporter.metrics.text_format import Block, Family, label_text, label_texts, sample
 from exporter.plan.combinations import Combination
 from exporter.store.memory import Record
 

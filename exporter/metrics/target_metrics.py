@@ -12,9 +12,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from exporter.directmail.listing import OPERATIONS
-from exporter.metrics.exposition import Block
 from exporter.metrics.target_rows import CALL_ROWS, ROWS, Calls, Samples, Snapshot, TargetRow, TargetState
-from exporter.metrics.text_format import label_text, sample
+from exporter.metrics.text_format import Block, label_text, sample
 from exporter.store.discovered_values import Catalogue
 
 
