@@ -49,12 +49,12 @@ class Deflated:
     length: int
 
 
-def repacked(lists: Mapping[tuple[int, ...], Sequence[Block]], before: Groups) -> Groups:
+def repacked(lists: Mapping[tuple[int, ...], list[Block]], before: Groups) -> Groups:
     """Return the blocks in deflated groups; unchanged groups are reused."""
     packed: Groups = {}
     for families, blocks in lists.items():
         old = before.get(families, [])
-        runs = (list(blocks[start : start + GROUP]) for start in range(0, len(blocks), GROUP))
+        runs = (blocks[start : start + GROUP] for start in range(0, len(blocks), GROUP))
         packed[families] = [
             _grouped(run, len(families), old[number] if number < len(old) else None) for number, run in enumerate(runs)
         ]
