@@ -52,7 +52,9 @@ READ_ONLY = frozenset(
 Request = tuple[str, dict[str, str]]
 
 
-async def request(settings: Config, clock: Clock, environment: Mapping[str, str], calls: recording.Calls) -> Report:
+async def request(
+    settings: Config, clock: Clock, environment: Mapping[str, str], calls: recording.CallRecorder
+) -> Report:
     """Examine the first target and make the further requests; `calls` keeps all. Failures are answers too."""
     target = settings.targets[0]
     alone = replace(settings, targets=(target,))
@@ -68,7 +70,7 @@ async def request(settings: Config, clock: Clock, environment: Mapping[str, str]
     return found
 
 
-def further(target: Target, now: float, calls: recording.Calls) -> Iterator[Request]:
+def further(target: Target, now: float, calls: recording.CallRecorder) -> Iterator[Request]:
     """Yield the requests that the doctor does not make, the most informative first."""
     today = calendar.today(now, target.timezone)
 
@@ -96,7 +98,7 @@ def further(target: Target, now: float, calls: recording.Calls) -> Iterator[Requ
     yield from (days(DELIVERY, *ages) for ages in ((1, 1), (6, 0), (30, 0)))
 
 
-def _domain_ids(calls: recording.Calls) -> Iterator[str]:
+def _domain_ids(calls: recording.CallRecorder) -> Iterator[str]:
     """Yield the id of the first domain that was listed."""
     operation = OPERATIONS["domain"]
     for call in calls.kept:
@@ -121,7 +123,7 @@ def main(config_file: Path, folder: Path, scale_counts: bool, yes: bool) -> None
     except ConfigError as error:
         sys.exit(str(error))
     clock = SystemClock()
-    calls = recording.Calls(clock)
+    calls = recording.CallRecorder(clock)
     target = settings.targets[0]
     click.echo(f"At most {MOST_CALLS} calls to {target.endpoint}, read-only.", err=True)
     found = asyncio.run(request(settings, clock, os.environ, calls))

@@ -8,7 +8,7 @@ from exporter.clock import Clock
 from exporter.directmail.classification import http_date
 
 
-class Wire:
+class HttpTrace:
     """Listens to the requests of one session; `listener` is for `open_session`."""
 
     def __init__(self, clock: Clock) -> None:

@@ -44,7 +44,7 @@ class Call(NamedTuple):
     """When it came, in seconds since the epoch."""
 
 
-class Calls:
+class CallRecorder:
     """Keeps what a client is recorded to have sent and got, in order."""
 
     def __init__(self, clock: Clock) -> None:

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.metrics import gzip_packing
-from exporter.metrics.gzip_packing import Deflated, Groups
+from exporter.metrics.gzip_packing import Deflated, PackedGroups
 from exporter.metrics.negotiation import OPENMETRICS, STYLES, choose_format
 from exporter.metrics.text_format import Block, Family, family_head
 
@@ -101,7 +101,7 @@ class Exposition:
         self._sections: dict[Hashable, _Section] = {}
         self._version = 0
         self._snapshot: _Snapshot | None = None
-        self._packed: tuple[int, Groups] = (-1, {})
+        self._packed: tuple[int, PackedGroups] = (-1, {})
         self._deflated: dict[str, Deflated] = {}
         """By style, the heads and samples of this version."""
         self._counting, self._packing = asyncio.Lock(), asyncio.Lock()

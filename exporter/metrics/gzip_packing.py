@@ -29,14 +29,14 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PackedGroup:
     """Some blocks, and the lines of each family in them deflated."""
 
     blocks: list[Block]
     pieces: list[Piece]
 
 
-Groups = dict[tuple[int, ...], list[Group]]
+PackedGroups = dict[tuple[int, ...], list[PackedGroup]]
 """By the families that the blocks have lines of, which are given by their index."""
 
 
@@ -49,9 +49,9 @@ class Deflated:
     length: int
 
 
-def repacked(lists: Mapping[tuple[int, ...], list[Block]], before: Groups) -> Groups:
+def repacked(lists: Mapping[tuple[int, ...], list[Block]], before: PackedGroups) -> PackedGroups:
     """Return the blocks in deflated groups; unchanged groups are reused."""
-    packed: Groups = {}
+    packed: PackedGroups = {}
     for families, blocks in lists.items():
         old = before.get(families, [])
         runs = (blocks[start : start + GROUP] for start in range(0, len(blocks), GROUP))
@@ -61,7 +61,7 @@ def repacked(lists: Mapping[tuple[int, ...], list[Block]], before: Groups) -> Gr
     return packed
 
 
-def _grouped(blocks: list[Block], families: int, before: Group | None) -> Group:
+def _grouped(blocks: list[Block], families: int, before: PackedGroup | None) -> PackedGroup:
     if before is not None and before.blocks == blocks:
         return before
     pieces = []
@@ -71,7 +71,7 @@ def _grouped(blocks: list[Block], families: int, before: Group | None) -> Group:
             pieces.append(before.pieces[place])
         else:
             pieces.append(deflate(b"".join(lines)))
-    return Group(blocks, pieces)
+    return PackedGroup(blocks, pieces)
 
 
 def deflate(text: bytes) -> Piece:
@@ -81,7 +81,7 @@ def deflate(text: bytes) -> Piece:
     return Piece(deflated, zlib.crc32(text), shift(len(text)), len(text))
 
 
-def joined(heads: Sequence[Piece], packed: Groups) -> Deflated:
+def joined(heads: Sequence[Piece], packed: PackedGroups) -> Deflated:
     """Return the families that have samples, each behind its head."""
     bodies: list[list[Piece]] = [[] for _ in heads]
     for families, groups in packed.items():

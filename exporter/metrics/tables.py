@@ -8,7 +8,7 @@ from datetime import date
 
 from exporter.directmail.model import Filters
 from exporter.metrics import delivery, engagement
-from exporter.metrics.table import BoundRow, HealthRow, Row, Table, WindowSum
+from exporter.metrics.table import BoundRow, GaugeRow, HealthRow, Table, WindowSum
 from exporter.metrics.text_format import Block, Family, label_text, label_texts, sample
 from exporter.plan.combinations import Combination
 from exporter.store.memory import Record
@@ -150,7 +150,7 @@ def add_up(record: Record, days: Sequence[date]) -> WindowSum | None:
     return WindowSum(totals, tuple(None if None in column else sum(column) for column in zip(*rates, strict=True)))
 
 
-def _gauge_lines(row: Row, sums: Mapping[str, WindowSum]) -> str:
+def _gauge_lines(row: GaugeRow, sums: Mapping[str, WindowSum]) -> str:
     return "".join([_line(row.name, labels, row.value(window)) for labels, window in sums.items()])
 
 

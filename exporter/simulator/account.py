@@ -10,7 +10,7 @@ from exporter.clock import HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class MailboxProvider:
     """A mailbox provider: its share of a list, and what its mailboxes do."""
 
     share: float
@@ -27,11 +27,11 @@ class Provider:
 
 
 PROVIDERS = {
-    "gmail.com": Provider(0.48, 1.0, 0.12, 0.0005, 0.85, 0.90),
-    "yahoo.com": Provider(0.16, 0.78, 0.18, 0.0005, 1.20, 1.10),
-    "outlook.com": Provider(0.14, 0.80, 0.06, 0.006, 1.15, 0.90),
-    "icloud.com": Provider(0.05, 1.0, 0.62, 0.0002, 0.90, 0.85),
-    "others": Provider(0.17, 0.90, 0.08, 0.015, 1.10, 1.20),
+    "gmail.com": MailboxProvider(0.48, 1.0, 0.12, 0.0005, 0.85, 0.90),
+    "yahoo.com": MailboxProvider(0.16, 0.78, 0.18, 0.0005, 1.20, 1.10),
+    "outlook.com": MailboxProvider(0.14, 0.80, 0.06, 0.006, 1.15, 0.90),
+    "icloud.com": MailboxProvider(0.05, 1.0, 0.62, 0.0002, 0.90, 0.85),
+    "others": MailboxProvider(0.17, 0.90, 0.08, 0.015, 1.10, 1.20),
 }
 
 
