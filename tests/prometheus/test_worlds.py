@@ -7,7 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.clock import HOUR
 from exporter.commands.past_account import AccountSeries
-from exporter.commands.past_series import Shelf
+from exporter.commands.past_series import FilteredHistory
 from exporter.metrics import account
 from exporter.metrics.history import History
 from exporter.simulator import incidents
@@ -35,7 +35,9 @@ def shown(times: Iterable[float], *written: str) -> Shown:
     traffic = Traffic(incidents=[incidents.parse(text, MOMENT) for text in written])
     history = History(account.FAMILIES)
     (target,) = settings([World("shop")]).targets
-    series = AccountSeries(target, traffic, HOUR, Shelf(history, {"job": "directmail"}, lambda name, labels: True))
+    series = AccountSeries(
+        target, traffic, HOUR, FilteredHistory(history, {"job": "directmail"}, lambda name, labels: True)
+    )
     for at in times:
         series.add(at)
     found: Shown = {}
