@@ -333,7 +333,9 @@ ROWS = (
 def make() -> Json:
     """Return the board."""
     return board(
-        *(UID, TITLE, "Whether the data is current, the request budget sufficient and the keys valid."),
+        UID,
+        TITLE,
+        "Whether the data is current, the request budget sufficient and the keys valid.",
         span="now-6h",
         refresh="1m",
         variables=scope(),
