@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from benchmarks.measure import Figure
+from exporter.clock import DAY
 from exporter.directmail.statistics.registry import STATISTICS
 from tests.support.clock import ScriptedClock
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config
 
-DAY = 86_400.0
 SENDERS = 10
 NAIVE = 1 + 1 + 5
 """today; 7 days in one span; 30 days in spans of 7 days at the most."""

@@ -150,7 +150,7 @@ async def polled(url: str) -> None:
             cell = Cell(Engagement(*response.totals)._replace(opens=number), None, clock.time())
             store.put(combination.key, today, cell, day_start=0.0)
             store.succeeded(combination.key, clock.time())
-            publisher.refresh(combination)
+            publisher.refresh(combination.key)
 
 
 async def figures() -> Iterator[Figure]:

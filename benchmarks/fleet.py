@@ -35,7 +35,7 @@ class Fleet:
         cell = Cell(Engagement(90_000, opens, opens, opens // 10, opens // 20), None, now)
         self.store.put(combination.key, day, cell, day_start=calendar.day_start(day, self.plan.target.timezone))
         self.store.succeeded(combination.key, now)
-        self.publisher.refresh(combination)
+        self.publisher.refresh(combination.key)
         return combination
 
 

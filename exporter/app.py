@@ -100,7 +100,7 @@ class App:
         path = self._config.state_file
         if path is None:
             return None
-        return StateFile(path, self._store, self._clock, self._discovered, written=self._publisher.refresh_key)
+        return StateFile(path, self._store, self._clock, self._discovered, written=self._publisher.refresh)
 
     def _made_reloader(self, config_file: Path) -> Reloader:
         return Reloader(

@@ -8,6 +8,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+"""Seconds; a day of a calendar may have an hour more or less."""
 BACKWARDS = 60.0
 """Seconds that the wall clock may be set back without consequences."""
 

@@ -118,6 +118,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "target_metrics",
         "target_rows",
         "exposition",
+        "gzip_packing",
         "text_format",
         "negotiation",
         "crc32",

@@ -22,13 +22,13 @@ from exporter.directmail.model import Filters
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.examination import examine
-from exporter.doctor.recording import MANIFEST, SOURCES, Calls, files, write
+from exporter.doctor.recording import MANIFEST, CallRecorder, files, write
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.metrics import tables
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.simulator.behaviour import CHOICES, Behaviour
 from exporter.simulator.faults import Fault
-from exporter.simulator.replay import Call, Recording
+from exporter.simulator.replay import RecordedCall, Recording
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from exporter.web.server import Options
 from tests.support.clock import ScriptedClock
@@ -49,14 +49,16 @@ def recording(request: pytest.FixtureRequest) -> Recording:
     return Recording(folder)
 
 
-def good(recording: Recording) -> Iterator[tuple[Call, dict[str, Any]]]:
+def good(recording: Recording) -> Iterator[tuple[RecordedCall, dict[str, Any]]]:
     """Yield the calls that brought a document other than an error."""
     for call in recording.calls:
         if call.status == 200 and call.body is not None and "Code" not in call.body:
             yield call, dict(call.body)
 
 
-def of_statistics(recording: Recording) -> Iterator[tuple[Statistic, Filters, date, date, Call, responses.Page]]:
+def of_statistics(
+    recording: Recording,
+) -> Iterator[tuple[Statistic, Filters, date, date, RecordedCall, responses.StatisticPage]]:
     """Yield each good response to a request for a statistic."""
     by_action = {each.action: each for each in STATISTICS.values()}
     for call, body in good(recording):
@@ -75,7 +77,7 @@ def test_there_is_one_of_each_habit_and_one_of_the_documentation() -> None:
 
 
 def test_it_names_its_source(recording: Recording) -> None:
-    assert recording.manifest["source"] in SOURCES
+    assert recording.manifest["source"] in ("account", "documentation", "simulator")
     assert recording.manifest["about"].endswith(".")
     assert re.fullmatch(r"\d+\.\d+\.\d+", recording.manifest["sdk"])
     assert recording.calls
@@ -147,7 +149,7 @@ async def test_the_doctor_finds_the_same_in_a_new_recording_as_in_the_account(
 ) -> None:
     """Sanitised and scaled: shapes, relations and units are kept, so that what is wrong with an account can be seen."""
     clock = ScriptedClock(skip_sleeps=True)
-    calls = Calls(clock)
+    calls = CallRecorder(clock)
     api = Simulator(TRAFFIC, clock=clock, behaviour=Behaviour(**behaviour), faults=[Fault(fault)] if fault else [])
     async with api.listen() as url:
         settings = config(url, QUERIES)

@@ -20,12 +20,14 @@ from exporter.clock import Clock, SystemClock
 from exporter.commands.doctor import offer
 from exporter.config.checking import ConfigError
 from exporter.config.model import Config, Target
-from exporter.directmail import account
+from exporter.directmail import account, listing
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
+from exporter.directmail.model import Filters
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.registry import STATISTICS
+from exporter.directmail.statistics.statistic import Statistic
 from exporter.directmail.transport import open_session
 from exporter.doctor import recording, report
 from exporter.doctor.examination import examine
@@ -51,7 +53,9 @@ READ_ONLY = frozenset(
 Request = tuple[str, dict[str, str]]
 
 
-async def request(settings: Config, clock: Clock, environment: Mapping[str, str], calls: recording.Calls) -> Report:
+async def request(
+    settings: Config, clock: Clock, environment: Mapping[str, str], calls: recording.CallRecorder
+) -> Report:
     """Examine the first target and make the further requests; `calls` keeps all. Failures are answers too."""
     target = settings.targets[0]
     alone = replace(settings, targets=(target,))
@@ -67,42 +71,43 @@ async def request(settings: Config, clock: Clock, environment: Mapping[str, str]
     return found
 
 
-def further(target: Target, now: float, calls: recording.Calls) -> Iterator[Request]:
+def further(target: Target, now: float, calls: recording.CallRecorder) -> Iterator[Request]:
     """Yield the requests that the doctor does not make, the most informative first."""
     today = calendar.today(now, target.timezone)
-    page = {"PageNumber": "1", "PageSize": str(target.page_size)}
 
-    def days(oldest: int, newest: int) -> dict[str, str]:
-        ages = {"StartTime": oldest, "EndTime": newest}
-        return {name: (today - timedelta(days=age)).isoformat() for name, age in ages.items()}
+    def days(
+        statistic: Statistic, oldest: int, newest: int, *, size: int = target.page_size, **filters: str
+    ) -> Request:
+        start, end = (today - timedelta(days=age) for age in (oldest, newest))
+        return statistic.action, statistic.request(Filters(**filters), start, end, size=size)
 
     yield account.SUMMARY, {}
     for operation in OPERATIONS.values():
         yield operation.action, Listing(operation, LARGEST_PAGE).parameters
     for domain_id in _domain_ids(calls):
         yield account.DOMAIN, {account.DOMAIN_ID: domain_id}
-    yield from ((ENGAGEMENT.action, days(*ages) | page) for ages in ((2, 2), (1, 1), (2, 1), (6, 0)))
-    yield ENGAGEMENT.action, days(1, 1)
-    yield ENGAGEMENT.action, days(6, 0) | page | {"PageSize": "1000"}
-    yield ENGAGEMENT.action, days(7, 0) | page
-    yield ENGAGEMENT.action, days(30, 30) | page
+    yield from (days(ENGAGEMENT, *ages) for ages in ((2, 2), (1, 1), (2, 1), (6, 0)))
+    yield days(replace(ENGAGEMENT, is_paged=False), 1, 1)
+    yield days(ENGAGEMENT, 6, 0, size=1000)
+    yield days(ENGAGEMENT, 7, 0)
+    yield days(ENGAGEMENT, 30, 30)
     for esp in ("gmail.com", "others", "Others"):
-        yield ENGAGEMENT.action, days(6, 0) | page | {"Esp": esp}
+        yield days(ENGAGEMENT, 6, 0, esp=esp)
     senders = (each.filters.account_name for each in configured(target, ENGAGEMENT.name))
     for domain in list(dict.fromkeys(sender.rpartition("@")[2] for sender in senders if sender))[:2]:
-        yield ENGAGEMENT.action, days(6, 0) | page | {"Domain": domain}
-    yield from ((DELIVERY.action, days(*ages)) for ages in ((1, 1), (6, 0), (30, 0)))
+        yield days(ENGAGEMENT, 6, 0, domain=domain)
+    yield from (days(DELIVERY, *ages) for ages in ((1, 1), (6, 0), (30, 0)))
 
 
-def _domain_ids(calls: recording.Calls) -> Iterator[str]:
+def _domain_ids(calls: recording.CallRecorder) -> Iterator[str]:
     """Yield the id of the first domain that was listed."""
-    domains = OPERATIONS["domain"]
+    operation = OPERATIONS["domain"]
     for call in calls.kept:
-        if call.action == domains.action and call.reply is not None:
+        if call.action == operation.action and call.reply is not None:
             with suppress(DirectMailError):
-                found = recording.document_of(call.reply)
-                items = (found.get("data") or {}).get(domains.items[-1]) or []
-                yield from (str(item[account.DOMAIN_ID]) for item in items[:1] if item.get(account.DOMAIN_ID))
+                found = listing.page(operation, recording.document_of(call.reply), "")
+                ids = (item.facts[account.DOMAIN_ID] for item in found.items[:1])
+                yield from (str(domain_id) for domain_id in ids if domain_id)
 
 
 @click.command()
@@ -119,7 +124,7 @@ def main(config_file: Path, folder: Path, scale_counts: bool, yes: bool) -> None
     except ConfigError as error:
         sys.exit(str(error))
     clock = SystemClock()
-    calls = recording.Calls(clock)
+    calls = recording.CallRecorder(clock)
     target = settings.targets[0]
     click.echo(f"At most {MOST_CALLS} calls to {target.endpoint}, read-only.", err=True)
     found = asyncio.run(request(settings, clock, os.environ, calls))

@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from tools import project
+from tools.artefacts import ROOT, write
 
-ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy" / "kubernetes" / "monitoring"
 WRITTEN = ("podmonitor.yaml",)
 """What in the folder is written by hand."""
@@ -94,5 +94,4 @@ def _head(path: Path, version: str, kind: str, name: str, **labels: str) -> str:
 if __name__ == "__main__":
     for path in stale():
         path.unlink()
-    for path, text in files().items():
-        path.write_text(text, encoding="utf-8")
+    write(files())

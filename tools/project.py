@@ -8,7 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from tools.artefacts import ROOT, write
+
 ADDRESS = r"https?://[^\s\"'#]+"
 
 
@@ -51,5 +52,4 @@ def files(root: Path = ROOT) -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for path, text in files().items():
-        path.write_text(text, encoding="utf-8")
+    write(files())

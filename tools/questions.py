@@ -12,7 +12,7 @@ from exporter.directmail import account, responses
 from exporter.directmail.errors import ParseError
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.rates import UNITS, fitting
-from exporter.directmail.responses import Page, number
+from exporter.directmail.responses import StatisticPage, number
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
@@ -47,7 +47,7 @@ class Requested(NamedTuple):
     end: date
     filters: Mapping[str, str]
     paging: Mapping[str, str]
-    page: Page
+    page: StatisticPage
 
     @property
     def mails(self) -> int:

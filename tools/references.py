@@ -6,15 +6,15 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
 from exporter.config.queries import FILTER_KEYS
 from exporter.metrics import account, tables, telemetry
+from tools.artefacts import ROOT, write
 
-FOLDER = Path(__file__).parents[1] / "docs"
+FOLDER = ROOT / "docs"
 PAGE, CATALOGUE = FOLDER / "metrics.md", FOLDER / "metrics.json"
 QUERY_LABELS = ("target", "query", *FILTER_KEYS)
 STABLE, EXPERIMENTAL = "stable", "experimental"
@@ -230,5 +230,4 @@ def _labels(labels: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(text(), encoding="utf-8")
-    CATALOGUE.write_text(catalogue(), encoding="utf-8")
+    write({PAGE: text(), CATALOGUE: catalogue()})

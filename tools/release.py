@@ -21,8 +21,8 @@ import click
 
 from exporter.commands import assets
 from tools import project
+from tools.artefacts import ROOT
 
-ROOT = Path(__file__).parent.parent
 SUMS = "SHA256SUMS"
 
 

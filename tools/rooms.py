@@ -11,7 +11,8 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tools.artefacts import ROOT, write
+
 PICTURE = ROOT / "docs" / "rooms.svg"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("commands",),
@@ -183,7 +184,7 @@ def _box(name: str, words: str, x: float, y: float, width: float) -> str:
 def main() -> None:
     """Print the rooms; with `--write` draw them."""
     if "--write" in sys.argv[1:]:
-        PICTURE.write_text(svg(), encoding="utf-8")
+        write({PICTURE: svg()})
     else:
         sys.stdout.write(text())
 

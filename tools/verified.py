@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.simulator.replay import Recording
+from tools.artefacts import ROOT, write
 from tools.questions import QUESTIONS, RECORDED, answer
 
-ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "verified.md"
 FOLDER = ROOT / "tests" / "recordings"
 ACCOUNT = "account"
@@ -98,4 +98,4 @@ def _row(recording: Recording) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    write({FILE: text()})

@@ -10,14 +10,13 @@ from typing import Any
 
 import structlog
 
-from exporter.clock import Clock
+from exporter.clock import MINUTE, Clock
 from exporter.collector.due_requests import DueRequests
 from exporter.collector.outages import Outages
 from exporter.directmail import account
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import Listed
-from exporter.plan.pacing import MINUTE
 from exporter.store.account_facts import AccountFacts, Checks, Fact, Facts
 
 SENDERS, DOMAINS = "account_name", "domain"

@@ -10,13 +10,12 @@ from functools import partial
 
 import structlog
 
-from exporter.clock import Clock
+from exporter.clock import MINUTE, Clock
 from exporter.collector.due_requests import DueRequests
 from exporter.collector.outages import Outages
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
 from exporter.directmail.listing import OPERATIONS, Listed
-from exporter.plan.pacing import MINUTE
 from exporter.store.discovered_values import DiscoveredValues
 
 

@@ -26,6 +26,7 @@ from exporter.collector.states import States
 from exporter.directmail.client import Client, Result
 from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
+from exporter.directmail.model import Key
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
@@ -68,12 +69,12 @@ class Collector:
         clock: Clock,
         outages: Outages,
         *,
-        changed: Callable[[Combination], None],
+        changed: Callable[[Key], None],
         replan: Callable[[float], TargetPlan],
         round_robin: RoundRobin | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """`changed` is called for every combination whose record changed; `replan` makes a plan for a mean of pages.
+        """`changed` is called with the key of every record that changed; `replan` makes a plan for a mean of pages.
 
         `round_robin` is shared with the other collectors of the process.
         """
@@ -217,7 +218,7 @@ class Collector:
         self._states.update(combination)
         if self._following is not None:
             self._following.states.update(combination)
-        self._show(combination)
+        self._show(combination.key)
 
     async def _mark_all(self) -> None:
         """Mark every combination as failing during an outage, although most are not tried meanwhile."""

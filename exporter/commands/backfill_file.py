@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from exporter.metrics import tables
 from exporter.metrics.history import END, whole_file
 from exporter.metrics.negotiation import OPENMETRICS
-from exporter.metrics.table import Row
+from exporter.metrics.table import GaugeRow
 from exporter.metrics.text_format import Family, family_head, label_text, number
 from exporter.metrics.windows import TODAY
 from exporter.plan import calendar
@@ -100,7 +100,7 @@ class Past:
         yield END
 
     @cached_property
-    def _families(self) -> list[tuple[Row, list[TargetPlan]]]:
+    def _families(self) -> list[tuple[GaugeRow, list[TargetPlan]]]:
         """The metrics, each with the plans that have it."""
         return [
             (row, plans)
@@ -145,7 +145,7 @@ class Past:
         labels = {**own, "window": window, **self.labels}
         return label_text({name: value for name, value in labels.items() if value})
 
-    def _series(self, each: TargetPlan, combination: Combination, row: Row) -> Iterator[str]:
+    def _series(self, each: TargetPlan, combination: Combination, row: GaugeRow) -> Iterator[str]:
         """Yield the lines of a combination's series, a window and a day at a time."""
         record, zone = self.store.get(combination.key), each.target.timezone
         if record.is_withheld:

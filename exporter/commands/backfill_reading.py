@@ -15,7 +15,7 @@ from typing import NamedTuple
 import aiohttp
 import structlog
 
-from exporter.clock import Clock
+from exporter.clock import MINUTE, Clock
 from exporter.collector.filter_support import FilterSupport
 from exporter.commands.backfill_file import Interrupted, Past
 from exporter.config.model import Config, Target
@@ -27,7 +27,7 @@ from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.plan import calendar, selection, target_plan
 from exporter.plan.combinations import Combination, named
-from exporter.plan.pacing import MINUTE, OLDEST_AGE
+from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.selection import Discovered
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.discovered_values import DiscoveredValues

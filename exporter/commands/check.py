@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from exporter.clock import SystemClock
 from exporter.config.checking import Problem
+from exporter.config.credentials import KEY_FILES
 from exporter.config.durations import format_duration
-from exporter.config.loader import KEY_FILES
 from exporter.config.model import Config, Credentials, Query, Target
 from exporter.config.shards import WHOLE, Shard, divide
 from exporter.directmail import account

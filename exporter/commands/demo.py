@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from exporter.app import App
+from exporter.clock import DAY, HOUR, MINUTE
 from exporter.commands import exit_status
 from exporter.commands.demo_replay import keep, moments, replay
 from exporter.commands.simulate import faults_flag, incidents_flag, made_clock, parsed, read_zone, speed_flag
@@ -39,7 +40,6 @@ ACCOUNT_POLLS = 12
 BOTH = "[engagement, delivery]"
 JOB, TARGET = "directmail", "demo"
 DAYS = 30
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 MORNING = 11
 """The hour of the day at which the demo starts: by then enough mail was read for alerts to notice what is wrong."""
 COARSE_STEP, STEP, SHOWN, FINE, FINE_STEP = 1800.0, 900.0, 8 * DAY, 3 * HOUR, MINUTE

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from exporter.commands.demo_series import Shelf
+from exporter.commands.demo_series import FilteredHistory
 from exporter.config.model import Target
 from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS, Listed, Listing, Operation
@@ -25,11 +25,11 @@ SENDERS, DOMAINS = OPERATIONS["account_name"], OPERATIONS["domain"]
 class AccountSeries:
     """The series of one target's account, which is read every `interval` seconds and after midnight."""
 
-    def __init__(self, target: Target, traffic: Traffic, interval: float, shelf: Shelf) -> None:
+    def __init__(self, target: Target, traffic: Traffic, interval: float, history: FilteredHistory) -> None:
         self._target = target
         self._traffic = traffic
         self._interval = interval
-        self._shelf = shelf
+        self._history = history
         self._senders = sorted({stream.sender for stream in STREAMS})
         self._read_at = -math.inf
         self._day: date | None = None
@@ -50,7 +50,7 @@ class AccountSeries:
         key = (row.name, *values)
         if key not in self._series:
             labels = {"target": self._target.name, **dict(zip(row.labels, values, strict=True))}
-            self._series[key] = self._shelf.series(row.name, {**self._target.labels, **labels})
+            self._series[key] = self._history.series(row.name, {**self._target.labels, **labels})
         return self._series[key]
 
     def _read(self, now: float) -> Shown:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.clock import SystemClock
 from exporter.commands.demo_account import AccountSeries
-from exporter.commands.demo_series import CombinationSeries, OwnSeries, Shelf, Wanted
+from exporter.commands.demo_series import CombinationSeries, FilteredHistory, OwnSeries, Wanted
 from exporter.config.model import Config, Target
 from exporter.directmail.client import ATTEMPTS, Observer
 from exporter.directmail.crosscheck import Crosscheck
@@ -86,25 +86,28 @@ def replay(
     telemetry = Telemetry(registry, store.decreases)
     own = OwnSeries(registry, labels, wanted)
     history = History([*tables.families(), *account.FAMILIES, *own.families, UP])
-    shelf = Shelf(history, labels, wanted)
+    filtered = FilteredHistory(history, labels, wanted)
     targets = []
     for target in settings.targets:
-        scenes = [
-            _Scene(
-                plan, _Results(statistic, traffic[target.name], faults.get(target.name), target.timeout), store, shelf
+        statistics = [
+            _PastStatistic(
+                plan,
+                _Results(statistic, traffic[target.name], faults.get(target.name), target.timeout),
+                store,
+                filtered,
             )
             for statistic in target.statistics
             for plan in [_chosen_plan(settings, target, statistic, chosen)]
         ]
-        past = _PastTarget(scenes, _accounts(settings, target, traffic[target.name], shelf), shelf)
+        past = _PastTarget(statistics, _accounts(settings, target, traffic[target.name], filtered), filtered)
         telemetry.add(target.name, past)
         targets.append((past, telemetry.observer(target.name)))
-    up = shelf.series(UP.name, {})
+    up = filtered.series(UP.name, {})
     for number, now in enumerate(times):
         if number == 0:
             telemetry.loaded(now)
         for past, called in targets:
-            past.play(now, called)
+            past.advance(now, called)
         own.add(history, now)
         for series in up:
             series.add(now, 1.0)
@@ -122,8 +125,7 @@ class _Results:
 
     def __init__(self, statistic: str, traffic: Traffic, fault: Fault | None, timeout: float) -> None:
         self._action = STATISTICS[statistic].action
-        self._counts = {"engagement": traffic.counts, "delivery": traffic.delivery}[statistic]
-        self._seed = traffic.seed
+        self._traffic = traffic
         self._fault = fault if fault is None or fault.name != "slow" or fault.seconds > timeout else None
         self._number = 0
 
@@ -136,13 +138,13 @@ class _Results:
                 break
             if attempt == ATTEMPTS or not failure.retry:
                 raise failure
-        return tuple(self._counts(day, now, **_filters(combination)))
+        return self._traffic.totals(self._action, day, now, **_filters(combination))
 
     def _failure(self, now: float) -> DirectMailError | None:
         if self._fault is None:
             return None
         self._number += 1
-        (chance,) = uniforms(1, self._seed, "fault", self._number)
+        (chance,) = uniforms(1, self._traffic.seed, "fault", self._number)
         struck = self._fault.strikes(self._action, {}, now, chance)
         return FAILURES[self._fault.name]("as the incident says") if struck else None
 
@@ -152,46 +154,48 @@ class _PastTarget:
 
     credentials_expire_at = None
 
-    def __init__(self, scenes: Sequence["_Scene"], accounts: Sequence[AccountSeries], shelf: Shelf) -> None:
+    def __init__(
+        self, statistics: Sequence["_PastStatistic"], accounts: Sequence[AccountSeries], history: FilteredHistory
+    ) -> None:
         """`accounts` is the target's own, or nothing where the account is not read."""
-        self._scenes = scenes
+        self._statistics = statistics
         self._accounts = accounts
-        self.polls = {scene.plan.action: scene for scene in scenes}
+        self.polls = {statistic.plan.action: statistic for statistic in statistics}
         self.limiters = {
-            action: Limiter(scene.plan.target.rate_limit_per_minute, SystemClock())
-            for action, scene in self.polls.items()
+            action: Limiter(statistic.plan.target.rate_limit_per_minute, SystemClock())
+            for action, statistic in self.polls.items()
         }
-        self.planned_requests = {action: scene.plan.requests_per_minute for action, scene in self.polls.items()}
-        self._plan = scenes[0].plan
+        self.planned_requests = {action: statistic.plan.requests_per_minute for action, statistic in self.polls.items()}
+        self._plan = statistics[0].plan
         self.target = target = self._plan.target
         self._bounds = [
             (window, row.index, series)
             for window in self._plan.windows
             for row in tables.BOUNDS
-            for series in shelf.series(row.name, {**target.labels, "target": target.name, "window": window})
+            for series in history.series(row.name, {**target.labels, "target": target.name, "window": window})
         ]
         self._windows: Windows | None = None
 
-    def play(self, now: float, called: Observer) -> None:
+    def advance(self, now: float, called: Observer) -> None:
         """Read what is due and show everything, at that time."""
         target = self.target
         today = calendar.today(now, target.timezone)
         windows = self._windows
         if windows is None or windows.day != today:
             windows = self._windows = Windows(self._plan.windows, today, target.timezone)
-        for scene in self._scenes:
-            scene.play(now, windows, called)
+        for statistic in self._statistics:
+            statistic.advance(now, windows, called)
         for each in self._accounts:
             each.add(now)
-        bounds = windows.bounds(held=any(scene.is_held for scene in self._scenes))
+        bounds = windows.bounds(held=any(statistic.is_held for statistic in self._statistics))
         for window, index, series in self._bounds:
             series.add(now, bounds[window][index])
 
 
-class _Scene:
+class _PastStatistic:
     """One statistic of a target."""
 
-    def __init__(self, plan: TargetPlan, results: _Results, store: Store, shelf: Shelf) -> None:
+    def __init__(self, plan: TargetPlan, results: _Results, store: Store, history: FilteredHistory) -> None:
         self.plan = plan
         self.crosscheck = Crosscheck(STATISTICS[plan.statistic])
         self._results = results
@@ -199,7 +203,7 @@ class _Scene:
         self._today: date | None = None
         self._days: list[tuple[int, date, float, float]] = []
         """The days that a window needs: age, day, start, end."""
-        self._shown = [CombinationSeries(plan, each, shelf) for each in plan.combinations]
+        self._shown = [CombinationSeries(plan, each, history) for each in plan.combinations]
 
     @property
     def is_held(self) -> bool:
@@ -214,7 +218,7 @@ class _Scene:
         """Return how many cells are due and not yet read: what is due is read at once here."""
         return 0
 
-    def play(self, now: float, windows: Windows, called: Observer) -> None:
+    def advance(self, now: float, windows: Windows, called: Observer) -> None:
         """Read what is due and show everything, at that time."""
         plan, zone = self.plan, self.plan.target.timezone
         is_new = windows.day != self._today
@@ -250,9 +254,9 @@ class _Scene:
         return oldest > 0
 
 
-def _accounts(settings: Config, target: Target, traffic: Traffic, shelf: Shelf) -> list[AccountSeries]:
+def _accounts(settings: Config, target: Target, traffic: Traffic, history: FilteredHistory) -> list[AccountSeries]:
     interval = settings.account_interval
-    return [] if interval is None else [AccountSeries(target, traffic, interval, shelf)]
+    return [] if interval is None else [AccountSeries(target, traffic, interval, history)]
 
 
 def _chosen_plan(settings: Config, target: Target, statistic: str, chosen: Callable[[Combination], bool]) -> TargetPlan:

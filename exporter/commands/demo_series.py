@@ -17,8 +17,8 @@ Wanted = Callable[[str, Mapping[str, str]], bool]
 """Whether a series is there, by the metric's name and the labels."""
 
 
-class Shelf:
-    """Where series are put: a history, and which metrics it takes."""
+class FilteredHistory:
+    """A history that takes the wanted series only, with the labels that a Prometheus adds."""
 
     def __init__(self, history: History, labels: Mapping[str, str], wanted: Wanted) -> None:
         """`labels` are what a Prometheus adds itself."""
@@ -34,7 +34,7 @@ class Shelf:
 class CombinationSeries:
     """The series of one combination."""
 
-    def __init__(self, plan: TargetPlan, combination: Combination, shelf: Shelf) -> None:
+    def __init__(self, plan: TargetPlan, combination: Combination, history: FilteredHistory) -> None:
         labels = tables.labels_of(combination, plan.target.labels)
         table = tables.TABLES[plan.statistic]
         self.combination = combination
@@ -46,13 +46,13 @@ class CombinationSeries:
                 (row, series)
                 for row in table.rows
                 if not row.reported
-                for series in shelf.series(row.name, {**labels, "window": window})
+                for series in history.series(row.name, {**labels, "window": window})
             ]
             for window in plan.windows
         }
         health = {**labels, "statistic": plan.statistic}
-        self._counters = [(row, series) for row in table.counters for series in shelf.series(row.name, labels)]
-        self._health = [(row, series) for row in tables.HEALTH for series in shelf.series(row.name, health)]
+        self._counters = [(row, series) for row in table.counters for series in history.series(row.name, labels)]
+        self._health = [(row, series) for row in tables.HEALTH for series in history.series(row.name, health)]
         self._closed: list[tuple[Series, float]] = []
         """The samples of the windows that have ended, as they were made last."""
 
@@ -107,6 +107,8 @@ class OwnSeries:
         for sample in (sample for family in self._registry.collect() for sample in family.samples):
             key = (sample.name, *sample.labels.values())
             if key not in self._series:
-                self._series[key] = Shelf(history, self._labels, self._wanted).series(sample.name, sample.labels)
+                self._series[key] = FilteredHistory(history, self._labels, self._wanted).series(
+                    sample.name, sample.labels
+                )
             for series in self._series[key]:
                 series.add(now, sample.value)

@@ -53,7 +53,7 @@ def command(config_file: Path, shard: Shard, style: str, folder: Path | None, sc
         exit_status.fail(str(error))
     click.echo(longest(settings), err=True)
     clock = SystemClock()
-    recorded = {target.name: recording.Calls(clock) for target in settings.targets} if folder else {}
+    recorded = {target.name: recording.CallRecorder(clock) for target in settings.targets} if folder else {}
     reports = exit_status.run(examine(settings, clock, recorders=recorded))
     if reports is None:
         exit_status.fail("interrupted")

@@ -1,5 +1,6 @@
 """Writes a first config for an account: queries that fit the call budget, and why others are left out."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,6 +22,8 @@ from exporter.plan.pacing import pace
 
 LONGEST_POLL = 900.0
 """Seconds between two polls that the queries may stretch `poll_interval: auto` to."""
+MOST_COMBINATIONS = 100_000
+"""One more than a config is written for, whatever the budget."""
 LONG = 20
 """Values of a filter that are named one by one; a longer list is discovered."""
 SPARE = 4
@@ -67,13 +70,12 @@ def draft(survey: Survey, config: Config) -> Draft:
 
 
 def _room(config: Config, target: Target) -> int:
-    """Return how many combinations fit into the target's budget when they are polled often enough."""
-    low, high = 1, 100_000
-    while high - low > 1:
-        middle = (low + high) // 2
-        fits = pace(config, target, middle, 1.0).poll_interval <= LONGEST_POLL
-        low, high = (middle, high) if fits else (low, middle)
-    return low
+    """Return how many combinations, at least one, fit into the target's budget when they are polled often enough."""
+
+    def is_too_much(combinations: int) -> bool:
+        return pace(config, target, combinations, 1.0).poll_interval > LONGEST_POLL
+
+    return 1 + bisect_left(range(2, MOST_COMBINATIONS), True, key=is_too_much)
 
 
 class _Drafting:

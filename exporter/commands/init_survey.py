@@ -207,13 +207,8 @@ class _Surveyor:
 
     async def _has_mail(self, statistic: Statistic, sender: str, tag: str) -> bool:
         last = calendar.today(self._clock.time(), self.found.target.timezone) - timedelta(days=1)
-        parameters = {
-            "StartTime": (last - timedelta(days=DAYS - 1)).isoformat(),
-            "EndTime": last.isoformat(),
-            statistic.parameters["account_name"]: sender,
-            statistic.parameters["tag_name"]: tag,
-            **({"PageNumber": "1", "PageSize": str(self.found.target.page_size)} if statistic.is_paged else {}),
-        }
+        first, filters = last - timedelta(days=DAYS - 1), Filters(account_name=sender, tag_name=tag)
+        parameters = statistic.request(filters, first, last, size=self.found.target.page_size)
         document = await self._client.call(statistic.action, parameters)
         rows = responses.page(statistic, document, str(document["RequestId"])).rows
         return any(any(row.counts) for row in rows)

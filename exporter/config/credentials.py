@@ -14,7 +14,8 @@ from exporter.config.scalars import NOT_INLINE, File
 TYPES = ("default", "ram_role_arn", "oidc_role_arn", "ecs_ram_role", "credentials_uri")
 SHORTEST_SESSION, LONGEST_SESSION = 900.0, 43_200.0
 """Session seconds that STS allows (AssumeRole's documentation); the role's own setting may be shorter."""
-_KEY_FILES = ("access_key_id_file", "access_key_secret_file")
+_KEY = ("access_key_id_file", "access_key_secret_file")
+KEY_FILES = (*_KEY, "security_token_file")
 _SESSION = ("role_session_name", "session_duration", "policy", "sts_endpoint")
 
 
@@ -78,13 +79,13 @@ class Credentials(Schema):
     credentials_uri: Annotated[str, BeforeValidator(_uri)] | None = None
 
     REQUIRED: ClassVar[dict[str, tuple[str, ...]]] = {
-        "files": _KEY_FILES,
+        "files": _KEY,
         "ram_role_arn": ("role_arn",),
         "credentials_uri": ("credentials_uri",),
     }
     OPTIONAL: ClassVar[dict[str, tuple[str, ...]]] = {
         "files": ("security_token_file",),
-        "ram_role_arn": (*_KEY_FILES, "security_token_file", "external_id", *_SESSION),
+        "ram_role_arn": (*KEY_FILES, "external_id", *_SESSION),
         # The cluster's webhook sets the missing ones in the environment (RRSA).
         "oidc_role_arn": ("role_arn", "oidc_provider_arn", "oidc_token_file", *_SESSION),
         "ecs_ram_role": ("role_name",),
@@ -109,8 +110,8 @@ class Credentials(Schema):
         if kind not in (*TYPES, "files", "environment"):
             return
         needed = cls.REQUIRED.get(kind, ())
-        if kind == "ram_role_arn" and given & {*_KEY_FILES, "security_token_file"}:
-            needed = (*needed, *_KEY_FILES)
+        if kind == "ram_role_arn" and not given.isdisjoint(KEY_FILES):
+            needed = (*needed, *_KEY)
         for key in needed:
             if key not in given:
                 yield key, f"is missing; credentials of type {kind} need {', '.join(needed)}"

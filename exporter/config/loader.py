@@ -14,11 +14,10 @@ from typing import Any
 from exporter import watch
 from exporter.config import credentials, queries, schema, yamlfile
 from exporter.config.checking import LONGEST_SHOWN, Problem, check, join, shown
+from exporter.config.credentials import KEY_FILES
 from exporter.config.model import Config, Credentials, Discover, Query, Refresh, Target
 from exporter.directmail import ram_credentials
 from exporter.directmail.proxies import unusable_proxy
-
-KEY_FILES = ("access_key_id_file", "access_key_secret_file", "security_token_file")
 
 
 def read(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:

@@ -1,6 +1,7 @@
 """A query as written: values of some filters, given or to be discovered, and what to leave out of their product."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from math import prod
 from typing import Annotated, Any, ClassVar, Self
 
@@ -159,7 +160,7 @@ class Query(Schema):
         filters, discovered = self.filters, self.discovered
         if (size := prod(map(len, filters.values()))) > MOST_COMBINATIONS:
             raise ValueError(f"its lists multiply to {size} combinations; write fewer values")
-        if self.exclude and not discovered and not any(self._kept(row) for row in self._rows()):
+        if self.exclude and not discovered and all(is_excluded(row, self.exclude) for row in rows(filters)):
             raise Conflict(
                 "exclude", "excludes every combination of the query; remove some of its entries, or the query"
             )
@@ -175,14 +176,15 @@ class Query(Schema):
         """The filters whose values the API is to list."""
         return {key: given for key in FILTER_KEYS if isinstance(given := getattr(self, key), Discover)}
 
-    def _rows(self) -> list[dict[str, str]]:
-        rows: list[dict[str, str]] = [{}]
-        for key, given in self.filters.items():
-            rows = [{**row, key: value} for row in rows for value in given]
-        return rows
 
-    def _kept(self, row: dict[str, str]) -> bool:
-        return not any(all(row.get(key) == value for key, value in entry.items()) for entry in self.exclude)
+def rows(filters: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    """Yield the lists multiplied, in their order."""
+    return (dict(zip(filters, values, strict=True)) for values in product(*filters.values()))
+
+
+def is_excluded(row: Mapping[str, str], exclude: Iterable[Mapping[str, str]]) -> bool:
+    """Return whether an entry of `exclude` matches these filters."""
+    return any(all(row.get(key) == value for key, value in entry.items()) for entry in exclude)
 
 
 def checked(item: object, place: str, problems: list[Problem]) -> Query | None:

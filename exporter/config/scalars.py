@@ -102,14 +102,8 @@ def several(value: object, check: Callable[[object], Item]) -> tuple[Item, ...]:
     return each(enumerate(items), once)
 
 
-def values(value: object) -> tuple[str, ...]:
-    """Return the values of one filter, a single one as a list of one."""
-    return several(value, text)
-
-
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Name = Annotated[str, BeforeValidator(name)]
 File = Annotated[Path, BeforeValidator(path)]
 Flag = Annotated[bool, BeforeValidator(flag)]
 Pattern = Annotated[re.Pattern[str], BeforeValidator(pattern)]
-Values = Annotated[tuple[str, ...], BeforeValidator(values)]

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from exporter.clock import DAY
 from exporter.config import addresses
 from exporter.config.checking import Conflict, InvalidValue, Schema, each, not_text
 from exporter.config.durations import guessed, parse_duration
@@ -18,7 +19,6 @@ from exporter.config.queries import FILTER_KEYS
 from exporter.config.regions import REGIONS
 from exporter.config.scalars import NOT_INLINE, Duration, File, Flag, Name, number, several, whole
 
-DAY = 86_400
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 OUR_LABELS = frozenset(
     {"target", "query", *FILTER_KEYS, "window", "statistic", "job", "instance", "le", "action", "reason"}

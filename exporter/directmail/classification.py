@@ -179,11 +179,11 @@ def _auth_advice(family: str, headers: Mapping[str, str], now: float) -> str:
 
 def _seconds_ahead(headers: Mapping[str, str], now: float) -> float | None:
     """Return by how much the clock is ahead of the API's, None without a usable Date header."""
-    remote = _date(headers.get("Date", ""))
+    remote = http_date(headers.get("Date", ""))
     return None if remote is None else now - remote
 
 
-def _date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
     """Return an HTTP date in seconds since the epoch, None for what is none."""
     try:
         at = parsedate_to_datetime(text)
@@ -214,9 +214,9 @@ def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("Retry-After", "")
     if (seconds := _digits(text)) is not None:
         return min(float(seconds), LONGEST_WAIT)
-    if (until := _date(text)) is None:
+    if (until := http_date(text)) is None:
         return None
-    sent = _date(headers.get("Date", ""))
+    sent = http_date(headers.get("Date", ""))
     return min(max(0.0, until - (now if sent is None else sent)), LONGEST_WAIT)
 
 

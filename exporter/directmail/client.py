@@ -127,14 +127,12 @@ class Client:
 
         Raise DirectMailError unless every page arrived and made sense.
         """
-        parameters = {"StartTime": day.isoformat(), "EndTime": day.isoformat()}
-        parameters |= {statistic.parameters[key]: value for key, value in filters._asdict().items() if value}
         sent = 0
         for _ in range(RESTARTS + 1):
             pages = Pages(statistic)
             while (number := pages.wanted) is not None:
-                page = {"PageNumber": str(number), "PageSize": str(self._page_size)} if statistic.is_paged else {}
-                await self._call(_Request(statistic.action, parameters | page, pages.take, self._most_rows))
+                parameters = statistic.request(filters, day, day, page=number, size=self._page_size)
+                await self._call(_Request(statistic.action, parameters, pages.take, self._most_rows))
             sent += pages.sent
             if not pages.changed:
                 add_up = partial(responses.summed, statistic, pages.items, pages.request_id)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from exporter.clock import Clock
+from exporter.clock import MINUTE, Clock
 
 MARGIN = 0.25
 """Seconds that a full minute's grants take beyond a minute: the network may delay the first of them."""
@@ -21,7 +21,6 @@ STEP_SECONDS = 5.0
 """Seconds between two steps; each needs a success, so below twelve calls a minute every success is one."""
 SLOWEST = 1.0
 """Calls a minute that throttling never goes below."""
-MINUTE = 60.0
 GOLDEN = 0.6180339887
 """The golden ratio spreads any number of phases over a slot."""
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from exporter.directmail import account, responses
 from exporter.directmail.errors import ParseError
-from exporter.directmail.paging import Paging, Sheet
+from exporter.directmail.paging import Page, Paging
 
 LARGEST_PAGE = 100
 MOST_PAGES = 1000
@@ -86,7 +86,7 @@ class Item:
     facts: Mapping[str, Any] = field(compare=False)
 
 
-class Page(NamedTuple):
+class ListPage(NamedTuple):
     """One page; missing values are None."""
 
     items: list[Item]
@@ -117,8 +117,8 @@ class Listing(Paging[Item]):
         """Add the response for the wanted page. Raise ParseError where it is invalid."""
         request_id = str(document.get("RequestId", ""))
         found = page(self._operation, document, request_id)
-        sheet = Sheet(found.items, found.number, found.size, found.total, found.has_more, same=(found.total,))
-        self.put(sheet, request_id)
+        announced = Page(found.items, found.number, found.size, found.total, found.has_more, same=(found.total,))
+        self.put(announced, request_id)
 
     def result(self, pages: int) -> Listed:
         """Return the whole list, which took so many pages."""
@@ -127,7 +127,7 @@ class Listing(Paging[Item]):
         return Listed(tuple(facts), len(self.items) - len(usable), pages, self.request_id, facts)
 
 
-def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> Page:
+def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> ListPage:
     """Return the page that a 200 holds.
 
     Raise ParseError for an item without a name, and where there are no items at all: missing is never an empty list.
@@ -143,7 +143,7 @@ def page(operation: Operation, document: Mapping[str, Any], request_id: str) -> 
     number, size, total = (
         responses.number(document.get(name)) for name in (operation.number, "PageSize", operation.total)
     )
-    return Page(found, number, size, total, _flag(document.get(operation.has_more)))
+    return ListPage(found, number, size, total, _flag(document.get(operation.has_more)))
 
 
 def is_usable(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from exporter.directmail import responses
 from exporter.directmail.errors import ParseError
-from exporter.directmail.responses import Page, Row
+from exporter.directmail.responses import Row, StatisticPage
 from exporter.directmail.statistics.statistic import Statistic
 
 MOST_PAGES = 200
@@ -17,7 +17,7 @@ MOST_PAGES = 200
 Item = TypeVar("Item")
 
 
-class Sheet(NamedTuple, Generic[Item]):
+class Page(NamedTuple, Generic[Item]):
     """A page, with its number, size and totals; None for missing ones."""
 
     items: list[Item]
@@ -47,34 +47,34 @@ class Paging(Generic[Item]):
         self.wanted: int | None = 1
         """The number of the page to request, None when there is nothing more to request."""
         self._most = most
-        self._first = Sheet[Item]([], None, None, None, None, ())
+        self._first = Page[Item]([], None, None, None, None, ())
         self._before: list[Item] | None = None
         self._more: bool | None = None
         """Whether the last page with items announced more, None if it did not say."""
 
-    def put(self, sheet: Sheet[Item], request_id: str) -> None:
+    def put(self, page: Page[Item], request_id: str) -> None:
         """Add the wanted page. Raise ParseError where announced items are missing."""
         self.sent += 1
         self.request_id = request_id
         if self.sent == 1:
-            self._first = sheet
-            self._more = sheet.more or None  # an empty list has a single page, too
-        if sheet.same != self._first.same:
+            self._first = page
+            self._more = page.more or None  # an empty list has a single page, too
+        if page.same != self._first.same:
             self.changed, self.wanted = True, None
-        elif not sheet.items:
+        elif not page.items:
             self._end("is empty")
-        elif sheet.number not in (None, self.sent - (self._first.number == 0)):
-            self._end(f"came as page {sheet.number}")
-        elif sheet.items == self._before and not (sheet.may_repeat and self._is_promised()):
+        elif page.number not in (None, self.sent - (self._first.number == 0)):
+            self._end(f"came as page {page.number}")
+        elif page.items == self._before and not (page.may_repeat and self._is_promised()):
             self._end("repeats the previous one")
         else:
-            self.items += sheet.items
-            self._before, self._more = sheet.items, sheet.more
-            self._continue(sheet)
+            self.items += page.items
+            self._before, self._more = page.items, page.more
+            self._continue(page)
 
-    def _continue(self, sheet: Sheet[Item]) -> None:
+    def _continue(self, page: Page[Item]) -> None:
         announced = self._announcements()
-        is_short = sheet.size is not None and len(sheet.items) < sheet.size
+        is_short = page.size is not None and len(page.items) < page.size
         if not any(announced) if announced else is_short:
             self.wanted = None
         elif self.sent >= self._most:
@@ -121,9 +121,9 @@ class Pages(Paging[Row]):
         elif page.total is not None and len(page.rows) < page.total:
             raise ParseError(f"the response has {len(page.rows)} of {page.total} rows", request_id=request_id)
         else:
-            self.put(Sheet(page.rows, None, None, len(page.rows), None, ()), request_id)
+            self.put(Page(page.rows, None, None, len(page.rows), None, ()), request_id)
 
-    def add(self, page: Page, request_id: str) -> None:
+    def add(self, page: StatisticPage, request_id: str) -> None:
         """Add the wanted page. Raise ParseError where announced rows are missing."""
         number, size = self.sent + 1, page.size
         if number == 1:
@@ -133,4 +133,4 @@ class Pages(Paging[Row]):
         more = None if page.pages is None else number < page.pages
         same = (page.total, page.pages, size)
         is_zero = not any(any(row.counts) for row in page.rows)
-        self.put(Sheet(page.rows, page.number, size, page.total, more, same, may_repeat=is_zero), request_id)
+        self.put(Page(page.rows, page.number, size, page.total, more, same, may_repeat=is_zero), request_id)

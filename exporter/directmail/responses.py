@@ -32,7 +32,7 @@ class Row(NamedTuple):
     """The rates as they were sent: their decimals show their precision."""
 
 
-class Page(NamedTuple):
+class StatisticPage(NamedTuple):
     """One page of a statistic; missing numbers are None."""
 
     rows: list[Row]
@@ -42,7 +42,7 @@ class Page(NamedTuple):
     pages: int | None
 
 
-def page(statistic: Statistic, document: Mapping[str, Any], request_id: str) -> Page:
+def page(statistic: Statistic, document: Mapping[str, Any], request_id: str) -> StatisticPage:
     """Return the page of a statistic that a 200 holds.
 
     Raise ParseError for an invalid row, and where there is no `data.stat`: missing is never 0.
@@ -52,7 +52,7 @@ def page(statistic: Statistic, document: Mapping[str, Any], request_id: str) -> 
     if not isinstance(rows, list):
         raise ParseError("the response has no data.stat", request_id=request_id)
     numbers = (number(document.get(name)) for name in ("PageNo", "PageSize", statistic.total, "TotalPages"))
-    return Page([_row(statistic, row, request_id) for row in rows], *numbers)
+    return StatisticPage([_row(statistic, row, request_id) for row in rows], *numbers)
 
 
 def summed(statistic: Statistic, rows: Sequence[Row], request_id: str) -> tuple[Totals, RateSums]:

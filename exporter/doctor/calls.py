@@ -19,7 +19,7 @@ from exporter.directmail.errors import (
 from exporter.directmail.listing import LARGEST_PAGE, OPERATIONS, Listing
 from exporter.doctor.failures import account_rejected, explain, not_needed, too_fast, unread
 from exporter.doctor.findings import Finding, Response, StatisticRequest
-from exporter.doctor.http_trace import Wire
+from exporter.doctor.http_trace import HttpTrace
 
 MOST_CALLS = 10
 """Requests for each statistic."""
@@ -37,7 +37,7 @@ class Enough(Exception):
 class Calls:
     """The requests to one target, and what was found so far."""
 
-    def __init__(self, target: Target, client: Client, wire: Wire, needed: Sequence[str]) -> None:
+    def __init__(self, target: Target, client: Client, trace: HttpTrace, needed: Sequence[str]) -> None:
         """`needed` are the operations that the config requires."""
         self.findings: list[Finding] = []
         self.begun = 0
@@ -47,16 +47,16 @@ class Calls:
         self.needed = needed
         self.denied: list[str] = []
         """Operations that the key may not call, and that the config does not need."""
-        self._lists: dict[str, listing.Page | None] = {}
+        self._lists: dict[str, listing.ListPage | None] = {}
         self._target = target
         self._client = client
-        self._wire = wire
+        self._trace = trace
         self._failures = 0
 
     @property
     def left(self) -> int:
         """How many requests may still be made."""
-        return self.most - self._wire.requests
+        return self.most - self._trace.requests
 
     @property
     def credentials_expire_at(self) -> float | None:
@@ -86,12 +86,7 @@ class Calls:
             return None
         size = size or self._target.page_size
         statistic = request.statistic
-        parameters = {
-            "StartTime": request.start.isoformat(),
-            "EndTime": request.end.isoformat(),
-            **({"PageSize": str(size), "PageNumber": str(number)} if statistic.is_paged else {}),
-            **{statistic.parameters[key]: value for key, value in request.filters._asdict().items() if value},
-        }
+        parameters = statistic.request(request.filters, request.start, request.end, page=number, size=size)
         try:
             document = await self._client.call(statistic.action, parameters, most_rows(size))
             request_id = str(document["RequestId"])
@@ -106,7 +101,7 @@ class Calls:
                 raise Enough from None
             return None
 
-    async def values_of(self, key: str) -> listing.Page | None:
+    async def values_of(self, key: str) -> listing.ListPage | None:
         """Return the first page of a filter's values, which is requested once; a failure is a finding and None.
 
         Raise Enough for a failure that every further call would have too.

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from exporter.config.model import Config, Target
 from exporter.directmail.account import Summary
-from exporter.directmail.listing import Page
+from exporter.directmail.listing import ListPage
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.created import clocks
@@ -29,8 +29,8 @@ class Account:
     requested_at: float | None = None
     """When, seconds since the epoch; None where it was not requested."""
     summary: Summary | None = None
-    senders: Page | None = None
-    domains: Page | None = None
+    senders: ListPage | None = None
+    domains: ListPage | None = None
     described: dict[str, Mapping[str, bool]] = field(default_factory=dict)
     """The checks that only DescDomain has, by domain."""
     denied: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from exporter.clock import Clock
+from exporter.clock import MINUTE, Clock
 from exporter.config.durations import format_duration
 from exporter.config.model import Config, Target
 from exporter.directmail.client import Recorder
@@ -21,11 +21,10 @@ from exporter.doctor.checks.settings import lines
 from exporter.doctor.evidence import Account, Evidence
 from exporter.doctor.failures import needed
 from exporter.doctor.findings import NOTE, Finding
-from exporter.doctor.http_trace import Wire
+from exporter.doctor.http_trace import HttpTrace
 from exporter.doctor.report import Report
 from exporter.doctor.steps import account, breakdowns, days, domain_filter, lists
 from exporter.plan import calendar, target_plan
-from exporter.plan.pacing import MINUTE
 from exporter.target_client import connect
 
 Step = Callable[[Calls, Evidence], Awaitable[None]]
@@ -109,10 +108,10 @@ def most_calls(target: Target, statistics: int | None = None) -> int:
 async def _examine(
     settings: Config, target: Target, clock: Clock, environment: Mapping[str, str], record: Recorder | None
 ) -> Report:
-    wire = Wire(clock)
-    async with open_session([wire.listener]) as session:
+    trace = HttpTrace(clock)
+    async with open_session([trace.listener]) as session:
         client = connect(target, session, clock, environment, record=record, attempts=1)
-        calls = Calls(target, client, wire, needed(settings, target))
+        calls = Calls(target, client, trace, needed(settings, target))
         found = list[Evidence]()
         of_account = Account()
         for place, name in enumerate(target.statistics):
@@ -124,12 +123,12 @@ async def _examine(
     evidence = found[0]
     of_account.denied = tuple(calls.denied)
     calls.findings += filter(None, (check(evidence) for check in ACCOUNT_CHECKS))
-    if wire.responses:
-        evidence.ahead, evidence.slowest = wire.ahead, wire.slowest
+    if trace.responses:
+        evidence.ahead, evidence.slowest = trace.ahead, trace.slowest
         calls.findings = [clock_checks.clock(evidence), *calls.findings, clock_checks.speed(evidence)]
     if evidence.ended_at:
         calls.findings.append(lines(found))
-    return Report(target.name, target.endpoint, wire.requests, tuple(calls.findings))
+    return Report(target.name, target.endpoint, trace.requests, tuple(calls.findings))
 
 
 def _evidence(settings: Config, target: Target, name: str, now: float, of_account: Account) -> Evidence:

@@ -4,7 +4,7 @@ from datetime import date
 from typing import NamedTuple
 
 from exporter.directmail.model import Filters
-from exporter.directmail.responses import Page
+from exporter.directmail.responses import StatisticPage
 from exporter.directmail.statistics.statistic import Statistic
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -41,7 +41,7 @@ class Response(NamedTuple):
     """One page that a request brought."""
 
     request: StatisticRequest
-    page: Page
+    page: StatisticPage
     request_id: str
 
     @property

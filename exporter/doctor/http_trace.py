@@ -1,15 +1,14 @@
 """Traces a session: how many requests were sent, how long responses took, and their Date."""
 
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 
 import aiohttp
 
 from exporter.clock import Clock
+from exporter.directmail.classification import http_date
 
 
-class Wire:
+class HttpTrace:
     """Listens to the requests of one session; `listener` is for `open_session`."""
 
     def __init__(self, clock: Clock) -> None:
@@ -35,10 +34,7 @@ class Wire:
     ) -> None:
         self.responses += 1
         self.slowest = max(self.slowest, self._clock.monotonic() - context.started)
-        try:
-            sent = parsedate_to_datetime(event.response.headers.get("Date", ""))
-            date = (sent if sent.tzinfo else sent.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
+        if (date := http_date(event.response.headers.get("Date", ""))) is None:
             return
         # The response was made between our request and its arrival, in the second that its Date names.
         least, most = context.sent - date - 1, self._clock.time() - date

@@ -26,8 +26,6 @@ from exporter.doctor.sanitizing import Sanitizer
 MANIFEST = "recording.json"
 SDK_VERSION = "1.11.1"
 """The official SDK whose models the requests follow; a test compares it with the installed one."""
-SOURCES = ("account", "documentation", "simulator")
-"""Where a recording may come from; only the first is evidence of what the API does."""
 HEADERS = ("x-acs-retry-after", "Retry-After")
 """Headers of responses that are kept; their values are numbers."""
 CONTENT_TYPES = ("application/json", "text/xml", "application/xml", "text/html", "text/plain")
@@ -46,7 +44,7 @@ class Call(NamedTuple):
     """When it came, in seconds since the epoch."""
 
 
-class Calls:
+class CallRecorder:
     """Keeps what a client is recorded to have sent and got, in order."""
 
     def __init__(self, clock: Clock) -> None:
@@ -62,7 +60,7 @@ class Origin(NamedTuple):
     """Where a recording comes from."""
 
     source: str
-    """One of SOURCES."""
+    """`account`, `documentation` or `simulator`; only the first is evidence of what the API does."""
     about: str
     """A sentence for people."""
 

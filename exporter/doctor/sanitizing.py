@@ -15,6 +15,7 @@ from ipaddress import IPv6Address, ip_address
 from itertools import zip_longest
 from typing import Any
 
+from exporter.config.queries import ESPS
 from exporter.directmail import account
 from exporter.directmail.listing import OPERATIONS
 from exporter.directmail.responses import number
@@ -25,7 +26,7 @@ WEEKS = range(26, 260)
 """By how much dates may be shifted back: whole weeks, so that weekdays stay."""
 FACTORS = (Decimal("1.3"), Decimal(9))
 """Between which counts may be scaled; above 1, so that no count becomes 0."""
-ESPS = frozenset(("gmail.com", "yahoo.com", "outlook.com", "icloud.com", "others", "Others"))
+_ESPS = {*ESPS, "Others"}
 _COUNTS = {
     *(name for statistic in STATISTICS.values() for name in statistic.fields),
     *account.USAGE,
@@ -154,7 +155,7 @@ class Sanitizer:
             return value
         if name in _WORDS and isinstance(value, str):
             return self.words(value)
-        is_safe = number(value) is not None if name in _NUMBERS else name == "Esp" and value in ESPS
+        is_safe = number(value) is not None if name in _NUMBERS else name == "Esp" and value in _ESPS
         return value if is_safe else self._other(value)
 
     def _other(self, value: Any) -> Any:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from exporter.directmail import account
 from exporter.directmail.account import STATES, Summary, Usage
 from exporter.directmail.listing import OPERATIONS
-from exporter.metrics.exposition import Block
-from exporter.metrics.text_format import Family, label_text, sample
+from exporter.metrics.text_format import Block, Family, label_text, sample
 from exporter.store.account_facts import Checks, Facts
 
 Samples = Iterable[tuple[tuple[str, ...], float | None]]

@@ -3,43 +3,34 @@
 A block has one combination's sample lines, an entry for each family of its section. When a combination changes only its
 block is replaced. Both text formats have the same lines, only the heads differ. A scrape's answer joins blocks and
 groups while it is sent: what did not change is in memory once, however many slow clients read older responses.
-
-For gzip every family's lines of a run of GROUP blocks are deflated on their own and kept with their checksum, so a
-change deflates only what it touched; one after the other they are one plain gzip member (RFC 1952).
+`gzip_packing` deflates them.
 """
 
 import asyncio
-import struct
-import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import exposition as text_format
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from exporter.metrics.crc32 import Multiples, combine, shift
+from exporter.metrics import gzip_packing
+from exporter.metrics.gzip_packing import Deflated, PackedGroups
 from exporter.metrics.negotiation import OPENMETRICS, STYLES, choose_format
-from exporter.metrics.text_format import Family, family_head
+from exporter.metrics.text_format import Block, Family, family_head
 
-Block = tuple[bytes, ...]
-"""The sample lines of one combination, by the families of its section, b"" for none."""
 _Lists = dict[tuple[int, ...], list[Block]]
 """The blocks by the families that they have lines of, which are given by their index."""
 _Column = list[tuple[int, list[Block]]]
 """Blocks that have lines of a family, and the place where they have them."""
 
-GROUP = 64
-LEVEL = 1
-"""Of compression: half the work of the usual 6, for an eighth more bytes."""
 RUN = 128
 """Blocks of which a family's lines are joined at a time."""
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
-_GZIP_HEADER = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +53,6 @@ class Page:
     """Bytes of all parts together."""
     parts: Iterable[bytes]
     """Some are made while they are iterated over, which may be done more than once."""
-
-
-class _Piece(NamedTuple):
-    """A run of text, deflated, with what its place in a larger text needs."""
-
-    deflated: bytes
-    crc: int
-    shift: Multiples
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Some blocks, and the lines of each family in them deflated."""
-
-    blocks: list[Block]
-    pieces: list[_Piece]
-
-
-_Groups = dict[tuple[int, ...], list[_Group]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Strand:
-    """Deflated pieces in a row, with the checksum and the length of their text."""
-
-    parts: list[bytes]
-    crc: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +95,18 @@ class Exposition:
         self._registry = registry
         self._index = {family.name: index for index, family in enumerate(families)}
         self._heads = {style: [family_head(family, style) for family in families] for style in STYLES}
-        self._packed_heads = {style: [_deflate(each) for each in heads] for style, heads in self._heads.items()}
+        self._packed_heads = {
+            style: [gzip_packing.deflate(each) for each in heads] for style, heads in self._heads.items()
+        }
         self._sections: dict[Hashable, _Section] = {}
         self._version = 0
         self._snapshot: _Snapshot | None = None
-        self._packed: tuple[int, _Groups] = (-1, {})
-        self._strands: dict[str, _Strand] = {}
-        self._locks = {False: asyncio.Lock(), True: asyncio.Lock()}
+        self._packed: tuple[int, PackedGroups] = (-1, {})
+        self._deflated: dict[str, Deflated] = {}
+        """By style, the heads and samples of this version."""
+        self._counting, self._packing = asyncio.Lock(), asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "rendering")
         """Not asyncio's default pool, where slow lookups of names would hold scrapes up."""
-        self.renders = 0
-        """How often the blocks were counted or packed anew."""
 
     def replace(self, section: Hashable, key: Hashable, block: Block) -> None:
         """Replace the block with the same key."""
@@ -170,7 +133,7 @@ class Exposition:
         answered = choose_format(accept)
         style, own = answered.style, self._own(answered.style)
         if gzip:
-            parts = _member(await self._pack(style), _deflate(own))
+            parts = gzip_packing.member(await self._pack(style), gzip_packing.deflate(own))
             return Page(answered.content_type, "gzip", sum(map(len, parts)), parts)
         text = _Text(self._heads[style], await self._current_snapshot(), own)
         return Page(answered.content_type, "", text.length, text)
@@ -181,29 +144,27 @@ class Exposition:
 
     async def _current_snapshot(self) -> _Snapshot:
         """Return the blocks as they are now."""
-        async with self._locks[False]:
+        async with self._counting:
             snapshot = self._snapshot
             if snapshot is None:
                 version, columns = self._version, self._columns()
                 snapshot = _Snapshot(columns, await self.in_thread(_lengths, columns))
                 if version == self._version:
                     self._snapshot = snapshot
-                self.renders += 1
             return snapshot
 
-    async def _pack(self, style: str) -> _Strand:
+    async def _pack(self, style: str) -> Deflated:
         """Return the families deflated: their heads in this style, their sample lines in groups."""
-        async with self._locks[True]:
+        async with self._packing:
             version, groups = self._packed
             if version != self._version:
                 version, lists = self._version, self._lists()
-                groups = await self.in_thread(_repacked, lists, groups)
+                groups = await self.in_thread(gzip_packing.repacked, lists, groups)
                 self._packed = (version, groups)
-                self._strands.clear()
-                self.renders += 1
-            if style not in self._strands:
-                self._strands[style] = await self.in_thread(_strung, self._packed_heads[style], groups)
-            return self._strands[style]
+                self._deflated.clear()
+            if style not in self._deflated:
+                self._deflated[style] = await self.in_thread(gzip_packing.joined, self._packed_heads[style], groups)
+            return self._deflated[style]
 
     def _changed(self) -> None:
         self._version += 1
@@ -248,56 +209,3 @@ class _WithoutCreated:
 
 def _lengths(columns: Sequence[_Column]) -> list[int]:
     return [sum([len(block[place]) for place, blocks in column for block in blocks]) for column in columns]
-
-
-def _repacked(lists: _Lists, before: _Groups) -> _Groups:
-    """Return the blocks in deflated groups; unchanged groups are reused."""
-    packed: _Groups = {}
-    for families, blocks in lists.items():
-        old = before.get(families, [])
-        runs = (blocks[start : start + GROUP] for start in range(0, len(blocks), GROUP))
-        packed[families] = [
-            _grouped(run, len(families), old[number] if number < len(old) else None) for number, run in enumerate(runs)
-        ]
-    return packed
-
-
-def _grouped(blocks: list[Block], families: int, before: _Group | None) -> _Group:
-    if before is not None and before.blocks == blocks:
-        return before
-    pieces = []
-    for place in range(families):
-        lines = [block[place] for block in blocks]
-        if before is not None and [block[place] for block in before.blocks] == lines:
-            pieces.append(before.pieces[place])
-        else:
-            pieces.append(_deflate(b"".join(lines)))
-    return _Group(blocks, pieces)
-
-
-def _deflate(text: bytes) -> _Piece:
-    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    deflated = compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH) if text else b""
-    return _Piece(deflated, zlib.crc32(text), shift(len(text)), len(text))
-
-
-def _strung(heads: list[_Piece], packed: _Groups) -> _Strand:
-    """Return the families that have samples, each behind its head."""
-    bodies: list[list[_Piece]] = [[] for _ in heads]
-    for families, groups in packed.items():
-        for place, family in enumerate(families):
-            bodies[family] += [group.pieces[place] for group in groups if group.pieces[place].length]
-    pieces = [piece for head, body in zip(heads, bodies, strict=True) if body for piece in (head, *body)]
-    crc = length = 0
-    for piece in pieces:
-        crc = combine(crc, piece.crc, piece.shift)
-        length += piece.length
-    return _Strand([piece.deflated for piece in pieces], crc, length)
-
-
-def _member(strand: _Strand, own: _Piece) -> list[bytes]:
-    """Return the parts of one gzip member with all of it."""
-    crc = combine(strand.crc, own.crc, own.shift)
-    length = (strand.length + own.length) & 0xFFFFFFFF
-    end = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS).flush(zlib.Z_FINISH)
-    return [_GZIP_HEADER, *strand.parts, own.deflated, end, struct.pack("<II", crc, length)]

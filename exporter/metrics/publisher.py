@@ -12,7 +12,8 @@ from collections.abc import Hashable, Iterable
 from exporter.clock import Clock
 from exporter.directmail.model import Key
 from exporter.metrics import tables
-from exporter.metrics.exposition import Block, Exposition
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.text_format import Block
 from exporter.metrics.windows import Windows, windows_on
 from exporter.plan.calendar import today
 from exporter.plan.combinations import Combination
@@ -87,11 +88,7 @@ class Publisher:
         """Replace the plan by one for the same combinations and windows."""
         self._views[plan.target.name, plan.statistic].plan = plan
 
-    def refresh(self, combination: Combination) -> None:
-        """Update a combination from the store; one that is not shown is ignored."""
-        self.refresh_key(combination.key)
-
-    def refresh_key(self, key: Key) -> None:
+    def refresh(self, key: Key) -> None:
         """Update the combination of that key from the store, if it is shown."""
         view = self._views.get(key[:2])
         if view is not None and key in view.combinations:

@@ -18,7 +18,7 @@ class WindowSum(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GaugeRow:
     """A gauge of a window, None for no sample."""
 
     name: str
@@ -65,7 +65,7 @@ class Table:
     """The metrics of one statistic."""
 
     statistic: Statistic
-    rows: tuple[Row, ...]
+    rows: tuple[GaugeRow, ...]
     counters: tuple[CounterRow, ...]
 
 
@@ -95,14 +95,14 @@ def table(
     return Table(statistic, rows, tuple(counters))
 
 
-def _count(statistic: Statistic, count: str, name: str, what: str) -> Row:
+def _count(statistic: Statistic, count: str, name: str, what: str) -> GaugeRow:
     place = statistic.names.index(count)
     field = statistic.fields[place]
     text = f"{what}, sum over the window ({field}). {POLLED}"
-    return Row(name, text, lambda window: window.totals[place], f"`{field}`")
+    return GaugeRow(name, text, lambda window: window.totals[place], f"`{field}`")
 
 
-def _ratio(statistic: Statistic, pair: Ratio, name: str, what: str) -> Row:
+def _ratio(statistic: Statistic, pair: Ratio, name: str, what: str) -> GaugeRow:
     part, whole = (statistic.names.index(count) for count in pair)
 
     def value(window: WindowSum) -> float | None:
@@ -110,16 +110,16 @@ def _ratio(statistic: Statistic, pair: Ratio, name: str, what: str) -> Row:
         return window.totals[part] / below if below else None
 
     text = f"{what}, over the window. Computed from polled counts; absent when the denominator is 0."
-    return Row(name, text, value, f"`{statistic.fields[part]}` / `{statistic.fields[whole]}`")
+    return GaugeRow(name, text, value, f"`{statistic.fields[part]}` / `{statistic.fields[whole]}`")
 
 
-def _reported(place: int, field: str, name: str, base: str) -> Row:
+def _reported(place: int, field: str, name: str, base: str) -> GaugeRow:
     def value(window: WindowSum) -> float | None:
         summed = window.rates[place] if window.rates else None
         return summed / window.totals[0] if summed is not None and window.totals[0] else None
 
     text = f"{field} as reported, in the API's unit: mean over the window weighted by {base}. {POLLED}"
-    return Row(name, text, value, f"`{field}`, weighted by `{base}`", reported=True)
+    return GaugeRow(name, text, value, f"`{field}`, weighted by `{base}`", reported=True)
 
 
 def _observed(statistic: Statistic, count: str, name: str, what: str) -> CounterRow:

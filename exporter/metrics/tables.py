@@ -8,9 +8,8 @@ from datetime import date
 
 from exporter.directmail.model import Filters
 from exporter.metrics import delivery, engagement
-from exporter.metrics.exposition import Block
-from exporter.metrics.table import BoundRow, HealthRow, Row, Table, WindowSum
-from exporter.metrics.text_format import Family, label_text, label_texts, sample
+from exporter.metrics.table import BoundRow, GaugeRow, HealthRow, Table, WindowSum
+from exporter.metrics.text_format import Block, Family, label_text, label_texts, sample
 from exporter.plan.combinations import Combination
 from exporter.store.memory import Record
 
@@ -60,25 +59,33 @@ def _was_never_read(record: Record) -> bool:
 def families() -> tuple[Family, ...]:
     """Return the families of all tables, in the order in which they are shown."""
     return (
-        *(family for statistic in TABLES for family in families_of(statistic)[: -len(HEALTH)]),
-        *(Family(row.name, row.help, "gauge") for row in HEALTH),
+        *(family for statistic in TABLES for family in _families_of_data(statistic)),
+        *_families_of_health(),
         *families_of_bounds(),
     )
 
 
 def families_of(statistic: str) -> tuple[Family, ...]:
     """Return the families of a statistic's blocks, in the order of a block's entries."""
-    table = TABLES[statistic]
-    return (
-        *(Family(row.name, row.help, "gauge") for row in table.rows),
-        *(Family(row.name, row.help, "counter") for row in table.counters),
-        *(Family(row.name, row.help, "gauge") for row in HEALTH),
-    )
+    return (*_families_of_data(statistic), *_families_of_health())
 
 
 def families_of_bounds() -> tuple[Family, ...]:
     """Return the families of a block of window bounds, in the order of its entries."""
     return tuple(Family(row.name, row.help, "gauge") for row in BOUNDS)
+
+
+def _families_of_data(statistic: str) -> tuple[Family, ...]:
+    """Return the families of a statistic's gauges and counters, without those of health."""
+    table = TABLES[statistic]
+    return (
+        *(Family(row.name, row.help, "gauge") for row in table.rows),
+        *(Family(row.name, row.help, "counter") for row in table.counters),
+    )
+
+
+def _families_of_health() -> tuple[Family, ...]:
+    return tuple(Family(row.name, row.help, "gauge") for row in HEALTH)
 
 
 def block(
@@ -143,7 +150,7 @@ def add_up(record: Record, days: Sequence[date]) -> WindowSum | None:
     return WindowSum(totals, tuple(None if None in column else sum(column) for column in zip(*rates, strict=True)))
 
 
-def _gauge_lines(row: Row, sums: Mapping[str, WindowSum]) -> str:
+def _gauge_lines(row: GaugeRow, sums: Mapping[str, WindowSum]) -> str:
     return "".join([_line(row.name, labels, row.value(window)) for labels, window in sums.items()])
 
 

@@ -12,9 +12,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from exporter.directmail.listing import OPERATIONS
-from exporter.metrics.exposition import Block
-from exporter.metrics.target_rows import CALL_ROWS, ROWS, Calls, Samples, Snapshot, TargetRow, TargetState
-from exporter.metrics.text_format import label_text, sample
+from exporter.metrics.target_rows import CALL_ROWS, ROWS, RequestCounts, Samples, TargetRow, TargetSnapshot, TargetState
+from exporter.metrics.text_format import Block, label_text, sample
 from exporter.store.discovered_values import DiscoveredValues
 
 
@@ -23,7 +22,7 @@ class _Shown:
     """A target, and its lines as last rendered."""
 
     state: TargetState
-    calls: dict[str, Calls] = field(default_factory=dict)
+    calls: dict[str, RequestCounts] = field(default_factory=dict)
     has_new_calls: bool = True
     values: list[Samples] = field(default_factory=lambda: [()] * len(ROWS))
     """What the lines say, by row."""
@@ -32,7 +31,7 @@ class _Shown:
     """Texts of labels, by row and values: they are the same every time."""
 
 
-class Change(NamedTuple):
+class TargetChange(NamedTuple):
     """The values of a target that changed. It is rendered before the next one is read."""
 
     target: str
@@ -69,7 +68,7 @@ class TargetMetrics(Collector):
         before = self._targets.get(target)
         shown = self._targets[target] = _Shown(state, before.calls if before else {})
         for action in state.limiters:
-            shown.calls.setdefault(action, Calls())
+            shown.calls.setdefault(action, RequestCounts())
 
     def remove(self, target: str) -> None:
         """Discard a target."""
@@ -78,14 +77,14 @@ class TargetMetrics(Collector):
     def observe(self, target: str, action: str, seconds: float, reason: str | None) -> None:
         """Count a request; that of a target that is not there is left out, as when a reload cancelled the call."""
         if (shown := self._targets.get(target)) is not None:
-            shown.calls.setdefault(action, Calls()).observe(seconds, reason)
+            shown.calls.setdefault(action, RequestCounts()).observe(seconds, reason)
             shown.has_new_calls = True
 
-    def is_current(self, change: Change) -> bool:
+    def is_current(self, change: TargetChange) -> bool:
         """Whether the target is still there as it was when the change was read."""
         return self._targets.get(change.target) is change.shown
 
-    def read(self, target: str) -> Change:
+    def read(self, target: str) -> TargetChange:
         """Return which of the target's values differ from the last time."""
         shown, snapshot = self._targets[target], self._snapshot(target)
         changed: dict[int, Samples] = {}
@@ -94,7 +93,7 @@ class TargetMetrics(Collector):
             if values != shown.values[place]:
                 shown.values[place] = changed[place] = values
         shown.has_new_calls = False
-        return Change(target, shown, changed)
+        return TargetChange(target, shown, changed)
 
     def describe(self) -> Iterator[Metric]:
         yield from map(_family, ROWS)
@@ -109,13 +108,13 @@ class TargetMetrics(Collector):
                         family.add_sample(row.name + suffix, _named(row, target, values), float(value))
             yield family
 
-    def _snapshot(self, target: str) -> Snapshot:
+    def _snapshot(self, target: str) -> TargetSnapshot:
         shown = self._targets[target]
         state, planned = shown.state, shown.state.planned_requests
         entries = self._discovered.entries(target, state.target.discovered)
         discovered = [(OPERATIONS[key].action, entry) for key, entry in entries]
         decreases = self._decreases.get(target, 0)
-        return Snapshot(state, shown.calls, state.polls, state.limiters, planned, decreases, discovered)
+        return TargetSnapshot(state, shown.calls, state.polls, state.limiters, planned, decreases, discovered)
 
 
 def _family(row: TargetRow) -> Metric:

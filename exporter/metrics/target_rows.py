@@ -48,7 +48,7 @@ class TargetState(Protocol):
 
 
 @dataclass(slots=True)
-class Calls:
+class RequestCounts:
     """The HTTP requests of one operation."""
 
     took: list[int] = field(default_factory=lambda: [0] * len(_BOUNDS))
@@ -64,11 +64,11 @@ class Calls:
             self.failed[reason] += 1
 
 
-class Snapshot(NamedTuple):
+class TargetSnapshot(NamedTuple):
     """A target at one moment."""
 
     state: TargetState
-    calls: Mapping[str, Calls]
+    calls: Mapping[str, RequestCounts]
     polls: Mapping[str, PollState]
     limiters: Mapping[str, Limiter]
     planned_requests: Mapping[str, float]
@@ -89,19 +89,19 @@ class TargetRow:
     help: str
     labels: tuple[str, ...]
     """Beside `target`; a histogram has `le` as well."""
-    samples: Callable[[Snapshot], Samples]
+    samples: Callable[[TargetSnapshot], Samples]
     type: str = "gauge"
 
 
-def _of_actions(name: str, text: str, values: Callable[[Snapshot], Mapping[str, float]]) -> TargetRow:
-    def samples(snapshot: Snapshot) -> Samples:
+def _of_actions(name: str, text: str, values: Callable[[TargetSnapshot], Mapping[str, float]]) -> TargetRow:
+    def samples(snapshot: TargetSnapshot) -> Samples:
         return [("", (action,), value) for action, value in values(snapshot).items()]
 
     return TargetRow(name, text, ("action",), samples, "counter" if name.endswith("_total") else "gauge")
 
 
 def _of_crosscheck(name: str, label: str, text: str, counts: Callable[[Crosscheck], Mapping[str, int]]) -> TargetRow:
-    def samples(snapshot: Snapshot) -> Samples:
+    def samples(snapshot: TargetSnapshot) -> Samples:
         for poll in snapshot.polls.values():
             for what, count in counts(poll.crosscheck).items():
                 yield "", (poll.plan.statistic, what), count
@@ -111,19 +111,19 @@ def _of_crosscheck(name: str, label: str, text: str, counts: Callable[[Crosschec
 
 
 def _of_discovery(name: str, text: str, value: Callable[[Entry], float | None]) -> TargetRow:
-    def samples(snapshot: Snapshot) -> Samples:
+    def samples(snapshot: TargetSnapshot) -> Samples:
         return [("", (action,), value(entry)) for action, entry in snapshot.discovered]
 
     return TargetRow(name, text, ("action",), samples)
 
 
-def _errors(snapshot: Snapshot) -> Samples:
+def _errors(snapshot: TargetSnapshot) -> Samples:
     for action, calls in snapshot.calls.items():
         for reason, count in calls.failed.items():
             yield "", (action, reason), count
 
 
-def _durations(snapshot: Snapshot) -> Samples:
+def _durations(snapshot: TargetSnapshot) -> Samples:
     for action, calls in snapshot.calls.items():
         for bound, count in zip(_BOUNDS, accumulate(calls.took), strict=True):
             yield "_bucket", (action, bound), count

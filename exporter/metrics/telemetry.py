@@ -3,6 +3,7 @@
 import asyncio
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -105,11 +106,7 @@ class Telemetry:
 
     def observer(self, target: str) -> Callable[[str, float, str | None], None]:
         """Return what the target's client reports of each HTTP request: action, seconds, reason of its failure."""
-
-        def observe(action: str, seconds: float, reason: str | None) -> None:
-            self._targets.observe(target, action, seconds, reason)
-
-        return observe
+        return partial(self._targets.observe, target)
 
     async def run(self, clock: Clock) -> None:
         """Show the targets as they are, once a second, until cancelled."""

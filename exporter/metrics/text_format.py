@@ -12,6 +12,8 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.negotiation import OPENMETRICS
 
+Block = tuple[bytes, ...]
+"""The sample lines of one combination, by the families of its section, b"" for none."""
 _END = b"# EOF\n"
 _LONG = 1_000_000
 """From here on numbers have an exponent."""

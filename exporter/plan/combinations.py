@@ -1,11 +1,9 @@
 """Expands a query's filters into combinations, each of which has its own series."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 
 from exporter.config.model import Query, Target
-from exporter.config.queries import FILTER_KEYS
+from exporter.config.queries import FILTER_KEYS, is_excluded, rows
 from exporter.directmail.model import Filters, Key
 
 
@@ -31,20 +29,13 @@ def expand(target: Target, statistic: str, query: Query) -> tuple[Combination, .
     """
     if query.discovered or statistic not in query.statistics:
         return ()
-    keys = tuple(query.filters)
-    rows = (dict(zip(keys, values, strict=True)) for values in product(*query.filters.values()))
-    kept = (Filters(**row) for row in rows if not is_excluded(query, row))
+    kept = (Filters(**row) for row in rows(query.filters) if not is_excluded(row, query.exclude))
     return tuple(Combination(target.name, statistic, query.name, filters) for filters in kept)
 
 
 def configured(target: Target, statistic: str) -> tuple[Combination, ...]:
     """Return the combinations that the config names for a statistic, without those of discovered filters."""
     return tuple(item for query in target.queries for item in expand(target, statistic, query))
-
-
-def is_excluded(query: Query, row: Mapping[str, str]) -> bool:
-    """Return whether the query leaves out these filters."""
-    return any(all(row[key] == value for key, value in entry.items()) for entry in query.exclude)
 
 
 def describe(filters: Filters) -> str:

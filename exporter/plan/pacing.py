@@ -1,9 +1,11 @@
 """How often cells are read, and how many calls a minute that takes, within a target's budget."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
+from exporter.clock import DAY, MINUTE
 from exporter.config.model import Config, Target
 from exporter.plan.calendar import window_ages
 
@@ -21,7 +23,6 @@ RECENT_POLLS, OLDER_POLLS = 12, 144
 defaults (5m : 1h : 12h). That keeps a combination under 1.5 calls a poll interval however long it gets."""
 SHORTEST_STALE = 900.0
 STALE_POLLS = 3
-MINUTE, DAY = 60.0, 86_400.0
 
 
 class Pace(NamedTuple):
@@ -80,8 +81,5 @@ def shortest(fits: Callable[[float], bool], floor: float) -> float:
     """Return the shortest poll interval from `floor` up that fits, in whole seconds; the longest if none does."""
     if fits(floor):
         return floor
-    low, high = math.floor(floor), round(LONGEST_AUTO)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return float(high)
+    longest = round(LONGEST_AUTO)
+    return float(bisect_left(range(longest), True, lo=min(math.floor(floor) + 1, longest), key=fits))

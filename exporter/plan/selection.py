@@ -6,6 +6,7 @@ API's. Pure functions: no clock, no requests.
 """
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -14,9 +15,10 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from exporter.config.model import Config, Query, Target
+from exporter.config.queries import is_excluded
 from exporter.directmail.model import Filters
 from exporter.plan import cardinality, target_plan
-from exporter.plan.combinations import Combination, configured, is_excluded
+from exporter.plan.combinations import Combination, configured
 from exporter.plan.pacing import fits, pace
 from exporter.plan.target_plan import TargetPlan
 
@@ -60,7 +62,7 @@ class _Matrix:
         return (
             row.keys() == self.members.keys()
             and all(value in self.members[key] for key, value in row.items())
-            and not is_excluded(self.query, row)
+            and not is_excluded(row, self.query.exclude)
         )
 
     def oldest_first(self) -> Iterator[tuple[float, dict[str, str]]]:
@@ -110,13 +112,14 @@ def plans(config: Config, found: Mapping[str, Discovered]) -> list[TargetPlan]:
 
 def most(config: Config, target: Target, statistic: str, configured: int, known: Discovered) -> int:
     """Return how many discovered combinations fit into the operation's budget and, alone, under `max_series`."""
+    pages = known.pages_per_cell.get(statistic, 1.0)
+
+    def is_too_much(discovered: int) -> bool:
+        return not fits(config, target, pace(config, target, configured + discovered, pages))
+
     room = config.max_series - cardinality.of_targets(config, config.targets)
-    low, high = 0, max(0, room // cardinality.of_a_combination(config, statistic))
-    while low < high:
-        middle = (low + high + 1) // 2
-        needed = pace(config, target, configured + middle, known.pages_per_cell.get(statistic, 1.0))
-        low, high = (middle, high) if fits(config, target, needed) else (low, middle - 1)
-    return low
+    numbers = range(1, room // cardinality.of_a_combination(config, statistic) + 1)
+    return bisect_left(numbers, True, key=is_too_much)
 
 
 def _choose(
@@ -165,6 +168,8 @@ def _combinations(
     for age, row in matrix.oldest_first():
         filters = Filters(**row)
         is_duplicate = (
-            is_excluded(matrix.query, row) or filters in configured or any(each.has(filters) for each in earlier)
+            is_excluded(row, matrix.query.exclude)
+            or filters in configured
+            or any(each.has(filters) for each in earlier)
         )
         yield age, None if is_duplicate else Combination(target.name, statistic, matrix.query.name, filters)

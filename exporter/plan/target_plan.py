@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exporter.clock import MINUTE
 from exporter.config.model import Config, Target
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.plan.calendar import window_ages
 from exporter.plan.combinations import Combination, configured
-from exporter.plan.pacing import MINUTE, OLDEST_AGE, RECENT_AGES, all_ages, budget, pace
+from exporter.plan.pacing import OLDEST_AGE, RECENT_AGES, all_ages, budget, pace
 
 
 @dataclass(frozen=True, slots=True)

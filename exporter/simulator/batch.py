@@ -7,8 +7,8 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
+from exporter.clock import DAY, HOUR
 from exporter.simulator import account
-from exporter.simulator.account import DAY, HOUR
 
 EDGES = (0.0, 0.25, 0.5, 1, 2, 3, 4.5, 6, 9, 12, 18, 24, 36, 48, 72, 120, 168, 264, 384, 540, 720)
 """Ages in hours between which events are spread evenly; nothing happens after the last."""

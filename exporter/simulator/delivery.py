@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from exporter.clock import HOUR
 from exporter.simulator import account
-from exporter.simulator.account import HOUR, PROVIDERS, STREAMS
+from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.incidents import Incident, hit_by, hitting
 from exporter.simulator.random_numbers import binomial, normal, poisson, uniforms
 

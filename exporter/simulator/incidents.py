@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from exporter.simulator.account import DAY, PROVIDERS, STREAMS, domain_of
+from exporter.clock import DAY
+from exporter.simulator.account import PROVIDERS, STREAMS, domain_of
 
 NOTIFY, NEWS, PRODUCT = "no-reply@notify.example.com", "news@mail.example.com", "product@mail.example.com"
 FOR_EVER = 3650.0 * DAY

@@ -6,8 +6,9 @@ from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from exporter.clock import HOUR
 from exporter.simulator import account, delivery
-from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Latency
+from exporter.simulator.account import PROVIDERS, STREAMS, Latency
 from exporter.simulator.batch import EDGES, Batch, running
 from exporter.simulator.delivery import Sendings
 from exporter.simulator.incidents import Incident, hit_by

@@ -25,7 +25,7 @@ class RecordingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """A request and its response, as recorded."""
 
     action: str
@@ -58,7 +58,7 @@ class Recording:
         """The day on which it began, in the zone of its target."""
         return self.began.astimezone(self.zone).date()
 
-    def respond(self, action: str, parameters: Mapping[str, str], now: float) -> Call:
+    def respond(self, action: str, parameters: Mapping[str, str], now: float) -> RecordedCall:
         """Return the response to a request, with days as they are now; of several the next one, the last one again.
 
         Raise ApiError for a request that was not recorded.
@@ -78,7 +78,7 @@ class Recording:
         self._given[id(found[0])] += 1
         call = found[min(place, len(found) - 1)]
         body = None if call.body is None else _moved("", call.body, days)
-        return Call(action, parameters, call.status, call.headers, body, call.text)
+        return RecordedCall(action, parameters, call.status, call.headers, body, call.text)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _call(path: Path) -> Call:
+def _call(path: Path) -> RecordedCall:
     document = _read(path)
     parameters, headers, body = (document.get(name) for name in ("parameters", "headers", "body"))
     status = document.get("status")
@@ -100,7 +100,9 @@ def _call(path: Path) -> Call:
     )
     if not is_sound or not isinstance(status, int | None):
         raise RecordingError(f"{path}: action, parameters, status or body is missing or wrong")
-    return Call(document["action"], parameters or {}, status, headers or {}, body, str(document.get("text", "")))
+    return RecordedCall(
+        document["action"], parameters or {}, status, headers or {}, body, str(document.get("text", ""))
+    )
 
 
 def _moved(name: str, value: Any, days: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from exporter.simulator.call import Call
 from exporter.simulator.delivery import NO_MAIL, Delivery
 from exporter.simulator.paging import corrupted, listed
-from exporter.simulator.statistics_request import FILTERS, Query, Rules, read
+from exporter.simulator.statistics_request import FILTERS, ParsedRequest, Rules, read
 from exporter.simulator.traffic import added
 
 RULES = Rules(FILTERS, longest_span=31, oldest=90)
@@ -28,13 +28,13 @@ def respond(call: Call) -> dict[str, Any]:
     return {"TotalCount": len(found), **rest}
 
 
-def _rows(call: Call, query: Query) -> list[dict[str, str]]:
+def _rows(call: Call, request: ParsedRequest) -> list[dict[str, str]]:
     """Return a row a day, the oldest first, or one sum; what has no mail has no row."""
-    if query.filters is None:
+    if request.filters is None:
         return []
-    found = [(day, call.traffic.delivery(day, call.now, **query.filters)) for day in query.days()]
+    found = [(day, call.traffic.delivery(day, call.now, **request.filters)) for day in request.days()]
     if call.behaviour.rows == "sum":
-        found = [(query.start, added(NO_MAIL, (delivery for _, delivery in found)))]
+        found = [(request.start, added(NO_MAIL, (delivery for _, delivery in found)))]
     return [_row(day.isoformat(), delivery) for day, delivery in found if delivery.requested]
 
 

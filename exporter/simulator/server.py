@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from exporter.clock import Clock, SystemClock
+from exporter.clock import MINUTE, Clock, SystemClock
 from exporter.process import http_drain
 from exporter.simulator import (
     account_summary,
@@ -34,7 +34,6 @@ from exporter.simulator.traffic import Traffic
 
 KEY_ID, SECRET = "LTAI4SimulatorKey", "SimulatorSecret"
 """What the simulator accepts by default; no account anywhere has them."""
-MINUTE = 60.0
 SHUTDOWN_SECONDS = 0.1
 """How long requests may take to finish when the server closes."""
 OPERATIONS: Mapping[str, Callable[[Call], dict[str, Any]]] = {

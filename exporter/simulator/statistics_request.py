@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from exporter.simulator.account import DAY, PROVIDERS
+from exporter.clock import DAY
+from exporter.simulator.account import PROVIDERS
 from exporter.simulator.call import Call
 from exporter.simulator.error_responses import ApiError
 
@@ -32,7 +33,7 @@ class Rules(NamedTuple):
     """Days that StartTime may be back."""
 
 
-class Query(NamedTuple):
+class ParsedRequest(NamedTuple):
     """The days and filters of a request."""
 
     start: date
@@ -45,7 +46,7 @@ class Query(NamedTuple):
         return (self.start + timedelta(days=age) for age in range((self.end - self.start).days + 1))
 
 
-def read(call: Call, rules: Rules) -> Query:
+def read(call: Call, rules: Rules) -> ParsedRequest:
     """Return the days and filters of the request. Raise ApiError where it breaks a rule of the documentation."""
     start, end = (_date(call.parameters, name) for name in ("StartTime", "EndTime"))
     traffic = call.traffic
@@ -57,7 +58,7 @@ def read(call: Call, rules: Rules) -> Query:
     if (end - start).days > rules.longest_span:
         text = f"The span must not be longer than {rules.longest_span} days."
         raise ApiError(400, "InvalidBetweenTime.Malformed", text)
-    return Query(start, end, _filters(call, rules))
+    return ParsedRequest(start, end, _filters(call, rules))
 
 
 def _filters(call: Call, rules: Rules) -> dict[str, str] | None:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from exporter.simulator.account import HOUR
+from exporter.clock import HOUR
 from exporter.simulator.call import Call
 from exporter.simulator.paging import corrupted, listed, whole
-from exporter.simulator.statistics_request import FILTERS, Query, Rules, read
+from exporter.simulator.statistics_request import FILTERS, ParsedRequest, Rules, read
 from exporter.simulator.traffic import NO_EVENTS, Counts, added
 
 RULES = Rules({**FILTERS, "ConfigSetId": "config_set_id"}, longest_span=7, oldest=30)
@@ -43,20 +43,20 @@ def respond(call: Call) -> dict[str, Any]:
     }
 
 
-def _rows(call: Call, query: Query) -> list[dict[str, str]]:
+def _rows(call: Call, request: ParsedRequest) -> list[dict[str, str]]:
     """Return all rows of the response, the oldest first; what has no mail and no events has no row."""
-    if query.filters is None:
+    if request.filters is None:
         return []
     traffic = call.traffic
     hourly = call.behaviour.rows == "hour" and traffic.choices.attribution == "send"
     found: list[tuple[float, Counts]] = []
-    for day in query.days():
+    for day in request.days():
         begin = traffic.day_start(day)
         if hourly:
-            hours = traffic.hours(day, call.now, **query.filters)
+            hours = traffic.hours(day, call.now, **request.filters)
             found += [(begin + hour * HOUR, counts) for hour, counts in enumerate(hours)]
         else:
-            found.append((begin, traffic.counts(day, call.now, **query.filters)))
+            found.append((begin, traffic.counts(day, call.now, **request.filters)))
     if call.behaviour.rows == "sum":
         found = [(found[0][0], added(NO_EVENTS, (counts for _, counts in found)))]
     return [_row(call, created, counts) for created, counts in found if any(counts)]

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
+from exporter.clock import HOUR
 from exporter.simulator import mailings
-from exporter.simulator.account import HOUR, PROVIDERS, STREAMS, Stream
+from exporter.simulator.account import PROVIDERS, STREAMS, Stream
 from exporter.simulator.batch import NONE, REACH, Batch, Events, Readers, Spans, readers_clock
 from exporter.simulator.delivery import NO_MAIL, Delivery
 from exporter.simulator.incidents import Incident, active, spans
@@ -96,6 +97,11 @@ class Traffic:
         seen = min(tick, int(end) + self._sendings.settles_after)  # nothing changes later
         found = (self._delivery(*each, day, seen) for each in self._chosen(filters))
         return added(NO_MAIL, (self._restated_delivery(each, end, tick) for each in found))
+
+    def totals(self, action: str, day: date, now: float, **filters: str) -> tuple[int, ...]:
+        """Return the counts of a statistic, by its operation. Raise KeyError for an operation that counts nothing."""
+        count = {"GetTrackList": self.counts, "SenderStatisticsByTagNameAndBatchID": self.delivery}[action]
+        return tuple(count(day, now, **filters))
 
     def hours(self, day: date, now: float, **filters: str) -> list[Counts]:
         """Return a day's counts by the hour of sending, for an API whose rows are hours."""

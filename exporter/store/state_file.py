@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import structlog
 
-from exporter.clock import Clock
+from exporter.clock import DAY, Clock
 from exporter.directmail.model import Key
 from exporter.store.database import Connect, Damaged, NoAccess, StateError
 from exporter.store.discovered_values import DiscoveredValues
@@ -40,7 +40,6 @@ SLICE = 10
 """Combinations that are shown anew before other work runs: about a millisecond."""
 RESTORED = 500
 """Combinations that are restored before other work runs: about two milliseconds."""
-DAY = 86_400.0
 
 _Result = TypeVar("_Result")
 

@@ -21,7 +21,7 @@ LINGERING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Seconds that a client may take."""
 
     first_request: float = 10.0
@@ -35,24 +35,24 @@ class Patience:
 class Connection(web.RequestHandler):
     """One client's connection: closes it when the client takes too long, and counts it within the limit."""
 
-    __slots__ = ("_deadline", "_is_answering", "_limit", "_patience", "_socket")
+    __slots__ = ("_deadline", "_is_answering", "_limit", "_socket", "_timeouts")
 
-    def __init__(self, manager: web.Server, limit: ConnectionLimit, patience: Patience) -> None:
+    def __init__(self, manager: web.Server, limit: ConnectionLimit, timeouts: Timeouts) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
             manager,
             loop=loop,
-            keepalive_timeout=patience.next_request,
+            keepalive_timeout=timeouts.next_request,
             lingering_time=LINGERING_SECONDS,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
             max_headers=MOST_HEADERS,
         )
         self._limit = limit
-        self._patience = patience
+        self._timeouts = timeouts
         self._socket: asyncio.Transport | None = None
         self._is_answering = False
-        self._deadline = loop.call_later(patience.first_request, self.abort)
+        self._deadline = loop.call_later(timeouts.first_request, self.abort)
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Count the connection; `transport` is the socket's, below TLS where there is any."""
@@ -98,7 +98,7 @@ class Connection(web.RequestHandler):
     def begins_response(self) -> None:
         """Note that a response is about to be sent."""
         self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(self._patience.response, self._close_unless_sent)
+        self._deadline = asyncio.get_running_loop().call_later(self._timeouts.response, self._close_unless_sent)
 
     def _close_unless_sent(self) -> None:
         if self._socket is not None and (self._is_answering or self._socket.get_write_buffer_size()):

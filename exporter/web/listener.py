@@ -13,11 +13,11 @@ from aiohttp import web
 
 from exporter.process import http_drain
 from exporter.web.connection_limit import ConnectionLimit, most_connections
-from exporter.web.connections import Connection, Patience, add_middlewares
+from exporter.web.connections import Connection, Timeouts, add_middlewares
 from exporter.web.sockets import shown
 from exporter.web.tls_transport import TlsTransport
 
-DEFAULT_PATIENCE = Patience()
+DEFAULT_TIMEOUTS = Timeouts()
 SHUTDOWN_SECONDS = 2.0
 """How long scrapes may take to finish when the server closes."""
 PAUSE_SECONDS = 0.2
@@ -49,7 +49,7 @@ class Listener:
         sockets: Sequence[socket.socket],
         tls: ssl.SSLContext | None,
         limit: ConnectionLimit,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> None:
         """Begin to accept."""
         self.tls = tls
@@ -57,7 +57,7 @@ class Listener:
         self.addresses = [shown(each) for each in sockets]
         self._server = server
         self._limit = limit
-        self._patience = patience
+        self._timeouts = timeouts
         self._accepting = [asyncio.create_task(self._accept(each)) for each in sockets]
 
     async def run(self) -> None:
@@ -97,7 +97,7 @@ class Listener:
         await asyncio.sleep(0 if is_room else PAUSE_SECONDS)
 
     def _protocol(self) -> asyncio.BaseProtocol:
-        connection = Connection(self._server, self._limit, self._patience)
+        connection = Connection(self._server, self._limit, self._timeouts)
         return TlsTransport(connection, self.tls) if self.tls else connection
 
 
@@ -107,7 +107,7 @@ async def serve(
     sockets: Sequence[socket.socket],
     tls: ssl.SSLContext | None = None,
     *,
-    patience: Patience = DEFAULT_PATIENCE,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
     most: int | None = None,
 ) -> AsyncIterator[Listener]:
     """Serve on these sockets, which are closed at the end; `most` connections may be open at a time."""
@@ -123,6 +123,6 @@ async def serve(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None
-        listening = Listener(runner.server, sockets, tls, limit, patience)
+        listening = Listener(runner.server, sockets, tls, limit, timeouts)
         stack.push_async_callback(listening.close)
         yield listening

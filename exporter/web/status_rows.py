@@ -18,7 +18,7 @@ WEEK = "7d"
 """The window of closed days that today's rates are shown beside."""
 
 
-class Found(NamedTuple):
+class Matches(NamedTuple):
     """The combinations of one query that are shown."""
 
     query: QueryStates
@@ -28,20 +28,20 @@ class Found(NamedTuple):
     """How many of them have each of STATES."""
 
 
-def found(queries: Iterable[QueryStates], hits: Mapping[QueryStates, Sequence[int]] | None) -> list[Found]:
+def found(queries: Iterable[QueryStates], hits: Mapping[QueryStates, Sequence[int]] | None) -> list[Matches]:
     """Return what is shown of queries; `hits` are the members that a search found."""
     if hits is None:
-        return [Found(query, None, query.counts) for query in queries]
-    return [Found(query, places, query.counts_of(places)) for query in queries if (places := hits[query])]
+        return [Matches(query, None, query.counts) for query in queries]
+    return [Matches(query, places, query.counts_of(places)) for query in queries if (places := hits[query])]
 
 
-def size(found: Iterable[Found], state: str) -> int:
+def size(found: Iterable[Matches], state: str) -> int:
     """Return how many combinations of a state there are, of any state for ""."""
     wanted = [code for code, each in enumerate(STATES) if state in ("", each)]
     return sum(its.counts[code] for its in found for code in wanted)
 
 
-def cut(found: Iterable[Found], state: str, begin: int, end: int) -> list[tuple[str, Combination]]:
+def cut(found: Iterable[Matches], state: str, begin: int, end: int) -> list[tuple[str, Combination]]:
     """Return some of the combinations with their states, the most urgent states first; only those are checked."""
     chosen: list[tuple[str, Combination]] = []
     for code, each in enumerate(STATES):

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from exporter.directmail.errors import ParseError
 from exporter.directmail.paging import MOST_PAGES, Pages
-from exporter.directmail.responses import Page, Row
+from exporter.directmail.responses import Row, StatisticPage
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 
-Server = Callable[[int], Page]
+Server = Callable[[int], StatisticPage]
 
 
 def rows(first: int, count: int) -> list[Row]:
@@ -34,10 +34,10 @@ def server(
     """Return a server that holds so many rows, serves them by `size`, and says what it says."""
     step = size or 10
 
-    def response(number: int) -> Page:
+    def response(number: int) -> StatisticPage:
         shown = min(number, max(-(-held // step), 1)) if clamps else number
         found = rows((shown - 1) * step, max(min(step, held - (shown - 1) * step), 0))
-        return Page(found, shown if numbered else None, size, total, pages)
+        return StatisticPage(found, shown if numbered else None, size, total, pages)
 
     return response
 
@@ -106,7 +106,7 @@ def test_every_row_arrives_once(response: Server, sent: int, count: int) -> None
             "page 2 repeats the previous one",
             id="a page that repeats",
         ),
-        pytest.param(lambda _: Page(rows(0, 1), 2, 10, 1, 1), "page 1 came as page 2", id="not the first"),
+        pytest.param(lambda _: StatisticPage(rows(0, 1), 2, 10, 1, 1), "page 1 came as page 2", id="not the first"),
         pytest.param(server(10_000, 10, total=10_000, pages=1000), f"more than {MOST_PAGES} pages", id="no end"),
     ],
 )
@@ -127,23 +127,23 @@ def test_two_hundred_pages_are_not_too_many() -> None:
 
 
 def test_promised_pages_of_zeros_may_look_alike() -> None:
-    pages = walk(lambda number: Page([ZERO, ZERO], number, 2, 6, 3))
+    pages = walk(lambda number: StatisticPage([ZERO, ZERO], number, 2, 6, 3))
     assert pages.items == [ZERO] * 6
 
 
 @pytest.mark.parametrize(
     "second",
     [
-        pytest.param(Page(rows(10, 10), 2, 10, 26, 3), id="Total"),
-        pytest.param(Page(rows(10, 10), 2, 10, 25, 4), id="TotalPages"),
-        pytest.param(Page(rows(5, 5), 2, 5, 25, 3), id="PageSize"),
-        pytest.param(Page([], 2, 10, 0, 0), id="rows are gone"),
-        pytest.param(Page(rows(10, 10), 2, 10, None, 3), id="Total is missing"),
+        pytest.param(StatisticPage(rows(10, 10), 2, 10, 26, 3), id="Total"),
+        pytest.param(StatisticPage(rows(10, 10), 2, 10, 25, 4), id="TotalPages"),
+        pytest.param(StatisticPage(rows(5, 5), 2, 5, 25, 3), id="PageSize"),
+        pytest.param(StatisticPage([], 2, 10, 0, 0), id="rows are gone"),
+        pytest.param(StatisticPage(rows(10, 10), 2, 10, None, 3), id="Total is missing"),
     ],
 )
-def test_a_list_that_changes_between_two_pages_is_worth_nothing(second: Page) -> None:
+def test_a_list_that_changes_between_two_pages_is_worth_nothing(second: StatisticPage) -> None:
     pages = Pages(ENGAGEMENT)
-    pages.add(Page(rows(0, 10), 1, 10, 25, 3), "R-1")
+    pages.add(StatisticPage(rows(0, 10), 1, 10, 25, 3), "R-1")
     pages.add(second, "R-2")
     assert pages.changed
     assert pages.wanted is None
@@ -151,7 +151,9 @@ def test_a_list_that_changes_between_two_pages_is_worth_nothing(second: Page) ->
 
 def test_the_last_page_may_give_its_own_length_as_its_size() -> None:
     pages = walk(
-        lambda number: Page(rows((number - 1) * 10, 10 if number < 3 else 5), number, [10, 10, 5][number - 1], 25, 3)
+        lambda number: StatisticPage(
+            rows((number - 1) * 10, 10 if number < 3 else 5), number, [10, 10, 5][number - 1], 25, 3
+        )
     )
     assert pages.items == rows(0, 25)
 

@@ -10,7 +10,7 @@ import yaml
 
 from exporter import watch
 from exporter.web import authentication, connection_limit, connections, passwords, routes, tls, webconfig
-from exporter.web.connections import Patience
+from exporter.web.connections import Timeouts
 from exporter.web.server import Options
 from tests.support.certificates import Authority
 
@@ -45,9 +45,9 @@ def test_the_headers_are_those_that_are_sent() -> None:
         f"| headers | {connections.MOST_HEADERS} |",
         f"| body | {routes.LARGEST_BODY} bytes |",
         f"| open connections | {connection_limit.MOST_CONNECTIONS}, or a quarter of the file descriptors",
-        f"first request's headers, TLS handshake included | {Patience().first_request:.0f} s |",
-        f"| an idle connection, or a later request's headers | {Patience().next_request:.0f} s |",
-        f"| reading an answer | {Patience().response:.0f} s |",
+        f"first request's headers, TLS handshake included | {Timeouts().first_request:.0f} s |",
+        f"| an idle connection, or a later request's headers | {Timeouts().next_request:.0f} s |",
+        f"| reading an answer | {Timeouts().response:.0f} s |",
         f"each with {routes.CHUNK // 1024} KiB of its own",
         f"| concurrent scrapes | `--web.max-requests`, {Options().max_requests}; 0 disables the limit |",
         f"checked every {watch.EVERY:.0f} s",

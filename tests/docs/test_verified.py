@@ -14,7 +14,7 @@ from exporter.directmail.signing import canonical_query
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor import recording as writing
 from exporter.doctor.examination import most_calls
-from exporter.doctor.recording import MANIFEST, Calls
+from exporter.doctor.recording import MANIFEST, CallRecorder
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import Fault
@@ -127,7 +127,7 @@ class TestQuestions:
 async def requested(folder: Path, behaviour: Behaviour, *faults: Fault) -> Recording:
     """Return the recording of `make test-account` on a simulator."""
     clock = ScriptedClock(skip_sleeps=True)
-    calls = Calls(clock)
+    calls = CallRecorder(clock)
     api = Simulator(TRAFFIC, clock=clock, behaviour=behaviour, faults=list(faults))
     async with api.listen() as url:
         settings = config(url, QUERIES)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.directmail.account import Summary
-from exporter.directmail.listing import Item, Page
+from exporter.directmail.listing import Item, ListPage
 from exporter.directmail.ram_policy import ACCOUNT, allowing
 from exporter.doctor.checks import account as checks
 from exporter.doctor.evidence import Account
@@ -23,7 +23,18 @@ from exporter.simulator.traffic import Traffic
 from tests.doctor.test_checks import NOW as AT
 from tests.doctor.test_checks import evidence
 from tests.support.clock import ScriptedClock
-from tests.support.doctor import ID, NOW, QUERIES, SECRET, TOKEN, Visit, assert_readable, simulator, visit
+from tests.support.doctor import (
+    ID,
+    NOW,
+    QUERIES,
+    SECRET,
+    TOKEN,
+    Visit,
+    assert_readable,
+    assert_single_spaced,
+    simulator,
+    visit,
+)
 
 OPERATIONS = ("DescAccountSummary", "QueryMailAddressByParam", "QueryDomainByParam", "DescDomain")
 NIGHT = "2026-04-22T15:50:00+00:00"
@@ -37,23 +48,24 @@ def struck(*texts: str, now: str = NOW, **behaviour: object) -> Simulator:
     return simulator(clock=ScriptedClock(now, skip_sleeps=True), traffic=Traffic(incidents=planned), **behaviour)
 
 
-def senders(*counts: tuple[object, object], total: int | None = None) -> Page:
+def senders(*counts: tuple[object, object], total: int | None = None) -> ListPage:
     """Return a list of senders with their mails of the day and of the month."""
     items = [
         Item(f"{number}@mail.example.com", {"DailyReqCount": day, "MonthReqCount": month})
         for number, (day, month) in enumerate(counts)
     ]
-    return Page(items, 1, 100, len(items) if total is None else total, None)
+    return ListPage(items, 1, 100, len(items) if total is None else total, None)
 
 
-def domains(*names: str, **checks: str) -> Page:
+def domains(*names: str, **checks: str) -> ListPage:
     facts = {"ConfirmStatus": "0", "SpfAuthStatus": "0", "MxAuthStatus": "0", "CnameAuthStatus": "0", **checks}
-    return Page([Item(name, facts) for name in names], 1, 100, len(names), None)
+    return ListPage([Item(name, facts) for name in names], 1, 100, len(names), None)
 
 
 def found_by(check: Check, **known: Any) -> Finding:
     finding = check(evidence(account=Account(AT, **known)))
     assert finding is not None
+    assert_single_spaced(finding)
     return finding
 
 
@@ -228,7 +240,7 @@ async def test_of_many_domains_those_with_senders_are_described_first() -> None:
         pytest.param(FULL._replace(daily_quota=0), senders((0, 0)), PROBLEM, "100%", id="a-quota-of-nothing"),
     ],
 )
-def test_how_much_of_the_quota_is_used(summary: Summary, listed: Page | None, level: str, says: str) -> None:
+def test_how_much_of_the_quota_is_used(summary: Summary, listed: ListPage | None, level: str, says: str) -> None:
     """A quarter past six in the evening: 76 % of the day is over, and 73 % of the month."""
     found = found_by(checks.quota, summary=summary, senders=listed)
     assert (found.level, says in found.text) == (level, True)
@@ -258,7 +270,7 @@ def test_what_the_reputation_is(summary: Summary, level: str, says: str) -> None
         pytest.param(domains(), NOTE, "no sender domain", id="no-domain"),
     ],
 )
-def test_what_the_domains_lack(listed: Page, level: str, says: str) -> None:
+def test_what_the_domains_lack(listed: ListPage, level: str, says: str) -> None:
     found = found_by(checks.domains, domains=listed, senders=senders((1, 1)))
     assert (found.level, says in found.text) == (level, True)
 

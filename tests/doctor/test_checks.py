@@ -11,14 +11,14 @@ from exporter.config import loader
 from exporter.directmail import listing
 from exporter.directmail.listing import Item
 from exporter.directmail.model import Filters
-from exporter.directmail.responses import Page, Row
+from exporter.directmail.responses import Row, StatisticPage
 from exporter.directmail.statistics.engagement import ENGAGEMENT
 from exporter.directmail.statistics.statistic import Statistic
 from exporter.doctor.checks import breakdowns, clock, days, numbers, pages
 from exporter.doctor.evidence import Account, Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding, Response, StatisticRequest
 from exporter.plan import target_plan
-from tests.support.doctor import config_text
+from tests.support.doctor import assert_single_spaced, config_text
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOW = datetime.fromisoformat("2026-04-22T10:15:30+00:00").timestamp()
@@ -49,7 +49,9 @@ def response(
 ) -> Response:
     """Return a response of one full page, `page` says otherwise."""
     numbers: dict[str, int | None] = {"number": 1, "size": 100, "total": len(rows), "pages": 1, **page}
-    return Response(StatisticRequest(statistic, start, end or start, filters), Page(list(rows), **numbers), "ID-1")
+    return Response(
+        StatisticRequest(statistic, start, end or start, filters), StatisticPage(list(rows), **numbers), "ID-1"
+    )
 
 
 def week(*rows: Row, **page: int | None) -> Response:
@@ -62,7 +64,7 @@ def account(*ahead: float) -> Account:
         Item(f"{hours}.example.com", {"CreateTime": shown(MADE + hours * 3600), "UtcCreateTime": MADE})
         for hours in ahead
     ]
-    return Account(NOW, domains=listing.Page(items, 1, 100, len(items), None))
+    return Account(NOW, domains=listing.ListPage(items, 1, 100, len(items), None))
 
 
 def shown(at: float) -> str:
@@ -86,6 +88,7 @@ def evidence(
 def found_by(check: Callable[[Evidence], Finding | None], known: Evidence) -> Finding:
     finding = check(known)
     assert finding is not None
+    assert_single_spaced(finding)
     return finding
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from exporter.directmail.listing import Item, Page
+from exporter.directmail.listing import Item, ListPage
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.doctor.checks.domain_filter import compared
@@ -28,7 +28,7 @@ def queries(statistics: str = "engagement", domains: str = f"{MAIL}, {NOTICES}")
     return f"\n      - name: by_domain\n        domain: [{domains}]\n        statistics: [{statistics}]\n"
 
 
-def known_of(sums: dict[str, int], of_all: int | None, senders: Page | None, **page: int) -> Evidence:
+def known_of(sums: dict[str, int], of_all: int | None, senders: ListPage | None, **page: int) -> Evidence:
     """Return what is known of a domain's mail (""), its senders' and the account's."""
 
     def response(mails: int) -> Response:
@@ -39,8 +39,8 @@ def known_of(sums: dict[str, int], of_all: int | None, senders: Page | None, **p
     return evidence(account=Account(NOW, senders=senders), parts=parts, whole=whole)
 
 
-def listed(*names: str, total: int | None = None) -> Page:
-    return Page([Item(name, {}) for name in names], 1, 100, total or len(names), None)
+def listed(*names: str, total: int | None = None) -> ListPage:
+    return ListPage([Item(name, {}) for name in names], 1, 100, total or len(names), None)
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
@@ -118,7 +118,7 @@ async def test_senders_that_are_not_listed_are_those_of_the_config() -> None:
     ],
 )
 def test_findings_from_the_sums(
-    sums: dict[str, int], of_all: int | None, senders: Page | None, level: str, says: str
+    sums: dict[str, int], of_all: int | None, senders: ListPage | None, level: str, says: str
 ) -> None:
     found = compared(known_of(sums, of_all, senders), MAIL, [name for name in sums if name])
     assert found is not None

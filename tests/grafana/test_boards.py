@@ -28,7 +28,7 @@ from tests.support.boards import (
     variables,
 )
 from tests.support.own_metrics import all_metrics, own_metrics
-from tools.boards import build
+from tools.boards import build, exporter_board
 from tools.boards.frame import INPUT
 from tools.boards.panels import PROVIDERS
 
@@ -266,3 +266,8 @@ def test_the_documentation_names_every_row_and_variable() -> None:
         rows = [title.removesuffix(" ($window)") for title in titles]
         names = [variable["label"] for variable in board["templating"]["list"]]
         assert [name for name in (*rows, *names, board["title"]) if name not in text] == []
+
+
+def test_a_further_statistic_needs_no_colours() -> None:
+    colours = exporter_board.call_colours(["GetTrackList", "SenderStatisticsByTagNameAndBatchID", "ListReplies"])
+    assert len(set(colours.values())) == len(colours) >= 6

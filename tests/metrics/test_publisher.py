@@ -55,7 +55,7 @@ async def test_the_order_is_that_of_the_config_whatever_is_read_first() -> None:
     await world.publisher.show([world.collector.plan])
     known(world, 0)
     for combination in reversed(world.combinations):
-        world.publisher.refresh(combination)
+        world.publisher.refresh(combination.key)
     senders = [sender for name, sender, _, _ in await world.shown() if name == EMAILS]
     assert senders == sorted(senders)
 
@@ -106,7 +106,7 @@ class Night:
         key = self.combinations[number].key
         cell = Cell(Engagement(1010, 5, 4, 2, 1), None, self.clock.time())
         self.world.store.put(key, TODAY, cell, day_start=0.0)
-        self.world.publisher.refresh(self.combinations[number])
+        self.world.publisher.refresh(self.combinations[number].key)
 
     def poll(self) -> None:
         """Read the new day of every combination."""
@@ -114,7 +114,7 @@ class Night:
             day, cell = TODAY + timedelta(days=1), Cell(Engagement(1, 0, 0, 0, 0), None, self.clock.time())
             self.world.store.put(combination.key, day, cell, day_start=0.0)
             self.world.store.succeeded(combination.key, self.clock.time())
-            self.world.publisher.refresh(combination)
+            self.world.publisher.refresh(combination.key)
 
     async def emails(self, number: int) -> dict[str, float]:
         """Return what a combination shows, by window."""
@@ -215,7 +215,7 @@ class TestCountersThatWaitForTheDisk:
         for combination in world.combinations:
             record = world.store.get(combination.key)
             record.observed = record.counted
-            world.publisher.refresh_key(combination.key)
+            world.publisher.refresh(combination.key)
 
     @staticmethod
     async def poll(world: World, emails: int) -> None:
@@ -226,7 +226,7 @@ class TestCountersThatWaitForTheDisk:
             cell = Cell(Engagement(count, 5, 4, 2, 1), None, world.clock.time())
             world.store.put(combination.key, TODAY, cell, day_start=0.0)
             world.store.succeeded(combination.key, world.clock.time())
-            world.publisher.refresh(combination)
+            world.publisher.refresh(combination.key)
         await world.publisher.update()
 
     async def test_before_the_first_write_there_are_gauges_only(self, world: World) -> None:
@@ -321,7 +321,7 @@ async def test_what_is_read_while_the_windows_slide_is_not_lost() -> None:
     await world.publisher.show([world.collector.plan])
     board = world.publisher._begin(world.collector.plan)
     known(world, 0)
-    world.publisher.refresh(world.combinations[0])
+    world.publisher.refresh(world.combinations[0].key)
     assert (EMAILS, "s0@example.com", "", "today") not in await world.shown(), "the old day stays whole"
     assert board.pending is not None
     assert any(b"track_emails" in part for part in board.pending[world.combinations[0]])
@@ -333,7 +333,7 @@ async def test_several_targets_are_shown_in_one_step_and_hidden_alone() -> None:
     await world.publisher.show([world.collector.plan])
     await world.publisher.show([], gone=[("shop", "engagement")])
     assert not [key for key in await world.shown() if key[0] == EMAILS]
-    world.publisher.refresh(world.combinations[0])
+    world.publisher.refresh(world.combinations[0].key)
     assert not [key for key in await world.shown() if key[0] == EMAILS]
 
 
@@ -342,7 +342,7 @@ async def test_a_combination_that_left_the_config_is_not_shown_again() -> None:
     known(world, 0)
     gone = world.combinations[1]
     await world.publisher.show([make_plan(make_config(senders=1, head="windows: [today]"))])
-    world.publisher.refresh(gone)
+    world.publisher.refresh(gone.key)
     assert {key[1] for key in await world.shown() if key[0] == EMAILS} == {"s0@example.com"}
 
 
@@ -516,7 +516,7 @@ async def test_a_sweep_touches_only_what_went_stale() -> None:
     lasting = shop.plans[0].combinations[3]
     shop.clock.jump(wall=1800)
     shop.store.succeeded(lasting.key, shop.clock.time())
-    shop.publisher.refresh(lasting)
+    shop.publisher.refresh(lasting.key)
     shop.clock.jump(wall=1801)
     await shop.publisher.update()
     text = await shop.text()
@@ -573,7 +573,7 @@ class TestTwoStatistics:
         shop.clock.jump(wall=3600, monotonic=3600)
         for combination in delivery.combinations:
             shop.store.succeeded(combination.key, shop.clock.time())
-            shop.publisher.refresh(combination)
+            shop.publisher.refresh(combination.key)
         await shop.publisher.update()
         text = await shop.text()
         assert f"{EMAILS}{{" not in text
@@ -596,7 +596,7 @@ class TestTwoStatistics:
                 (combination,) = each.combinations
                 cell = shop.store.get(combination.key).cells[TODAY]
                 shop.store.put(combination.key, TODAY, replace(cell, read_at=shop.clock.time()), day_start=0.0)
-                shop.publisher.refresh(combination)
+                shop.publisher.refresh(combination.key)
             assert f'{self.BOUND}{{target="first",window="yesterday"}} {number(end)}\n' in await shop.text()
 
 

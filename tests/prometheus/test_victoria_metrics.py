@@ -18,6 +18,7 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 
+from exporter.clock import DAY, HOUR
 from exporter.commands import demo
 from exporter.commands.demo_replay import moments, replay
 from exporter.config.model import Config, Refresh
@@ -30,7 +31,7 @@ from tests.support.rule_files import EVERY_RULE, ROOT
 from tests.support.victoria import add, victoria_metrics
 from tools.stack import programs, prometheus, rules
 from tools.stack.prometheus import Prometheus, Series, Stretch
-from tools.stack.worlds import DAY, HOUR, MOMENT
+from tools.stack.worlds import MOMENT
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("machine_clock")]
 

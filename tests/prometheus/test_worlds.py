@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from exporter.clock import HOUR
 from exporter.commands.demo_account import AccountSeries
-from exporter.commands.demo_series import Shelf
+from exporter.commands.demo_series import FilteredHistory
 from exporter.metrics import account
 from exporter.metrics.history import History
 from exporter.simulator import incidents
@@ -15,7 +16,7 @@ from exporter.simulator.traffic import Traffic
 from tests.support.boards import selectors
 from tests.support.own_metrics import CATALOGUE
 from tests.support.rule_files import EVERY_RULE
-from tools.stack.worlds import HOUR, METRICS, MOMENT, World, settings
+from tools.stack.worlds import METRICS, MOMENT, World, settings
 
 NOT_JUDGED = {
     "directmail_exporter_shard_info",
@@ -34,7 +35,9 @@ def shown(times: Iterable[float], *written: str) -> Shown:
     traffic = Traffic(incidents=[incidents.parse(text, MOMENT) for text in written])
     history = History(account.FAMILIES)
     (target,) = settings([World("shop")]).targets
-    series = AccountSeries(target, traffic, HOUR, Shelf(history, {"job": "directmail"}, lambda name, labels: True))
+    series = AccountSeries(
+        target, traffic, HOUR, FilteredHistory(history, {"job": "directmail"}, lambda name, labels: True)
+    )
     for at in times:
         series.add(at)
     found: Shown = {}

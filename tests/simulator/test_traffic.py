@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from exporter.directmail.statistics.registry import STATISTICS
+from exporter.directmail.statistics.statistic import Statistic
 from exporter.simulator import incidents
 from exporter.simulator.account import PROVIDERS, STREAMS
 from exporter.simulator.traffic import SHANGHAI, Choices, Counts, Traffic
@@ -246,3 +248,10 @@ def test_measured_pages_rely_on_numbers_that_never_change(
     moments = (SENT + 1800, SENT + 5 * HOUR, SENT + 2 * DAY)
     seen = [tuple(traffic.counts(TUESDAY, now, **place)) for now in moments for place in places]
     assert hashlib.sha256(repr(seen).encode()).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("statistic", STATISTICS.values(), ids=STATISTICS)
+def test_every_statistic_has_totals_in_the_order_of_its_counts(traffic: Traffic, statistic: Statistic) -> None:
+    counts = statistic.counts._make(traffic.totals(statistic.action, TUESDAY, SENT + DAY, sender=NEWS))
+    assert all(counts)
+    assert all(getattr(counts, part) <= getattr(counts, whole) for part, whole in statistic.at_most)

@@ -92,6 +92,8 @@ async def examined(text: str, clock: Clock, environment: Mapping[str, str] = KEY
     assert sound is not None
     (found,) = await examine(sound, clock, environment)
     assert found.requests <= most_calls(sound.targets[0])
+    for each in found.findings:
+        assert_single_spaced(each)
     return found
 
 
@@ -110,6 +112,12 @@ async def visit(
         found = await examined(config_text(url, zone=zone, queries=queries, settings=settings, top=top), clock)
     assert found.requests == len(api.requests)
     return Visit(found, api)
+
+
+def assert_single_spaced(finding: Finding) -> None:
+    """Sentences put together from parts have one space between them; lines to copy below may be aligned."""
+    fix, _, _to_copy = finding.fix.partition("\n")
+    assert "  " not in f"{finding.text}\n{fix}", finding
 
 
 def assert_readable(found: Report) -> None:

@@ -16,7 +16,7 @@ from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.transport import open_session
 from exporter.doctor import recording
 from exporter.doctor.examination import examine
-from exporter.doctor.recording import Calls, Origin
+from exporter.doctor.recording import CallRecorder, Origin
 from exporter.doctor.sanitizing import Sanitizer
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.simulator.behaviour import CHOICES, Behaviour
@@ -96,7 +96,7 @@ async def made(name: str) -> dict[str, str]:
     clock = ScriptedClock("2026-04-22T10:15:30+00:00", skip_sleeps=True)
     api = Simulator(Traffic(), clock=clock, behaviour=behaviour)
     keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": api.key_id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": api.secret}
-    calls = Calls(clock)
+    calls = CallRecorder(clock)
     async with AsyncExitStack() as stack:
         settings = config(await stack.enter_async_context(api.listen()), QUERIES, page_size=page_size)
         if everything:

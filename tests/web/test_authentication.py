@@ -15,7 +15,7 @@ from exporter.clock import Clock, SystemClock
 from exporter.config.checking import ConfigError
 from exporter.web import webconfig
 from exporter.web.authentication import names_of
-from exporter.web.connections import Patience
+from exporter.web.connections import Timeouts
 from exporter.web.routes import Routes
 from exporter.web.server import Options, WebServer
 from tests.support.certificates import Authority
@@ -126,7 +126,7 @@ class TestTls:
         (authority.folder / "web.yml").write_text(self.PAIR)
         tls = webconfig.read(authority.folder / "web.yml").tls
         routes = Routes(Metrics(), lambda: "", status, None)
-        async with served(routes, "127.0.0.1:0", tls=tls, patience=Patience(first_request=0.05)) as (address,):
+        async with served(routes, "127.0.0.1:0", tls=tls, timeouts=Timeouts(first_request=0.05)) as (address,):
             assert await raw(address, b"", ends=False) == b""
 
     async def test_a_client_below_the_lowest_version_is_rejected(self, authority: Authority) -> None:

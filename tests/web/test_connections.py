@@ -18,7 +18,7 @@ from exporter.clock import SystemClock
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.text_format import Family
 from exporter.web.authentication import Security
-from exporter.web.connections import Patience
+from exporter.web.connections import Timeouts
 from exporter.web.listener import Listener, serve
 from exporter.web.routes import Routes, make_app
 from exporter.web.sockets import bind
@@ -55,7 +55,7 @@ def listening(routes: Routes, **options: Any) -> AbstractAsyncContextManager[Lis
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "], ids=["silent", "half-a-header"])
 async def test_a_client_that_does_not_come_to_the_point_is_closed(begun: bytes) -> None:
     routes = Routes(Metrics(), lambda: "", status, None)
-    async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.05)) as (address,):
+    async with served(routes, "127.0.0.1:0", timeouts=Timeouts(first_request=0.05)) as (address,):
         assert await raw(address, begun, ends=False) == b""
 
 
@@ -63,7 +63,7 @@ async def test_a_scrape_may_take_longer_than_a_request() -> None:
     metrics = Metrics()
     metrics.free.clear()
     routes = Routes(metrics, lambda: "", status, None)
-    async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.3)) as (address,):
+    async with served(routes, "127.0.0.1:0", timeouts=Timeouts(first_request=0.3)) as (address,):
         scrape = asyncio.create_task(get(f"http://{address}/metrics"))
         assert await raw(address, b"", ends=False) == b""  # who came later is closed by now
         metrics.free.set()
@@ -74,7 +74,7 @@ async def test_a_scrape_may_take_longer_than_a_request() -> None:
 async def test_a_client_that_does_not_read_is_closed(path: bytes) -> None:
     routes = Routes(Metrics(LARGE), lambda: "", large_page, None)
     with capture_logs() as lines:
-        async with listening(routes, patience=Patience(response=0.1)) as server:
+        async with listening(routes, timeouts=Timeouts(response=0.1)) as server:
             reader, writer = await connected(server.addresses[0], GET % (path, b"identity"))
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
             await until(lambda: len(server._limit) == 0)
@@ -84,7 +84,7 @@ async def test_a_client_that_does_not_read_is_closed(path: bytes) -> None:
 
 async def test_a_client_that_has_read_its_answer_may_come_again() -> None:
     routes = Routes(Metrics(), lambda: "", status, None)
-    async with served(routes, "127.0.0.1:0", patience=Patience(first_request=0.4, response=0.2)) as (address,):
+    async with served(routes, "127.0.0.1:0", timeouts=Timeouts(first_request=0.4, response=0.2)) as (address,):
         reader, writer = await connected(address)
         for _ in range(2):
             writer.write(GET % (b"/-/healthy", b"identity"))

@@ -206,7 +206,7 @@ async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered()
             order.append(name)
 
         scrape = asyncio.create_task(reported("scrape", "/metrics"))
-        while not exposition._locks[True].locked():
+        while not exposition._packing.locked():
             await asyncio.sleep(0)
         await reported("health", "/-/healthy")
         await scrape

@@ -1,1 +1,1 @@
-"""The Grafana dashboards: `python -m tools.boards.build` writes the JSON files beside this one."""
+"""The dashboards: `python -m tools.boards.build` writes them to grafana/, deploy/grafana and deploy/perses."""

@@ -49,18 +49,24 @@ def _curves(title: str, description: str, unit: str, solid: Query, dash: Query, 
 TODAY_USED = _figure(
     "Quota used today",
     "Mails requested today / daily quota, of each target. From the recording rules.",
-    *("percentunit", DAILY, USED),
+    unit="percentunit",
+    expr=DAILY,
+    steps=USED,
 )
 BY_MIDNIGHT = _figure(
     "By midnight",
     "Predicted share of the daily quota used at midnight in the account's time zone, at the mean rate so "
     "far. From the recording rules.",
-    *("percentunit", PREDICTED, ((None, GREEN), (0.95, YELLOW), (1, RED))),
+    unit="percentunit",
+    expr=PREDICTED,
+    steps=((None, GREEN), (0.95, YELLOW), (1, RED)),
 )
 MONTH_USED = _figure(
     "Used this month",
     "Mails requested this month / monthly quota, of each target. From the recording rules.",
-    *("percentunit", MONTHLY, USED),
+    unit="percentunit",
+    expr=MONTHLY,
+    steps=USED,
 )
 FREE = _figure("Free mails left", "Free mails remaining.", "short", FREE_EMAILS)
 REPUTATION = _figure("Reputation level", "Reputation level of the account, higher is better.", "none", LEVEL)
@@ -75,12 +81,17 @@ LAST_READ = stat(
 QUOTA = _curves(
     "Daily quota",
     "Share of the daily quota used, by target. Dashed: predicted for midnight.",
-    *("percentunit", Query(DAILY, "{{target}} used"), Query(PREDICTED, "{{target}} by midnight"), 1),
+    unit="percentunit",
+    solid=Query(DAILY, "{{target}} used"),
+    dash=Query(PREDICTED, "{{target}} by midnight"),
+    soft_high=1,
 )
 LEVELS = _curves(
     "Reputation",
     "Reputation level by target. Dashed: the highest possible.",
-    *("none", Query(LEVEL, "{{target}}"), Query(HIGHEST, "{{target}} highest")),
+    unit="none",
+    solid=Query(LEVEL, "{{target}}"),
+    dash=Query(HIGHEST, "{{target}} highest"),
 )
 STATE = timeline(
     "Account state",

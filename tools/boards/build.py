@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from tools.artefacts import ROOT, write
 from tools.boards import engagement_board, exporter_board, perses, schema_v2
 
-ROOT = Path(__file__).parents[2]
 CLASSIC, RESOURCES, PERSES = ROOT / "grafana", ROOT / "deploy" / "grafana", ROOT / "deploy" / "perses"
 """The others are not below the first, which Grafana reads with all of its folders: it would have each board twice."""
 
@@ -20,5 +20,4 @@ def files() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for path, text in files().items():
-        path.write_text(text, encoding="utf-8")
+    write(files())

@@ -52,7 +52,7 @@ HIGH: Json = {"low": None, "high": 1, "soft_low": LOWEST}
 LOW: Json = {"soft_high": 0.1}
 
 
-def _of_requested(over: str, title: str, description: str, axis: Json, *, esp: bool) -> Json:
+def _of_requested(title: str, description: str, *, over: str, axis: Json, esp: bool) -> Json:
     """Return the lines of a part of the requested mails in 24 h, by sender or by provider."""
     if esp:
         query, colours = Query(grown_ratio(over, REQUESTED, PROVIDER, "esp"), "{{esp}}"), fixed(PROVIDERS)
@@ -63,23 +63,31 @@ def _of_requested(over: str, title: str, description: str, axis: Json, *, esp: b
 
 
 SENDER_DELIVERY = _of_requested(
-    *(DELIVERED, "Delivery rate by sender (24h)", "Delivered / requested mails.", HIGH),
+    "Delivery rate by sender (24h)",
+    "Delivered / requested mails.",
+    over=DELIVERED,
+    axis=HIGH,
     esp=False,
 )
 SENDER_INVALID = _of_requested(
-    *(INVALID, "Invalid rate by sender (24h)"),
+    "Invalid rate by sender (24h)",
     "Mails to invalid addresses / requested mails. The alert fires above 5 %.",
-    LOW,
+    over=INVALID,
+    axis=LOW,
     esp=False,
 )
 PROVIDER_DELIVERY = _of_requested(
-    *(DELIVERED, "Delivery rate by provider (24h)"),
+    "Delivery rate by provider (24h)",
     "Delivered / requested mails. If one provider falls, it rejects mail. If all fall, check list, account and domain.",
-    HIGH,
+    over=DELIVERED,
+    axis=HIGH,
     esp=True,
 )
 PROVIDER_INVALID = _of_requested(
-    *(INVALID, "Invalid rate by provider (24h)", "Mails to invalid addresses / requested mails.", LOW),
+    "Invalid rate by provider (24h)",
+    "Mails to invalid addresses / requested mails.",
+    over=INVALID,
+    axis=LOW,
     esp=True,
 )
 PROVIDER_TABLE = table(

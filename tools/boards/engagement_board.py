@@ -45,24 +45,34 @@ EMAILS = figure(
     "Emails delivered",
     "Delivered mails with tracking enabled, in the chosen window, added up over the chosen senders. Mail sent without "
     "a tag or without tracking is not counted by Direct Mail.",
-    *("short", "track_emails"),
+    unit="short",
+    over="track_emails",
 )
 OPENED = figure(
     "Unique open rate",
     "Recipients with at least one open / delivered mails. Image pre-loading (Apple Mail Privacy Protection) counts "
     "as an open, so compare the rate with its own past, not with a fixed goal. The window `today` lags: three quarters "
     "of the opens come within a day, the rest within a week.",
-    *("percentunit", "track_unique_opens", "track_emails", OPEN_RATE),
+    unit="percentunit",
+    over="track_unique_opens",
+    under="track_emails",
+    steps=OPEN_RATE,
 )
 CLICKED = figure(
     "Unique click rate",
     "Recipients with at least one click / delivered mails. Less distorted than opens, but link scanners count too.",
-    *("percentunit", "track_unique_clicks", "track_emails", CLICK_RATE),
+    unit="percentunit",
+    over="track_unique_clicks",
+    under="track_emails",
+    steps=CLICK_RATE,
 )
 CLICKED_OF_OPENED = figure(
     "Click-to-open rate",
     "Unique clicks / unique opens (CTOR): the share of openers who clicked. Inflated opens lower it.",
-    *("percentunit", "track_unique_clicks", "track_unique_opens", CLICK_TO_OPEN),
+    unit="percentunit",
+    over="track_unique_clicks",
+    under="track_unique_opens",
+    steps=CLICK_TO_OPEN,
 )
 
 EMAILS_PER_HOUR = lines(
@@ -122,20 +132,26 @@ PROVIDER_TABLE = breakdown(
     "Providers ($window)",
     "One row per mailbox provider, for the chosen senders; no data if the account does not support the filter. Click a "
     "provider to filter.",
-    *("esp", "Provider", PROVIDER),
+    label="esp",
+    name="Provider",
+    level=PROVIDER,
     nothing=BY_PROVIDER,
 )
 
 SENDER_TABLE = breakdown(
     "Senders",
     "One row per sender address. Click a sender to filter.",
-    *("account_name", "Sender", SENDER),
+    label="account_name",
+    name="Sender",
+    level=SENDER,
 )
 BY_TAG = "no data yet: needs queries by tag_name"
 TAG_TABLE = breakdown(
     "Tags",
     "One row per tag (campaign or mail type) of the chosen senders. Click a tag to filter.",
-    *("tag_name", "Tag", TAG),
+    label="tag_name",
+    name="Tag",
+    level=TAG,
     nothing=BY_TAG,
 )
 TAG_EMAILS = lines(
@@ -159,7 +175,9 @@ INFRASTRUCTURE = tuple(
     breakdown(
         title,
         f"One row per {what}, for queries by this filter only.",
-        *(label, name, routed(label)),
+        label=label,
+        name=name,
+        level=routed(label),
         links=label == "domain",
         nothing=f"no data yet: needs queries by {label}",
     )
@@ -205,7 +223,9 @@ def make() -> Json:
     polled = "directmail_query_success"
     senders = f'{polled}{{{DATA}, account_name=~"$account_name"'
     return board(
-        *(UID, TITLE, "Opens and clicks, deliveries, quota and domains of Alibaba Cloud Direct Mail."),
+        UID,
+        TITLE,
+        "Opens and clicks, deliveries, quota and domains of Alibaba Cloud Direct Mail.",
         span="now-7d",
         refresh="5m",
         variables=[

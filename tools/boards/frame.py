@@ -105,12 +105,20 @@ def annotations(variables: Sequence[str]) -> list[Json]:
             "type": "dashboard",
         },
         mark(
-            *("Firing alerts", "red", f"ALERTS_FOR_STATE{{{alerts(variables)}}}"),
-            *("{{alertname}}", "{{account_name}} {{tag_name}} {{esp}}", "severity,target"),
+            "Firing alerts",
+            color="red",
+            series=f"ALERTS_FOR_STATE{{{alerts(variables)}}}",
+            title="{{alertname}}",
+            text="{{account_name}} {{tag_name}} {{esp}}",
+            tags="severity,target",
         ),
         mark(
-            *("Exporter restarts", "blue", f"process_start_time_seconds{{{JI}}}"),
-            *("Exporter restarted", "{{instance}}", "job"),
+            "Exporter restarts",
+            color="blue",
+            series=f"process_start_time_seconds{{{JI}}}",
+            title="Exporter restarted",
+            text="{{instance}}",
+            tags="job",
         ),
     ]
 

@@ -148,7 +148,10 @@ def stat(
     if mappings:
         defaults["mappings"] = list(mappings)
     return panel(
-        *("stat", title, description, [replace(query, instant=True) for query in queries]),
+        "stat",
+        title,
+        description,
+        queries=[replace(query, instant=True) for query in queries],
         fieldConfig={"defaults": {**defaults, "noValue": nothing}, "overrides": list(overrides)},
         options={
             "colorMode": "value",
@@ -213,7 +216,10 @@ def lines(
     if repeat:
         more |= {"repeat": repeat, "repeatDirection": "h", "maxPerRow": 3}
     return panel(
-        *("timeseries", title, description, queries),
+        "timeseries",
+        title,
+        description,
+        queries=queries,
         fieldConfig={"defaults": defaults, "overrides": [unset("-"), *overrides]},
         options={
             "legend": {"calcs": ["last"], "displayMode": "list", "placement": "bottom", "showLegend": True},
@@ -226,7 +232,10 @@ def lines(
 def heatmap(title: str, description: str, unit: str, query: Query) -> Json:
     """Return the buckets of a histogram over time, the smallest at the bottom."""
     return panel(
-        *("heatmap", title, description, [query]),
+        "heatmap",
+        title,
+        description,
+        queries=[query],
         fieldConfig={"defaults": {"noValue": NOTHING}, "overrides": []},
         options={
             "calculate": False,
@@ -247,7 +256,10 @@ def timeline(
 ) -> Json:
     """Return bands of states over time. One threshold step, or the legend shows steps instead of the states' names."""
     return panel(
-        *("state-timeline", title, description, queries),
+        "state-timeline",
+        title,
+        description,
+        queries=queries,
         fieldConfig={
             "defaults": {
                 "unit": "none",

@@ -85,7 +85,10 @@ def listing(
 ) -> Json:
     """Return a table of whatever its transformations leave; `absent` is what a cell without a value shows."""
     return panel(
-        *("table", title, description, queries),
+        "table",
+        title,
+        description,
+        queries=queries,
         fieldConfig={
             "defaults": {
                 "unit": "short",
@@ -171,7 +174,10 @@ def bars(title: str, description: str, queries: Sequence[Query], nothing: str) -
         "valueMode": "color",
     }
     return panel(
-        *("bargauge", title, description, [replace(query, instant=True) for query in queries]),
+        "bargauge",
+        title,
+        description,
+        queries=[replace(query, instant=True) for query in queries],
         fieldConfig={"defaults": {**defaults, "color": {"mode": "thresholds"}}, "overrides": []},
         options=options,
     )

@@ -14,12 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.clock import DAY, HOUR, MINUTE
 from tools.stack import prometheus, rules
 from tools.stack.prometheus import Prometheus, Stretch, alertmanager
 from tools.stack.verdicts import Firing, firings, notified
-from tools.stack.worlds import DAY, HOUR, MOMENT, Span, World, play
+from tools.stack.worlds import MOMENT, Span, World, play
 
-MINUTE = 60.0
 OFTEN = 5 * MINUTE
 """The longest step between two evaluations at which alerts on the exporter itself can be judged."""
 JUDGED_RARELY = ("directmail.engagement", "directmail.delivery", "directmail.account")

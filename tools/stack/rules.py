@@ -8,7 +8,10 @@ from typing import Any
 
 import yaml
 
-FOLDER = Path(__file__).parents[2] / "prometheus"
+from exporter.config.durations import parse_duration
+from tools.artefacts import ROOT
+
+FOLDER = ROOT / "prometheus"
 RECORDING, ALERTS = FOLDER / "directmail-recording.rules.yml", FOLDER / "directmail-alerts.rules.yml"
 SECOND_PASS = ("directmail.ratios",)
 """Groups that need what the others record."""
@@ -16,7 +19,6 @@ PROMETHEUS, ALERTMANAGER = FOLDER / "prometheus.yml", FOLDER / "alertmanager.yml
 WAITS = ("group_wait", "group_interval", "repeat_interval")
 IN_EXPRESSION = re.compile(r"(?:(?<=\[)|(?<=:)(?=\d+[smhdwy]\])|(?<=offset ))(?:\d+(?:ms|[smhdwy]))+")
 """A duration in PromQL: a range, the step of a subquery, an offset."""
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0}
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def passes(folder: Path) -> list[Path]:
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a Prometheus duration such as `1h30m`."""
-    return sum(float(count) * UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|[smhdwy])", text))
+    """Return the seconds of a Prometheus duration such as `1h30m`, or `0s`."""
+    return 0.0 if text == "0s" else parse_duration(text)
 
 
 def _groups(path: Path) -> list[dict[str, Any]]:

@@ -79,16 +79,16 @@ async def notified(alertmanager: str, found: Sequence[Firing]) -> dict[Firing, f
 
     Every moment at which something changes in a world is shown to it as a world of its own, all of them at once.
     """
-    scenes: dict[str, tuple[float, list[Firing]]] = {}
+    moments: dict[str, tuple[float, list[Firing]]] = {}
     for world in {each.world for each in found}:
         there = [each for each in found if each.world == world]
         for now in sorted({each.since for each in there} | {each.until for each in there}):
             firing = [each for each in there if each.since <= now < each.until]
-            scenes[f"{world}@{now:.0f}"] = (now, firing)
+            moments[f"{world}@{now:.0f}"] = (now, firing)
     posted: dict[frozenset[tuple[str, str]], tuple[float, Firing]] = {}
-    for scene, (now, firing) in scenes.items():
+    for place, (now, firing) in moments.items():
         for each in firing:
-            shown = {**each.labels, "alertname": each.alert, "severity": each.severity, "target": scene}
+            shown = {**each.labels, "alertname": each.alert, "severity": each.severity, "target": place}
             posted[frozenset((name, value) for name, value in shown.items() if value)] = (now, each)
     notified_at: dict[Firing, float] = {}
     for document in await _shown(alertmanager, [dict(labels) for labels in posted]):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from exporter.clock import DAY, HOUR
 from exporter.commands import demo
 from exporter.commands.demo_replay import moments, replay
 from exporter.config.model import Config, Refresh
@@ -17,7 +18,6 @@ from exporter.simulator.faults import of_incident
 from exporter.simulator.incidents import Incident
 from exporter.simulator.traffic import SHANGHAI, Counts, Traffic
 
-HOUR, DAY = 3600.0, 86_400.0
 MOMENT = datetime(2026, 3, 17, 10, tzinfo=SHANGHAI).timestamp()
 """From here on the incidents' starts are counted: a Tuesday at ten, when the newsletter goes out."""
 SEED = 7

@@ -1,4 +1,7 @@
-"""The list of statistics. A new one is a module beside this one, a table in `metrics/`, and a line here."""
+"""The list of statistics. A new one is a module beside this one, a table in `metrics/`, and a line here.
+
+The demo shows it once the simulator has it: an operation in `simulator.server`, and counts in `Traffic.totals`.
+"""
 
 from exporter.directmail.statistics.delivery import DELIVERY
 from exporter.directmail.statistics.engagement import ENGAGEMENT

@@ -1,9 +1,12 @@
 """Defines a statistic: its operation, its filters, its counts, and their fields in a response."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from operator import itemgetter
+from datetime import date
+from functools import cached_property
 from typing import Any, NamedTuple
+
+from exporter.directmail.model import Filters
 
 Totals = tuple[int, ...]
 """A statistic's counts in its own order, each a sum over rows; an instance of `Statistic.counts`."""
@@ -30,7 +33,7 @@ class Rate(NamedTuple):
     """The count that it is the rate of, by the base count."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statistic:
     """One statistic of Direct Mail. Names of counts and ratios are those of the metrics, without their prefix."""
 
@@ -58,31 +61,33 @@ class Statistic:
     """Whether it takes PageNumber and PageSize."""
     total: str = "TotalCount"
     """The field with the total number of rows."""
-    counts_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
-    """Returns a row's counts as they were sent; raises KeyError for one that is not there."""
-    rate_of: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    """The place in the counts that each of `rates` is of."""
-    limits: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
-    """The places of `at_most`: part and whole."""
 
-    def __post_init__(self) -> None:
-        place = self.names.index
-        made = {
-            "counts_of": itemgetter(*self.fields) if len(self.fields) > 1 else self._only,
-            "rate_of": tuple(place(rate.of) for rate in self.rates.values()),
-            "limits": tuple((place(part), place(whole)) for part, whole in self.at_most),
-        }
-        for name, value in made.items():
-            object.__setattr__(self, name, value)
-
-    def _only(self, row: Mapping[str, Any]) -> tuple[Any]:
-        return (row[self.fields[0]],)
-
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The counts' names, in their order."""
         names: tuple[str, ...] = self.counts._fields
         return names
+
+    @cached_property
+    def rate_of(self) -> tuple[int, ...]:
+        """The place in the counts that each of `rates` is of."""
+        return tuple(self.names.index(rate.of) for rate in self.rates.values())
+
+    @cached_property
+    def limits(self) -> tuple[tuple[int, int], ...]:
+        """The places of `at_most`: part and whole."""
+        return tuple((self.names.index(part), self.names.index(whole)) for part, whole in self.at_most)
+
+    def counts_of(self, row: Mapping[str, Any]) -> list[Any]:
+        """Return a row's counts as they were sent. Raise KeyError for one that is not there."""
+        return [row[name] for name in self.fields]
+
+    def request(self, filters: Filters, start: date, end: date, *, size: int, page: int = 1) -> dict[str, str]:
+        """Return the parameters of a request about a range of days, both included; it must support the filters."""
+        days = {"StartTime": start.isoformat(), "EndTime": end.isoformat()}
+        pages = {"PageSize": str(size), "PageNumber": str(page)} if self.is_paged else {}
+        chosen = {self.parameters[key]: value for key, value in filters._asdict().items() if value}
+        return days | pages | chosen
 
     @property
     def nothing(self) -> Totals:

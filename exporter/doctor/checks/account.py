@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from exporter.directmail import account
-from exporter.directmail.listing import Page
+from exporter.directmail.listing import ListPage
 from exporter.directmail.ram_policy import allowing
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
@@ -147,7 +147,7 @@ def _unknown(evidence: Evidence) -> Iterator[str]:
         yield "DKIM and DMARC"
 
 
-def _used(senders: Page | None, place: int) -> tuple[int | None, bool]:
+def _used(senders: ListPage | None, place: int) -> tuple[int | None, bool]:
     """Return the mails requested of all senders today (0) or this month (1), and whether no sender is missing."""
     if senders is None:
         return None, False
@@ -166,7 +166,7 @@ def _elapsed(evidence: Evidence, place: int) -> float:
     return (min(max(now, begin), end) - begin) / (end - begin)
 
 
-def _named(listed: Page) -> str:
+def _named(listed: ListPage) -> str:
     names = listed.names
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 

@@ -28,7 +28,7 @@ def clock_text(evidence: Evidence) -> Finding | None:
     if evidence.account.requested_at is None:
         return None
     if listed is None:
-        text = "The time zone of CreateTime is unknown: the domains, which have it in Unix seconds too,  "
+        text = "The time zone of CreateTime is unknown: the domains, which have it in Unix seconds too, "
         fix = f"Allow dm:{OPERATIONS['domain'].action} (docs/ram-policy.md) and run the doctor again."
         return Finding("clock_text", NOTE, f"{text}were not listed.", fix)
     if not clocks:

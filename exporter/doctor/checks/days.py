@@ -89,7 +89,7 @@ def timezone(evidence: Evidence) -> Finding | None:
             text = f"{zone} fits the CreateTimes of a day's records: the day begins at {fitting}."
         return Finding("timezone", OK, text)
     text = f"The CreateTimes of a day's records fit {fitting}, not {zone} ({offset(ours)})."
-    fix = "Compare a day's numbers with the console and set timezone. If they agree, nothing is wrong:  "
+    fix = "Compare a day's numbers with the console and set timezone. If they agree, nothing is wrong: "
     fix += "the records use another time zone than the list of domains."
     return Finding("timezone", NOTE, text, fix, days[-1].request_id)
 

@@ -1,6 +1,6 @@
 """Checks of pages: how large they are, and whether they fit together."""
 
-from exporter.directmail.responses import Page
+from exporter.directmail.responses import StatisticPage
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import NOTE, OK, PROBLEM, Finding
 
@@ -56,7 +56,7 @@ def pages(evidence: Evidence) -> Finding | None:
     return Finding("pages", OK, "The second page follows the first.")
 
 
-def _expected_pages(page: Page) -> int | None:
+def _expected_pages(page: StatisticPage) -> int | None:
     """Return the pages that Total and PageSize come to, at least 1; None where one is missing."""
     if page.total is None or not page.size:
         return None

@@ -1,6 +1,6 @@
 """Requests for the values that discovery needs."""
 
-from exporter.directmail.listing import OPERATIONS, Page, is_usable
+from exporter.directmail.listing import OPERATIONS, ListPage, is_usable
 from exporter.doctor.calls import Calls
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.findings import OK
@@ -22,7 +22,7 @@ async def planned(calls: Calls, evidence: Evidence) -> None:
     await _planned(calls, evidence)
 
 
-async def _planned(calls: Calls, evidence: Evidence) -> dict[str, Page]:
+async def _planned(calls: Calls, evidence: Evidence) -> dict[str, ListPage]:
     """Return the lists that came, each requested once for all statistics, and plan with them."""
     pages = {key: await calls.values_of(key) for key in evidence.target.discovered}
     found = {key: page for key, page in pages.items() if page is not None}
