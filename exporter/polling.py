@@ -67,18 +67,18 @@ class Polling:
     def open(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
         """Set the session for the calls and the group that owns the tasks; before `follow`."""
         self._shared = Shared(
-            session,
-            tasks,
-            self._store,
-            self._catalogue,
-            self._publisher,
-            self._accounts,
-            self._telemetry,
-            self._clock,
-            self._environment,
-            self._following,
-            self._follow_discovery,
-            Turns(),
+            session=session,
+            tasks=tasks,
+            store=self._store,
+            catalogue=self._catalogue,
+            publisher=self._publisher,
+            accounts=self._accounts,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            environment=self._environment,
+            following=self._following,
+            discovered=self._follow_discovery,
+            turns=Turns(),
         )
 
     @property
