@@ -1,5 +1,6 @@
 """Handles signals from the first moment of the process, and passes them to the event loop once it runs."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ _early: list[int] = []
 class Loop(Protocol):
     """What an event loop does with signals. Its module is not imported here: that alone takes 20 ms."""
 
-    def add_signal_handler(self, sig: int, callback: Callable[[], object]) -> None: ...
-    def remove_signal_handler(self, sig: int) -> bool: ...
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object: ...
+    def add_reader(self, fd: int, callback: Callable[[], object]) -> object: ...
+    def remove_reader(self, fd: int) -> bool: ...
 
 
 def install() -> None:
@@ -52,19 +54,33 @@ def handled(loop: Loop, stop: Callable[[], object], reload: Callable[[], object]
     When the loop's work is done, signals that `install` has handled are ignored: the process ends anyway.
     """
     handlers = {**dict.fromkeys(STOP, stop), RELOAD: reload}
-    before = {number: signal.getsignal(number) for number in handlers}
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
+    awake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    # A signal may reach any thread; the byte that is then written here wakes the loop, and Python calls the handler.
+    loop.add_reader(awake, lambda: os.read(awake, 1024))
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _passed(loop, handler)) for number, handler in handlers.items()}
     if _early:
         _early.clear()
         reload()
     try:
         yield
     finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
-            was = before[number] or signal.SIG_DFL
-            signal.signal(number, signal.SIG_IGN if was is _noted else was)
+        # The loop's own way restores the default action first: another stop would then end the process badly.
+        for number, was in before.items():
+            signal.signal(number, signal.SIG_IGN if was is _noted else was or signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        loop.remove_reader(awake)
+        os.close(awake)
+        os.close(wake)
+
+
+def _passed(loop: Loop, callback: Callable[[], object]) -> Callable[[int, FrameType | None], None]:
+    """Return a signal handler that lets the loop call something."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(callback)
+
+    return handler
 
 
 def _noted(number: int, frame: FrameType | None) -> None:

@@ -133,6 +133,26 @@ with whole_file(Path({str(tmp_path)!r}, "history.om")):
     assert (status, len(found.split()), list(tmp_path.iterdir())) == (0, 2, [])
 
 
+async def test_a_second_stop_never_meets_the_default_action() -> None:
+    """Which would end the process by the signal; seen from a second process it is a moment of microseconds."""
+    code = """
+import asyncio, signal, sys
+from exporter.process import signals
+seen = set()
+sys.setprofile(lambda *_: seen.add(signal.getsignal(signal.SIGTERM)))
+signals.install()
+async def main():
+    done = asyncio.Event()
+    with signals.handled(asyncio.get_running_loop(), done.set, done.set):
+        signal.raise_signal(signal.SIGTERM)
+        await done.wait()
+seen.clear()
+asyncio.run(main())
+print(signal.SIG_DFL in seen, signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)
+"""
+    assert await run(code) == (0, "False True\n")
+
+
 async def test_a_stop_signal_reaches_the_first_process_of_a_container(tool: Callable[[str], Path]) -> None:
     """The kernel keeps from process 1 what it has no handler for."""
     before = (str(tool("unshare")), "--map-root-user", "--pid", "--fork", "--kill-child")
