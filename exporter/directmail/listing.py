@@ -153,6 +153,13 @@ def is_usable(name: str) -> bool:
     )
 
 
+def domain_id(facts: Mapping[str, Any]) -> str:
+    """Return the id of a listed domain for DescDomain, "" where the list has none that can be requested."""
+    found = facts.get(account.DOMAIN_ID)
+    text = str(found) if isinstance(found, int | str) and not isinstance(found, bool) else ""
+    return text if is_usable(text) else ""
+
+
 def _name(operation: Operation, item: Any, request_id: str) -> str:
     value = item.get(operation.value) if isinstance(item, Mapping) else None
     if isinstance(value, int) and not isinstance(value, bool):
