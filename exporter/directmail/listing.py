@@ -117,8 +117,8 @@ class Listing(Paging[Item]):
         """Add the response for the wanted page. Raise ParseError where it is invalid."""
         request_id = str(document.get("RequestId", ""))
         found = page(self._operation, document, request_id)
-        announced = Page(found.items, found.number, found.size, found.total, found.has_more, same=(found.total,))
-        self.put(announced, request_id)
+        same = (found.total,)
+        self.put(Page(found.items, found.number, found.total, found.has_more, same, is_distinct=True), request_id)
 
     def result(self, pages: int) -> Listed:
         """Return the whole list, which took so many pages."""
