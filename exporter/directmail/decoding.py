@@ -45,7 +45,7 @@ def decode(text: str) -> dict[str, Any]:
 def unescaped(text: str) -> str:
     """Return a text without HTML's references to characters, however many digits a reference has.
 
-    html.unescape converts their digits to a number, which Python refuses to do with some thousands.
+    html.unescape converts their digits to a number, which is a ValueError for some thousands.
     """
     return html.unescape(_REFERENCE.sub(_short, text) if "&#" in text else text)
 

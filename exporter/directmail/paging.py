@@ -4,7 +4,7 @@ A server announces more items in two ways: the total number of items, and whethe
 Where both agree they are accepted. Otherwise, and where neither is there, pages are requested until one is empty or
 repeats another. An announcement of less than has arrived announces nothing, and neither does the size of pages: a short
 page may be the server's own limit. Where a page that repeats may also be the next one with equal items, the list is an
-error: a part is never taken for the whole.
+error: a part never passes for the whole.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Page(NamedTuple, Generic[Item]):
     may_repeat: bool = False
     """Whether another page may look just like it and does no harm if it is added twice."""
     is_distinct: bool = False
-    """Whether its items can be told apart, so that a page that looks like it is the same one."""
+    """Whether no two of its items are equal, so that a page that looks like it is the same one."""
 
 
 class Paging(Generic[Item]):

@@ -118,7 +118,7 @@ def test_rows_that_were_promised_and_do_not_come_are_an_error(response: Server, 
 
 
 ALIKE = [Row(None, (7, 0, 0, 0, 0), (0.0,) * 4)]
-"""A page whose row cannot be told apart from another."""
+"""A page whose row is equal to that of another page."""
 SAME_DAY = [Row("2026-01-01", (7, 0, 0, 0, 0), (0.0,) * 4)] * 2
 
 
@@ -150,7 +150,7 @@ def test_a_limit_below_the_echoed_page_size_hides_no_rows(response: Server, sent
         pytest.param(None, None, True, id="neither"),
     ],
 )
-def test_equal_pages_are_not_taken_for_the_end(
+def test_equal_pages_are_not_the_end(
     equal: list[Row], total: int | None, announced: int | None, numbered: bool
 ) -> None:
     with pytest.raises(ParseError, match="page 2 repeats the previous one"):
