@@ -88,7 +88,7 @@ def test_the_parser_reads_every_response(recording: Recording) -> None:
         **{each.action: partial(listing.page, each, request_id="") for each in OPERATIONS.values()},
         **{each.action: partial(responses.page, each, request_id="") for each in STATISTICS.values()},
         account.SUMMARY: account.summary,
-        account.DOMAIN: partial(account.verified, checks=account.DESCRIBED_CHECKS),
+        account.DOMAIN: account.described,
     }
     for call, body in good(recording):
         assert readers[call.action](body) is not None

@@ -4,9 +4,8 @@ Senders and domains come from discovery's lists, so each list is requested only 
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -16,7 +15,7 @@ from exporter.collector.outages import Outages
 from exporter.directmail import account
 from exporter.directmail.client import Client
 from exporter.directmail.errors import DirectMailError
-from exporter.directmail.listing import Listed
+from exporter.directmail.listing import Listed, domain_id
 from exporter.store.account_facts import AccountFacts, Checks, Fact, Facts
 
 SENDERS, DOMAINS = "account_name", "domain"
@@ -52,6 +51,8 @@ class AccountReader:
         """The account ("") and each domain."""
         self._states: frozenset[str] = frozenset()
         """The account's states as they are logged."""
+        self._unknown_status: int | None = None
+        """The account's status as it is logged, where it is not known."""
 
     def follow(self, account_interval: float | None, domains_interval: float | None) -> None:
         """Request the account and its domains every so many seconds from now on; None is never."""
@@ -93,7 +94,7 @@ class AccountReader:
             checks = {name: account.verified(each, account.LISTED_CHECKS) for name, each in found.facts.items()}
             kept = {name: known_checks for name, known_checks in before.items() if name in known}
             self._facts.domains.succeeded({**kept, **checks}, requested_at, self._clock)
-            self._follow_domains({name: _id(each) for name, each in found.facts.items()}, known)
+            self._follow_domains({name: domain_id(each) for name, each in found.facts.items()}, known)
         else:
             return
         self._changed()
@@ -128,11 +129,11 @@ class AccountReader:
         try:
             if subject:
                 document = await self._client.call(action, {account.DOMAIN_ID: self._ids[subject]})
-                checks = account.verified(document, account.DESCRIBED_CHECKS)
-                self._described(subject).succeeded(checks, requested_at, self._clock)
+                self._described(subject).succeeded(account.described(document), requested_at, self._clock)
             else:
                 summary = account.summary(await self._client.call(action, {}))
                 self._facts.summary.succeeded(summary, requested_at, self._clock)
+                self._log_unknown(summary.unknown_status)
                 self._log_states(summary.states)
         except DirectMailError as error:
             (self._described(subject) if subject else self._facts.summary).failed(error)
@@ -143,6 +144,12 @@ class AccountReader:
             if self._due.succeeded(subject, action, requesting_at):
                 self._log.info("account read recovered", action=action, domain=subject)
         self._changed()
+
+    def _log_unknown(self, status: int | None) -> None:
+        """Log a status that is not known, once."""
+        if status is not None and status != self._unknown_status:
+            self._log.warning("account has an unknown status", status=status, advice=account.UNKNOWN_ADVICE)
+        self._unknown_status = status
 
     def _log_states(self, states: frozenset[str] | None) -> None:
         """Log a change of the account's states; None where the response has none."""
@@ -158,9 +165,3 @@ class AccountReader:
 
     def _described(self, domain: str) -> Fact[Checks]:
         return self._facts.described.setdefault(domain, Fact())
-
-
-def _id(facts: Mapping[str, Any]) -> str:
-    """Return a domain's id for DescDomain, "" where the list has none."""
-    found = facts.get(account.DOMAIN_ID)
-    return str(found) if isinstance(found, int | str) else ""

@@ -21,7 +21,7 @@ from exporter.directmail.errors import (
     PermissionDenied,
     RequestTimeout,
 )
-from exporter.directmail.listing import OPERATIONS, Listed
+from exporter.directmail.listing import OPERATIONS, Listed, domain_id
 from exporter.directmail.model import Filters
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import Statistic
@@ -153,9 +153,9 @@ class _Surveyor:
         await self.attempt(account.SUMMARY, self._summary())
         listed = self.found.lists.get("domain")
         known = listed.facts.items() if listed else ()
-        domain_id = next((facts[account.DOMAIN_ID] for _, facts in known if facts.get(account.DOMAIN_ID)), None)
-        if domain_id is not None:
-            await self.attempt(account.DOMAIN, self._client.call(account.DOMAIN, {account.DOMAIN_ID: str(domain_id)}))
+        found = next((each for _, facts in known if (each := domain_id(facts))), None)
+        if found is not None:
+            await self.attempt(account.DOMAIN, self._client.call(account.DOMAIN, {account.DOMAIN_ID: found}))
 
     async def _summary(self) -> Any:
         return account.summary(await self._client.call(account.SUMMARY, {}))

@@ -21,8 +21,12 @@ from exporter.config.scalars import NOT_INLINE, Duration, File, Flag, Name, numb
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 OUR_LABELS = frozenset(
-    {"target", "query", *FILTER_KEYS, "window", "statistic", "job", "instance", "le", "action", "reason"}
+    {
+        *("target", "query", *FILTER_KEYS, "window", "statistic", "action", "reason", "state", "check"),
+        *("job", "instance", "le"),
+    }
 )
+"""Labels that no constant label may replace: the exporter's and Prometheus' own."""
 EXAMPLES = {
     "name": "a name such as `name: marketing`",
     "targets": "a list with at least one target, as in config.example.yaml",

@@ -22,6 +22,7 @@ STATE_ADVICE: Mapping[str, str] = {
     "restricted": "Stop campaigns and clean the lists; the console's overview says why. Then open a ticket.",
     "deleted": "Direct Mail was closed for this account: check that the key belongs to the right one.",
 }
+UNKNOWN_ADVICE = "Look at the account in the console. Please report the status: Direct Mail documents 0, 1, 2, 4 and 8."
 LISTED_CHECKS: Mapping[str, str] = {
     "ownership": "ConfirmStatus",
     "spf": "SpfAuthStatus",
@@ -48,7 +49,9 @@ class Summary(NamedTuple):
     """QuotaLevel, which the documentation calls the reputation level."""
     highest_reputation: int | None
     states: frozenset[str] | None
-    """Those of STATES that hold."""
+    """Those of STATES that hold; None where the response has no status, or one that names none of them."""
+    unknown_status: int | None = None
+    """A status that is none of STATES, at least in part."""
 
 
 class Usage(NamedTuple):
@@ -80,8 +83,11 @@ def summary(document: Mapping[str, Any]) -> Summary:
         text = f"the response has none of {', '.join(values)}"
         raise ParseError(text, request_id=str(document.get("RequestId", "")))
     status = values.pop(_STATUS)
-    states = None if status is None else frozenset(name for name, bit in STATES.items() if status & bit)
-    return Summary(**{_QUOTAS[name]: value for name, value in values.items()}, states=states)
+    states = frozenset(name for name, bit in STATES.items() if (status or 0) & bit)
+    unknown = status if status is not None and status & ~sum(STATES.values()) else None
+    is_known = bool(states) or status == 0
+    numbers = {_QUOTAS[name]: value for name, value in values.items()}
+    return Summary(**numbers, states=states if is_known else None, unknown_status=unknown)
 
 
 def usage(facts: Mapping[str, Any]) -> Usage:
@@ -93,6 +99,14 @@ def verified(facts: Mapping[str, Any], checks: Mapping[str, str]) -> dict[str, b
     """Return which checks of a domain are verified, without those that the response lacks."""
     values = {check: number(facts.get(name)) for check, name in checks.items()}
     return {check: value == 0 for check, value in values.items() if value in (0, 1)}
+
+
+def described(document: Mapping[str, Any]) -> dict[str, bool]:
+    """Return which of DESCRIBED_CHECKS are verified. Raise ParseError for a response without any of their fields."""
+    if all(document.get(name) is None for name in DESCRIBED_CHECKS.values()):
+        text = f"the response has none of {', '.join(DESCRIBED_CHECKS.values())}"
+        raise ParseError(text, request_id=str(document.get("RequestId", "")))
+    return verified(document, DESCRIBED_CHECKS)
 
 
 def _whole(document: Mapping[str, Any], name: str) -> int | None:

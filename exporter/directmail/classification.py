@@ -81,7 +81,9 @@ def is_about_account(code: str) -> bool:
 def is_failure(document: Mapping[str, Any]) -> bool:
     """Return whether a response with status 200 reports a failure."""
     code = _code(document)
-    return str(field(document, "Success")).lower() == "false" or (bool(code) and code.lower() not in _SUCCESS)
+    success = field(document, "Success")
+    has_failed = success is False or (isinstance(success, str) and success.lower() == "false")
+    return has_failed or (bool(code) and code.lower() not in _SUCCESS)
 
 
 def failure(
@@ -120,7 +122,9 @@ def is_about_page_size(reported: str) -> bool:
 def _code(document: Mapping[str, Any]) -> str:
     """Return the response's Code, a number as text; "" where it has none."""
     code = field(document, "Code")
-    return f"{code:g}" if isinstance(code, int | float) and not isinstance(code, bool) else _one_line(code, 80)
+    if isinstance(code, int | float) and not isinstance(code, bool):
+        code = str(code).removesuffix(".0")
+    return _one_line(code, 80)
 
 
 def _kind(code: str, status: int) -> type[DirectMailError]:

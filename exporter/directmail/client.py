@@ -239,6 +239,17 @@ def most_rows(requested: int) -> int:
 
 
 def _understood(request: _Request[_Read], reply: Reply, secrets: Sequence[str], now: float) -> _Read:
+    """Return the content of a good reply. Raise the DirectMailError of any other.
+
+    What readers raise over a value that they did not foresee is a ParseError too: no answer ends the process.
+    """
+    try:
+        return _content(request, reply, secrets, now)
+    except (ArithmeticError, RecursionError, ValueError) as error:
+        raise ParseError(f"the response cannot be read: {type(error).__name__}", status=reply.status) from None
+
+
+def _content(request: _Request[_Read], reply: Reply, secrets: Sequence[str], now: float) -> _Read:
     """Return the content of a good reply. Raise the DirectMailError of any other."""
     headers = CIMultiDict(reply.headers)
     headers["x-acs-request-id"] = clean(headers.get("x-acs-request-id", ""), secrets)

@@ -39,6 +39,11 @@ class Provider(Protocol):
         """Note that the API rejected the credentials: the next `get` reads them anew."""
 
 
+def is_key(part: object) -> bool:
+    """Return whether a part of a key is valid in a header: text in ASCII, without spaces."""
+    return isinstance(part, str) and part.isascii() and part.isprintable() and " " not in part
+
+
 class FromEnvironment:
     """ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN."""
 
@@ -133,7 +138,7 @@ def _unreadable(path: Path, why: str | None) -> AuthError:
 def _check(parts: Iterable[tuple[str, str]]) -> None:
     """Raise AuthError for a key that is not valid in a header; it is named by its place, never shown."""
     for place, part in parts:
-        if not (part.isascii() and part.isprintable()) or " " in part:
+        if not is_key(part):
             raise AuthError(
                 f"no credentials: {place} contains characters that are not valid in a key",
                 advice="Write only the key there, on one line.",

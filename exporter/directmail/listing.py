@@ -117,8 +117,8 @@ class Listing(Paging[Item]):
         """Add the response for the wanted page. Raise ParseError where it is invalid."""
         request_id = str(document.get("RequestId", ""))
         found = page(self._operation, document, request_id)
-        announced = Page(found.items, found.number, found.size, found.total, found.has_more, same=(found.total,))
-        self.put(announced, request_id)
+        same = (found.total,)
+        self.put(Page(found.items, found.number, found.total, found.has_more, same, is_distinct=True), request_id)
 
     def result(self, pages: int) -> Listed:
         """Return the whole list, which took so many pages."""
@@ -151,6 +151,13 @@ def is_usable(name: str) -> bool:
     return 0 < len(name.strip()) <= len(name) <= LONGEST_VALUE and (
         name.isprintable() or not any(unicodedata.category(each) in ("Cc", "Cs") for each in name)
     )
+
+
+def domain_id(facts: Mapping[str, Any]) -> str:
+    """Return the id of a listed domain for DescDomain, "" where the list has none that can be requested."""
+    found = facts.get(account.DOMAIN_ID)
+    text = str(found) if isinstance(found, int | str) and not isinstance(found, bool) else ""
+    return text if is_usable(text) else ""
 
 
 def _name(operation: Operation, item: Any, request_id: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from exporter.clock import Clock
 from exporter.directmail.causes import UNKNOWN, cause
-from exporter.directmail.credentials import Credentials, Provider
+from exporter.directmail.credentials import Credentials, Provider, is_key
 from exporter.directmail.errors import AuthError
 from exporter.directmail.redaction import clean
 from exporter.directmail.threads import in_own_thread
@@ -148,6 +148,8 @@ class FromRam:
             raise self._failed(error) from None
         if not (key_id and secret):
             raise AuthError(f"no credentials of type {self._kind}", advice=TYPES[self._kind])
+        if not all(map(is_key, (key_id, secret, token or ""))):
+            raise AuthError(f"no credentials of type {self._kind}: the response is invalid", advice=TYPES[self._kind])
         return _Fetched(Credentials(key_id, secret, token or ""), expires_at)
 
     def _set_up(self, client: Any, config: Any, providers: Any) -> Any:

@@ -4,17 +4,20 @@ Any text of a response may be shown: a message, a RequestId, a name, an invalid 
 a whole, once, and its readers need not consider secrets.
 """
 
-import html
 import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
+from exporter.directmail.decoding import unescaped
 from exporter.directmail.errors import ParseError
 
 HIDDEN = "***"
 SHORTEST = 8
 """Characters. A shorter credential is none of Alibaba Cloud's, and would take parts out of ordinary words."""
+
+MOST_LAYERS = 16
+"""A text with more layers of escapes is hidden as a whole; a proxy adds one or two."""
 
 _ESCAPES = (("\\", re.compile(r"\\u00")), ("&", re.compile("&#")), ("%", re.compile("%[2-7][0-9A-Fa-f]")))
 """Escapes in which letters and digits can be written, each with a character that most responses lack."""
@@ -45,15 +48,19 @@ def clean(text: str, secrets: Sequence[str]) -> str:
     They are found plain, percent-encoded, escaped as in JSON or HTML, and with several layers of these. Digits alone
     are a number and stay.
     """
-    if text.isdecimal():
-        return text
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    decoded = _decoded(text)
-    if decoded == text:
-        return text
-    inside = clean(decoded, secrets)
-    return text if inside == decoded else inside
+    shown = text
+    for _ in range(MOST_LAYERS):
+        if text.isdecimal():
+            return shown
+        found = text
+        for secret in secrets:
+            found = found.replace(secret, HIDDEN)
+        if found != text:
+            shown = found
+        text = _decoded(found)
+        if text == found:
+            return shown
+    return HIDDEN
 
 
 def _cleaned(value: Any, secrets: Sequence[str]) -> Any:
@@ -74,4 +81,4 @@ def _run(secret: str) -> str:
 
 def _decoded(text: str) -> str:
     """Return the text with one layer of every kind of escape taken off."""
-    return html.unescape(unquote(_BACKSLASHED.sub(lambda match: match[2] or chr(int(match[1], 16)), text)))
+    return unescaped(unquote(_BACKSLASHED.sub(lambda match: match[2] or chr(int(match[1], 16)), text)))

@@ -16,6 +16,10 @@ _QUARTER, _MINUTE = 900.0, 60.0
 """Seconds: zones are quarters of an hour apart, and texts are cut to the minute."""
 _LARGEST_SECONDS = 10**11
 """Seconds since the epoch; larger numbers are milliseconds."""
+_LATEST = 4_102_444_800.0
+"""2100-01-01. Moments from 1970 to here are believed; others may have no date in every time zone."""
+_FARTHEST = 86_400.0
+"""Seconds that a clock may be off UTC."""
 
 
 def moment(created: str | None, ahead: float | None) -> float | None:
@@ -24,20 +28,8 @@ def moment(created: str | None, ahead: float | None) -> float | None:
     `ahead` is how many seconds texts with a "Z" are ahead of UTC, None where that was not measured. Numbers, and texts
     with an offset such as +08:00, need it not.
     """
-    if created is None:
-        return None
-    text = created.strip()
-    if text.isdecimal() and text.isascii() and len(text) in (10, 13):
-        return _seconds(int(text))
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        return None
-    if not text.upper().endswith("Z"):
-        return at.timestamp()
-    return None if ahead is None else at.timestamp() - ahead
+    at = None if created is None else _parsed(created.strip(), ahead)
+    return at if at is not None and 0 <= at < _LATEST else None
 
 
 def day_of(created: str | None, zone: ZoneInfo, ahead: float | None) -> date | None:
@@ -60,10 +52,25 @@ def clocks(domains: Iterable[Mapping[str, Any]]) -> set[float]:
         if shown is not None and seconds:
             off = shown - _seconds(seconds)
             offset = round(off / _QUARTER) * _QUARTER
-            if abs(off - offset) < _MINUTE:
+            if abs(off - offset) < _MINUTE and abs(offset) < _FARTHEST:
                 found.add(offset)
     return found
 
 
 def _seconds(number: int) -> float:
     return number / 1000 if number > _LARGEST_SECONDS else number
+
+
+def _parsed(text: str, ahead: float | None) -> float | None:
+    """Return the moment of a text, however far it is."""
+    if text.isdecimal() and text.isascii() and len(text) in (10, 13):
+        return _seconds(int(text))
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        return None
+    if not text.upper().endswith("Z"):
+        return at.timestamp()
+    return None if ahead is None else at.timestamp() - ahead

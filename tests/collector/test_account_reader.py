@@ -39,9 +39,11 @@ class Api:
     def __init__(self, clock: ScriptedClock) -> None:
         self.clock = clock
         self.fails: Callable[[str], DirectMailError | None] = lambda action: None
-        self.domains = {"mail.example.com": {}, "notify.example.com": {}}
+        self.domains: dict[str, dict[str, Any]] = {"mail.example.com": {}, "notify.example.com": {}}
         """The fields of each domain that are not 0."""
         self.status: object = 0
+        self.described: dict[str, Any] | None = None
+        """What every DescDomain answers with; None for the checks of the domain."""
         self.requested: list[tuple[float, str, str]] = []
         """Monotonic time, operation and domain of every request."""
 
@@ -50,6 +52,8 @@ class Api:
         if action == SUMMARY:
             quotas = {"DailyQuota": "2000", "MonthQuota": 60_000, "RemainFreeQuota": 150, "QuotaLevel": 3}
             return {**quotas, "MaxQuotaLevel": 10, "UserStatus": self.status, "RequestId": "R"}
+        if self.described is not None:
+            return self.described
         if parameters["DomainId"] not in self.domains:
             raise InvalidRequest("no such domain")
         return {"DkimAuthStatus": "0", "DmarcAuthStatus": 1, **self.domains[parameters["DomainId"]]}
@@ -320,3 +324,36 @@ async def test_an_answer_without_any_number_is_a_failure_and_no_0() -> None:
         await world.clock.advance(5 * MINUTE)
         assert await world.shown(QUOTA) == {}
         assert (await world.shown("directmail_account_read_success"))[SUMMARY] == 0
+
+
+async def test_a_status_that_is_not_known_is_no_state_and_one_line_that_names_it() -> None:
+    world = World()
+    world.api.status = 16
+    with capture_logs() as lines:
+        async with world.polled():
+            await world.clock.advance(3 * HOUR)
+            assert await world.shown("directmail_account_state") == {}
+            assert await world.shown(QUOTA) == {"": 2000}
+    (line,) = [line for line in lines if line["event"] == "account has an unknown status"]
+    assert (line["log_level"], line["status"]) == ("warning", 16)
+
+
+async def test_a_domain_described_by_another_operations_answer_is_a_failure() -> None:
+    world = World()
+    world.api.described = {"DailyQuota": 7, "RequestId": "R"}
+    async with world.polled():
+        await world.clock.advance(5 * MINUTE)
+        assert (await world.shown("directmail_account_read_success"))[DOMAIN] == 0
+        assert not any(name.startswith(("dkim", "dmarc")) for name in await world.shown(VERIFIED))
+
+
+@pytest.mark.parametrize("number", ["\ud800", "", "a\x00b", "9" * 257, None, True, 1.5, ["7"]], ids=repr)
+async def test_a_domain_with_an_id_that_cannot_be_requested_counts_as_one_without(number: object) -> None:
+    world = World()
+    world.api.domains = {"mail.example.com": {"DomainId": number}}
+    async with world.polled():
+        await world.clock.advance(3 * HOUR)
+        assert set(await world.shown(VERIFIED)) == {
+            f"{check} mail.example.com" for check in ("ownership", "spf", "mx", "cname")
+        }
+    assert world.api.count(DOMAIN) == 0

@@ -1,5 +1,6 @@
 """The config: one broken file per mistake, each with its place and its fix."""
 
+import json
 import os
 import re
 import sys
@@ -494,6 +495,17 @@ def test_a_discovered_filter_is_frozen_with_its_expressions() -> None:
 def test_the_filters_that_can_be_discovered_are_those_that_some_operation_lists() -> None:
     """They do not import each other."""
     assert set(queries.DISCOVERABLE) == set(OPERATIONS)
+
+
+METRICS = json.loads((ROOT / "docs/metrics.json").read_text(encoding="utf-8"))["metrics"]
+LABELLED = [metric for metric in METRICS if not metric["name"].startswith("directmail_exporter_")]
+"""The data and health series, which have a target's constant labels."""
+
+
+@pytest.mark.parametrize("label", sorted({label for metric in LABELLED for label in metric["labels"]}))
+def test_a_constant_label_never_replaces_a_label_of_a_series(label: str) -> None:
+    _, problems = loader.parse(target(f"labels: {{{label}: x}}"))
+    assert [problem.place for problem in problems] == [f"{T}.labels.{label}"]
 
 
 def test_the_config_is_frozen() -> None:

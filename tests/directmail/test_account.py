@@ -106,6 +106,14 @@ def test_a_status_is_read_right_whether_it_is_a_code_or_bits(status: object, sta
     assert account.summary(with_(UserStatus=status)).states == states
 
 
+@pytest.mark.parametrize("status", [16, 32, "16", 2**40])
+def test_a_status_that_names_no_known_state_is_absent_and_not_normal(status: object) -> None:
+    found = account.summary(with_(UserStatus=status))
+    assert found.states is None
+    assert found.unknown_status == int(str(status))
+    assert account.summary(WHOLE).unknown_status is None
+
+
 @pytest.mark.parametrize(
     ("facts", "usage"),
     [
@@ -139,3 +147,22 @@ def test_0_is_verified_and_1_is_not(checks: dict[str, str], value: object, is_ve
 @pytest.mark.parametrize("value", [None, "", "2", -1, "maybe", True], ids=repr)
 def test_a_check_with_an_unknown_status_is_absent(value: object) -> None:
     assert account.verified({"CnameAuthStatus": value, "SpfAuthStatus": "0"}, LISTED_CHECKS) == {"spf": True}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param({"RequestId": "ID-1"}, id="nothing"),
+        pytest.param({"RequestId": "ID-1", "DailyQuota": 7}, id="another-operations-document"),
+        pytest.param({"RequestId": "ID-1", **dict.fromkeys(DESCRIBED_CHECKS.values())}, id="only-nulls"),
+    ],
+)
+def test_a_description_without_any_check_is_a_parse_error(document: dict[str, Any]) -> None:
+    with pytest.raises(ParseError, match="DkimAuthStatus, DmarcAuthStatus") as caught:
+        account.described(document)
+    assert caught.value.request_id == "ID-1"
+
+
+def test_a_description_is_read_where_it_has_one_check() -> None:
+    assert account.described({"DkimAuthStatus": "0"}) == {"dkim": True}
+    assert account.described({"DkimAuthStatus": "0", "DmarcAuthStatus": 7}) == {"dkim": True}

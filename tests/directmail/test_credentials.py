@@ -583,6 +583,22 @@ class TestTemporaryCredentials:
                 ' "Expiration": "2099-01-01T00:00:00Z"}',
                 id="empty keys",
             ),
+            *(
+                pytest.param(
+                    f'{{"Code": "Success", "AccessKeyId": {key}, "AccessKeySecret": "s", "SecurityToken": {token},'
+                    ' "Expiration": "2099-01-01T00:00:00Z"}',
+                    id=name,
+                )
+                for name, key, token in (
+                    ("half a character", r'"\ud800"', '"t"'),
+                    ("a line break", '"k"', r'"t\nx-acs-action: other"'),
+                    ("a number for a key", "7", '"t"'),
+                    ("a list for a token", '"k"', '["t"]'),
+                )
+            ),
+            pytest.param(
+                '{"Code": "&#' + "1" * 5000 + ';", "Message": "%' + "25" * 2000 + '"}', id="escapes without end"
+            ),
         ],
     )
     async def test_a_server_that_answers_nonsense_is_a_failure_to_authenticate(self, text: str) -> None:

@@ -59,7 +59,13 @@ def read(operation: listing.Operation, *documents: dict[str, Any]) -> tuple[list
         pytest.param(
             TAGS, [numbered("ab", TotalCount="3"), numbered("c", TotalCount="3")], "abc", 2, id="total-as-text"
         ),
-        pytest.param(TAGS, [numbered("ab", PageSize=2), numbered("c", PageSize=2)], "abc", 2, id="no-total-short-page"),
+        pytest.param(
+            TAGS,
+            [numbered("ab", PageSize=9), numbered("c", PageSize=9), numbered("", PageSize=9)],
+            "abc",
+            3,
+            id="no-total-and-short-pages",
+        ),
         pytest.param(TAGS, [numbered("ab"), numbered("c"), numbered("")], "abc", 3, id="no-word-of-the-end"),
         pytest.param(TAGS, [numbered("ab"), numbered("ab")], "ab", 2, id="no-word-and-the-page-repeats"),
         pytest.param(

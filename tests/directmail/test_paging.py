@@ -64,10 +64,11 @@ def walk(response: Server) -> Pages:
         pytest.param(server(25, 10, total=25, pages=9), 4, 25, id="TotalPages lies upwards"),
         pytest.param(server(25, 10, total=3, pages=3), 3, 25, id="Total lies downwards"),
         pytest.param(server(25, 10, total=99, pages=3), 4, 25, id="Total lies upwards"),
-        pytest.param(server(25, 10, total=0, pages=0), 1, 10, id="both lie in the same way and are believed"),
+        pytest.param(server(25, 10, total=0, pages=0), 4, 25, id="both are less than has arrived and say nothing"),
+        pytest.param(server(25, 10, total=10, pages=1), 1, 10, id="both lie in the same way and are believed"),
         pytest.param(server(25, 10, total=None, pages=3), 3, 25, id="no Total"),
         pytest.param(server(25, 10, total=25, pages=None), 3, 25, id="no TotalPages"),
-        pytest.param(server(25, 10, total=None, pages=None), 3, 25, id="neither, a short page ends it"),
+        pytest.param(server(25, 10, total=None, pages=None), 4, 25, id="neither, a short page may be a limit"),
         pytest.param(server(30, 10, total=None, pages=None), 4, 30, id="neither, an empty page ends it"),
         pytest.param(server(25, None, total=None, pages=None), 4, 25, id="no totals, an empty page ends it"),
         pytest.param(server(25, 10, total=25, pages=9, clamps=True), 4, 25, id="clamped and numbered so"),
@@ -114,6 +115,83 @@ def test_rows_that_were_promised_and_do_not_come_are_an_error(response: Server, 
     with pytest.raises(ParseError, match=text) as caught:
         walk(response)
     assert caught.value.request_id.startswith("R-")
+
+
+ALIKE = [Row(None, (7, 0, 0, 0, 0), (0.0,) * 4)]
+"""A page whose row is equal to that of another page."""
+SAME_DAY = [Row("2026-01-01", (7, 0, 0, 0, 0), (0.0,) * 4)] * 2
+
+
+@pytest.mark.parametrize(
+    ("response", "sent", "count"),
+    [
+        pytest.param(
+            lambda number: StatisticPage(rows(number, int(number < 4)), number, 100, None, None), 4, 3, id="1"
+        ),
+        pytest.param(
+            lambda number: StatisticPage(rows(3 * number, 3 * (number < 3)), None, 100, None, None), 3, 6, id="3"
+        ),
+    ],
+)
+def test_a_limit_below_the_echoed_page_size_hides_no_rows(response: Server, sent: int, count: int) -> None:
+    pages = walk(response)
+    assert (pages.sent, len(pages.items)) == (sent, count)
+
+
+@pytest.mark.parametrize("equal", [ALIKE, SAME_DAY], ids=["no-time", "one-day"])
+@pytest.mark.parametrize(
+    ("total", "announced", "numbered"),
+    [
+        pytest.param(6, 0, True, id="TotalPages is 0"),
+        pytest.param(6, 1, True, id="TotalPages is 1"),
+        pytest.param(6, 1, False, id="TotalPages is 1, no numbers"),
+        pytest.param(6, None, True, id="no TotalPages"),
+        pytest.param(None, 3, True, id="no Total"),
+        pytest.param(None, None, True, id="neither"),
+    ],
+)
+def test_equal_pages_are_not_the_end(
+    equal: list[Row], total: int | None, announced: int | None, numbered: bool
+) -> None:
+    with pytest.raises(ParseError, match="page 2 repeats the previous one"):
+        walk(lambda number: StatisticPage(equal, number if numbered else None, 2, total, announced))
+
+
+def test_pages_of_zeros_before_others_hide_nothing_where_only_total_announces_more() -> None:
+    held = [[ZERO], [ZERO], rows(0, 1)]
+    pages = walk(lambda number: StatisticPage(held[number - 1], number, 1, 3, 0))
+    assert pages.items == [ZERO, ZERO, *rows(0, 1)]
+
+
+@pytest.mark.parametrize("announced", [0, 1, 3, None])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_server_that_sends_its_first_page_only_is_no_whole_list_of_more(
+    announced: int | None, numbered: bool
+) -> None:
+    with pytest.raises(ParseError, match="10 of 25 items received"):
+        walk(server(10, 10, total=25, pages=announced, clamps=True, numbered=numbered))
+
+
+def test_a_page_that_has_the_number_of_another_but_not_its_rows_is_a_change() -> None:
+    pages = walk(lambda number: StatisticPage(rows(10 * number, 10), 1, 10, None, None))
+    assert pages.changed
+
+
+def test_a_page_that_comes_again_later_is_not_added_again() -> None:
+    held = [rows(0, 2), rows(2, 2), rows(0, 2)]
+    pages = walk(lambda number: StatisticPage(held[number - 1], None, 2, None, None))
+    assert pages.items == rows(0, 4)
+
+
+def test_equal_rows_that_come_again_later_are_an_unknown_end() -> None:
+    held = [ALIKE, rows(0, 1), ALIKE]
+    with pytest.raises(ParseError, match="the end of the list is unknown"):
+        walk(lambda number: StatisticPage(held[number - 1], number, 1, None, None))
+    assert len(walk(lambda number: StatisticPage(held[number - 1], number, 1, 3, 3)).items) == 3
+
+
+def test_a_server_without_any_numbers_that_repeats_its_only_page_is_believed() -> None:
+    assert walk(lambda number: StatisticPage(ALIKE, None, None, None, None)).items == ALIKE
 
 
 def test_pages_may_call_themselves_from_0() -> None:
@@ -175,8 +253,7 @@ def test_no_row_is_ever_counted_twice_or_invented(
     except ParseError:
         return
     assert walked.items == rows(0, len(walked.items))
-    understated = [
-        announced < held for announced in (total, None if pages is None else pages * size) if announced is not None
-    ]
+    announcements = (total, None if pages is None else pages * size)
+    understated = [announced < held for announced in announcements if announced is not None]
     if not understated or not all(understated):
-        assert len(walked.items) == held
+        assert walked.changed or len(walked.items) == held

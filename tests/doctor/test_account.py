@@ -281,6 +281,11 @@ def test_a_summary_without_a_state_or_a_reputation_reports_none() -> None:
     assert checks.reputation(evidence(account=Account(AT, summary=summary))) is None
 
 
+def test_a_status_that_is_not_known_is_named_and_not_called_normal() -> None:
+    found = found_by(checks.state, summary=FULL._replace(states=None, unknown_status=16))
+    assert (found.level, "UserStatus 16" in found.text) == (NOTE, True)
+
+
 @pytest.mark.parametrize("check", [checks.state, checks.reputation, checks.quota, checks.domains, checks.unread])
 def test_nothing_is_reported_on_what_was_not_read(check: Check) -> None:
     assert check(evidence(account=Account())) is None

@@ -359,3 +359,9 @@ def test_an_empty_breakdown(filters: Filters, emails: int, level: str) -> None:
     found = breakdowns.compared(response(filters=filters), whole)
     assert found.level == level
     assert found.fix
+
+
+def test_a_second_page_without_a_total_is_a_change_in_words() -> None:
+    first, second = week(row(), total=300, size=100, pages=3), week(row(), total=None, pages=3)
+    found = found_by(pages.pages, evidence(first, whole=first, second_page=second))
+    assert found.text == "The rows changed between two calls: 300, then no number."

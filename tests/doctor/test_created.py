@@ -31,6 +31,9 @@ def test_the_documentations_example_of_a_domain_is_china_time_with_a_z() -> None
         pytest.param([{"CreateTime": TEXT, "UtcCreateTime": 0}], set(), id="zero-is-no-moment"),
         pytest.param([{"CreateTime": "soon", "UtcCreateTime": SECONDS}], set(), id="no-time"),
         pytest.param([{"CreateTime": "2019-09-29T13:28+08:00", "UtcCreateTime": SECONDS}], set(), id="an-offset"),
+        pytest.param([{"CreateTime": TEXT, "UtcCreateTime": 2**53}], set(), id="ages-apart"),
+        pytest.param([{"CreateTime": "9999-12-31T23:59Z", "UtcCreateTime": SECONDS}], set(), id="the-last-year"),
+        pytest.param([{"CreateTime": "2019-09-29T13:28Z", "UtcCreateTime": 1}], set(), id="years-apart"),
         pytest.param([{"CreateTime": None, "UtcCreateTime": SECONDS}], set(), id="null"),
     ],
 )
@@ -48,6 +51,10 @@ def test_what_a_list_of_domains_shows_of_the_clock(domains: list[dict[str, objec
         pytest.param(str(SECONDS), None, SECONDS, id="seconds"),
         pytest.param(f"{SECONDS}500", None, SECONDS + 0.5, id="milliseconds"),
         pytest.param("2019-09-29", CHINA, None, id="a-date"),
+        pytest.param("0001-01-01T00:00:00+14:00", None, None, id="before-the-first-year"),
+        pytest.param("0001-01-01T00:00Z", CHINA, None, id="before-the-first-year-once-measured"),
+        pytest.param("9999-12-31T23:59-12:00", None, None, id="after-the-last-year"),
+        pytest.param("9999999999999", None, None, id="long-after-all-mail"),
         pytest.param(None, CHINA, None, id="none"),
     ],
 )
@@ -65,6 +72,8 @@ def test_a_text_is_a_moment_where_its_clock_is_known(
         pytest.param("2019-09-29T23:30Z", None, None, id="not-measured"),
         pytest.param("2019-09-29", None, date(2019, 9, 29), id="a-date"),
         pytest.param("soon", 0.0, None, id="no-time"),
+        pytest.param("9999-12-31T23:59Z", 0.0, None, id="the-last-minute-of-all-years"),
+        pytest.param("0001-01-01T00:00Z", CHINA, None, id="before-the-first-year"),
         pytest.param(None, 0.0, None, id="none"),
     ],
 )

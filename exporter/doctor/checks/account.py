@@ -39,7 +39,10 @@ def state(evidence: Evidence) -> Finding | None:
     if summary is None:
         return None
     if summary.states is None:
-        return Finding("account", NOTE, "The account's state is unknown: the response has no UserStatus.")
+        if summary.unknown_status is None:
+            return Finding("account", NOTE, "The account's state is unknown: the response has no UserStatus.")
+        text = f"The account's state is unknown: UserStatus {summary.unknown_status} is not documented."
+        return Finding("account", NOTE, text, account.UNKNOWN_ADVICE)
     found = [name for name in account.STATES if name in summary.states]
     if not found:
         *states, last = account.STATES

@@ -44,7 +44,8 @@ def pages(evidence: Evidence) -> Finding | None:
     if second is None:
         return Finding("pages", OK, "The numbers of rows and pages agree; there was no second page to check.")
     if second.page.total != first.page.total:
-        text = f"The rows changed between two calls: {first.page.total}, then {second.page.total}."
+        before, after = ("no number" if each.page.total is None else each.page.total for each in (first, second))
+        text = f"The rows changed between two calls: {before}, then {after}."
         return Finding("pages", NOTE, text, "Nothing to do if it passes: such reads are repeated.")
     if not second.page.rows:
         return Finding(

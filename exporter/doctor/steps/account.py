@@ -1,6 +1,7 @@
 """Requests about the account itself: its domains, its quota and state, its senders' mail of the day."""
 
 from exporter.directmail import account
+from exporter.directmail.listing import domain_id
 from exporter.doctor.calls import Calls
 from exporter.doctor.evidence import Evidence
 
@@ -32,13 +33,9 @@ async def descriptions(calls: Calls, evidence: Evidence) -> None:
     sending = evidence.account.domains_in_use
     by_use = sorted(listed, key=lambda item: sending is not None and item.name not in sending)
     for item in by_use[:MOST_DESCRIBED]:
-        number = item.facts.get(account.DOMAIN_ID)
-        if not isinstance(number, int | str) or account.DOMAIN in calls.denied:
+        number = domain_id(item.facts)
+        if not number or account.DOMAIN in calls.denied:
             continue
-        checks = await calls.read(
-            account.DOMAIN,
-            {account.DOMAIN_ID: str(number)},
-            lambda document: account.verified(document, account.DESCRIBED_CHECKS),
-        )
+        checks = await calls.read(account.DOMAIN, {account.DOMAIN_ID: number}, account.described)
         if checks is not None:
             evidence.account.described[item.name] = checks
