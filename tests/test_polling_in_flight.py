@@ -4,8 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from exporter.config.loader import parse
 from exporter.config.model import Config
@@ -156,6 +159,23 @@ async def test_a_result_that_arrives_while_its_query_is_renamed_is_seen_by_the_n
         assert collector.states.count("fresh") == 1
         await office.clock.advance(3)
         assert office.line.calls == 1
+
+
+async def test_the_log_says_what_a_reload_changed_when_stored_data_is_discarded() -> None:
+    office = Office()
+    first = of_region("us-east-1")
+    zoned = replace(first, targets=(replace(first.targets[0], timezone=ZoneInfo("UTC")),))
+    async with office.open() as polling:
+        await polling.follow(first)
+        with capture_logs() as lines:
+            office.line.answer(SMALL)
+            await polling.follow(zoned)
+            office.line.answer(SMALL)
+            await polling.follow(of_region("eu-central-1"))
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "target has another time zone; discarding its stored data",
+        "target has another region or endpoint and time zone; discarding its stored data",
+    ]
 
 
 async def test_one_of_the_account_before_is_nothing_of_the_new_one() -> None:
