@@ -316,7 +316,7 @@ async def test_a_result_that_was_requested_before_the_clock_was_set_back_is_of_n
         clock.jump(wall=-300)
         await clock.advance(3)
         (cell,) = each.store.get(each.combinations[0].key).cells.values()
-        assert cell.read_at == pytest.approx(clock.time() - 4)
+        assert cell.read_at == pytest.approx(clock.time() - 4, rel=0, abs=0.5)
 
 
 async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
