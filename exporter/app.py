@@ -186,8 +186,9 @@ class App:
 
     async def _follow(self, settings: Config) -> None:
         await self._polling.follow(settings.of(self._shard))
-        if settings.state_file != self._config.state_file:
-            self._log.warning("state_file change needs a restart", in_use=str(self._config.state_file))
+        in_use = self._state.path if self._state else None
+        if settings.state_file not in (in_use, self._config.state_file):
+            self._log.warning("state_file change needs a restart", in_use=str(in_use))
         self._config = settings
         garbage.freeze()
 

@@ -27,6 +27,8 @@ from exporter.store.memory import Store
 
 GRACE = 3.0
 """Seconds that calls in flight get when the process is stopping; everything is over within 5."""
+PARTS = ("region or endpoint", "time zone")
+"""Of what identifies a target's account (`config.Target.account`)."""
 CONNECTED = 10
 """Targets that are connected before other work runs: about a millisecond."""
 
@@ -180,11 +182,17 @@ class Polling:
     async def _claim(self, settings: Config) -> None:
         """Discard what is stored of targets that point at another account now."""
         for target in settings.targets:
+            before = self._store.accounts.get(target.name, "")
             if self._store.claim(target.name, target.account):
                 self._discovered.discard(target.name)
                 self._accounts.facts.discard(target.name)
+                parts = zip(PARTS, before.split(), target.account.split(), strict=True)
+                changed = [part for part, was, now in parts if was != now]
                 self._log.warning(
-                    "target now points at another account; discarding its stored data", target=target.name
+                    f"target has another {' and '.join(changed)}; discarding its stored data",
+                    target=target.name,
+                    was=before,
+                    now=target.account,
                 )
                 await asyncio.sleep(0)
 

@@ -167,6 +167,21 @@ class TestInOneProcess:
         assert "directmail_track_emails{" not in text
         assert "directmail_query_stale{account_name=" in text
 
+    async def test_a_reload_with_another_state_file_names_the_one_in_use(self, tmp_path: Path) -> None:
+        path, files = tmp_path / "config.yaml", [tmp_path / f"{name}.db" for name in "abca"]
+        async with simulator().listen() as url:
+            write_config(path, url, head=f"state_file: {files[0]}")
+            app = App(load(path), Options(listen_addresses=("127.0.0.1:0",)), environment=KEYS, config_file=path)
+            task, _ = await started(app)
+            with capture_logs() as lines:
+                for file in files[1:]:
+                    write_config(path, url, head=f"state_file: {file}")
+                    assert await app.reload() == ()
+            app.stop()
+            await task
+        warned = [line["in_use"] for line in lines if line["event"] == "state_file change needs a restart"]
+        assert warned == [str(files[0])] * 2
+
     async def test_a_bad_config_keeps_the_old_one_running(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         async with simulator().listen() as url:

@@ -133,6 +133,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "result_checks",
         "failures",
         "progress",
+        "record_times",
         "states",
         "round_robin",
         "outages",

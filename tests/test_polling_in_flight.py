@@ -4,8 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from exporter.config.loader import parse
 from exporter.config.model import Config
@@ -88,10 +91,10 @@ class Office:
         await self.polling.drain()
 
 
-def of_region(region: str, *names: str, statistics: str = "engagement") -> Config:
+def of_region(region: str, *names: str, statistics: str = "engagement", query: str = "all") -> Config:
     """Return a config with a target for each name, `shop` for none."""
     targets = "".join(
-        f"\n  - {{name: {name}, region: {region}, queries: [{{name: all, statistics: [{statistics}]}}]}}"
+        f"\n  - {{name: {name}, region: {region}, queries: [{{name: {query}, statistics: [{statistics}]}}]}}"
         for name in names or ["shop"]
     )
     config, problems = parse(f"windows: [today]\ntargets:{targets}")
@@ -125,6 +128,54 @@ async def test_a_reload_that_adds_a_statistic_requests_nothing_twice_of_the_one_
         office.line.answer(SMALL)
         await settle()
         assert set(office.store.keys()) == {("shop", name, Filters()) for name in ("engagement", "delivery")}
+
+
+async def test_a_reload_that_renames_a_query_requests_nothing_twice() -> None:
+    """The result in flight is the combination's, whatever its query is called."""
+    office = Office()
+    async with office.open() as polling:
+        await polling.follow(of_region("us-east-1"))
+        await settle()
+        await polling.follow(of_region("us-east-1", query="renamed"))
+        await office.clock.advance(3)
+        assert office.line.calls == 1
+        office.line.answer(SMALL)
+        await settle()
+        (collector,) = polling.targets["shop"].polls.values()
+        assert (collector.states.count("fresh"), collector.untried()) == (1, 0)
+        await office.clock.advance(3)
+        assert office.line.calls == 1
+
+
+async def test_a_result_that_arrives_while_its_query_is_renamed_is_seen_by_the_new_plan() -> None:
+    office = Office()
+    async with office.open() as polling:
+        await polling.follow(of_region("us-east-1"))
+        await settle()
+        office.line.answer(SMALL)
+        await polling.follow(of_region("us-east-1", query="renamed"))
+        (collector,) = polling.targets["shop"].polls.values()
+        await settle()
+        assert collector.states.count("fresh") == 1
+        await office.clock.advance(3)
+        assert office.line.calls == 1
+
+
+async def test_the_log_says_what_a_reload_changed_when_stored_data_is_discarded() -> None:
+    office = Office()
+    first = of_region("us-east-1")
+    zoned = replace(first, targets=(replace(first.targets[0], timezone=ZoneInfo("UTC")),))
+    async with office.open() as polling:
+        await polling.follow(first)
+        with capture_logs() as lines:
+            office.line.answer(SMALL)
+            await polling.follow(zoned)
+            office.line.answer(SMALL)
+            await polling.follow(of_region("eu-central-1"))
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "target has another time zone; discarding its stored data",
+        "target has another region or endpoint and time zone; discarding its stored data",
+    ]
 
 
 async def test_one_of_the_account_before_is_nothing_of_the_new_one() -> None:

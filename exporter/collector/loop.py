@@ -1,8 +1,7 @@
 """The loop of one statistic of a target: due cells -> client -> store.
 
 The loop waits for the limiter before it chooses a cell, so the choice is never older than one call.
-Reads run concurrently: a call that hangs delays no other. Errors of the API are data; any other exception leaves the
-TaskGroup and ends the process.
+Reads run concurrently: a call that hangs delays no other. Errors of the API are data; another ends the process.
 """
 
 import asyncio
@@ -20,6 +19,7 @@ from exporter.collector.failures import Failures
 from exporter.collector.filter_support import FilterSupport
 from exporter.collector.outages import Outages
 from exporter.collector.progress import Progress
+from exporter.collector.record_times import pruning, setting_back
 from exporter.collector.result_checks import ResultChecks
 from exporter.collector.round_robin import RoundRobin
 from exporter.collector.states import States
@@ -32,7 +32,7 @@ from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
 from exporter.plan.combinations import Combination, named
 from exporter.plan.pacing import OLDEST_AGE
-from exporter.plan.schedule import STEP, Schedule, Slot
+from exporter.plan.schedule import Schedule, Slot
 from exporter.plan.target_plan import TargetPlan
 from exporter.store.memory import Cell, Store
 
@@ -97,7 +97,8 @@ class Collector:
         self._support = FilterSupport(plan, store, self._log)
         self._progress = Progress(store, self._log, clock.time())
         self._failures = Failures(store, clock, self._log, rng or random.Random())
-        self._rolled_at = clock.time()
+        self._ahead = clock.time() - clock.monotonic()
+        """Seconds that the wall clock was ahead of the monotonic one when the calendar was last followed."""
         self._pages = plan.pages_per_cell
         self._requesting: set[Slot] = set()
         self._following: _Following | None = None
@@ -148,6 +149,8 @@ class Collector:
         new = self._following = _Following(States(plan, self._store, self._clock), Schedule(plan, self._read_at, now))
         await self._round_robin.work(chain(new.states.fill(), new.schedule.fill(now)))
         new.schedule.take_over(self._requesting, new.finished)
+        for slot in new.finished:
+            new.states.update(new.schedule.current(slot).combination)
         self._states, self._schedule, self._following = new.states, new.schedule, None
         self._support.follow(plan)
         self._failures.keep(plan.combinations)
@@ -239,24 +242,16 @@ class Collector:
 
     async def _roll(self, now: float) -> None:
         """Follow the calendar; on a new day the oldest is discarded."""
-        before = self._schedule.today
-        if now < self._rolled_at - BACKWARDS:
-            self._store.set_back(self.plan.target.name, now)
-        self._rolled_at = now
-        await self._round_robin.work(self._schedule.roll(now))
+        before, ahead_before = self._schedule.today, self._ahead
+        self._ahead = self._clock.time() - self._clock.monotonic()
+        if (by := ahead_before - self._ahead) > BACKWARDS:
+            await self._round_robin.work(setting_back(self._store, self.plan, now, by, self._show))
+        await self._round_robin.work(self._schedule.roll(now, is_set_back=by > BACKWARDS))
         if self._schedule.today != before:
-            await self._round_robin.work(self._pruning())
+            await self._round_robin.work(pruning(self._store, self.plan, self._schedule.today))
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
             self._failures.discard(oldest)
             self._checks.discard(oldest)
-
-    def _pruning(self) -> Iterator[None]:
-        polled = set()
-        for number, combination in enumerate(self.plan.combinations, 1):
-            polled.add(combination.key)
-            if number % STEP == 0:
-                yield
-        yield from self._store.pruning(self.plan.target.name, self.plan.statistic, self._schedule.today, polled)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep that long, or until a read ends."""
@@ -264,15 +259,16 @@ class Collector:
         await sleep_or_wake(self._clock, min(seconds, LONGEST_SLEEP), self._returned)
 
     async def _read(self, slot: Slot, requesting_at: float) -> None:
-        requested_at = self._clock.time()
+        requested_at, began_at = self._clock.time(), self._clock.monotonic()
         of_today = slot.day == self._schedule.today
         try:
             result = await self._client.read(self._statistic, slot.combination.filters, slot.day)
         except DirectMailError as error:
-            self._failed(slot, error, requesting_at, of_today=of_today)
+            self._failed(self._schedule.current(slot), error, requesting_at, of_today=of_today)
         else:
             self._outages.succeeded(self._action, requesting_at)
-            self._succeeded(slot, result, requested_at, of_today=of_today)
+            since = self._clock.time() - (self._clock.monotonic() - began_at)  # earlier if the clock was set back
+            self._succeeded(self._schedule.current(slot), result, min(requested_at, since), of_today=of_today)
         finally:
             self._requesting.discard(slot)
             if self._following is not None:
@@ -287,7 +283,9 @@ class Collector:
             return
         totals = tuple(result.totals)  # a plain tuple of numbers is not tracked by the garbage collector
         cell = Cell(totals, self._rates(result), requested_at)
-        self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone))
+        if not self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone)):
+            self._schedule.done(slot, self._read_at(combination, slot.day) or requested_at)
+            return
         self._schedule.done(slot, requested_at)
         self._checks.compare(combination, slot.day, result)
         if of_today:
@@ -340,8 +338,10 @@ class Collector:
         return result.rates if self.plan.reported_rates and result.rates else None
 
     def _read_at(self, combination: Combination, day: date) -> float | None:
-        cell = self._store.get(combination.key).cells.get(day)
-        return None if cell is None else cell.read_at
+        record = self._store.get(combination.key)
+        cell = record.cells.get(day)
+        is_unknown = record.last_success_at is None and day >= self._schedule.today  # the clock was set back meanwhile
+        return None if cell is None or is_unknown else cell.read_at
 
     def _learn_pages(self, pages: int) -> None:
         """Replan when cells take more or fewer calls than planned."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -19,8 +20,9 @@ def run(work: Coroutine[Any, Any, _Result], *expected: type[Exception]) -> _Resu
 
     `expected` are the command's own errors, whose text has the fix.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until the event loop is whole
     try:
-        return asyncio.run(work)
+        return asyncio.run(_interruptible(work, before))
     except expected as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -28,6 +30,14 @@ def run(work: Coroutine[Any, Any, _Result], *expected: type[Exception]) -> _Resu
     except Exception as error:  # noqa: BLE001  whatever else it is, it is a bug
         logs.bug(error)
         sys.exit(1)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+async def _interruptible(work: Coroutine[Any, Any, _Result], mask: set[int | signal.Signals]) -> _Result:
+    """Do the work with that mask of signals: asyncio handles Ctrl-C by now, and cancels it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return await work
 
 
 def message(text: str) -> None:

@@ -141,6 +141,7 @@ class WindowReader:
         except snapshot.Unreadable as error:
             reading.notes.append(f"state_file: {path} cannot be read now ({error}); requesting everything")
             return
+        contents.set_back(self._clock.time())
         own = {each.name for each in self._settings.targets if contents.accounts.get(each.name) == each.account}
         for key, record in contents.records.items():
             if key[0] in own:

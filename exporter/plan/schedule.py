@@ -44,7 +44,8 @@ class Schedule:
         self.today = today(now, plan.target.timezone)
         self._read_at = read_at
         self._order = round_robin(plan.combinations)
-        self._place = {combination: place for place, combination in enumerate(self._order)}
+        self._place = {combination.key: place for place, combination in enumerate(self._order)}
+        """By key: a reload may give a combination that is being read to another query."""
         self._cells = DueCells()
         self._in_flight: set[_Cell] = set()
         self._blocked: dict[Place, float] = {}
@@ -61,19 +62,19 @@ class Schedule:
         """Schedule all cells, a slice at every step; other work may run between steps."""
         return self._fill(range(OLDEST_AGE + 1), now)
 
-    def roll(self, now: float) -> Iterator[None]:
+    def roll(self, now: float, *, is_set_back: bool = False) -> Iterator[None]:
         """Follow the clock: update today, and reset due times that a clock set back has made wrong.
 
         A slice at every step; usually there is nothing to do.
         """
         before, self.today = self.today, today(now, self.plan.target.timezone)
-        set_back = now < self._now - BACKWARDS
+        set_back = is_set_back or now < self._now - BACKWARDS
         self._now = now
-        if self.today == before + timedelta(days=1):
+        if self.today == before + timedelta(days=1) and not set_back:
             self._unclosed.clear()
             yield from self._fill(filter(self._changes, range(OLDEST_AGE + 1)), now)
             self._cells.discard(self.today - timedelta(days=OLDEST_AGE))
-        elif self.today != before or set_back:
+        elif set_back or self.today != before:
             self._cells.clear()
             self._blocked.clear()
             self._unclosed.clear()
@@ -148,7 +149,7 @@ class Schedule:
 
     def refill(self, combination: Combination, now: float) -> None:
         """Schedule all cells of a combination again, after its record has changed."""
-        if (place := self._place.get(combination)) is not None:
+        if (place := self._place.get(combination.key)) is not None:
             for age in range(OLDEST_AGE + 1):
                 day = self.today - timedelta(days=age)
                 self._fill_in(place, day, age, self._bounds(day), now)
@@ -156,18 +157,22 @@ class Schedule:
     def take_over(self, requested: Iterable[Slot], returned: Iterable[Slot]) -> None:
         """Register, once filled, the cells in flight and those that were read while it was filled."""
         for slot in returned:
-            read_at = self._read_at(slot.combination, slot.day)
-            if slot.combination in self._place and read_at is not None:
-                self._schedule(slot.day, self._place[slot.combination], read_at)
+            read_at, place = self._read_at(slot.combination, slot.day), self._place.get(slot.combination.key)
+            if place is not None and read_at is not None:
+                self._schedule(slot.day, place, read_at)
         for slot in requested:
-            if slot.combination in self._place:
-                place = self._place[slot.combination]
+            if (place := self._place.get(slot.combination.key)) is not None:
                 self._in_flight.add((slot.day, place))
                 self._cells.remove(slot.day, place)
 
+    def current(self, slot: Slot) -> Slot:
+        """Return a cell with the plan's combination: its query may have another name since it was taken."""
+        place = self._place.get(slot.combination.key)
+        return slot if place is None else Slot(self._order[place], slot.day)
+
     def _give_back(self, slot: Slot) -> Place | None:
         """Return the place of the cell's combination, None where the plan no longer has it."""
-        place = self._place.get(slot.combination)
+        place = self._place.get(slot.combination.key)
         if place is not None:
             self._in_flight.discard((slot.day, place))
         return place

@@ -8,8 +8,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
+from exporter.clock import BACKWARDS, MINUTE
 from exporter.directmail.model import Filters, Key
 from exporter.directmail.statistics.registry import STATISTICS
 from exporter.directmail.statistics.statistic import RateSums, Statistic, Totals
@@ -17,6 +19,8 @@ from exporter.store.memory import Cell, Record
 
 RECORD, DISCOVERED, ACCOUNT, DECREASES = "record", "discovered", "account", "decreases"
 """The kinds of rows."""
+SKEW = 15 * MINUTE
+"""Seconds that a clock may be wrong for the API to accept its requests."""
 _Value = TypeVar("_Value")
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
@@ -38,6 +42,23 @@ class Contents:
     """Target, filter, value, since when it is known; the oldest of each filter first."""
     accounts: dict[str, str] = field(default_factory=dict)
     decreases: dict[str, int] = field(default_factory=dict)
+
+    def set_back(self, now: float) -> float:
+        """Correct the times of all reads where some are in the future; return by how many seconds, 0 for none.
+
+        The clock was set back since they were made, and was ahead for an unknown time before. So each of them may
+        have been earlier by all that the API accepts, and when the last success was is unknown.
+        """
+        records = self.records.values()
+        reads = (cell.read_at for record in records for cell in record.cells.values())
+        successes = (record.last_success_at or 0.0 for record in records)
+        if (ahead := max(chain(reads, successes), default=0.0) - now) <= 0:
+            return 0.0
+        for record in records:
+            record.set_back(now, ahead + SKEW, lambda day, read_at: True)
+            if record.last_success_at is not None and record.last_success_at > now + BACKWARDS:
+                record.last_success_at = None
+        return ahead + SKEW
 
 
 def record_row(key: Key, record: Record | None) -> StateRow:

@@ -11,7 +11,7 @@ A combination's health is that of its today cell: that one is always read, whate
 
 import math
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -82,6 +82,23 @@ class Record:
             self.fresh_since = clock.monotonic() - max(elapsed, 0.0) if elapsed >= -BACKWARDS else -math.inf
         return max(elapsed, clock.monotonic() - self.fresh_since)
 
+    def set_back(self, now: float, by: float, is_early: Callable[[date, float], bool]) -> bool:
+        """Move reads back by some seconds because the clock was set back; return whether anything has changed.
+
+        No read can have been later than `now`; `is_early` says of a day and the time of its read whether a read so
+        much earlier would mean something else. When the last success was is the caller's.
+        """
+        moved = {
+            day: replace(cell, read_at=max(cell.read_at - by, 0.0))
+            for day, cell in self.cells.items()
+            if cell.read_at > now or is_early(day, cell.read_at)
+        }
+        self.cells.update(moved)
+        if self.first_read_at is None or self.first_read_at <= now:
+            return bool(moved)
+        self.first_read_at = now
+        return True
+
 
 class Store:
     """The records of all targets."""
@@ -139,8 +156,10 @@ class Store:
                 self._discard((target, statistic, filters))
         return True
 
-    def put(self, key: Key, day: date, cell: Cell, *, day_start: float) -> None:
+    def put(self, key: Key, day: date, cell: Cell, *, day_start: float) -> bool:
         """Store a complete result and add the growth since the last read of that day to the counters.
+
+        Return False, and change nothing, where a result that was requested later is stored already.
 
         `day_start` is when the day began. The first read of a day counts in full where the day began after the
         combination was first read, else nothing: its events may be older than the first read. Growth is what a count is
@@ -148,6 +167,8 @@ class Store:
         """
         record = self._make(key)
         before, nothing = record.cells.get(day), (0,) * len(cell.totals)
+        if before is not None and before.read_at > cell.read_at:
+            return False
         record.counted = record.counted or nothing
         if record.first_read_at is None:
             record.first_read_at = cell.read_at
@@ -164,11 +185,14 @@ class Store:
         highest = tuple(map(max, peak, cell.totals))
         record.cells[day] = cell if highest == tuple(cell.totals) else replace(cell, highest=highest)
         self.changed.add(key)
+        return True
 
     def succeeded(self, key: Key, at: float) -> None:
-        """Note that today's cell was read at that time."""
+        """Note that today's cell was read at that time; results may arrive in another order than their requests."""
         record = self._make(key)
-        record.last_success_at = at
+        if record.last_success_at is None or record.fresh_since == -math.inf:  # none, or one of unknown age
+            record.last_success_at = at
+        record.last_success_at = max(at, record.last_success_at)
         record.fresh_since = None
         self.changed.add(key)
         record.last_attempt_ok = True
@@ -210,19 +234,30 @@ class Store:
             )
             self._put(key, emptied)
 
-    def set_back(self, target: str, now: float) -> None:
-        """Note that the clock was set back to `now`: no read of the target can have been later than that.
+    def setting_back(
+        self, target: str, statistic: str, now: float, by: float, day_end: Callable[[date], float]
+    ) -> Iterator[Key | None]:
+        """Note that the clock was set back by some seconds to `now`: each read may have been so much earlier.
 
-        A day that a fast clock closed too early is closed only by a read after its real end.
+        A day that a fast clock closed too early is closed only by a read after its real end. Yield each combination
+        that has changed, and None after a slice without one; other work may run between steps.
         """
-        for statistic, records in self._of(target):
-            for filters, record in records.items():
-                for day, cell in record.cells.items():
-                    if cell.read_at > now:
-                        record.cells[day] = replace(cell, read_at=now)
-                        self.changed.add((target, statistic, filters))
-                if record.first_read_at is not None:
-                    record.first_read_at = min(record.first_read_at, now)
+        records = self._records.get((target, statistic), {})
+
+        def is_early(day: date, read_at: float) -> bool:
+            return read_at - by < day_end(day) <= read_at
+
+        for number, filters in enumerate(tuple(records), 1):
+            record, key = records.get(filters), (target, statistic, filters)
+            if record is not None:
+                changed = record.set_back(now, by, is_early)
+                if record.last_success_at is not None and record.last_success_at > now:
+                    record.last_success_at, record.fresh_since, changed = record.last_success_at - by, None, True
+                if changed:
+                    self.changed.add(key)
+                    yield key
+            if number % PRUNED == 0:
+                yield None
 
     def prune(self, target: str, statistic: str, today: date, polled: Container[Key]) -> None:
         """Discard the days of a target's statistic that nothing can request any more.

@@ -227,6 +227,9 @@ class StateFile:
         """Restore the content of the file, except what is too old for every target."""
         store, oldest_time = self._store, self._clock.time() - (KEEP_DAYS + 2) * DAY
         oldest = datetime.fromtimestamp(max(oldest_time, 0.0), UTC).date()
+        set_back = await self._in_thread(partial(contents.set_back, self._clock.time()))
+        if set_back:
+            self._log.warning("state file has times in the future; reading today and days just closed again")
         for number, (key, record) in enumerate(contents.records.items(), 1):
             if number % RESTORED == 0:
                 await asyncio.sleep(0)
@@ -237,7 +240,7 @@ class StateFile:
                 store.discarded.add(key)
                 continue
             store.restore(key, record)
-            if outdated:
+            if outdated or set_back:
                 store.changed.add(key)
         self._discovered.restore(contents.discovered)
         store.accounts.update(contents.accounts)

@@ -308,6 +308,17 @@ async def test_a_clock_that_was_too_far_ahead_at_night_leaves_no_half_day() -> N
     assert None not in (today[-1], yesterday[-1])
 
 
+async def test_a_result_that_was_requested_before_the_clock_was_set_back_is_of_no_later_time_than_now() -> None:
+    clock = ScriptedClock("2026-04-22T23:30:00+00:00")
+    each = world(clock, senders=1, head="windows: [today]\npoll_interval: 3h", latency=3.0)
+    async with running(each.collector.run()):
+        await clock.advance(1)
+        clock.jump(wall=-300)
+        await clock.advance(3)
+        (cell,) = each.store.get(each.combinations[0].key).cells.values()
+        assert cell.read_at == pytest.approx(clock.time() - 4, rel=0, abs=0.5)
+
+
 async def test_a_combination_that_never_succeeded_has_no_data_at_all() -> None:
     clock = ScriptedClock()
     each = world(clock, senders=1, fails=lambda filters, day: AuthError("the API rejected the credentials"))

@@ -4,15 +4,16 @@ import os
 import random
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from exporter.collector.loop import LONGEST_SLEEP
 from exporter.directmail.errors import DirectMailError, ServerError
 from exporter.directmail.model import Filters
 from exporter.plan.calendar import day_end, day_start, today, window_days
@@ -62,31 +63,41 @@ class Night:
         head = f"windows: [today, {', '.join(CLOSED)}]\npoll_interval: 5m\nstale_after: 20m"
         self.config = make_config(senders=senders, zone=zone, head=head)
         self.path = folder / "state.db"
+        self.ahead = 0.0
+        """Seconds that the clock is ahead of the API's."""
 
     def fails(self, filters: Filters, day: date) -> DirectMailError | None:
         return ServerError("by chance") if self.chance.random() < self.trouble else None
 
     def counts(self, filters: Filters, day: date, now: float) -> int:
-        return counted(day) + (now < day_end(day, self.zone))
+        return counted(day) + (now - self.ahead < day_end(day, self.zone))
 
-    async def live(self, steps: int, longest: float, *, dies: bool) -> None:
-        """Run a process for so many steps of some seconds each, and look at every scrape. It ends, or dies."""
+    def set_clock(self, ahead: float) -> None:
+        """Set the clock to so many seconds ahead of the right time."""
+        self.clock.jump(wall=ahead - self.ahead)
+        self.ahead = ahead
+
+    @asynccontextmanager
+    async def process(self, *, dies: bool = False) -> AsyncIterator[StateFile]:
+        """Run a process beside the block, and yield its state file. It ends, or dies."""
         self.world = World(self.config, self.clock, fails=self.fails, counts=self.counts)
         world = self.world
         file = StateFile(self.path, world.store, self.clock, written=world.publisher.refresh)
         await file.open()
         await world.publisher.show([world.collector.plan])
-        await self.look()
         async with running(world.collector.run(), world.publisher.run()):
+            yield file
+        await (file._end() if dies else file.close())
+
+    async def live(self, steps: int, longest: float, *, dies: bool) -> None:
+        """Run a process for so many steps of some seconds each, and look at every scrape. It ends, or dies."""
+        async with self.process(dies=dies) as file:
+            await self.look()
             for _ in range(steps):
                 await self.clock.advance(self.chance.uniform(0.5, longest))
                 if self.chance.random() < 0.7:
                     await file.save()
                 await self.look()
-        if dies:
-            await file._end()
-        else:
-            await file.close()
 
     async def look(self) -> None:
         """Hold a scrape against the truth."""
@@ -112,6 +123,19 @@ class Night:
     def of(self, window: str, day: date) -> int:
         """Return the right value of a closed window on a day."""
         return sum(map(counted, window_days(window, day)))
+
+    def newest_read(self) -> float:
+        """Return the time of the newest read."""
+        records = map(self.world.store.get, self.world.store.keys())
+        return max(cell.read_at for record in records for cell in record.cells.values())
+
+    async def watch(self, seconds: float) -> None:
+        """Hold every scrape against the truth for so long; what can be read is shown in the end."""
+        end = self.clock.time() + seconds
+        while self.clock.time() < end:
+            await self.look()
+            await self.clock.advance(7)
+        assert await self.missing() == []
 
     async def missing(self) -> list[tuple[str, ...]]:
         """Return the closed windows of combinations that are not shown."""
@@ -158,15 +182,52 @@ async def test_an_ordinary_midnight_has_no_gap(night: tuple[str, date], senders:
         its = Night(place, *night, senders)
         await its.live(40, 60, dies=False)
         its.clock.jump(wall=1, monotonic=1)
-        world = its.world = World(its.config, its.clock, fails=its.fails, counts=its.counts)
-        file = StateFile(its.path, world.store, its.clock, written=world.publisher.refresh)
-        await file.open()
-        await world.publisher.show([world.collector.plan])
         midnight = day_end(its.day, its.zone)
-        async with running(world.collector.run(), world.publisher.run()):
+        async with its.process():
             while its.clock.time() < midnight + 900:
                 assert await its.missing() == []
                 await its.look()
                 near = abs(its.clock.time() - midnight) < 120
                 await its.clock.advance(1.7 if near else 30)
-        await file.close()
+
+
+AHEAD = st.sampled_from([120, 300, 890])
+"""Seconds that a clock may be ahead for the API to accept its requests."""
+
+
+@MANY
+@given(night=NIGHTS, ahead=AHEAD, moment=st.floats(0, 1), restarts=st.booleans())
+async def test_a_day_that_a_fast_clock_closed_too_early_is_not_whole_once_the_clock_is_right(
+    night: tuple[str, date], ahead: float, moment: float, restarts: bool
+) -> None:
+    """It is set right before midnight or soon after, while the process runs or between two."""
+    with folder() as place:
+        its = Night(place, *night, senders=8)
+        its.set_clock(ahead)
+        async with its.process():
+            its.clock.jump(wall=3300 - ahead, monotonic=3300 - ahead)
+            await its.clock.advance(300 + moment * (ahead + 100))
+            if not restarts:
+                its.set_clock(0)
+                await its.clock.advance(LONGEST_SLEEP)
+                await its.watch(2000)
+        if restarts:
+            its.set_clock(0)
+            assume(its.newest_read() > its.clock.time())  # otherwise the file does not show it
+            async with its.process():
+                await its.watch(2000)
+
+
+async def test_a_restart_after_the_clock_was_set_back_reads_today_at_once() -> None:
+    """What is in the file has an unknown age, so nothing is shown before."""
+    with folder() as place:
+        its = Night(place, "UTC", date(2026, 4, 22), senders=2)
+        its.set_clock(300)
+        async with its.process():
+            await its.clock.advance(60)
+        its.set_clock(0)
+        async with its.process():
+            assert (COUNT, "s0@example.com", "today") not in await its.shown()
+            await its.clock.advance(5)
+            shown = await its.shown()
+        assert {(COUNT, f"s{number}@example.com", "today") for number in range(2)} <= shown.keys()

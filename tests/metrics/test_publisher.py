@@ -585,8 +585,8 @@ class TestTwoStatistics:
         shop = Shop(ScriptedClock("2026-04-22T23:59:00+00:00"), two_targets(WINDOWS, 1, "engagement, delivery")[:2])
         for each in shop.plans:  # the day that ends was not read after its end
             (combination,) = each.combinations
-            cell = shop.store.get(combination.key).cells[TODAY]
-            shop.store.put(combination.key, TODAY, replace(cell, read_at=shop.clock.time()), day_start=0.0)
+            cells = shop.store.get(combination.key).cells
+            cells[TODAY] = replace(cells[TODAY], read_at=shop.clock.time())
         await shop.publisher.show(shop.plans)
         await shop.clock.advance(120)
         await shop.publisher.update()

@@ -284,5 +284,5 @@ def test_the_preview_is_in_the_order_of_the_due_times() -> None:
     assert due == [TODAY] * 40 + [TODAY - timedelta(days=1)] * 40 + [TODAY - timedelta(days=2)] * 20
     drain(each, NOON)
     due = each._cells._due
-    times = [due[slot.day][each._place[slot.combination]] for slot in each.preview(NOON, 100)]
+    times = [due[slot.day][each._place[slot.combination.key]] for slot in each.preview(NOON, 100)]
     assert times == sorted(time for times in due.values() for time in times.values())[:100]

@@ -101,6 +101,45 @@ async def test_a_stop_at_any_moment_is_a_quiet_end(command: str, tmp_path: Path)
     assert (ends, "Traceback" in output, "level=error" in output) == (["ended with 0"] * 6, False, False), output
 
 
+INTERRUPTED = """
+import asyncio, gc, os, signal, sys
+from exporter.commands import exit_status
+asyncio.run(asyncio.sleep(0))  # imports what is imported late
+async def work():
+    sys.settrace(None)
+    await asyncio.sleep(0)
+def line_of_asyncio(frame, event, argument):
+    global left
+    of_asyncio = any(part in frame.f_code.co_filename for part in ("asyncio", "selectors", "socket"))
+    if event == "line" and of_asyncio:
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGINT)
+    return line_of_asyncio
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for moment in range(1, 10_000):
+    process = os.fork()
+    if not process:
+        left = moment
+        sys.settrace(line_of_asyncio)
+        exit_status.run(work())
+        sys.settrace(None)
+        gc.collect()
+        sys.stderr.flush()
+        os._exit(left > 0)
+    if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
+        break
+    moment += 1
+print("interrupted at", moment - 1, "moments")
+"""
+"""A command's work, interrupted at every line that asyncio runs before it."""
+
+
+async def test_ctrl_c_before_the_work_of_a_command_has_begun_is_a_quiet_end() -> None:
+    status, output = await run(INTERRUPTED)
+    assert (status, output.count("\n")) == (0, 1), output
+
+
 async def test_a_stop_where_python_ignores_exceptions_ends_the_program_too() -> None:
     """Every import has such a place: the lock of a module is removed by the callback of a weak reference."""
     code = """

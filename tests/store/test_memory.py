@@ -13,6 +13,7 @@ from tests.support.clock import ScriptedClock
 KEY = ("shop", "engagement", Filters(account_name="a@example.com"))
 DAY, NEXT = date(2026, 4, 22), date(2026, 4, 23)
 START, MIDNIGHT = 1_000_000.0, 1_086_400.0
+DAY_ENDS = {DAY: MIDNIGHT, NEXT: MIDNIGHT + 86_400}
 
 
 def cell(opens: int, read_at: float) -> Cell:
@@ -111,11 +112,42 @@ def test_what_a_clock_too_far_ahead_read_is_not_of_a_later_time_than_now() -> No
     store = Store()
     store.put(KEY, DAY, cell(50, MIDNIGHT + 60), day_start=START)
     store.put(KEY, NEXT, cell(3, MIDNIGHT + 60), day_start=MIDNIGHT)
-    store.set_back("other", MIDNIGHT - 3600)
+    store.succeeded(KEY, MIDNIGHT + 60)
+    assert list(store.setting_back("other", "engagement", MIDNIGHT - 3600, 3700, DAY_ENDS.__getitem__)) == []
     assert store.get(KEY).cells[DAY].read_at == MIDNIGHT + 60
-    store.set_back("shop", MIDNIGHT - 3600)
-    assert [each.read_at for each in store.get(KEY).cells.values()] == [MIDNIGHT - 3600] * 2
+    assert list(store.setting_back("shop", "engagement", MIDNIGHT - 3600, 3700, DAY_ENDS.__getitem__)) == [KEY]
+    assert [each.read_at for each in store.get(KEY).cells.values()] == [MIDNIGHT - 3640] * 2
     assert store.get(KEY).first_read_at == MIDNIGHT - 3600
+    assert store.get(KEY).last_success_at == MIDNIGHT - 3640
+
+
+def test_a_day_that_a_clock_too_far_ahead_closed_is_not_closed_when_that_is_noticed_after_midnight() -> None:
+    """The clock said 00:01 at 23:56, and is set right at 00:03."""
+    store = Store()
+    store.put(KEY, DAY, cell(50, MIDNIGHT + 60), day_start=START)
+    assert list(store.setting_back("shop", "engagement", MIDNIGHT + 180, 300, DAY_ENDS.__getitem__)) == [KEY]
+    assert store.get(KEY).cells[DAY].read_at == MIDNIGHT - 240
+
+
+def test_many_records_are_set_back_in_slices() -> None:
+    store = Store()
+    for number in range(3 * PRUNED):
+        read_at = MIDNIGHT + 60 if number == PRUNED // 2 else START
+        store.put(("shop", "engagement", Filters(tag_name=str(number))), DAY, cell(1, read_at), day_start=START)
+    changed = ("shop", "engagement", Filters(tag_name=str(PRUNED // 2)))
+    slices = list(store.setting_back("shop", "engagement", MIDNIGHT, 3600, DAY_ENDS.__getitem__))
+    assert slices == [changed, None, None, None]
+
+
+def test_a_result_that_was_requested_before_the_stored_one_changes_nothing() -> None:
+    store = Store()
+    assert store.put(KEY, DAY, cell(50, MIDNIGHT + 60), day_start=START)
+    assert not store.put(KEY, DAY, cell(40, MIDNIGHT - 60), day_start=START)
+    assert store.get(KEY).cells[DAY] == cell(50, MIDNIGHT + 60)
+    assert store.decreases == {}
+    store.succeeded(KEY, MIDNIGHT + 60)
+    store.succeeded(KEY, MIDNIGHT - 60)
+    assert store.get(KEY).last_success_at == MIDNIGHT + 60
 
 
 class TestTheAgeOfARecord:
