@@ -28,13 +28,13 @@ HEALTH: tuple[HealthRow, ...] = (
     ),
     HealthRow(
         "directmail_query_stale",
-        "Whether a combination has no data, 1 or 0. Never read, or not within stale_after.",
+        "Whether a supported combination has no data, 1 or 0. Never read, or not within stale_after.",
         lambda record, stale: record.is_supported and (stale or _was_never_read(record)),
     ),
     HealthRow(
         "directmail_query_supported",
-        "Whether the account supports the combination's filters, 1 or 0. Unsupported ones have no data.",
-        lambda record, stale: record.is_supported,
+        "Whether the combination's filters are known to work, 1 or 0. There is no data otherwise.",
+        lambda record, stale: record.is_supported and not record.is_withheld,
     ),
 )
 BOUNDS: tuple[BoundRow, ...] = (
