@@ -254,6 +254,15 @@ async def test_a_withheld_combination_is_not_called_supported_and_completes_no_w
     assert {line["combinations"] for line in lines if line["event"] == "window complete"} == {2}
 
 
+async def test_a_lone_ip_is_useless_where_providers_show_that_the_account_has_no_dedicated_ips() -> None:
+    queries = "      - {name: account}\n      - {name: ip, dedicated_ip: 192.0.2.7}\n"
+    account = Account("whole", queries + BY_SENDER + BY_ESP)
+    async with running(account.world.collector.run()):
+        await account.clock.advance(10 * MINUTE)
+    (record,) = (account.world.store.get(each.key) for each in account.world.combinations if each.query == "ip")
+    assert not record.is_supported
+
+
 async def test_a_rejection_of_one_value_only_is_a_failing_combination() -> None:
     account = Account("works")
     account.world.api.fails = lambda filters, day: NOT_SUPPORTED if filters.esp == "icloud.com" else None
