@@ -26,7 +26,7 @@ FIRST_BACKOFF, SHORTEST_LIMIT, LONGEST_LIMIT = 15.0, 60.0, 900.0
 """Seconds until the second try; the limits of the longest time between two, which is the poll interval."""
 ADVICE = (
     "The API may not keep days that old. Windows that need them are absent until newer days have filled them; each "
-    "combination asks again once a day. Remove the longer windows from the config to save that."
+    "combination requests them again once a day. Remove the longer windows from the config to save that."
 )
 """For days that are rejected."""
 
