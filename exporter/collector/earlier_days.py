@@ -48,8 +48,8 @@ class EarlierDays:
         if self._failing.pop(slot, None) is not None and not self._failing:
             self._changed_at = self._clock.monotonic()
 
-    def forget(self, slot: Slot) -> None:
-        """Discard a day without a word: whether it can be read is no longer asked."""
+    def discard(self, slot: Slot) -> None:
+        """Discard a day without a word: whether it can be read is no longer requested."""
         if self._failing.pop(slot, None) is not None:
             self._is_reported &= bool(self._failing)
 

@@ -59,10 +59,10 @@ class Failures:
         self._rejected_days.read(slot)
 
     def dropped(self, slot: Slot) -> None:
-        """Forget the failures of a cell that is not read any more."""
+        """Discard the failures of a cell that is not read any more."""
         self._in_a_row.pop(slot, None)
-        self._failing_days.forget(slot)
-        self._rejected_days.forget(slot)
+        self._failing_days.discard(slot)
+        self._rejected_days.discard(slot)
 
     def backoff(self, failures: int, poll_interval: float, *, is_rejected_day: bool = False) -> float:
         """Return the seconds until a cell that failed so often is tried again: doubled each time, and jittered."""
@@ -84,7 +84,7 @@ class Failures:
         if not record.is_supported or not (record.last_attempt_ok or is_about_dates(error.code)):
             return False
         self._rejected[slot.combination] = max(slot.day, self._rejected.get(slot.combination, slot.day))
-        self._failing_days.forget(slot)
+        self._failing_days.discard(slot)
         self._rejected_days.add(slot, error)
         return True
 

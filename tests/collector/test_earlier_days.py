@@ -36,7 +36,7 @@ class Account:
     def age(self, day: date) -> int:
         return (datetime.fromtimestamp(self.clock.time(), UTC).date() - day).days
 
-    def asked(self) -> int:
+    def requested(self) -> int:
         """How many requests for days that cannot be read were made since the last call."""
         found = sum(self.age(day) > self.readable for _, _, day in self.world.api.requested)
         self.world.api.requested.clear()
@@ -70,10 +70,10 @@ async def test_a_rejected_day_is_requested_once_a_day_by_each_combination() -> N
     account = Account()
     async with running(account.world.collector.run()):
         await account.clock.advance(11 * HOUR)
-        assert account.asked() <= 2 * 10
+        assert account.requested() <= 2 * 10
         for _ in range(3):
             await account.clock.advance(DAY)
-            assert 10 <= account.asked() <= 3 * 10, "the newest one, and those known that have become too old"
+            assert 10 <= account.requested() <= 3 * 10, "the newest one, and those known that have become too old"
         assert account.world.collector.backlog() == 0
 
 
@@ -81,10 +81,10 @@ async def test_a_reload_requests_no_rejected_day_again() -> None:
     account = Account()
     async with running(account.world.collector.run()):
         await account.clock.advance(HOUR)
-        account.asked()
+        account.requested()
         await account.world.collector.follow(account.world.collector.plan)
         await account.clock.advance(HOUR)
-        assert account.asked() == 0
+        assert account.requested() == 0
 
 
 async def test_windows_of_rejected_days_are_absent_and_others_are_shown() -> None:
@@ -148,14 +148,14 @@ async def test_a_yesterday_that_is_not_there_yet_is_requested_again_within_the_h
     await account.world.publisher.show([account.world.collector.plan])
     async with running(account.world.collector.run(), account.world.publisher.run()):
         await account.clock.advance(6 * HOUR)
-        assert account.asked() <= 20
+        assert account.requested() <= 20
         account.readable = 7
         await account.clock.advance(1.2 * HOUR)
         assert (EMAILS, "s0@example.com", "", "yesterday") in await account.world.shown()
 
 
 async def test_nothing_is_said_of_a_combination_that_was_removed_while_it_failed() -> None:
-    """It never recovers: nobody asks any more."""
+    """It never recovers: nothing requests it any more."""
     account = Account(ServerError("the API failed"), windows="today", senders=3)
     account.world.api.fails = lambda filters, day: account.error if filters.account_name == "s2@example.com" else None
     whole = account.world.collector.plan
