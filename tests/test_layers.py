@@ -132,6 +132,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "filter_groups",
         "result_checks",
         "failures",
+        "earlier_days",
         "progress",
         "record_times",
         "states",

@@ -39,6 +39,7 @@ class DueRequests:
     def follow(self, intervals: Mapping[str, float]) -> None:
         """Make these requests every so many seconds from now on, new ones at once and others no longer."""
         now = self._clock.monotonic()
+        self._outages.discard(self.intervals.keys() - intervals.keys())
         self.intervals = intervals
         self._due = {name: min(self._due.get(name, now), now + interval) for name, interval in intervals.items()}
         self._failures = {name: count for name, count in self._failures.items() if name in intervals}
@@ -85,8 +86,8 @@ class DueRequests:
             self._reported.add(name)
             log()
 
-        is_known = name in self._reported
-        self._outages.failed(action, name, error, requesting_at, of=of, report=None if is_known else report)
+        is_new = name in self.intervals and name not in self._reported
+        self._outages.failed(action, name, error, requesting_at, of=of, report=report if is_new else None)
 
     def _again(self, name: str, pause: float) -> None:
         if name in self._due:  # the config may have changed meanwhile

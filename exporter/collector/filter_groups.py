@@ -7,7 +7,7 @@ filter, returns nothing, or returns all mail. None of these results may be shown
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import pairwise
+from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 from exporter.config.queries import ESPS
@@ -26,7 +26,7 @@ JUDGEMENTS = 8
 ENOUGH = 100
 """With this many mails, zero or the same number again cannot be chance."""
 NEAR = 0.1
-"""The relative difference up to which two reads of a growing day count as equal."""
+"""The relative difference up to which two reads of a day count as equal: it grows, and replicas lag."""
 OTHER_CAUSES = ("InvalidMailAddress", "InvalidTagName")
 """Prefixes of error Codes that, like those about dates, concern something other than the filter."""
 _Each = TypeVar("_Each")
@@ -175,15 +175,16 @@ def finding_elsewhere(groups: Iterable[FilterGroup]) -> Unsupported | None:
 
 
 def is_narrower(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:
-    """Return whether the readings cannot all be of the same mail: one is less than another that is not newer.
+    """Return whether the readings cannot all be of the same mail: one is clearly less than another that is not newer.
 
-    The mail of a closed day does not grow, so there any difference is enough.
+    The mail of a closed day hardly grows, so there the order does not matter. Replicas that lag differ by less.
     """
     seen = sorted(with_whole(readings, whole), key=lambda each: each.read_at)
     mails = [each.totals[0] for each in seen]
     if not any(each.totals[0] for each in readings):
         return False
-    return len(set(mails)) > 1 if is_closed else any(later < earlier for earlier, later in pairwise(mails))
+    most = [max(mails)] * len(mails) if is_closed else accumulate(mails, max)
+    return any(mail < before * (1 - NEAR) for mail, before in zip(mails, most, strict=True))
 
 
 def is_empty(readings: Sequence[Reading], whole: Reading | None, *, is_closed: bool) -> bool:
@@ -199,7 +200,8 @@ def is_whole(readings: Sequence[Reading], whole: Reading | None, *, may_be_all: 
     alone = len(readings) < 2 and (may_be_all or whole is None or not is_closed)
     if not readings or alone or min(seen) < ENOUGH or not (is_closed or whole):
         return False
-    return max(seen) == min(seen) if is_closed else max(seen) <= min(seen) * (1 + NEAR)
+    is_exact = is_closed and (whole is None or len(readings) < 2)
+    return max(seen) == min(seen) if is_exact else max(seen) <= min(seen) * (1 + NEAR)
 
 
 def with_whole(parts: Sequence[_Each], whole: _Each | None) -> tuple[_Each, ...]:

@@ -30,6 +30,8 @@ ADVICE = (
     "once a day; remove them from the query to save that."
 )
 
+KIN = ("esp", "dedicated_ip", "dedicated_ip_pool_id")
+"""Filters that all need dedicated IPs: where one is useless, so are the others."""
 _Filter = tuple[str, str]
 """(query, filter key): what is reported once, however many groups it has."""
 
@@ -109,7 +111,8 @@ class FilterSupport:
             return []
         changed = self._settle(group, before)
         if (before, was_proven) != (group.finding, group.is_proven):
-            changed += self._spread(self._by_filter[group.key])
+            kin = KIN if group.key in KIN else (group.key,)
+            changed += self._spread(each for key in kin for each in self._by_filter.get(key, ()))
         elif not group.is_comparable:
             changed += self._spread([group])
         return changed
@@ -136,13 +139,19 @@ class FilterSupport:
             self._presume(group)
             if not group.is_comparable:
                 everything = self._by_filter[group.key]
-                finding = None if is_usable(everything) else finding_elsewhere(everything)
+                finding = None if is_usable(everything) else finding_elsewhere(everything) or self._of_kin(group)
                 records = [self._store.get(member.key) for member in group.members]
                 has_mail = any(any(cell.totals) for record in records for cell in record.cells.values())
                 group.inherit(None if finding is Unsupported.EMPTY and has_mail else finding)
             if (before, was_proven) != (group.finding, group.is_proven):
                 changed += self._settle(group, before)
         return changed
+
+    def _of_kin(self, group: FilterGroup) -> Unsupported | None:
+        """Return the finding of the other filters that need what this one needs; idle IPs and pools say nothing."""
+        kin = [each for key in KIN if group.key in KIN for each in self._by_filter.get(key, ())]
+        idle = [each for each in kin if each.key in MAY_BE_ALL and each.finding is Unsupported.EMPTY]
+        return None if is_usable(kin) else finding_elsewhere(each for each in kin if each not in idle)
 
     def _settle(
         self, group: FilterGroup, before: Unsupported | None, error: InvalidRequest | None = None

@@ -28,9 +28,8 @@ from exporter.directmail.crosscheck import Crosscheck
 from exporter.directmail.errors import DirectMailError, InvalidRequest
 from exporter.directmail.model import Key
 from exporter.directmail.statistics.registry import STATISTICS
-from exporter.directmail.statistics.statistic import RateSums
 from exporter.plan.calendar import day_start
-from exporter.plan.combinations import Combination, named
+from exporter.plan.combinations import Combination
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.schedule import Schedule, Slot
 from exporter.plan.target_plan import TargetPlan
@@ -138,14 +137,11 @@ class Collector:
 
     def untried(self) -> int:
         """Return how many combinations have not been tried yet."""
-        if not self._states.count("never"):
-            return 0
-        records = (self._store.get(combination.key) for combination in self.plan.combinations)
-        return sum(record.last_attempt_ok is None for record in records)
+        return self._states.untried()
 
     async def follow(self, plan: TargetPlan) -> None:
         """Poll by this plan from now on; reads in flight still count and are not requested again."""
-        now = self._clock.time()
+        now, before = self._clock.time(), self.plan.combinations
         new = self._following = _Following(States(plan, self._store, self._clock), Schedule(plan, self._read_at, now))
         await self._round_robin.work(chain(new.states.fill(), new.schedule.fill(now)))
         new.schedule.take_over(self._requesting, new.finished)
@@ -153,7 +149,9 @@ class Collector:
             new.states.update(new.schedule.current(slot).combination)
         self._states, self._schedule, self._following = new.states, new.schedule, None
         self._support.follow(plan)
-        self._failures.keep(plan.combinations)
+        polled = frozenset(plan.combinations)
+        self._failures.keep(polled)
+        self._outages.discard(frozenset(before) - polled)
         self._outage = None
         self._returned.set()
 
@@ -176,7 +174,7 @@ class Collector:
         """Poll until stopped or cancelled."""
         await self._round_robin.work(chain(self._states.fill(), self._schedule.fill(self._clock.time())))
         await self._progress.update(self.plan, self._schedule.today, self._clock.time())
-        with self._outages.waking(self._returned.set):
+        with self._outages.waking(self._returned.set, lambda: frozenset(self.plan.combinations)):
             async with asyncio.TaskGroup() as reads:
                 while not self._stopping:
                     await self._step(reads)
@@ -187,6 +185,7 @@ class Collector:
         await self._roll(now)
         await self._mark_all()
         self._outages.report_due()
+        self._failures.report_due()
         pause = max(self._schedule.wake_at(now) - now, self._outages.pause(self._action))
         await self._progress.update_if_due(self.plan, self._schedule.today, now, is_idle=pause > 0)
         if pause > 0 or len(self._requesting) >= MAX_IN_FLIGHT:
@@ -211,7 +210,9 @@ class Collector:
         if self._outages.is_suspected(self._action) and (probe := self._schedule.take_today()) is not None:
             return probe
         while (slot := self._schedule.take(now)) is not None:
-            if self._support.is_wanted(slot.combination, slot.day, self._schedule.today):
+            if not self._support.is_wanted(slot.combination, slot.day, self._schedule.today):
+                self._failures.dropped(slot)
+            elif self._failures.is_wanted(slot):
                 return slot
             self._schedule.drop(slot)
         return None
@@ -230,6 +231,7 @@ class Collector:
             return
         self._outage = outage
         if outage is not None:
+            self._failures.outage_began()
             await self._round_robin.work(self._marking(outage))
 
     def _marking(self, outage: DirectMailError) -> Iterator[None]:
@@ -250,7 +252,7 @@ class Collector:
         if self._schedule.today != before:
             await self._round_robin.work(pruning(self._store, self.plan, self._schedule.today))
             oldest = self._schedule.today - timedelta(days=OLDEST_AGE)
-            self._failures.discard(oldest)
+            await self._round_robin.work(self._schedule.refilling(self._failures.begin_day(oldest), now))
             self._checks.discard(oldest)
 
     async def _sleep(self, seconds: float) -> None:
@@ -281,8 +283,9 @@ class Collector:
         if self._checks.needs_confirmation(slot, result):
             self._schedule.again(slot, self._clock.time() + self._failures.backoff(1, self.plan.poll_interval))
             return
+        rates = result.rates if self.plan.reported_rates and result.rates else None
         totals = tuple(result.totals)  # a plain tuple of numbers is not tracked by the garbage collector
-        cell = Cell(totals, self._rates(result), requested_at)
+        cell = Cell(totals, rates, requested_at)
         if not self._store.put(combination.key, slot.day, cell, day_start=day_start(slot.day, zone)):
             self._schedule.done(slot, self._read_at(combination, slot.day) or requested_at)
             return
@@ -304,14 +307,13 @@ class Collector:
             self._changed(combination)
 
     def _failed(self, slot: Slot, error: DirectMailError, requesting_at: float, *, of_today: bool) -> None:
-        combination, age = slot.combination, (self._schedule.today - slot.day).days
-        concerns_filter = False
-        if isinstance(error, InvalidRequest):
-            if age >= OLDEST_AGE:
-                # The API considers this day too old. The windows that need it are complete tomorrow.
-                self._schedule.drop(slot)
-                self._log.debug("day is too old for the API", **named(combination), day=slot.day.isoformat())
-                return
+        combination, concerns_filter = slot.combination, False
+        if combination not in self._schedule:  # it was removed meanwhile
+            return
+        if self._failures.rejects_day(slot, error, (self._schedule.today - slot.day).days):
+            self._schedule.drop(slot)
+            return
+        if is_rejected := isinstance(error, InvalidRequest):
             concerns_filter, judged = self._support.rejected(combination, error)
             self._judged(judged)
         if not self._support.is_supported(combination):
@@ -319,7 +321,8 @@ class Collector:
             return
         now = self._clock.time()
         failures = self._failures.count(slot)
-        self._schedule.failed(slot, now + self._failures.backoff(failures, self.plan.poll_interval))
+        pause = self._failures.backoff(failures, self.plan.poll_interval, is_rejected_day=is_rejected and not of_today)
+        self._schedule.failed(slot, now + pause)
         report = None if concerns_filter else self._failures.line(slot, error, failures, of_today=of_today)
         if of_today:
             self._store.failed(combination.key, error, now)
@@ -333,9 +336,6 @@ class Collector:
             report=report,
             is_typical=of_today,
         )
-
-    def _rates(self, result: Result) -> RateSums | None:
-        return result.rates if self.plan.reported_rates and result.rates else None
 
     def _read_at(self, combination: Combination, day: date) -> float | None:
         record = self._store.get(combination.key)

@@ -7,7 +7,7 @@ meanwhile one request per back-off probes whether it is over.
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -79,13 +79,14 @@ class Outages:
         self._wake: list[Callable[[], None]] = []
 
     @contextmanager
-    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Call `wake` whenever an outage is over, while the block runs."""
+    def waking(self, wake: Callable[[], None], subjects: Callable[[], Container[Hashable]] = tuple) -> Iterator[None]:
+        """Call `wake` whenever an outage is over, while the block runs; then discard the failures of its `subjects`."""
         self._wake.append(wake)
         try:
             yield
         finally:
             self._wake.remove(wake)
+            self.discard(subjects())
 
     def of(self, action: str) -> DirectMailError | None:
         """Return the error of the operation's outage, None without one."""
@@ -172,6 +173,10 @@ class Outages:
                 self._begin(scope, error)
             else:
                 self._suspected.add(action)
+
+    def discard(self, gone: Container[Hashable]) -> None:
+        """Discard the failures of subjects that are no longer requested: nothing will show that they are over."""
+        self._failing = {key: failure for key, failure in self._failing.items() if key[1] not in gone}
 
     def report_due(self) -> None:
         """Report the failures that have waited long enough and do not belong to an outage."""

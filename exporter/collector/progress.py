@@ -42,19 +42,20 @@ class Progress:
                 continue
             days = window_days(window, today)
             closed_at = {day: day_end(day, plan.target.timezone) if day < today else 0.0 for day in days}
-            if await self._is_complete(plan.combinations, closed_at):
+            if complete := await self._count_complete(plan.combinations, closed_at):
                 self._complete.add(window)
                 after = format_duration(now - self._began_at)
-                self._log.info("window complete", window=window, combinations=len(plan.combinations), after=after)
+                self._log.info("window complete", window=window, combinations=complete, after=after)
 
-    async def _is_complete(self, combinations: tuple[Combination, ...], closed_at: Mapping[date, float]) -> bool:
-        """Whether each has all of the days, read when they were over."""
+    async def _count_complete(self, combinations: tuple[Combination, ...], closed_at: Mapping[date, float]) -> int:
+        """Return how many have all of the days, read when they were over; 0 where any that can be shown has not."""
+        complete = 0
         for number, combination in enumerate(combinations, 1):
             record = self._store.get(combination.key)
-            if record.is_supported and not all(
-                (cell := record.cells.get(day)) and cell.read_at >= over_at for day, over_at in closed_at.items()
-            ):
-                return False
+            if record.is_supported and not record.is_withheld:
+                complete += 1
+                if not all((cell := record.cells.get(day)) and cell.read_at >= at for day, at in closed_at.items()):
+                    return 0
             if number % STEP == 0:
                 await asyncio.sleep(0)
-        return bool(combinations)
+        return complete

@@ -135,6 +135,12 @@ class States:
         code = _CODES[state]
         return sum(query.counts[code] for query in self.queries)
 
+    def untried(self) -> int:
+        """Return how many combinations have not been tried yet."""
+        if not self.count("never"):
+            return 0
+        return sum(self._store.get(combination.key).last_attempt_ok is None for combination in self._places)
+
     def newest_working(self) -> Combination | None:
         """Return the combination that was read last and has not failed since, None where there is none."""
         return next(reversed(self._working), None)

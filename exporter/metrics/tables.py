@@ -28,7 +28,7 @@ HEALTH: tuple[HealthRow, ...] = (
     ),
     HealthRow(
         "directmail_query_stale",
-        "Whether a combination has no data, 1 or 0. Never read, or not within stale_after.",
+        "Whether a combination was never read, or not within stale_after, 1 or 0. It has no data.",
         lambda record, stale: record.is_supported and (stale or _was_never_read(record)),
     ),
     HealthRow(

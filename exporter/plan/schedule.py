@@ -54,6 +54,9 @@ class Schedule:
         self._turn = 0
         self._now = now
 
+    def __contains__(self, combination: Combination) -> bool:
+        return combination.key in self._place
+
     def replan(self, plan: TargetPlan) -> None:
         """Replace the plan by one for the same combinations and windows."""
         self.plan = plan
@@ -153,6 +156,13 @@ class Schedule:
             for age in range(OLDEST_AGE + 1):
                 day = self.today - timedelta(days=age)
                 self._fill_in(place, day, age, self._bounds(day), now)
+
+    def refilling(self, combinations: Iterable[Combination], now: float) -> Iterator[None]:
+        """Refill several combinations, a slice at every step."""
+        for number, combination in enumerate(combinations, 1):
+            self.refill(combination, now)
+            if number % (STEP // OLDEST_AGE) == 0:
+                yield
 
     def take_over(self, requested: Iterable[Slot], returned: Iterable[Slot]) -> None:
         """Register, once filled, the cells in flight and those that were read while it was filled."""

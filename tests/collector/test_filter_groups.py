@@ -51,7 +51,12 @@ class TestNarrower:
     def test_growth_of_a_day_proves_nothing(self) -> None:
         assert not is_narrower(reads(500, 520, 540), Reading((480, 0), 1.0), is_closed=False)
 
-    def test_of_a_day_that_is_over_any_difference_proves_it(self) -> None:
+    @pytest.mark.parametrize("is_closed", [False, True])
+    def test_replicas_that_differ_by_a_few_mails_prove_nothing(self, is_closed: bool) -> None:
+        assert not is_narrower(reads(1000, 997), Reading((1000, 0), 1.0), is_closed=is_closed)
+        assert is_whole(reads(1000, 997), Reading((1000, 0), 1.0), may_be_all=False, is_closed=is_closed)
+
+    def test_of_a_day_that_is_over_any_clear_difference_proves_it(self) -> None:
         assert is_narrower(reads(120, 500), None, is_closed=True)
         assert not is_narrower(reads(500, 500), Reading((500, 0), 1.0), is_closed=True)
 

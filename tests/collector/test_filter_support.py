@@ -241,6 +241,27 @@ async def test_providers_without_mail_of_a_sender_that_has_some_stay_0_where_the
     assert shown["directmail_query_supported"] == {1}
 
 
+async def test_a_withheld_combination_has_no_data_and_completes_no_window() -> None:
+    account = Account("whole", BY_SENDER + f"      - {{name: by_esp, account_name: {SENDER}, esp: gmail.com}}\n")
+    account.mails = 50
+    await account.world.publisher.show([account.world.collector.plan])
+    with capture_logs() as lines:
+        async with running(account.world.collector.run(), account.world.publisher.run()):
+            await account.clock.advance(HOUR)
+            shown = await account.shown()
+    assert not any(name.startswith("directmail_track") for name in shown)
+    assert {line["combinations"] for line in lines if line["event"] == "window complete"} == {2}
+
+
+async def test_a_lone_ip_is_useless_where_providers_show_that_the_account_has_no_dedicated_ips() -> None:
+    queries = "      - {name: account}\n      - {name: ip, dedicated_ip: 192.0.2.7}\n"
+    account = Account("whole", queries + BY_SENDER + BY_ESP)
+    async with running(account.world.collector.run()):
+        await account.clock.advance(10 * MINUTE)
+    (record,) = (account.world.store.get(each.key) for each in account.world.combinations if each.query == "ip")
+    assert not record.is_supported
+
+
 async def test_a_rejection_of_one_value_only_is_a_failing_combination() -> None:
     account = Account("works")
     account.world.api.fails = lambda filters, day: NOT_SUPPORTED if filters.esp == "icloud.com" else None
