@@ -20,7 +20,7 @@ SBOM := .cache/sbom/ready
 # Many tests wait for real programs: four at a time keep two cores busy.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 # Seconds after which one of the tests that take minutes counts as hanging.
-PATIENCE := -o faulthandler_timeout=900
+PATIENCE := -o faulthandler_timeout=3600
 
 .PHONY: demo demo-history demo-stack coverage test test-account clock-test image image-test stack-test package-test chart-test schema-test release sign docs dashboards manifests check lint types format bench clean
 

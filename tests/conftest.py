@@ -3,12 +3,14 @@
 import gc
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 import suite_clock
+from hypothesis import HealthCheck, settings
 
 os.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
 for name in (
@@ -19,6 +21,9 @@ for name in (
     os.environ.pop(name, None)
 os.environ["PYTHONFAULTHANDLER"] = "1"  # a program that crashes shows where
 os.environ["GOGC"] = "400"  # Prometheus and promtool look for garbage less often: a sixth less to compute
+# How long an example takes is the machine's doing, and a failure that comes is one that comes again.
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 DOT_OF = 25
 """Tests that pass for each dot of the progress: a run is a few lines, and failures are easy to see."""
@@ -104,6 +109,14 @@ def machine_clock() -> Iterator[None]:
     """Give a module the machine's clock, where its programs have no other: containers, Prometheus."""
     with suite_clock.suspended():
         yield
+
+
+@pytest.fixture
+def unused_tcp_port() -> Iterator[int]:
+    """Yield a port of loopback where nothing listens, nor will before the test has ended: it is in use."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -208,7 +208,7 @@ async def test_an_operation_that_never_responds_is_logged_before_its_last_attemp
     api = simulator(Fault("hang", action="GetTrackList"))
     async with api.listen() as url:
         config = write_config(tmp_path / "c.yaml", url, OF_TAGS)
-        config.write_text(config.read_text().replace("timeout: 60s", "timeout: 1s"))
+        config.write_text(config.read_text().replace("timeout: 60s", "timeout: 3s"))
         with capture_logs() as lines:
             async with exporter(config, api):
                 async with asyncio.timeout(PATIENCE):

@@ -49,9 +49,7 @@ async def test_no_text_ends_the_exporter_or_changes_it_when_it_is_rejected(tmp_p
 
     loop = asyncio.get_running_loop()
 
-    @settings(
-        max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-    )
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
     @given(text=texts)
     @example(text=SOUND)
     @example(text='{"targets": [{"name": "a", "endpoint": "http://127.0.0.1:1", "labels": {"x": "\\ud83c\\udf89"}, '

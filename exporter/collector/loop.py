@@ -119,8 +119,8 @@ class Collector:
         """The check of rates against counts."""
         return self._checks.crosscheck
 
-    def backlog(self) -> int:
-        """Return how many cells are due and not yet read."""
+    def backlog(self) -> int | None:
+        """Return how many cells are due and not yet read, None until they are scheduled."""
         return self._schedule.backlog(self._clock.time())
 
     def next_cells(self) -> tuple[Slot, ...]:

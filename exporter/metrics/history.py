@@ -3,12 +3,12 @@
 `promtool tsdb create-blocks-from openmetrics` makes blocks of the file.
 """
 
+import atexit
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
-from weakref import finalize
 
 from exporter.metrics.negotiation import OPENMETRICS
 from exporter.metrics.text_format import Family, family_head, label_text, number
@@ -84,11 +84,11 @@ def whole_file(output: Path) -> Iterator[TextIO]:
         return
     output = output.resolve()
     half = output.with_name(f"{output.name}.part")
-    with half.open("w", encoding="utf-8") as file:
-        remove = finalize(file, half.unlink, missing_ok=True)  # also where a stop signal ends the process
-        try:
+    atexit.register(half.unlink, missing_ok=True)  # before there is a file: a stop signal may come in between
+    try:
+        with half.open("w", encoding="utf-8") as file:
             yield file
-            file.close()
-            half.replace(output)
-        finally:
-            remove()
+        half.replace(output)
+    finally:
+        half.unlink(missing_ok=True)
+        atexit.unregister(half.unlink)

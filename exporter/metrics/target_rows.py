@@ -29,7 +29,7 @@ class PollState(Protocol):
     @property
     def crosscheck(self) -> Crosscheck: ...
     def is_up(self) -> bool: ...
-    def backlog(self) -> int: ...
+    def backlog(self) -> int | None: ...
 
 
 class TargetState(Protocol):
@@ -93,7 +93,7 @@ class TargetRow:
     type: str = "gauge"
 
 
-def _of_actions(name: str, text: str, values: Callable[[TargetSnapshot], Mapping[str, float]]) -> TargetRow:
+def _of_actions(name: str, text: str, values: Callable[[TargetSnapshot], Mapping[str, float | None]]) -> TargetRow:
     def samples(snapshot: TargetSnapshot) -> Samples:
         return [("", (action,), value) for action, value in values(snapshot).items()]
 
@@ -194,7 +194,7 @@ ROWS: tuple[TargetRow, ...] = (
     ),
     _of_actions(
         "directmail_exporter_backlog_cells",
-        "Cells (one combination, one day) due and not yet read.",
+        "Cells (one combination, one day) due and not yet read. Absent until they are scheduled.",
         lambda snapshot: {action: poll.backlog() for action, poll in snapshot.polls.items()},
     ),
     TargetRow(

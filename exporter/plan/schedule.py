@@ -53,6 +53,7 @@ class Schedule:
         """Combinations whose yesterday was read, but not after its end."""
         self._turn = 0
         self._now = now
+        self._is_filled = False
 
     def __contains__(self, combination: Combination) -> bool:
         return combination.key in self._place
@@ -63,7 +64,9 @@ class Schedule:
 
     def fill(self, now: float) -> Iterator[None]:
         """Schedule all cells, a slice at every step; other work may run between steps."""
-        return self._fill(range(OLDEST_AGE + 1), now)
+        self._is_filled = False
+        yield from self._fill(range(OLDEST_AGE + 1), now)
+        self._is_filled = True
 
     def roll(self, now: float, *, is_set_back: bool = False) -> Iterator[None]:
         """Follow the clock: update today, and reset due times that a clock set back has made wrong.
@@ -91,8 +94,13 @@ class Schedule:
         midnight, due = day_end(self.today, self.plan.target.timezone), self._cells.next_due()
         return midnight if due is None else min(due, midnight)
 
-    def backlog(self, now: float) -> int:
-        """Return how many cells are due and not yet read: also those being read, and those that wait for a retry."""
+    def backlog(self, now: float) -> int | None:
+        """Return how many cells are due and not yet read: also those being read, and those that wait for a retry.
+
+        None until all are scheduled.
+        """
+        if not self._is_filled:
+            return None
         self._cells.promote(now)
         return self._cells.count() + self._cells.count_overdue() + len(self._in_flight)
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from exporter.directmail.errors import AuthError, DirectMailError, InvalidRequest, ServerError
 from exporter.directmail.model import Filters
 from exporter.plan import target_plan
-from tests.support.clock import ScriptedClock
+from tests.support.clock import ScriptedClock, settle
 from tests.support.tasks import running
 from tests.support.worlds import World, make_config
 
@@ -286,6 +286,14 @@ class TestADayThatLosesItsMail:
             assert each.collector.backlog() == 1
             await clock.advance(MINUTE)
             assert each.collector.backlog() == 0
+
+
+async def test_what_is_due_is_unknown_until_the_schedule_is_filled() -> None:
+    each = world(ScriptedClock(), senders=1, head="windows: [today]")
+    assert each.collector.backlog() is None
+    async with running(each.collector.run()):
+        await settle()
+        assert isinstance(each.collector.backlog(), int)
 
 
 async def test_a_clock_that_was_too_far_ahead_at_night_leaves_no_half_day() -> None:

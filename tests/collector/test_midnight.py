@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.collector.loop import LONGEST_SLEEP
@@ -45,7 +45,7 @@ NIGHTS = st.sampled_from(
 )
 """Zones, and days that end in ways of their own: before, on and after a change of clocks, where midnight does not exist
 (Beirut, Santiago) or comes twice (Havana), at the end of a year and of a February."""
-MANY = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=25)
 
 
 def counted(day: date) -> int:

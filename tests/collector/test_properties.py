@@ -3,7 +3,7 @@
 import random
 from datetime import UTC, date, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.directmail.errors import DirectMailError, InvalidRequest, ParseError, ServerError
@@ -31,7 +31,7 @@ WINDOWS = st.lists(st.sampled_from(["today", "yesterday", "2d", "7d", "30d"]), m
     lambda names: f"windows: [{', '.join(names)}]"
 )
 STARTS = st.integers(1_700_000_000, 1_800_000_000)
-MANY = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=12)
 
 
 @MANY

@@ -412,8 +412,8 @@ async def test_a_graph_across_the_start_of_the_exporter_has_no_gap(tool: Callabl
         running, _ = await started(live)
         async with prometheus(tool, tmp_path, address) as server:
             selected = 'directmail_track_emails{window="yesterday"}'
-            await server.until(f"{selected} and on (instance) up == 1", 2)
-            now = clock.time()
+            found = await server.until(f"{selected} and on (instance) up == 1", 2)
+            now = float(found[0]["value"][0])
             graph = await server.query_range(selected, now - 2 * DAY, now, 60)
             last_week = await server.query(f"{selected} offset 1w", now)
             noon = traffic.day_start(traffic.today(now)) - 12 * 3600

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 import pytest
@@ -46,9 +47,15 @@ def test_it_is_late_morning_in_the_demos_time_zone_at_any_local_hour(hours: int)
 
 
 async def test_the_demo_shows_every_window_of_every_kind_of_breakdown_without_an_account() -> None:
+    began = SystemClock().time()
     async with program("demo", "--listen", "127.0.0.1:0") as running:
         address = await running.address()
-        assert "It is 11:" in await running.line_with("in the account's time zone (Etc/GMT")
+        said = re.search(r"It is (\d\d:\d\d) .* \((.*)\)", await running.line_with("in the account's time zone"))
+        assert said is not None
+        moments = began, SystemClock().time()
+        assert said[2] in {str(demo.morning_zone(each)) for each in moments}
+        earliest, latest = (f"{datetime.fromtimestamp(each, ZoneInfo(said[2])):%H:%M}" for each in moments)
+        assert earliest <= said[1] <= latest
         for part in (
             'esp="others",query="by_esp",tag_name="",target="demo",window="30d"',
             "directmail_delivery_requested_emails{",

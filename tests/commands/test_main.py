@@ -15,7 +15,7 @@ from exporter import __revision__, __version__
 from exporter.simulator import faults, incidents
 from exporter.web.sockets import BindError, split_address
 from tests.support.command_line import run
-from tests.support.processes import free_port, get, program, until
+from tests.support.processes import get, program, until
 from tests.support.programs import KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -362,15 +362,15 @@ def test_an_address_with_an_invalid_port_is_rejected(address: str, port: str) ->
 async def test_a_reader_of_the_demo_who_leaves_does_not_end_it() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "exporter", "demo", "--listen", address),
+        *(sys.executable, "-m", "exporter", "demo", "--listen", "127.0.0.1:0"),
         stdout=writer,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
     )
     assert process.stderr is not None
     await process.stderr.readuntil(b"msg=listening")
+    address = re.search(r"addresses=(\S+)", (await process.stderr.readline()).decode())[1]
     assert "directmail_up" in await until(f"http://{address}/metrics", "directmail_up")
     process.terminate()
     _, errors = await process.communicate()

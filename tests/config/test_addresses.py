@@ -1,7 +1,7 @@
 """Addresses in settings: whatever is accepted, the HTTP client can use."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -61,7 +61,6 @@ def test_on_this_machine_plain_http_is_accepted(host: str) -> None:
     assert config.targets[0].endpoint == f"http://{host.lower()}:8025"
 
 
-@settings(deadline=None)
 @given(
     st.text()
     | st.builds(

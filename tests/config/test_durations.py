@@ -1,7 +1,7 @@
 """Durations: Prometheus' own, and what is meant by others."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import loader
@@ -48,14 +48,12 @@ def test_leading_zeros_make_no_duration_long() -> None:
     assert parse_duration("0000000000000000005m") == 300
 
 
-@settings(deadline=None)
 @given(st.integers(1, int(LONGEST)))
 def test_what_is_written_is_read_as_the_same(seconds: int) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
     assert guessed(format_duration(seconds)) == seconds
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r"\A([0-9.]{0,5} ?[a-zA-Z]{0,6} ?){1,4}\Z"))
 def test_no_text_means_more_than_ten_years_or_less_than_nothing(text: str) -> None:
     assert 0 <= guessed(text) <= LONGEST

@@ -13,7 +13,7 @@ from exporter.reload import load
 from exporter.web import webconfig
 from tests.support.config_strategies import SCALARS, generated, texts
 
-THOROUGH = settings(max_examples=300, deadline=None)
+THOROUGH = settings(max_examples=300)
 WEB_KEYS = (
     *(
         "tls_server_config",

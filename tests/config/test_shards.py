@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.app import App
@@ -49,7 +49,6 @@ def sound(text: str) -> Config:
     return config
 
 
-@settings(deadline=None)
 @given(names, st.integers(1, 12))
 def test_every_target_has_one_shard_and_no_other(wanted: list[str], count: int) -> None:
     all_of_them = [Named(name) for name in wanted]
@@ -58,7 +57,6 @@ def test_every_target_has_one_shard_and_no_other(wanted: list[str], count: int) 
     assert tuple(parts) == divide(all_of_them, count)
 
 
-@settings(deadline=None)
 @given(names, st.integers(1, 12))
 def test_adding_a_shard_moves_targets_to_it_and_none_between_the_others(wanted: list[str], count: int) -> None:
     for name in wanted:
@@ -77,7 +75,6 @@ def test_shards_have_about_equal_parts(count: int) -> None:
     assert max(sizes) < 1.2 * len(NAMES) / count
 
 
-@settings(deadline=None)
 @given(names, st.integers(1, 12), st.randoms())
 def test_neither_order_nor_neighbours_move_a_target(wanted: list[str], count: int, random: object) -> None:
     before = {name: owner(name, count) for name in wanted}

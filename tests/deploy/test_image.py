@@ -1,6 +1,7 @@
 """The image, built and run for real: what it holds, and that the smallest rights are enough for it."""
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.server import KEY_ID, SECRET, Simulator
 from tests.support.certificates import Authority
 from tests.support.containers import BASE, IMAGE, NEXT, Engine, engine
-from tests.support.processes import free_port, get, until
+from tests.support.processes import PATIENCE, free_port, get, until
 from tools import project
 
 pytestmark = [pytest.mark.image, pytest.mark.usefixtures("machine_clock")]
@@ -66,9 +67,15 @@ def mounted(folder: Path, url: str, *more: str) -> list[str]:
     return [f"--volume={folder}:/etc/directmail-exporter:ro", *more]
 
 
+def patient(box: Engine) -> tuple[str, str]:
+    """Return the flags that give the image's health check a minute: the machine may be busy."""
+    _, *check = box.inspect(IMAGE)["Healthcheck"]["Test"]  # after CMD
+    return f"--health-cmd={json.dumps(check)}", "--health-timeout=60s"
+
+
 async def address(box: Engine, container: str) -> str:
     """Return where the exporter in a container listens."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(2 * PATIENCE):
         while True:
             log = await asyncio.to_thread(box.run, "podman", "logs", container)
             for word in log.stderr.split():
@@ -153,7 +160,7 @@ async def test_the_smallest_rights_are_enough_and_the_state_outlives_the_contain
     api = Simulator(behaviour=Behaviour(calls_per_minute=100_000))
     volume = f"directmail-exporter-test-{os.getpid()}"
     listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{free_port()}"
-    flags = [*LOCKED, listen, f"--volume={volume}:/var/lib/directmail-exporter"]
+    flags = [*LOCKED, *patient(built), listen, f"--volume={volume}:/var/lib/directmail-exporter"]
     try:
         async with api.listen() as url:
             arguments = (*flags, *mounted(tmp_path, url))
@@ -192,7 +199,13 @@ async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_p
     )
     web.chmod(0o644)
     listen = f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{free_port()}"
-    arguments = (*LOCKED, listen, "--tmpfs=/var/lib/directmail-exporter", *mounted(tmp_path, "http://127.0.0.1:1"))
+    arguments = (
+        *LOCKED,
+        *patient(built),
+        listen,
+        "--tmpfs=/var/lib/directmail-exporter",
+        *mounted(tmp_path, "http://127.0.0.1:1"),
+    )
     command = (
         "--config.file=/etc/directmail-exporter/config.yaml",
         "--web.config.file=/etc/directmail-exporter/web.yml",
@@ -204,14 +217,14 @@ async def test_health_turns_green_behind_tls_and_a_password(built: Engine, tmp_p
 
 async def test_health_turns_red_where_nothing_listens(built: Engine, tmp_path: Path) -> None:
     """The demo listens on another port than the health check uses."""
-    port, other = free_port(), free_port()
     arguments = (
         *LOCKED,
-        f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{other}",
+        *patient(built),
+        f"--env=DIRECTMAIL_EXPORTER_LISTEN_ADDRESS=127.0.0.1:{free_port()}",
         "--health-retries=1",
         "--health-start-period=0s",
     )
-    with built.container(*arguments, command=("demo", f"--listen=127.0.0.1:{port}")) as name:
+    with built.container(*arguments, command=("demo", "--listen=127.0.0.1:0")) as name:
         await address(built, name)
         status, verdict = await health(built, name)
         assert status == 1
@@ -224,8 +237,7 @@ async def test_it_builds_and_runs_on_the_newest_python_too(built: Engine) -> Non
     image = f"{IMAGE}-next"
     await asyncio.to_thread(built.make_base, NEXT)
     await asyncio.to_thread(built.build, image, BASE=NEXT)
-    port = free_port()
-    with built.container(*LOCKED, command=("demo", f"--listen=127.0.0.1:{port}"), image=image) as name:
+    with built.container(*LOCKED, command=("demo", "--listen=127.0.0.1:0"), image=image) as name:
         where = await address(built, name)
         text = await until(f"http://{where}/metrics", "directmail_track_emails{")
         assert f'python_version="{NEXT.partition(":")[2].partition("-")[0]}.' in text
@@ -249,5 +261,5 @@ async def health(box: Engine, container: str) -> tuple[int, str]:
 
 async def stopped(box: Engine, container: str) -> int:
     """Stop a container with SIGTERM and return its exit status."""
-    await asyncio.to_thread(box.run, "podman", "stop", "--time=10", container)
+    await asyncio.to_thread(box.run, "podman", "stop", "--time=60", container)
     return int((await asyncio.to_thread(box.inspect, container))["State"]["ExitCode"])

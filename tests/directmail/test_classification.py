@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail import errors
@@ -137,7 +137,6 @@ def test_a_rejected_date_shows_how_far_off_the_clock_is(date: str, says: str) ->
 
 
 @given(date=st.text(max_size=40) | st.from_regex(r"\w{3}, \d{1,2} \w{3} \d{1,5} \d\d:\d\d:\d\d [+-]?\d{0,6}"))
-@settings(deadline=None)
 def test_no_date_header_is_an_exception(date: str) -> None:
     assert "clock" in classify("IllegalTimestamp", 400, {"Date": date}).advice
 
@@ -243,6 +242,5 @@ class TestWhatIsNeverStored:
         assert len(error.text) < 260
 
     @given(message=st.text() | st.integers() | st.lists(st.text()))
-    @settings(deadline=None)
     def test_any_message_gives_one_printable_line(self, message: object) -> None:
         assert str(classify("InternalError", 500, Message=message)).isprintable()

@@ -37,6 +37,7 @@ from exporter.directmail.transport import LARGEST_BODY, open_session
 from tests.support.clock import ScriptedClock
 from tests.support.engagement import COUNTS, RATES
 from tests.support.issuers import serving
+from tests.support.processes import PATIENCE
 from tests.support.spellings import SPELLINGS
 
 KEY, SECRET, TOKEN = "LTAI4FAKEKEYID0001", "FakeSecretFakeSecretFakeSecret", "CAIS+FAKE/TOKEN=="
@@ -837,7 +838,8 @@ class TestConnectionsThatBreak:
         ],
     )
     async def test_no_foreign_exception_leaks(self, raw: Raw, kind: type[DirectMailError]) -> None:
-        async with talking(raw) as endpoint, calling(endpoint, seconds=0.15) as called:
+        seconds = 0.15 if kind is RequestTimeout else PATIENCE
+        async with talking(raw) as endpoint, calling(endpoint, seconds=seconds) as called:
             error = await called.fails()
             assert isinstance(error, kind)
             assert error.__cause__ is None

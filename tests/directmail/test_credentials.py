@@ -180,8 +180,10 @@ from exporter.clock import SystemClock
 from exporter.directmail.errors import AuthError
 from exporter.directmail.credential_provider import provider
 from exporter.directmail import ram_credentials
+from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider as OfMetadata
 
 ram_credentials.CONNECT_TIMEOUT = ram_credentials.READ_TIMEOUT = 60_000  # the machine may be busy
+OfMetadata.DEFAULT_CONNECT_TIMEOUT = OfMetadata.DEFAULT_READ_TIMEOUT = 60_000
 kind, file, sts = sys.argv[1:]
 file = Path(file)
 files = {"access_key_id_file": file, "access_key_secret_file": file} if kind in ("files", "ram_role_arn") else {}

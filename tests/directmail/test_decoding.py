@@ -1,7 +1,7 @@
 """Bodies become documents: JSON and errors in XML, whatever the encoding, or a ParseError."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail.decoding import decode, request_id_of, text_of
@@ -52,7 +52,6 @@ class TestBodies:
 
 
 @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(deadline=None)
 def test_arbitrary_bytes_give_an_object_or_a_parse_error(body: bytes) -> None:
     try:
         assert isinstance(decode(text_of(body)), dict)

@@ -220,7 +220,7 @@ answers = st.builds(Answer, st.sampled_from([200, 200, 200, 201, 302, 400, 403, 
 
 
 @given(given_answers=st.lists(answers, min_size=4, max_size=8))
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 def test_no_answer_raises_anything_but_the_clients_own_errors(given_answers: list[Answer]) -> None:
     for error in ends_of(given_answers):
         assert_can_be_shown(error)

@@ -42,7 +42,7 @@ class TestSpacing:
         per_minute=st.floats(min_value=1, max_value=500),
         pauses=st.lists(st.floats(min_value=0, max_value=90), min_size=1, max_size=40),
     )
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_no_sliding_minute_ever_holds_more_than_the_limit(self, per_minute: float, pauses: list[float]) -> None:
         async def run() -> list[float]:
             clock = ScriptedClock()

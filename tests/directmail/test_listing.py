@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail import listing
@@ -204,7 +204,6 @@ def test_a_hostile_name_is_left_out_and_the_others_are_kept(name: str, usable: b
     assert found.unusable == (not usable)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.characters(), max_size=300)))
 def test_whatever_is_listed_can_be_sent_and_shown(names: list[str]) -> None:
     pages = Listing(TAGS, 100)
@@ -215,7 +214,6 @@ def test_whatever_is_listed_can_be_sent_and_shown(names: list[str]) -> None:
         assert "\n" not in value
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(0, 30),
     cap=st.integers(1, 12),

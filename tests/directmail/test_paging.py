@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail.errors import ParseError
@@ -244,7 +244,6 @@ def test_the_last_page_may_give_its_own_length_as_its_size() -> None:
     clamps=st.booleans(),
     numbered=st.booleans(),
 )
-@settings(deadline=None)
 def test_no_row_is_ever_counted_twice_or_invented(
     held: int, size: int, total: int | None, pages: int | None, clamps: bool, numbered: bool
 ) -> None:

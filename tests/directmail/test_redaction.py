@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail.errors import ParseError
@@ -72,7 +72,6 @@ spelt = st.sampled_from([spelling.values[0] for spelling in SPELLINGS])
 
 
 @given(before=st.text(max_size=20), after=st.text(max_size=20), secret=st.sampled_from(SECRETS), layers=st.lists(spelt))
-@settings(deadline=None)
 def test_no_layers_of_escapes_and_no_text_around_hide_a_secret(
     before: str, after: str, secret: str, layers: list[Any]
 ) -> None:

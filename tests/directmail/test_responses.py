@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail.decoding import decode, request_id_of
@@ -288,7 +288,6 @@ documents = st.fixed_dictionaries(
 class TestAnything:
     @ALL
     @given(document=documents)
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def test_arbitrary_json_gives_counts_or_a_parse_error(self, statistic: Statistic, document: dict[str, Any]) -> None:
         try:
             decoded = decode(json.dumps(document))

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from alibabacloud_tea_openapi.utils import Utils
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail import signing
@@ -119,7 +119,6 @@ values = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     token=st.none() | st.text(st.characters(codec="ascii", min_codepoint=33), min_size=1),
     port=st.sampled_from(["", ":8443"]),
 )
-@settings(deadline=None)
 def test_the_official_sdk_signs_the_same_request_in_the_same_way(
     parameters: dict[str, str], secret: str, token: str | None, port: str
 ) -> None:

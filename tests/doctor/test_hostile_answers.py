@@ -99,6 +99,6 @@ async def visited(answers: list[tuple[dict[str, Any], str]]) -> None:
 
 
 @given(answers=st.lists(st.tuples(documents, dates), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=15, derandomize=True)
+@settings(max_examples=15)
 def test_no_values_end_the_doctor(answers: list[tuple[dict[str, Any], str]]) -> None:
     asyncio.run(visited(answers))

@@ -68,7 +68,7 @@ async def body(exposition: Exposition, accept: str = "", *, packed: bool = False
     return gzip.decompress(joined) if packed else joined
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.fixed_dictionaries({"b": LABEL_VALUES, "a": LABEL_VALUES}), VALUES), max_size=6))
 async def test_it_prints_what_prometheus_client_prints(rows: list[tuple[dict[str, str], float]]) -> None:
     exposition, registry = filled(rows), CollectorRegistry()

@@ -66,6 +66,7 @@ class State:
     plan: TargetPlan
     limiter: Limiter
     up: bool = True
+    due: int | None = 7
     credentials_expire_at: float | None = None
     crosscheck: Crosscheck = field(default_factory=lambda: Crosscheck(ENGAGEMENT))
     also: Sequence["State"] = ()
@@ -90,8 +91,8 @@ class State:
     def is_up(self) -> bool:
         return self.up
 
-    def backlog(self) -> int:
-        return 7
+    def backlog(self) -> int | None:
+        return self.due
 
 
 @dataclass
@@ -167,6 +168,15 @@ def test_a_targets_state_is_that_of_the_scrape() -> None:
     assert f"directmail_exporter_poll_interval_seconds{of_action} 300.0" in shown
     assert f"directmail_exporter_planned_requests_per_minute{of_action} {its.plan.requests_per_minute}" in shown
     assert 'directmail_exporter_count_decreases_total{target="shop"} 3.0' in shown
+
+
+def test_a_backlog_that_is_not_known_yet_is_absent() -> None:
+    registry, its = CollectorRegistry(), state()
+    its.due = None
+    Telemetry(registry, Counter()).add("shop", its)
+    assert "directmail_exporter_backlog_cells{" not in text(registry)
+    its.due = 0
+    assert 'directmail_exporter_backlog_cells{action="GetTrackList",target="shop"} 0.0' in text(registry)
 
 
 def test_each_operation_has_its_own_state_and_the_target_is_up_with_any() -> None:
@@ -374,7 +384,7 @@ class TestHeldReady:
         page = await self.exposition.scrape(accept)
         return b"".join(page.parts).decode()
 
-    @settings(deadline=None, max_examples=40)
+    @settings(max_examples=40)
     @given(REQUESTS, st.floats(0, 1e12), st.integers(0, 2**53))
     async def test_it_is_what_prometheus_client_prints(
         self, requests: list[tuple[str, str, float, str | None]], expiry: float, decreases: int
@@ -394,7 +404,7 @@ class TestHeldReady:
         for accept, rendered in (("", generate_latest(registry)), (OPENMETRICS, generate_openmetrics(registry))):
             assert families(await self.body(accept)) == families(rendered.decode())
 
-    @settings(deadline=None, max_examples=40)
+    @settings(max_examples=40)
     @given(REQUESTS)
     async def test_calls_are_counted_as_prometheus_clients_own_objects_count(
         self, requests: list[tuple[str, str, float, str | None]]

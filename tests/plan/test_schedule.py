@@ -231,6 +231,16 @@ def test_a_cell_in_flight_over_midnight_is_due_again() -> None:
     assert sorted(slot.day for slot in drain(each, midnight)) == [TODAY, TODAY + timedelta(days=1)]
 
 
+def test_the_backlog_is_unknown_until_every_cell_is_scheduled() -> None:
+    each = Schedule(make_plan(make_config(senders=300, head="windows: [today]")), lambda *cell: None, NOON)
+    filling = each.fill(NOON)
+    assert each.backlog(NOON) is None
+    next(filling)
+    assert each.backlog(NOON) is None
+    deque(filling, maxlen=0)
+    assert each.backlog(NOON) == 300
+
+
 @pytest.mark.parametrize(("read", "left"), [(0, 16), (5, 11), (16, 0)])
 def test_the_backlog_is_what_is_due_and_not_read(read: int, left: int) -> None:
     each = schedule(senders=2, head="windows: [today, 7d]")

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import loader
@@ -217,7 +217,6 @@ VALUES = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 4).map(float),
 )
 
 
-@settings(deadline=None)
 @given(accounts=VALUES, tags=VALUES, limit=st.integers(1, 4), room=st.integers(0, 12))
 def test_exactly_the_oldest_of_all_that_is_wanted_is_chosen(
     accounts: dict[str, float], tags: dict[str, float], limit: int, room: int

@@ -75,9 +75,12 @@ sys.argv[0] = "directmail-exporter"
 draw = random.Random(7)
 signals.install()
 for run in range(6):
+    ready, begins = os.pipe()
     process = os.fork()
     if not process:
+        os.write(begins, b"x")
         main()
+    os.read(ready, 1)  # Python loses a signal that comes before the child's first line
     time.sleep(draw.uniform(0, 0.4) if run % 3 else draw.uniform(0, 1))
     for number in draw.choice([(signal.SIGTERM,), (signal.SIGHUP, signal.SIGTERM), (signal.SIGTERM, signal.SIGTERM)]):
         os.kill(process, number)
@@ -190,6 +193,25 @@ asyncio.run(main())
 print(signal.SIG_DFL in seen, signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)
 """
     assert await run(code) == (0, "False True\n")
+
+
+async def test_a_stop_before_the_first_line_of_a_file_removes_it_too(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from exporter.metrics.history import whole_file
+from exporter.process import signals
+signals.install()
+class Stopped(type(Path())):
+    def open(self, *arguments, **options):
+        file = super().open(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return file
+with whole_file(Stopped({str(tmp_path)!r}, "history.om")):
+    print("it went on")
+"""
+    assert await run(code) == (0, "")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_stop_signal_reaches_the_first_process_of_a_container(tool: Callable[[str], Path]) -> None:

@@ -41,7 +41,7 @@ def senders(now: float = NOW, *texts: str, **behaviour: Any) -> dict[str, dict[s
     return {item["AccountName"]: item for item in found}
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(st.floats(-25 * DAY, 10 * DAY, allow_nan=False))
 def test_the_senders_counts_of_day_and_month_add_up_to_the_mail_that_was_requested(seconds: float) -> None:
     now = NOW + seconds

@@ -39,7 +39,7 @@ PLACES = (
 worlds, places = st.sampled_from(WORLDS), st.sampled_from(PLACES)
 days = st.integers(-2, 2).map(lambda age: TUESDAY + timedelta(days=age))
 moments = st.floats(-3 * DAY, 5 * DAY, allow_nan=False).map(lambda seconds: SENT + seconds)
-MANY = settings(max_examples=80, deadline=None, derandomize=True)
+MANY = settings(max_examples=80)
 
 
 @cache

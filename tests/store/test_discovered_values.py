@@ -1,7 +1,7 @@
 """What discovery has found: what comes is known at once, what goes is confirmed first, and the order of age stays."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.directmail.errors import ServerError
@@ -86,7 +86,6 @@ def test_what_was_known_before_a_restart_is_confirmed_gone_like_any_other() -> N
     assert known(discovered) == {"b": 2.0}
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abcdef"), unique=True), min_size=1, max_size=12))
 def test_what_is_known_is_what_one_of_the_last_two_lists_had_the_oldest_first(lists: list[list[str]]) -> None:
     found = known(after(*("".join(values) for values in lists)))

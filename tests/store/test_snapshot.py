@@ -57,14 +57,18 @@ async def test_a_file_is_read_whole_while_a_process_writes_it_which_notices_noth
         *(sys.executable, "-c", WRITER, str(path)), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
     assert writer.stdout is not None
-    assert await writer.stdout.readline() == b"open\n"
-    seen = []
-    for _ in range(20):
-        contents = await snapshot.read(path)
-        assert contents.records.keys() == {KEY, OTHER}
-        seen.append(max(cell.totals[0] for cell in contents.records[KEY].cells.values()))
-    assert writer.returncode is None
-    writer.kill()
+    try:
+        assert await writer.stdout.readline() == b"open\n"
+        seen = []
+        for _ in range(20):
+            contents = await snapshot.read(path)
+            assert contents.records.keys() == {KEY, OTHER}
+            seen.append(max(cell.totals[0] for cell in contents.records[KEY].cells.values()))
+        assert writer.returncode is None
+    finally:
+        if writer.returncode is None:
+            writer.kill()
+        await writer.wait()
     assert await writer.stdout.read() == b""
     assert seen == sorted(seen)
     assert (await reread(path)).get(KEY).cells

@@ -624,11 +624,13 @@ class TestTheWholeProgram:
             path = write_config(tmp_path / "config.yaml", url, head=head)
             path.write_text(path.read_text().replace("rate_limit_per_minute: 6000", "rate_limit_per_minute: 600"))
             flags = ("--config.file", str(path), "--web.listen-address", "127.0.0.1:0")
-            for _ in range(4):
+            for life in range(4):
                 async with program(*flags, environment=KEYS) as exporter:
                     address = await exporter.address()
                     _, text = await get(f"http://{address}/metrics")
                     _is_true(text, api, moment)
+                    if life == 2:  # what is shown is saved
+                        await until(f"http://{address}/metrics", "\ndirectmail_track_observed_opens_total{")
                     await asyncio.sleep(chance.uniform(0.2, 1.6))
                     assert await exporter.end(signal.SIGKILL) == -signal.SIGKILL
         assert "track_emails" in text, "something was kept"

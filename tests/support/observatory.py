@@ -203,7 +203,7 @@ async def exporter(made: Config, address: str) -> AsyncIterator[str]:
     environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SECRET}
     live = App(made, Options((address,)), environment=environment)
     task, _ = await started(live)
-    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(5 * PATIENCE), aiohttp.ClientSession() as session:
         while not _has_everything(text := await _metrics(session, address)):
             await asyncio.sleep(0.5)
     yield text

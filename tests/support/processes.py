@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from exporter.app import App
+from tools.stack.programs import free_address
 
 PATIENCE = 60.0
 """Seconds after which a program that should have answered is given up."""
@@ -80,9 +80,7 @@ async def program(
 
 def free_port() -> int:
     """Return an unused port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    return int(free_address().rpartition(":")[2])
 
 
 async def copy(source: Path, target: Path) -> None:

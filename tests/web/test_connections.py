@@ -63,7 +63,7 @@ async def test_a_scrape_may_take_longer_than_a_request() -> None:
     metrics = Metrics()
     metrics.free.clear()
     routes = Routes(metrics, lambda: "", status, None)
-    async with served(routes, "127.0.0.1:0", timeouts=Timeouts(first_request=0.3)) as (address,):
+    async with served(routes, "127.0.0.1:0", timeouts=Timeouts(first_request=1.0)) as (address,):
         scrape = asyncio.create_task(get(f"http://{address}/metrics"))
         assert await raw(address, b"", ends=False) == b""  # who came later is closed by now
         metrics.free.set()
@@ -84,7 +84,7 @@ async def test_a_client_that_does_not_read_is_closed(path: bytes) -> None:
 
 async def test_a_client_that_has_read_its_answer_may_come_again() -> None:
     routes = Routes(Metrics(), lambda: "", status, None)
-    async with served(routes, "127.0.0.1:0", timeouts=Timeouts(first_request=0.4, response=0.2)) as (address,):
+    async with served(routes, "127.0.0.1:0", timeouts=Timeouts(first_request=1.0, response=0.2)) as (address,):
         reader, writer = await connected(address)
         for _ in range(2):
             writer.write(GET % (b"/-/healthy", b"identity"))

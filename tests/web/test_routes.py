@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -198,7 +199,9 @@ async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered()
     lines = ("".join(f'emails{{n="{n}"}} {n}.0\n' for n in range(key, key + 100)) for key in range(0, 100_000, 100))
     exposition.swap("shop", FAMILIES, {number: (line.encode(),) for number, line in enumerate(lines)})
     order = []
+    goes_on = threading.Event()
     async with server(exposition=exposition) as (base, session):
+        held = asyncio.create_task(exposition.in_thread(goes_on.wait))
 
         async def reported(name: str, path: str) -> None:
             async with session.get(base + path, headers={"Accept-Encoding": "gzip"}) as response:
@@ -206,10 +209,13 @@ async def test_health_is_answered_while_a_hundred_thousand_series_are_rendered()
             order.append(name)
 
         scrape = asyncio.create_task(reported("scrape", "/metrics"))
-        while not exposition._packing.locked():
-            await asyncio.sleep(0)
-        await reported("health", "/-/healthy")
-        await scrape
+        try:
+            while not (exposition._packing.locked() or scrape.done()):
+                await asyncio.sleep(0)
+            await reported("health", "/-/healthy")
+        finally:
+            goes_on.set()
+        await asyncio.gather(held, scrape)
     assert order == ["health", "scrape"]
 
 

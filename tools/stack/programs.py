@@ -1,10 +1,12 @@
 """Finds, starts and ends programs that are not Python's. Each is ended by its pid, whatever happens."""
 
 import asyncio
+import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +21,12 @@ PATIENCE = 60.0
 """Seconds after which a program that should have answered is given up."""
 GRACE = 10.0
 """Seconds that a program has to end after SIGTERM."""
+
+PORTS = range(20_000, 32_000)
+"""Ports that the kernel gives to nobody: one that is free stays so until a program that takes a while listens on it."""
+_first = os.getpid() * 131 % len(PORTS)
+"""Far from where processes begin that start just before or after."""
+_ports = cycle((*PORTS[_first:], *PORTS[:_first]))
 
 
 class Missing(Exception):
@@ -47,8 +55,10 @@ def free_address(wished: str = "") -> str:
         host, _, port = wished.partition(":")
         with suppress(OSError), socket.create_server((host, int(port))):
             return wished
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
+    while True:
+        port = next(_ports)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return f"127.0.0.1:{port}"
 
 
 @asynccontextmanager
