@@ -98,7 +98,7 @@ def _polled(config: Config, target: Target, store: Store, clock: SystemClock) ->
         clock,
         Outages(clock, structlog.get_logger(), lambda: len(plan.combinations)),
         changed=lambda combination: None,
-        replan=lambda pages: plan,
+        replan=lambda now, pages: plan,
     )
     deque(collector.states.fill(), maxlen=0)
     return Polled(target, {plan.action: limiters.of(plan.action)}, {plan.action: collector})

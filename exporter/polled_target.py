@@ -93,6 +93,7 @@ class PolledTarget:
             not_listed=self._account.not_listed,
         )
         self._tasks: dict[_Work, asyncio.Task[None]] = {}
+        self._is_stopping = False
 
     @property
     def limiters(self) -> dict[str, Limiter]:
@@ -153,8 +154,10 @@ class PolledTarget:
 
     def stop(self) -> None:
         """Start no new calls, and end those of discovery and of the account."""
+        self._is_stopping = True
         for work in (self._discovery, self._account):
-            self._tasks[work].cancel()
+            if work in self._tasks:  # a reload may be ending the target
+                self._tasks[work].cancel()
         for collector in self.polls.values():
             collector.stop()
 
@@ -183,7 +186,9 @@ class PolledTarget:
             del self._tasks[work]  # not earlier: the end of the process may come meanwhile
 
     async def _poll(self, its_plan: TargetPlan) -> None:
-        """Poll a statistic of the target by a plan."""
+        """Poll a statistic of the target by a plan, unless it was stopped while the plan was on its way."""
+        if self._is_stopping:
+            return
         collector = self.polls.get(its_plan.action)
         before = collector.plan if collector else None
         if its_plan != before:
@@ -198,15 +203,14 @@ class PolledTarget:
                 self._shared.clock,
                 self._outages,
                 changed=self._shared.publisher.refresh,
-                replan=lambda pages_per_cell: self._replanned(its_plan.action, pages_per_cell),
+                replan=self._replanned,
                 round_robin=self._shared.round_robin,
             )
             self._begin(collector)
         self._log_left_out(before.left_out if before else 0, its_plan)
 
-    def _replanned(self, action: str, pages_per_cell: float) -> TargetPlan:
-        """Return the plan for this mean of pages, and show by it."""
-        now = self.polls[action].plan
+    def _replanned(self, now: TargetPlan, pages_per_cell: float) -> TargetPlan:
+        """Return a statistic's plan for this mean of pages, and show by it."""
         if self._shared.following.locked():  # another plan is on its way
             return now
         revised = target_plan.make(

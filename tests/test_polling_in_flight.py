@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
+import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -21,6 +22,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.tables import families
 from exporter.metrics.telemetry import Telemetry
+from exporter.plan import schedule
 from exporter.plan.pacing import OLDEST_AGE
 from exporter.plan.schedule import STEP
 from exporter.polling import Polling
@@ -29,6 +31,7 @@ from exporter.store.discovered_values import DiscoveredValues
 from exporter.store.memory import Record, Store
 from tests.support.clock import ScriptedClock, settle
 from tests.support.engagement import COUNTS
+from tests.support.processes import PATIENCE
 from tests.support.programs import KEYS
 from tests.support.tasks import most_in_a_turn
 
@@ -201,16 +204,40 @@ async def test_nothing_is_started_by_a_reload_that_the_end_overtakes() -> None:
         assert list(polling.targets) == ["shop"]
 
 
-async def test_the_end_may_come_while_a_reload_ends_targets() -> None:
-    office = Office()
-    async with office.open() as polling:
-        await polling.follow(of_region("us-east-1", "shop", "other"))
-        await settle()
-        reloading = asyncio.create_task(polling.follow(of_region("eu-central-1", "shop", "other")))
-        while len(polling.targets) == 2:
-            await asyncio.sleep(0)
-        await office.end()
-        await reloading
+RELOADS = {
+    "adds a statistic": (of_region("us-east-1"), of_region("us-east-1", statistics="engagement, delivery")),
+    "removes a statistic": (of_region("us-east-1", statistics="engagement, delivery"), of_region("us-east-1")),
+    "adds a target": (of_region("us-east-1"), of_region("us-east-1", "shop", "other")),
+    "removes a target": (of_region("us-east-1", "shop", "other"), of_region("us-east-1")),
+    "changes accounts": (of_region("us-east-1", "shop", "other"), of_region("eu-central-1", "shop", "other")),
+}
+
+
+@pytest.mark.parametrize("what", RELOADS)
+async def test_the_end_may_come_at_any_moment_of_a_reload(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment is a turn of the event loop: plans are made in the loop's own thread, schedules filled day by day."""
+    before, after = RELOADS[what]
+    monkeypatch.setattr(asyncio, "to_thread", in_the_loop)
+    monkeypatch.setattr(schedule, "STEP", 1)
+    turns, was_reloaded = 0, False
+    while not was_reloaded:
+        office = Office()
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            office.polling.open(office.line, tasks)  # type: ignore[arg-type]
+            await office.polling.follow(before)
+            await settle()
+            reloading = asyncio.create_task(office.polling.follow(after))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            was_reloaded = reloading.done()
+            await office.end()
+            await reloading
+        turns += 1
+    assert turns > 5
+
+
+async def in_the_loop(function: Callable[..., object], *arguments: object) -> object:
+    return function(*arguments)
 
 
 class Watched(Store):

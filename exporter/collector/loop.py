@@ -69,7 +69,7 @@ class Collector:
         outages: Outages,
         *,
         changed: Callable[[Key], None],
-        replan: Callable[[float], TargetPlan],
+        replan: Callable[[TargetPlan, float], TargetPlan],
         round_robin: RoundRobin | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -347,4 +347,4 @@ class Collector:
         """Replan when cells take more or fewer calls than planned."""
         self._pages += PAGES_WEIGHT * (pages - self._pages)
         if abs(self._pages - self.plan.pages_per_cell) > PAGES_DRIFT * self.plan.pages_per_cell:
-            self._schedule.replan(self._replan(self._pages))
+            self._schedule.replan(self._replan(self.plan, self._pages))

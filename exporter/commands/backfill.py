@@ -130,10 +130,10 @@ def command(
 async def _write(work: Backfill, settings: Config, output: Path, clock: Clock) -> int:
     """Read the past and write it; return the exit status. Raise StateError.
 
-    SIGINT and SIGTERM end the reading with what is known by then, and the writing without a file.
+    SIGINT, SIGTERM and SIGHUP end the reading with what is known by then, and the writing without a file.
     """
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
 
     def started(forecast: Forecast) -> None:

@@ -25,11 +25,12 @@ def report(config: Config, shard: Shard = WHOLE) -> str:
     Where there are several shards, a table of what each has comes first.
     """
     lines = _shards(config, shard) if shard.count > 1 else []
+    room = selection.room_of(config)
     for target in config.of(shard).targets:
         lines += [f"target {target.name}: {target.endpoint}, days begin in {target.timezone}"]
         lines += _lists(config, target)
         for statistic in target.statistics:
-            lines += _statistic(config, target_plan.make(config, target, statistic))
+            lines += _statistic(config, target_plan.make(config, target, statistic), room)
     return "\n".join(lines)
 
 
@@ -85,7 +86,7 @@ def _sizes(config: Config, targets: Sequence[Target]) -> tuple[str, ...]:
     return str(len(targets)), f"{combinations:>12}", str(cardinality.of_targets(config, targets)), f"{calls:>14.1f}"
 
 
-def _statistic(config: Config, each: target_plan.TargetPlan) -> list[str]:
+def _statistic(config: Config, each: target_plan.TargetPlan, room: int) -> list[str]:
     count = len(each.combinations)
     shared = "" if config.poll_interval is not None else " (auto)"
     rows = [
@@ -101,7 +102,7 @@ def _statistic(config: Config, each: target_plan.TargetPlan) -> list[str]:
         ("recent days re-read", f"every {format_duration(each.recent)}"),
         ("older days re-read", f"every {format_duration(each.older)}"),
         ("stale after", format_duration(each.stale_after)),
-        *_room(config, each),
+        *_room(config, each, room),
         *((f"{window} filled after", f"about {_about(each.minutes_to_fill(window) * 60)}") for window in each.windows),
     ]
     lines = [f"  {each.statistic} ({each.action}):", *_table(rows, "    ")]
@@ -146,11 +147,11 @@ def _lists(config: Config, target: Target) -> list[str]:
     return _table(rows, "  ")
 
 
-def _room(config: Config, each: target_plan.TargetPlan) -> list[tuple[str, str]]:
+def _room(config: Config, each: target_plan.TargetPlan, room: int) -> list[tuple[str, str]]:
     if not any(query.discovered and each.statistic in query.statistics for query in each.target.queries):
         return []
-    room = selection.most(config, each.target, each.statistic, len(each.combinations), selection.Discovered())
-    return [("room for discovered", f"{room} more combinations; any others are left out")]
+    most = selection.most(config, each.target, each.statistic, len(each.combinations), selection.Discovered(), room)
+    return [("room for discovered", f"{most} more combinations; any others are left out")]
 
 
 def _table(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:

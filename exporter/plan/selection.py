@@ -84,12 +84,12 @@ def plans(config: Config, found: Mapping[str, Discovered]) -> list[TargetPlan]:
     added: list[list[Combination]] = [[] for _ in polled]
     left_out = [0 for _ in polled]
     fitting: list[tuple[float, int, Combination]] = []
+    room = room_of(config)
     for index, (target, statistic) in enumerate(polled):
         known = found.get(target.name, Discovered())
-        fitting_alone = most(config, target, statistic, len(named[index]), known)
+        fitting_alone = most(config, target, statistic, len(named[index]), known, room)
         chosen, left_out[index] = _choose(target, statistic, known, frozenset(named[index]), fitting_alone)
         fitting += [(age, index, combination) for age, combination in chosen]
-    room = config.max_series - cardinality.of_targets(config, config.targets)
     fitting.sort(key=itemgetter(0, 1))  # stable: within a target and statistic they stay in order
     for _, index, combination in fitting:
         room -= cardinality.of_a_combination(config, combination.statistic)
@@ -110,14 +110,18 @@ def plans(config: Config, found: Mapping[str, Discovered]) -> list[TargetPlan]:
     ]
 
 
-def most(config: Config, target: Target, statistic: str, configured: int, known: Discovered) -> int:
-    """Return how many discovered combinations fit into the operation's budget and, alone, under `max_series`."""
+def room_of(config: Config) -> int:
+    """Return how many series of discovered combinations fit beside those that the config names."""
+    return config.max_series - cardinality.of_targets(config, config.targets)
+
+
+def most(config: Config, target: Target, statistic: str, configured: int, known: Discovered, room: int) -> int:
+    """Return how many discovered combinations fit into the operation's budget and, alone, into `room` for series."""
     pages = known.pages_per_cell.get(statistic, 1.0)
 
     def is_too_much(discovered: int) -> bool:
         return not fits(config, target, pace(config, target, configured + discovered, pages))
 
-    room = config.max_series - cardinality.of_targets(config, config.targets)
     numbers = range(1, room // cardinality.of_a_combination(config, statistic) + 1)
     return bisect_left(numbers, True, key=is_too_much)
 

@@ -77,13 +77,17 @@ class Listener:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(listening)
+                await _readable(listening)
+                accepted, _ = listening.accept()
+            except BlockingIOError:  # the client has left, or another process was faster
+                continue
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     await self._make_room(error)
                 elif error.errno not in CLIENT_LEFT:
                     raise
                 continue
+            accepted.setblocking(False)
             try:
                 await self._limit.room()
             except asyncio.CancelledError:
@@ -126,3 +130,22 @@ async def serve(
         listening = Listener(runner.server, sockets, tls, limit, timeouts)
         stack.push_async_callback(listening.close)
         yield listening
+
+
+async def _readable(sock: socket.socket) -> None:
+    """Return when a client waits.
+
+    The loop's sock_accept, cancelled in the turn in which a client comes, logs an InvalidStateError with its traceback.
+    """
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def note() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(sock, note)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)

@@ -199,7 +199,8 @@ async def test_a_day_that_was_not_read_after_its_end_is_left_out(tmp_path: Path)
         await state.open()
         (key,) = store.keys()
         half = Cell(Engagement(5, 4, 3, 2, 1), None, api.traffic.day_start(yesterday) + 3600)
-        store.put(key, yesterday, half, day_start=0.0)
+        store.get(key).cells[yesterday] = half
+        store.changed.add(key)
         await state.close()
         api.faults.append(Fault("stat_null", where={"StartTime": yesterday.isoformat()}))
         with capture_logs():

@@ -89,7 +89,7 @@ class Fleet:
             self.clock,
             make_outages(self.clock, lambda: len(plan.combinations)),
             changed=lambda combination: None,
-            replan=lambda pages: plan,
+            replan=lambda now, pages: plan,
         )
         return Polled(target, {plan.action: collector}, api.limiters)
 

@@ -149,7 +149,7 @@ class World:
             for sample in family.samples
         }
 
-    def _replan(self, pages_per_cell: float) -> TargetPlan:
+    def _replan(self, now: TargetPlan, pages_per_cell: float) -> TargetPlan:
         revised = target_plan.make(self.config, self.config.targets[0], self._statistic, pages_per_cell=pages_per_cell)
         self.publisher.replan(revised)
         return revised

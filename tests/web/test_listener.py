@@ -197,6 +197,18 @@ async def test_a_scrape_that_ends_when_the_server_stops_waiting_for_it_is_no_err
     assert caplog.text == ""
 
 
+async def test_a_client_that_comes_when_the_server_closes_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Both are found in the same turn of the event loop."""
+    app = make_app(Routes(Metrics(), lambda: "", status, None), Security(WebConfig(), SystemClock()))
+    async with serve(app, bind(["127.0.0.1:0"])) as listening:
+        await asyncio.sleep(0)
+        host, port = listening.addresses[0].split(":")
+        with socket.create_connection((host, int(port))):
+            await asyncio.sleep(0)
+            await listening.close()
+    assert caplog.text == ""
+
+
 async def test_a_bug_while_accepting_ends_the_server(tmp_path: Path) -> None:
     """A socket that does not listen cannot be accepted from."""
     with socket.socket() as deaf:

@@ -82,7 +82,7 @@ def delivery_of(world: World) -> Collector:
         world.clock,
         make_outages(world.clock, lambda: len(plan.combinations)),
         changed=lambda combination: None,
-        replan=lambda pages: plan,
+        replan=lambda now, pages: plan,
     )
 
 
