@@ -1,7 +1,7 @@
 """The failures of one statistic of a target: how often, when to retry, and which line to log.
 
-A failure is retried with back-off. A day that the API rejects although it answers for today is not: it is requested
-again after the next midnight, and so are the older days of its combination.
+A failure is retried with back-off. A day that the API rejects for its date is not: it is requested again after the next
+midnight, and so are the older days of its combination.
 """
 
 import random
@@ -72,16 +72,15 @@ class Failures:
     def rejects_day(self, slot: Slot, error: DirectMailError, age: int) -> bool:
         """Note the failure of a day of that age where the API rejects the day itself; return whether it does.
 
-        Any rejection of what is accepted for today is about the day. Yesterday may just not be there yet.
+        Yesterday may just not be there yet.
         """
         if not isinstance(error, InvalidRequest) or age < 2:
             return False
-        record = self._store.get(slot.combination.key)
         if age >= OLDEST_AGE:
             # The API considers this day too old. The windows that need it are complete tomorrow.
             self._log.debug("day is too old for the API", **named(slot.combination), day=slot.day.isoformat())
             return True
-        if not record.is_supported or not (record.last_attempt_ok or is_about_dates(error.code)):
+        if not (is_about_dates(error.code) and self._store.get(slot.combination.key).is_supported):
             return False
         self._rejected[slot.combination] = max(slot.day, self._rejected.get(slot.combination, slot.day))
         self._failing_days.discard(slot)
